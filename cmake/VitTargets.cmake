@@ -1,0 +1,48 @@
+# One static library a folder of src/, and one test binary a folder of tests/.
+# Every target that sees libtorch shares one precompiled header and the same flags.
+
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+
+add_library(vit22b_flags INTERFACE)
+target_compile_features(vit22b_flags INTERFACE cxx_std_20)
+target_compile_options(vit22b_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -fPIC -fpch-preprocess -fopenmp
+  -fvisibility=hidden -Winvalid-pch)
+target_include_directories(vit22b_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+# libgomp comes from the compiler flag at compile time and from libtorch's own dependency at link time: one copy.
+target_link_libraries(vit22b_flags INTERFACE LibTorch::cpu Threads::Threads gomp)
+if(VIT22B_SANITIZE)
+  target_compile_options(vit22b_flags INTERFACE -fsanitize=${VIT22B_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(vit22b_flags INTERFACE -fsanitize=${VIT22B_SANITIZE})
+endif()
+
+file(WRITE "${CMAKE_BINARY_DIR}/pch_source.cpp.in" "// Owner of the precompiled header.\n")
+configure_file("${CMAKE_BINARY_DIR}/pch_source.cpp.in" "${CMAKE_BINARY_DIR}/pch_source.cpp" COPYONLY)
+add_library(vit22b_pch OBJECT "${CMAKE_BINARY_DIR}/pch_source.cpp")
+target_link_libraries(vit22b_pch PUBLIC vit22b_flags)
+target_precompile_headers(vit22b_pch PRIVATE "${PROJECT_SOURCE_DIR}/cmake/torch_pch.h")
+
+# vit22b_library(FOLDER DEPENDENCY...): src/FOLDER/**.cpp as vit22b_FOLDER, linked to the folders and libraries named.
+function(vit22b_library folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
+  add_library(vit22b_${folder} STATIC ${sources})
+  target_link_libraries(vit22b_${folder} PUBLIC vit22b_flags ${ARGN})
+  target_precompile_headers(vit22b_${folder} REUSE_FROM vit22b_pch)
+endfunction()
+
+# vit22b_tests(FOLDER LIBRARY...): tests/FOLDER/*_test.cpp as one binary; suites named Slow* carry the label slow.
+function(vit22b_tests folder)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp")
+  set(name ${folder}_test)
+  add_executable(${name} ${sources} "${PROJECT_SOURCE_DIR}/tests/support/test_main.cpp")
+  target_link_libraries(${name} PRIVATE ${ARGN} GTest::gtest)
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name} PRIVATE)
+  target_precompile_headers(${name} REUSE_FROM vit22b_pch)
+  add_test(NAME ${folder} COMMAND ${name} --gtest_filter=-Slow* --gtest_brief=1)
+  set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT
+    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${folder}_slow COMMAND ${name} --gtest_filter=Slow* --gtest_brief=1)
+  set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 1800 ENVIRONMENT
+    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+endfunction()

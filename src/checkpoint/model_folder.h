@@ -1,0 +1,47 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "checkpoint/manifest.h"
+#include "core/file.h"
+#include "model/config.h"
+#include "model/parameter_table.h"
+#include "model/weight_store.h"
+
+namespace vit22b {
+
+/// What a checkpoint's config.json says besides weights.
+struct ModelInfo {
+  ViTConfig config;
+  std::string pp_eval;  ///< the transform of inputs, in the mini-language; the truth on preprocessing
+  std::vector<std::string> label_names;
+};
+
+/// Where a checkpoint's parts are.
+struct CheckpointPath {
+  std::filesystem::path folder;  ///< holds config.json and the weights
+};
+
+/// CKPT as users write it: a checkpoint folder, a run folder (its ckpt/latest), or the model.safetensors of a folder.
+///
+/// throws  CheckpointError saying what was looked for
+CheckpointPath resolve_checkpoint(const std::filesystem::path& path);
+
+/// Reads config.json: our own fields, or timm's where those are absent.
+///
+/// throws  CheckpointError naming the file and what is missing or wrong
+ModelInfo read_model_info(const std::filesystem::path& folder);
+
+/// config.json's text: timm's layout with our fields under "vit22b".
+std::string model_info_text(const ModelInfo& info);
+
+/// The default input transform of a model: resize, crop and range as timm's plain ViTs have them.
+std::string default_pp_eval(const ViTConfig& config);
+
+/// Writes model.safetensors (timm's names; one output bias a parallel block becomes two, the first zero) and config.json,
+/// and records both.
+void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info, const NamedTensors& weights,
+                 Manifest& manifest);
+
+}  // namespace vit22b

@@ -1,0 +1,146 @@
+#include "checkpoint/run_checkpoint.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/weights.h"
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr size_t kStateLimit = 16 << 20;
+
+std::string state_text(const TrainerState& s) {
+  return Json{{"step", s.step},
+              {"seed", s.seed},
+              {"examples_seen", s.examples_seen},
+              {"train_seconds", s.train_seconds},
+              {"best_metric", s.best_metric},
+              {"best_step", s.best_step},
+              {"metrics_bytes", s.metrics_bytes},
+              {"layout", s.layout}}
+             .dump(1) +
+         "\n";
+}
+
+TrainerState read_state(const fs::path& path) {
+  try {
+    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kStateLimit));
+    TrainerState s;
+    s.step = json.at("step").get<int64_t>();
+    s.seed = json.at("seed").get<uint64_t>();
+    s.examples_seen = json.at("examples_seen").get<int64_t>();
+    s.train_seconds = json.at("train_seconds").get<double>();
+    s.best_metric = json.at("best_metric").get<double>();
+    s.best_step = json.at("best_step").get<int64_t>();
+    s.metrics_bytes = json.at("metrics_bytes").get<int64_t>();
+    s.layout = json.at("layout").get<std::map<std::string, std::string>>();
+    return s;
+  } catch (const Json::exception& e) {
+    throw CheckpointError(path.string(), " is damaged (", e.what(), "); use an older checkpoint");
+  }
+}
+
+/// Step numbers of the whole checkpoints in a folder, ascending.
+std::vector<int64_t> saved_steps(const fs::path& root) {
+  std::vector<int64_t> steps;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("step-") || name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 24) continue;
+    if (!entry.is_symlink() && fs::exists(entry.path() / "manifest.json")) steps.push_back(std::stoll(name.substr(5)));
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+}  // namespace
+
+std::string step_folder_name(int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
+  return name;
+}
+
+CheckpointFolder::CheckpointFolder(FileOps& ops, fs::path root) : ops_(ops), root_(std::move(root)) {}
+
+std::vector<std::string> CheckpointFolder::clean_leftovers() {
+  std::vector<std::string> removed;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root_, error))
+    if (entry.path().extension() == ".tmp") removed.push_back(entry.path().filename().string());
+  for (const std::string& name : removed) ops_.remove_all(root_ / name);
+  return removed;
+}
+
+void CheckpointFolder::save(const RunCheckpoint& checkpoint, bool is_best, const KeepPolicy& keep) {
+  const std::string name = step_folder_name(checkpoint.state.step);
+  const fs::path beside = root_ / (name + ".tmp"), target = root_ / name;
+  ops_.make_folder(root_);
+  ops_.remove_all(beside);
+  ops_.make_folder(beside);
+  Manifest manifest;
+  write_model(ops_, beside, checkpoint.info, checkpoint.weights, manifest);
+  TensorList slots(checkpoint.optimizer.begin(), checkpoint.optimizer.end());
+  manifest["optimizer.safetensors"] = write_safetensors(ops_, beside / "optimizer.safetensors", slots);
+  write_recorded_text(ops_, beside, "trainer.json", state_text(checkpoint.state), manifest);
+  write_manifest(ops_, beside, manifest);
+  ops_.sync_folder(beside);
+  if (fs::exists(target)) {  // an earlier save of this step: swapped in one call, so that one of them always stands
+    ops_.exchange(beside, target);
+    ops_.remove_all(beside);
+  } else {
+    ops_.rename(beside, target);
+  }
+  ops_.sync_folder(root_);
+  if (is_best) point("best", name);
+  point("latest", name);
+  ops_.sync_folder(root_);
+  prune(keep);
+}
+
+void CheckpointFolder::point(const std::string& link, const std::string& target) {
+  const fs::path beside = root_ / (link + ".tmp");
+  ops_.remove_all(beside);
+  ops_.symlink(target, beside);
+  ops_.rename(beside, root_ / link);
+}
+
+void CheckpointFolder::prune(const KeepPolicy& keep) {
+  const std::vector<int64_t> steps = saved_steps(root_);
+  std::error_code error;
+  const std::string best = fs::read_symlink(root_ / "best", error).string();
+  const std::string newest = fs::read_symlink(root_ / "latest", error).string();
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string name = step_folder_name(steps[i]);
+    const bool is_recent = static_cast<int64_t>(steps.size() - i) <= std::max<int64_t>(1, keep.keep_last);
+    const bool is_milestone = keep.keep_every_steps > 0 && steps[i] % keep.keep_every_steps == 0;
+    if (!is_recent && !is_milestone && name != best && name != newest) {
+      // Renamed first, so that a half-removed folder never looks like a checkpoint.
+      ops_.rename(root_ / name, root_ / (name + ".tmp"));
+      ops_.remove_all(root_ / (name + ".tmp"));
+    }
+  }
+}
+
+fs::path CheckpointFolder::latest() const {
+  if (fs::exists(root_ / "latest" / "manifest.json")) return fs::canonical(root_ / "latest");
+  const std::vector<int64_t> steps = saved_steps(root_);
+  return steps.empty() ? fs::path() : root_ / step_folder_name(steps.back());
+}
+
+RunCheckpoint load_run_checkpoint(const fs::path& folder) {
+  RunCheckpoint checkpoint;
+  checkpoint.info = read_model_info(folder);
+  checkpoint.weights = load_weights(folder, parameter_table(checkpoint.info.config));  // checks the manifest of all files
+  checkpoint.state = read_state(folder / "trainer.json");
+  const SafetensorsFile optimizer(folder / "optimizer.safetensors");
+  for (const auto& [name, entry] : optimizer.entries()) checkpoint.optimizer[name] = optimizer.load(name);
+  return checkpoint;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_folder.h"
+
+namespace vit22b {
+
+/// Everything that a training run needs to go on as if it had not stopped.
+struct TrainerState {
+  int64_t step = 0;
+  uint64_t seed = 0;
+  int64_t examples_seen = 0;
+  double train_seconds = 0;
+  double best_metric = -1;
+  int64_t best_step = -1;
+  int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at the save; lines beyond it are cut on resume
+  std::map<std::string, std::string> layout;  ///< threads, ISA, binary: where resume is bitwise
+};
+
+/// A checkpoint in memory: weights by full name, optimizer state as "slot/parameter".
+struct RunCheckpoint {
+  ModelInfo info;
+  NamedTensors weights;
+  NamedTensors optimizer;
+  TrainerState state;
+};
+
+/// What to keep besides the newest.
+struct KeepPolicy {
+  int64_t keep_last = 2;
+  int64_t keep_every_steps = 0;  ///< 0: none for ever
+};
+
+/// RUN/ckpt: writes step folders beside, synced and renamed; `latest` moves last; `best` and kept steps are not pruned.
+class CheckpointFolder {
+ public:
+  CheckpointFolder(FileOps& ops, std::filesystem::path root);
+
+  /// Removes what an interrupted save left; returns the names removed.
+  std::vector<std::string> clean_leftovers();
+  /// Writes step-NNNNNNNN, points `latest` (and `best`) at it, prunes. The old `latest` stays loadable until the end.
+  void save(const RunCheckpoint& checkpoint, bool is_best, const KeepPolicy& keep);
+  /// The newest whole checkpoint, or an empty path: `latest`, else the highest step folder.
+  std::filesystem::path latest() const;
+
+ private:
+  void point(const std::string& link, const std::string& target);
+  void prune(const KeepPolicy& keep);
+
+  FileOps& ops_;
+  std::filesystem::path root_;
+};
+
+/// Reads a step folder back; every byte is checked against its manifest first.
+///
+/// throws  CheckpointError naming the damaged file and tensor
+RunCheckpoint load_run_checkpoint(const std::filesystem::path& folder);
+
+/// "step-00001000".
+std::string step_folder_name(int64_t step);
+
+}  // namespace vit22b

@@ -1,0 +1,161 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace vit22b {
+
+namespace fs = std::filesystem;
+
+void FileOps::fail(const char* operation, const fs::path& path, int error) const {
+  const char* hint = "";
+  if (error == ENOSPC || error == EDQUOT) hint = "; free some space or choose another --out";
+  if (error == EACCES || error == EPERM || error == EROFS) hint = "; choose a folder that you may write to with --out";
+  throw UserError(failure_code_, "cannot ", operation, " ", path.string(), ": ", std::strerror(error), hint);
+}
+
+int FileOps::create(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail("create", path, errno);
+  return descriptor;
+}
+
+void FileOps::write(int descriptor, std::span<const std::byte> bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("write", path, errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void FileOps::sync(int descriptor, const fs::path& path) {
+  if (::fsync(descriptor) != 0) fail("sync", path, errno);
+}
+
+void FileOps::close(int descriptor, const fs::path& path) {
+  if (::close(descriptor) != 0) fail("close", path, errno);
+}
+
+void FileOps::sync_folder(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail("open", path, errno);
+  const int result = ::fsync(descriptor);
+  const int error = errno;
+  ::close(descriptor);
+  if (result != 0 && error != EINVAL) fail("sync", path, error);  // EINVAL: a file system without folder sync
+}
+
+void FileOps::rename(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail("rename", from, errno);
+}
+
+void FileOps::exchange(const fs::path& a, const fs::path& b) {
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0) fail("exchange", a, errno);
+}
+
+void FileOps::make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail("create folder", path, error.value());
+}
+
+void FileOps::remove_all(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail("remove", path, error.value());
+}
+
+void FileOps::symlink(const fs::path& target, const fs::path& link) {
+  if (::symlink(target.c_str(), link.c_str()) != 0) fail("link", link, errno);
+}
+
+AtomicFile::AtomicFile(FileOps& ops, fs::path path)
+    : ops_(ops), path_(std::move(path)), temporary_(path_.string() + ".tmp"), descriptor_(ops_.create(temporary_)) {}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) { ops_.write(descriptor_, bytes, temporary_); }
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::commit() {
+  ops_.sync(descriptor_, temporary_);
+  ops_.close(std::exchange(descriptor_, -1), temporary_);
+  ops_.rename(temporary_, path_);
+}
+
+void write_text(FileOps& ops, const fs::path& path, std::string_view text) {
+  AtomicFile file(ops, path);
+  file.write(text);
+  file.commit();
+}
+
+std::string read_text(const fs::path& path, ExitCode failure_code, size_t limit_bytes) {
+  const MappedFile file(path, failure_code);
+  if (file.bytes().size() > limit_bytes)
+    throw UserError(failure_code, path.string(), " has ", human_bytes(static_cast<double>(file.bytes().size())),
+                    ", more than the ", human_bytes(static_cast<double>(limit_bytes)), " such a file may have");
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+MappedFile::MappedFile(const fs::path& path, ExitCode failure_code) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw UserError(failure_code, "cannot open ", path.string(), ": ", std::strerror(errno));
+  struct stat status {};
+  ::fstat(descriptor, &status);
+  if (!S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    throw UserError(failure_code, path.string(), " is not a regular file");
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  void* address = size_ == 0 ? nullptr : ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  const int error = errno;
+  ::close(descriptor);
+  if (address == MAP_FAILED) throw UserError(failure_code, "cannot map ", path.string(), ": ", std::strerror(error));
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+FolderLock::FolderLock(const fs::path& folder) {
+  const fs::path path = folder / ".lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0)
+    throw UsageError("cannot write in ", folder.string(), ": ", std::strerror(errno), "; choose another --out");
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    char holder[256] = {};
+    const ssize_t length = ::pread(descriptor_, holder, sizeof holder - 1, 0);
+    ::close(descriptor_);
+    throw UsageError("run folder ", folder.string(), " is in use by ", length > 0 ? holder : "another process",
+                     "; wait for it to end or choose another --out");
+  }
+  char host[128] = {};
+  ::gethostname(host, sizeof host - 1);
+  const std::string text = concat("pid ", ::getpid(), " on ", host);
+  if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, text.data(), text.size(), 0) < 0) {
+    const int error = errno;
+    ::close(descriptor_);
+    throw UsageError("cannot write ", path.string(), ": ", std::strerror(error));
+  }
+}
+
+FolderLock::~FolderLock() { ::close(descriptor_); }
+
+}  // namespace vit22b

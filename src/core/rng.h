@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace vit22b {
+
+/// Counter-based random numbers: any element of any tensor alone, equal bits on every machine and mesh.
+///
+/// Philox4x32-10 (Salmon et al. 2011): the key is the seed, the counter is (index / 4, hash of stream and name), and
+/// element `index` takes word index % 4. Words become 24-bit integers, those become float32; normals are Box-Muller
+/// pairs with polynomials of this file, built without contraction.
+class CounterRng {
+ public:
+  CounterRng(uint64_t seed, std::string_view stream, std::string_view name);
+
+  /// 32 random bits for element `index`.
+  uint32_t bits(uint64_t index) const;
+  /// Uniform in [0, 1), a multiple of 2^-24.
+  float uniform(uint64_t index) const;
+  /// Uniform integer in [0, bound); bound > 0. Bias below bound / 2^64.
+  uint64_t below(uint64_t index, uint64_t bound) const;
+
+  /// out[i] = uniform(first + i).
+  void fill_uniform(std::span<float> out, uint64_t first) const;
+  /// out[i] = standard normal number of element first + i.
+  void fill_normal(std::span<float> out, uint64_t first) const;
+
+  /// Which code path fills; all give equal bits. `kBest` is what this CPU has.
+  enum class Isa { kScalar, kAvx2, kAvx512, kBest };
+  /// True when this CPU can run the path.
+  static bool has(Isa isa);
+  /// fill_normal on a chosen path, for the tests that compare them.
+  void fill_normal_with(Isa isa, std::span<float> out, uint64_t first) const;
+
+ private:
+  uint64_t seed_;
+  uint64_t stream_hash_;
+};
+
+/// A bijection of [0, size) keyed by (seed, name): position → element, without a table, in any order.
+class RandomPermutation {
+ public:
+  RandomPermutation(uint64_t size, uint64_t seed, std::string_view name);
+  uint64_t operator()(uint64_t position) const;
+
+ private:
+  uint64_t size_;
+  int half_bits_;
+  CounterRng rng_;
+};
+
+}  // namespace vit22b

@@ -1,0 +1,184 @@
+#include "data/loader.h"
+
+#include <ATen/ATen.h>
+#include <omp.h>
+#include <pthread.h>
+
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace vit22b {
+namespace {
+
+constexpr int64_t kPrefetchBatches = 3;
+constexpr uint64_t kReplacementTries = 16;
+
+}  // namespace
+
+int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed) {
+  const auto n = static_cast<uint64_t>(num_samples);
+  const RandomPermutation order(n, seed, "epoch " + std::to_string(global_index / n));
+  return static_cast<int64_t>(order(global_index % n));
+}
+
+/// One batch in the making.
+struct BatchLoader::Slot {
+  std::vector<Sample> samples;
+  std::vector<char> is_good;
+  int64_t missing = 0;  ///< samples not made yet
+  Batch batch;
+  bool is_ready = false;
+};
+
+BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms, const LoaderOptions& options)
+    : source_(source), transforms_(transforms), options_(options) {
+  VIT22B_CHECK(options_.batch_size > 0 && source_.size() > 0, "BatchLoader: batch size ", options_.batch_size, ", ",
+               source_.size(), " samples");
+  if (options_.stride == 0) options_.stride = options_.batch_size;
+  for (int64_t i = 0; i < kPrefetchBatches; ++i) slots_.push_back(std::make_unique<Slot>());
+  for (int64_t i = 0; i < std::max<int64_t>(1, options_.num_workers); ++i) workers_.emplace_back([this] { work(); });
+}
+
+BatchLoader::~BatchLoader() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  work_ready_.notify_all();
+}
+
+int64_t BatchLoader::num_batches() const {
+  if (options_.is_training) return INT64_MAX / options_.batch_size;
+  return (source_.size() + options_.batch_size - 1) / options_.batch_size;
+}
+
+void BatchLoader::work() {
+  pthread_setname_np(pthread_self(), "loader");
+  omp_set_num_threads(1);  // this thread only: the cores belong to the model
+  while (true) {
+    int64_t ticket = 0;
+    {
+      std::unique_lock lock(mutex_);
+      work_ready_.wait(lock, [&] {
+        return is_stopping_ || (next_ticket_ / options_.batch_size < next_batch_ + kPrefetchBatches &&
+                                next_ticket_ / options_.batch_size < num_batches());
+      });
+      if (is_stopping_) return;
+      ticket = next_ticket_++;
+      Slot& slot = *slots_[static_cast<size_t>(ticket / options_.batch_size % kPrefetchBatches)];
+      if (ticket % options_.batch_size == 0) {
+        slot.samples.assign(static_cast<size_t>(options_.batch_size), {});
+        slot.is_good.assign(static_cast<size_t>(options_.batch_size), 0);
+        slot.missing = options_.batch_size;
+        slot.is_ready = false;
+      }
+    }
+    const int64_t batch = ticket / options_.batch_size;
+    try {
+      fill(*slots_[static_cast<size_t>(batch % kPrefetchBatches)], batch, ticket % options_.batch_size);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+      is_stopping_ = true;
+      batch_ready_.notify_all();
+      work_ready_.notify_all();
+      return;
+    }
+  }
+}
+
+namespace {
+
+/// Stacks the good samples; all must have one size.
+Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
+  Batch batch;
+  std::vector<at::Tensor> images;
+  std::vector<int64_t> labels;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (is_good[i] == 0) continue;
+    const at::Tensor& image = samples[i].fields.at("image");
+    if (!images.empty() && image.sizes() != images[0].sizes())
+      throw DataError(samples[i].id, ": images of one batch differ in size (", image.size(0), " x ", image.size(1), " x ", image.size(2), " after ",
+                      images[0].size(0), " x ", images[0].size(1), " x ", images[0].size(2), "); resize or crop them, and convert with gray or rgb");
+    images.push_back(image);
+    labels.push_back(samples[i].label);
+    batch.ids.push_back(std::move(samples[i].id));
+  }
+  if (images.empty()) return batch;
+  batch.images_BCHW = at::stack(images).permute({0, 3, 1, 2}).contiguous();
+  batch.labels_B = at::tensor(labels, at::kLong);
+  return batch;
+}
+
+}  // namespace
+
+void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
+  const uint64_t global_index = options_.first_index + static_cast<uint64_t>(batch * options_.stride + position);
+  const auto place = static_cast<size_t>(position);
+  if (options_.is_training || global_index < static_cast<uint64_t>(source_.size())) {
+    bool is_good = false;
+    slot.samples[place] = load(global_index, is_good);
+    slot.is_good[place] = is_good ? 1 : 0;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (--slot.missing > 0) return;
+  }
+  slot.batch = assemble(slot.samples, slot.is_good);
+  const std::lock_guard lock(mutex_);
+  slot.is_ready = true;
+  batch_ready_.notify_all();
+}
+
+Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
+  const CounterRng replacement(options_.seed, "replacement", "");
+  for (uint64_t attempt = 0; attempt < kReplacementTries; ++attempt) {
+    int64_t index = static_cast<int64_t>(global_index);
+    if (options_.is_training)
+      index = attempt == 0 ? sample_at(global_index, source_.size(), options_.seed)
+                           : static_cast<int64_t>(replacement.below(global_index * kReplacementTries + attempt, static_cast<uint64_t>(source_.size())));
+    std::string id = "sample " + std::to_string(index);
+    try {
+      Sample sample = source_.read(index);
+      id = sample.id;
+      transforms_(sample, global_index);
+      is_good = true;
+      return sample;
+    } catch (const DataError& e) {
+      note_bad(index, id, e.what());
+    }
+    if (!options_.is_training) break;
+  }
+  return {};
+}
+
+void BatchLoader::note_bad(int64_t index, const std::string& id, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  bad_.try_emplace(index, BadSample{id, reason});
+  const auto limit = options_.max_bad_fraction * static_cast<double>(source_.size());
+  if (static_cast<double>(bad_.size()) > limit)
+    throw DataError(bad_.size(), " of ", source_.size(), " samples cannot be used, more than data.max_bad_fraction=",
+                    options_.max_bad_fraction, " allows; the last: ", reason, ". Remove or mend the files, or raise data.max_bad_fraction");
+}
+
+bool BatchLoader::next(Batch& batch) {
+  std::unique_lock lock(mutex_);
+  if (next_batch_ >= num_batches()) return false;
+  Slot& slot = *slots_[static_cast<size_t>(next_batch_ % kPrefetchBatches)];
+  batch_ready_.wait(lock, [&] { return slot.is_ready || failure_ != nullptr; });
+  if (failure_ != nullptr) std::rethrow_exception(failure_);
+  batch = std::move(slot.batch);
+  slot.is_ready = false;
+  ++next_batch_;
+  work_ready_.notify_all();
+  return true;
+}
+
+std::vector<BadSample> BatchLoader::bad_samples() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<BadSample> samples;
+  for (const auto& [index, bad] : bad_) samples.push_back(bad);
+  return samples;
+}
+
+}  // namespace vit22b

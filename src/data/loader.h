@@ -1,0 +1,84 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/source.h"
+#include "data/transforms.h"
+
+namespace vit22b {
+
+/// The training order: a function of (seed, global sample index) alone; each epoch is its own permutation.
+int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed);
+
+/// Images and labels, ready for the model.
+struct Batch {
+  at::Tensor images_BCHW;  ///< float32
+  at::Tensor labels_B;     ///< int64
+  std::vector<std::string> ids;
+};
+
+/// A sample that could not be used.
+struct BadSample {
+  std::string id;
+  std::string reason;
+};
+
+/// What to load, and how.
+struct LoaderOptions {
+  int64_t batch_size = 1;          ///< samples that this loader makes a batch
+  int64_t stride = 0;              ///< global samples a batch, over all ranks; 0 means batch_size
+  uint64_t first_index = 0;        ///< global index of the first sample
+  int64_t num_workers = 1;
+  uint64_t seed = 0;
+  bool is_training = true;         ///< endless shuffled epochs, bad samples replaced; else one pass in order, bad ones left out
+  double max_bad_fraction = 0.001;
+};
+
+/// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is one integer, the
+/// global index; batches do not depend on the number of workers.
+class BatchLoader {
+ public:
+  /// source and transforms outlive the loader.
+  BatchLoader(const DataSource& source, const Transforms& transforms, const LoaderOptions& options);
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  /// The next batch, waiting for it; false at the end of a pass.
+  ///
+  /// throws  DataError when more than max_bad_fraction of the samples cannot be used, naming one
+  bool next(Batch& batch);
+  /// Distinct bad samples so far.
+  std::vector<BadSample> bad_samples() const;
+  int64_t num_batches() const;
+
+ private:
+  struct Slot;
+  void work();
+  void fill(Slot& slot, int64_t batch, int64_t position);
+  Sample load(uint64_t global_index, bool& is_good);
+  void note_bad(int64_t index, const std::string& id, const std::string& reason);
+
+  const DataSource& source_;
+  const Transforms& transforms_;
+  LoaderOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_ready_;
+  std::condition_variable batch_ready_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  int64_t next_ticket_ = 0;
+  int64_t next_batch_ = 0;
+  bool is_stopping_ = false;
+  std::exception_ptr failure_;
+  std::map<int64_t, BadSample> bad_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace vit22b

@@ -1,0 +1,50 @@
+#include "data/source.h"
+
+#include <filesystem>
+
+#include "core/error.h"
+#include "data/sources/idx.h"
+#include "data/sources/image_folder.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Subset : public DataSource {
+ public:
+  Subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices)
+      : whole_(std::move(whole)), indices_(std::move(indices)) {}
+  int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
+  Sample read(int64_t index) const override { return whole_->read(indices_.at(static_cast<size_t>(index))); }
+  const std::vector<std::string>& label_names() const override { return whole_->label_names(); }
+
+ private:
+  std::shared_ptr<const DataSource> whole_;
+  std::vector<int64_t> indices_;
+};
+
+std::string recognise(const fs::path& folder) {
+  if (!fs::is_directory(folder)) throw DataError("data folder ", folder.string(), " does not exist");
+  return is_idx_folder(folder) ? "idx" : "folder";
+}
+
+}  // namespace
+
+std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split) {
+  std::string kind, root = text;
+  for (const std::string known : {"idx", "folder"}) {
+    if (!text.starts_with(known + ":")) continue;
+    kind = known;
+    root = text.substr(known.size() + 1);
+  }
+  if (kind.empty()) kind = recognise(root);
+  if (!fs::is_directory(root)) throw DataError("data folder ", root, " does not exist; set data.root or --data");
+  return kind == "idx" ? open_idx(root, split) : open_image_folder(root, split);
+}
+
+std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices) {
+  return std::make_unique<Subset>(std::move(whole), std::move(indices));
+}
+
+}  // namespace vit22b

@@ -1,0 +1,30 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/sample.h"
+
+namespace vit22b {
+
+/// A set of labelled samples of known size; `read` may be called from several threads.
+class DataSource {
+ public:
+  virtual ~DataSource() = default;
+  virtual int64_t size() const = 0;
+  /// throws  DataError naming the file for a sample that cannot be read
+  virtual Sample read(int64_t index) const = 0;
+  /// Names in the order of labels; indices as text where the source has no names.
+  virtual const std::vector<std::string>& label_names() const = 0;
+};
+
+/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR", or a bare folder, recognised.
+///
+/// throws  DataError naming what was looked for
+std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split);
+
+/// The part [first, first + count) of another source; labels stay.
+std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices);
+
+}  // namespace vit22b

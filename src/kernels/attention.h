@@ -1,0 +1,26 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace vit22b {
+
+/// Scaled dot-product attention, softmax(q k^T / sqrt(K)) v, with softmax statistics in float32.
+///
+/// q_BHTK, k_BHTK, v_BHTK  one dtype; T of q may differ from T of k and v
+/// returns                 [B, H, T of q, K]
+at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK);
+
+/// The paper's instability signals of one attention (arXiv 2302.05442 App. B).
+struct AttentionSignals {
+  double max_logit = 0;  ///< largest |q k^T / sqrt(K)|
+  double entropy = 0;    ///< mean over images, heads and queries of -sum p ln p, in nats; ln T at most
+};
+
+/// Attention weights with an explicit softmax, for pictures and signals.
+///
+/// returns  [B, H, T of q, T of k] float32, rows sum to 1
+at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
+
+/// The signals of one attention. Waits for the device: call it at a cadence.
+AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
+
+}  // namespace vit22b

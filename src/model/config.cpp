@@ -1,0 +1,154 @@
+#include "model/config.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+struct PresetRow {
+  const char* name;
+  int64_t width, depth, mlp, heads, patch;
+};
+
+// paper.md 1.6: Zhai et al. 2022 table 2, big_vision's decode_variant, and the ViT-22B row; then small ones of ours.
+constexpr PresetRow kPresets[] = {
+    {"test8", 32, 2, 128, 2, 8},          {"demo4", 96, 4, 384, 3, 4},        {"ti16", 192, 12, 768, 3, 16},
+    {"s16", 384, 12, 1536, 6, 16},        {"b32", 768, 12, 3072, 12, 32},     {"b16", 768, 12, 3072, 12, 16},
+    {"l16", 1024, 24, 4096, 16, 16},      {"h14", 1280, 32, 5120, 16, 14},    {"g14", 1408, 40, 6144, 16, 14},
+    {"G14", 1664, 48, 8192, 16, 14},      {"e14", 1792, 56, 15360, 16, 14},   {"22b14", 6144, 48, 24576, 48, 14},
+};
+
+// The ratio whose product with the width truncates to the hidden width exactly.
+double exact_ratio(int64_t mlp, int64_t width) {
+  double ratio = static_cast<double>(mlp) / static_cast<double>(width);
+  while (static_cast<int64_t>(ratio * static_cast<double>(width)) < mlp) ratio = std::nextafter(ratio, 1e9);
+  return ratio;
+}
+
+std::string nearest_sizes(int64_t size, int64_t patch) {
+  const int64_t below = size / patch * patch;
+  return below > 0 ? concat(below, " or ", below + patch) : std::to_string(patch);
+}
+
+void want_positive(const char* key, int64_t value) {
+  // A bound against overflow of products of sizes: no real model has a side of a million.
+  if (value <= 0 || value > 1'000'000) throw UsageError("model.", key, " is ", value, ", want 1 to 1,000,000");
+}
+
+}  // namespace
+
+void ViTConfig::fields(FieldVisitor& v) {
+  v.field("name", name, "preset that the other keys change");
+  v.choice("block", block, "parallel|serial", "ViT-22B's parallel block or the classic sequential one");
+  v.field("img_size", img_size, "image height and width in pixels");
+  v.field("patch_size", patch_size, "side of a patch in pixels");
+  v.field("in_chans", in_chans, "image channels");
+  v.field("embed_dim", embed_dim, "width");
+  v.field("depth", depth, "number of blocks");
+  v.field("num_heads", num_heads, "attention heads");
+  v.field("mlp_ratio", mlp_ratio, "hidden width of the MLP over the width");
+  v.field("qkv_bias", qkv_bias, "biases on the query, key and value projections");
+  v.field("qk_norm", qk_norm, "normalise queries and keys per head");
+  v.field("class_token", class_token, "a learned class token before the patches");
+  v.field("reg_tokens", reg_tokens, "number of register tokens");
+  v.field("no_embed_class", no_embed_class, "prefix tokens get no position");
+  v.choice("global_pool", global_pool, "map|avg|token", "how tokens become one vector");
+  v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
+  v.choice("norm_layer", norm_layer, "rmsnorm|layernorm", "kind of all norms");
+  v.field("norm_eps", norm_eps, "added to the norms' variance");
+  v.choice("act_layer", act_layer, "gelu_tanh|gelu", "GELU in the tanh or erf form");
+  v.field("init_values", init_values, "LayerScale's first value; 0 for none");
+  v.field("num_classes", num_classes, "classifier outputs; 0 for none");
+  v.field("head_bias_init", head_bias_init, "first value of the classifier's bias");
+  v.choice("posemb_resize", posemb_resize, "bicubic_antialias|bicubic|bilinear_align_corners",
+           "how the position table moves to another grid");
+}
+
+void ViTConfig::validate() const {
+  want_positive("img_size", img_size.height);
+  want_positive("img_size", img_size.width);
+  want_positive("patch_size", patch_size);
+  want_positive("in_chans", in_chans);
+  want_positive("embed_dim", embed_dim);
+  want_positive("depth", depth);
+  want_positive("num_heads", num_heads);
+  for (const int64_t side : {img_size.height, img_size.width})
+    if (side % patch_size != 0)
+      throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size, "; the nearest sizes are ",
+                       nearest_sizes(side, patch_size));
+  if (embed_dim % num_heads != 0)
+    throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ", num_heads);
+  if (!(mlp_ratio > 0) || mlp_ratio > 1000 || mlp_dim() < 1)
+    throw UsageError("model.mlp_ratio is ", mlp_ratio, ", want more than 0 and at least one hidden unit");
+  if (reg_tokens < 0 || reg_tokens > 10'000) throw UsageError("model.reg_tokens is ", reg_tokens, ", want 0 to 10,000");
+  if (num_classes < 0 || num_classes > 100'000'000) throw UsageError("model.num_classes is ", num_classes, ", want 0 or more");
+  if (!(norm_eps >= 0)) throw UsageError("model.norm_eps is ", norm_eps, ", want 0 or more");
+  if (global_pool == "token" && !class_token)
+    throw UsageError("model.global_pool=token needs model.class_token=true; or use map or avg");
+  if (fc_norm && global_pool != "avg") throw UsageError("model.fc_norm goes with model.global_pool=avg");
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const PresetRow& row : kPresets) names.emplace_back(row.name);
+  return names;
+}
+
+ViTConfig preset(const std::string& name, const std::string& block) {
+  for (const PresetRow& row : kPresets) {
+    if (name != row.name) continue;
+    ViTConfig config{.name = name,
+                     .block = block,
+                     .patch_size = row.patch,
+                     .embed_dim = row.width,
+                     .depth = row.depth,
+                     .num_heads = row.heads,
+                     .mlp_ratio = exact_ratio(row.mlp, row.width)};
+    if (name == "demo4") {
+      config.img_size = {28, 28};
+      config.in_chans = 1;
+      config.num_classes = 10;
+    }
+    if (block == "serial") {
+      config.qkv_bias = true;
+      config.qk_norm = false;
+      config.class_token = true;
+      config.global_pool = "token";
+      config.norm_layer = "layernorm";
+      config.act_layer = "gelu";
+    } else if (block != "parallel") {
+      throw UsageError("model.block is '", block, "', want parallel or serial");
+    }
+    return config;
+  }
+  throw UsageError("no model preset '", name, "'", did_you_mean(name, preset_names()), "; there are ",
+                   join(preset_names(), ", "));
+}
+
+ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name) {
+  const auto text = [&](const char* key, const std::string& otherwise) {
+    const auto it = tree.find(key);
+    if (it == tree.end()) return otherwise;
+    const auto* value = std::get_if<std::string>(&it->second.value);
+    if (value == nullptr) throw UsageError(it->second.origin, ": model.", key, " wants a string");
+    return *value;
+  };
+  ViTConfig config = preset(text("name", default_name), text("block", "parallel"));
+  apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  config.validate();
+  return config;
+}
+
+double forward_flops(const ViTConfig& c) {
+  const auto tokens = static_cast<double>(c.num_tokens()), width = static_cast<double>(c.embed_dim);
+  const double block_products = width * (4 * width + 2 * static_cast<double>(c.mlp_dim()));
+  const double patch = static_cast<double>(c.patch_size * c.patch_size * c.in_chans);
+  return 2 * patch * width * static_cast<double>(c.num_patches()) +
+         static_cast<double>(c.depth) * (2 * block_products * tokens + 4 * tokens * tokens * width);
+}
+
+double train_flops(const ViTConfig& config) { return 3 * forward_flops(config); }
+
+}  // namespace vit22b

@@ -1,0 +1,76 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/fields.h"
+
+namespace vit22b {
+
+/// Everything that decides a vision transformer's parameters and function, in timm's argument names.
+///
+/// Each difference that an imported checkpoint must keep (GELU form, eps, norm kind, position-table resize) is a field.
+struct ViTConfig {
+  std::string name = "b16";
+  std::string block = "parallel";  ///< "parallel" (ViT-22B) or "serial" (ViT)
+  ImageSize img_size{224, 224};
+  int64_t patch_size = 16;
+  int64_t in_chans = 3;
+  int64_t embed_dim = 768;
+  int64_t depth = 12;
+  int64_t num_heads = 12;
+  double mlp_ratio = 4;
+  bool qkv_bias = false;
+  bool qk_norm = true;
+  bool class_token = false;
+  int64_t reg_tokens = 0;
+  bool no_embed_class = false;
+  std::string global_pool = "map";      ///< "map", "avg" or "token"
+  bool fc_norm = false;                 ///< final norm after average pooling instead of before
+  std::string norm_layer = "rmsnorm";   ///< "rmsnorm" or "layernorm"
+  double norm_eps = 1e-6;
+  std::string act_layer = "gelu_tanh";  ///< "gelu_tanh" or "gelu" (erf)
+  double init_values = 0;               ///< LayerScale's first value; 0 means no LayerScale
+  int64_t num_classes = 1000;           ///< 0 means no head
+  double head_bias_init = -10;
+  std::string posemb_resize = "bicubic_antialias";
+
+  void fields(FieldVisitor& visitor);
+
+  int64_t mlp_dim() const { return static_cast<int64_t>(mlp_ratio * static_cast<double>(embed_dim)); }
+  int64_t head_dim() const { return embed_dim / num_heads; }
+  int64_t grid_height() const { return img_size.height / patch_size; }
+  int64_t grid_width() const { return img_size.width / patch_size; }
+  int64_t num_patches() const { return grid_height() * grid_width(); }
+  int64_t num_prefix_tokens() const { return (class_token ? 1 : 0) + reg_tokens; }
+  int64_t num_tokens() const { return num_patches() + num_prefix_tokens(); }
+  /// Rows of the position table: the patches, and the prefix tokens unless no_embed_class.
+  int64_t position_rows() const { return num_patches() + (no_embed_class ? 0 : num_prefix_tokens()); }
+  bool is_parallel() const { return block == "parallel"; }
+  bool has_head() const { return num_classes > 0; }
+  bool has_final_norm() const { return !(global_pool == "avg" && fc_norm); }
+
+  /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the patch names the nearest
+  void validate() const;
+};
+
+/// The names of the presets, in order of size.
+std::vector<std::string> preset_names();
+
+/// A preset in the paper's block or the classic one.
+///
+/// throws  UsageError for an unknown name, naming the nearest
+ViTConfig preset(const std::string& name, const std::string& block = "parallel");
+
+/// A preset named by `name` (and `block`) in the tree, overridden by the tree's other keys, which start with `prefix`.
+///
+/// throws  UsageError for unknown keys and values that do not fit
+ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name = "b16");
+
+/// Floating-point operations of one image's forward pass, 2 a multiply-add: patch embedding, block products, attention.
+double forward_flops(const ViTConfig& config);
+/// Three forward passes; recomputation does not count.
+double train_flops(const ViTConfig& config);
+
+}  // namespace vit22b

@@ -1,0 +1,52 @@
+#include "model/embedding.h"
+
+#include "core/error.h"
+#include "kernels/resize_grid.h"
+#include "kernels/shape.h"
+
+namespace vit22b {
+namespace {
+
+// [B, C, H, W] → [B, patches, C * P * P], in the order of a flattened convolution kernel.
+at::Tensor patchify(const at::Tensor& images_BCHW, int64_t patch) {
+  const int64_t rows = images_BCHW.size(2) / patch, columns = images_BCHW.size(3) / patch;
+  return images_BCHW.reshape({images_BCHW.size(0), images_BCHW.size(1), rows, patch, columns, patch})
+      .permute({0, 2, 4, 1, 3, 5})
+      .flatten(3)
+      .flatten(1, 2);
+}
+
+}  // namespace
+
+at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD, int64_t grid_height,
+                              int64_t grid_width) {
+  const int64_t prefix = config.no_embed_class ? 0 : config.num_prefix_tokens();
+  const at::Tensor table = table_1TD[0];
+  const at::Tensor patches =
+      resize_position_table(table.slice(0, prefix), {config.grid_height(), config.grid_width()},
+                            {grid_height, grid_width}, config.posemb_resize);
+  return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
+}
+
+at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& images_BCHW,
+                        at::ScalarType compute_type) {
+  check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
+  ViTConfig actual = config;
+  actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
+  actual.validate();
+  const at::Tensor kernel = weights.at("patch_embed.proj.weight").flatten(1).to(compute_type);
+  at::Tensor x = at::linear(patchify(images_BCHW.to(compute_type), config.patch_size), kernel,
+                            weights.at("patch_embed.proj.bias").to(compute_type));
+  const at::Tensor positions =
+      positions_for_grid(config, weights.at("pos_embed"), actual.grid_height(), actual.grid_width()).to(compute_type);
+  std::vector<at::Tensor> parts;
+  for (const char* name : {"cls_token", "reg_token"})
+    if (const auto it = weights.find(name); it != weights.end())
+      parts.push_back(it->second.to(compute_type).expand({x.size(0), -1, -1}));
+  if (config.no_embed_class) x = x + positions;
+  parts.push_back(x);
+  if (parts.size() > 1) x = at::cat(parts, 1);
+  return config.no_embed_class ? x : x + positions;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,63 @@
+#include "model/encoder.h"
+
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+const std::set<std::string>& trained_names(const GradientSink* sink, const Unit& unit) {
+  static const std::set<std::string> none;
+  return sink == nullptr ? none : sink->trained(unit);
+}
+
+}  // namespace
+
+at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, const at::Tensor& x_BTD,
+                           const EncoderRequest& request, BlockTensors& taps) {
+  const int64_t depth = context.config.depth;
+  at::Tensor x = x_BTD;
+  if (request.tape != nullptr) {
+    request.tape->blocks = std::vector<EncoderTape::Block>(static_cast<size_t>(depth));
+    request.tape->first_block = request.first_block;
+  }
+  for (int64_t i = 0; i < depth; ++i) {
+    const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
+    if (i + 1 < depth) store.prefetch(block_unit(i + 1), Pass::kForward);
+    const bool is_taped = request.tape != nullptr && i >= request.first_block;
+    if (is_taped && context.policy == ActivationPolicy::kKeep) {
+      EncoderTape::Block& block = request.tape->blocks[static_cast<size_t>(i)];
+      x = context.engine.forward_saving(context.config, lease.weights(), x, trained_names(request.sink, block_unit(i)),
+                                        block.saved);
+    } else {
+      if (is_taped) request.tape->blocks[static_cast<size_t>(i)].input = x;
+      x = context.engine.forward(context.config, lease.weights(), x);
+    }
+    if (request.taps.count(i) != 0) taps[i] = x;
+  }
+  return x;
+}
+
+at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, EncoderTape& tape,
+                            const BlockTensors& grads_of_taps, GradientSink* sink) {
+  at::Tensor gradient;
+  for (int64_t i = context.config.depth - 1; i >= tape.first_block; --i) {
+    if (const auto tap = grads_of_taps.find(i); tap != grads_of_taps.end())
+      gradient = gradient.defined() ? gradient + tap->second : tap->second;
+    if (!gradient.defined()) continue;
+    const Unit unit = block_unit(i);
+    EncoderTape::Block& block = tape.blocks[static_cast<size_t>(i)];
+    const std::set<std::string>& trained = trained_names(sink, unit);
+    if (block.saved == nullptr) {
+      const UnitLease lease = store.acquire(unit, Pass::kBackward);
+      context.engine.forward_saving(context.config, lease.weights(), block.input, trained, block.saved);
+      block.input.reset();
+    }
+    if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);
+    UnitGrads* grads = trained.empty() ? nullptr : &sink->begin(unit);
+    gradient = context.engine.backward(std::move(block.saved), gradient, grads);
+    if (grads != nullptr) sink->commit(unit);
+  }
+  return gradient;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,72 @@
+#include "model/initialise.h"
+
+#include "core/rng.h"
+
+namespace vit22b {
+namespace {
+
+constexpr double kRandomisedStddev = 0.2;  // large enough that every term shows, small enough that logits stay finite
+
+std::span<float> floats_of(at::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<size_t>(tensor.numel())};
+}
+
+// Xavier's bound sqrt(6 / (fan_in + fan_out)), with fan_out the rows of the element's own section.
+double xavier_bound(int64_t fan_in, int64_t section_rows) {
+  return std::sqrt(6.0 / static_cast<double>(fan_in + section_rows));
+}
+
+void fill_xavier(const ParameterRow& row, const CounterRng& rng, int64_t first, std::span<float> out) {
+  rng.fill_uniform(out, static_cast<uint64_t>(first));
+  const bool is_matrix = row.shape.size() == 2;
+  const int64_t columns = row.shape.back();
+  int64_t begin = 0;  // first row of the section
+  for (const int64_t rows : row.sections) {
+    // A [1, 1, D] token has fan_in 1 and fan_out D, as Flax counts them.
+    const double bound = is_matrix ? xavier_bound(columns, rows) : xavier_bound(1, columns);
+    const int64_t from = std::max(first, begin * columns);
+    const int64_t to = std::min(first + static_cast<int64_t>(out.size()), (begin + rows) * columns);
+    for (int64_t i = from; i < to; ++i) {
+      float& value = out[static_cast<size_t>(i - first)];
+      value = static_cast<float>((2.0 * static_cast<double>(value) - 1.0) * bound);
+    }
+    begin += rows;
+  }
+}
+
+}  // namespace
+
+at::Tensor initial_values(const ParameterRow& row, uint64_t seed, int64_t first, int64_t count) {
+  at::Tensor values = at::empty({count}, at::kFloat);
+  const CounterRng rng(seed, "init", row.name);
+  switch (row.initialiser.kind) {
+    case Initialiser::Kind::kConstant:
+      values.fill_(row.initialiser.value);
+      break;
+    case Initialiser::Kind::kNormal:
+      rng.fill_normal(floats_of(values), static_cast<uint64_t>(first));
+      values.mul_(row.initialiser.value);
+      break;
+    case Initialiser::Kind::kXavierUniform:
+      fill_xavier(row, rng, first, floats_of(values));
+      break;
+  }
+  return values;
+}
+
+at::Tensor initial_tensor(const ParameterRow& row, uint64_t seed) {
+  return initial_values(row, seed, 0, row.count()).reshape(row.shape);
+}
+
+at::Tensor randomised_tensor(const ParameterRow& row, uint64_t seed) {
+  at::Tensor values = at::empty({row.count()}, at::kFloat);
+  CounterRng(seed, "randomise", row.name).fill_normal(floats_of(values), 0);
+  double stddev = kRandomisedStddev;
+  if (row.shape.size() >= 2 && row.group == ParameterGroup::kKernel)
+    stddev = 1 / std::sqrt(static_cast<double>(row.count() / row.shape[0]));
+  values.mul_(stddev);
+  if (row.group == ParameterGroup::kNorm) values.add_(1);
+  return values.reshape(row.shape);
+}
+
+}  // namespace vit22b

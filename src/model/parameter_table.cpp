@@ -1,0 +1,194 @@
+#include "model/parameter_table.h"
+
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "core/text.h"
+
+namespace vit22b {
+namespace {
+
+constexpr double kMlpBiasStddev = 1e-6;  // big_vision vit.py MlpBlock
+constexpr double kRegisterStddev = 1e-6;  // timm vision_transformer.py
+
+Initialiser constant(double value) { return {Initialiser::Kind::kConstant, value}; }
+Initialiser normal(double stddev) { return {Initialiser::Kind::kNormal, stddev}; }
+Initialiser xavier() { return {Initialiser::Kind::kXavierUniform, 0}; }
+
+/// Collects the rows of one unit under one name prefix.
+class Rows {
+ public:
+  Rows(std::vector<ParameterRow>& table, Unit unit, std::string prefix)
+      : table_(table), unit_(unit), prefix_(std::move(prefix)) {}
+
+  ParameterRow& add(const std::string& local_name, std::vector<int64_t> shape, Initialiser initialiser,
+                    ParameterGroup group) {
+    ParameterRow row;
+    row.name = prefix_ + local_name;
+    row.local_name = local_name;
+    row.shape = std::move(shape);
+    row.initialiser = initialiser;
+    row.group = group;
+    row.unit = unit_;
+    table_.push_back(std::move(row));
+    return table_.back();
+  }
+
+  /// A weight [out, in] cut over the model axis by rows (per section) or by columns.
+  ParameterRow& kernel(const std::string& local_name, int64_t out, int64_t in, ModelCut cut,
+                       std::vector<int64_t> sections = {}) {
+    ParameterRow& row = add(local_name, {out, in}, xavier(), ParameterGroup::kKernel);
+    row.model_cut = cut;
+    row.sections = sections.empty() ? std::vector<int64_t>{out} : std::move(sections);
+    return row;
+  }
+
+  /// A bias; one that belongs to rows is cut as the rows are.
+  ParameterRow& bias(const std::string& local_name, Initialiser initialiser, ModelCut cut,
+                     const std::vector<int64_t>& sections) {
+    const int64_t size = std::accumulate(sections.begin(), sections.end(), int64_t{0});
+    ParameterRow& row = add(local_name, {size}, initialiser, ParameterGroup::kBias);
+    row.model_cut = cut;
+    row.sections = sections;
+    return row;
+  }
+
+  void norm(const std::string& name, int64_t size, const ViTConfig& config, bool is_shared_by_heads = false) {
+    add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model = is_shared_by_heads;
+    if (config.norm_layer == "layernorm")
+      add(name + ".bias", {size}, constant(0), ParameterGroup::kBias).gradient_sum_over_model = is_shared_by_heads;
+  }
+
+ private:
+  std::vector<ParameterRow>& table_;
+  Unit unit_;
+  std::string prefix_;
+};
+
+void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
+  Rows rows(table, {UnitKind::kEmbedding}, "");
+  if (c.class_token) rows.add("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
+  if (c.reg_tokens > 0)
+    rows.add("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev), ParameterGroup::kToken);
+  rows.add("pos_embed", {1, c.position_rows(), c.embed_dim}, normal(1 / std::sqrt(static_cast<double>(c.embed_dim))),
+           ParameterGroup::kPosition);
+  const auto fan_in = static_cast<double>(c.in_chans * c.patch_size * c.patch_size);
+  ParameterRow& kernel = rows.add("patch_embed.proj.weight", {c.embed_dim, c.in_chans, c.patch_size, c.patch_size},
+                                  normal(1 / std::sqrt(fan_in)), ParameterGroup::kKernel);
+  kernel.model_cut = ModelCut::kRowsPerSection;
+  kernel.sections = {c.embed_dim};
+  rows.bias("patch_embed.proj.bias", constant(0), ModelCut::kRowsPerSection, {c.embed_dim});
+}
+
+void add_parallel_block(std::vector<ParameterRow>& table, const ViTConfig& c, int64_t index) {
+  const int64_t width = c.embed_dim, hidden = c.mlp_dim();
+  const std::vector<int64_t> sections = {hidden, width, width, width};
+  Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
+  rows.norm("in_norm", width, c);
+  rows.kernel("in_proj.weight", hidden + 3 * width, width, ModelCut::kRowsPerSection, sections);
+  if (c.qkv_bias)
+    rows.bias("in_proj.bias", constant(0), ModelCut::kRowsPerSection, sections);
+  else
+    rows.bias("mlp_bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection, {hidden});
+  if (c.qk_norm) {
+    rows.norm("q_norm", c.head_dim(), c, true);
+    rows.norm("k_norm", c.head_dim(), c, true);
+  }
+  rows.kernel("attn_out_proj.weight", width, width, ModelCut::kColumns);
+  rows.kernel("mlp_out_proj.weight", width, hidden, ModelCut::kColumns);
+  rows.bias("mlp_out_proj.bias", normal(kMlpBiasStddev), ModelCut::kNone, {width});
+  if (c.init_values > 0) rows.add("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+}
+
+void add_mlp(Rows& rows, const std::string& prefix, const ViTConfig& c) {
+  rows.kernel(prefix + "mlp.fc1.weight", c.mlp_dim(), c.embed_dim, ModelCut::kRowsPerSection);
+  rows.bias(prefix + "mlp.fc1.bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection, {c.mlp_dim()});
+  rows.kernel(prefix + "mlp.fc2.weight", c.embed_dim, c.mlp_dim(), ModelCut::kColumns);
+  rows.bias(prefix + "mlp.fc2.bias", normal(kMlpBiasStddev), ModelCut::kNone, {c.embed_dim});
+}
+
+void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int64_t index) {
+  const int64_t width = c.embed_dim;
+  Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
+  rows.norm("norm1", width, c);
+  rows.kernel("attn.qkv.weight", 3 * width, width, ModelCut::kRowsPerSection, {width, width, width});
+  if (c.qkv_bias) rows.bias("attn.qkv.bias", constant(0), ModelCut::kRowsPerSection, {width, width, width});
+  if (c.qk_norm) {
+    rows.norm("attn.q_norm", c.head_dim(), c, true);
+    rows.norm("attn.k_norm", c.head_dim(), c, true);
+  }
+  rows.kernel("attn.proj.weight", width, width, ModelCut::kColumns);
+  rows.bias("attn.proj.bias", constant(0), ModelCut::kNone, {width});
+  if (c.init_values > 0) rows.add("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+  rows.norm("norm2", width, c);
+  add_mlp(rows, "", c);
+  if (c.init_values > 0) rows.add("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+}
+
+void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
+  const int64_t width = c.embed_dim;
+  Rows rows(table, {UnitKind::kPool}, "");
+  if (c.global_pool == "avg" && c.fc_norm) rows.norm("fc_norm", width, c);
+  if (c.global_pool != "map") return;
+  rows.add("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
+  rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);
+  rows.bias("attn_pool.q.bias", constant(0), ModelCut::kRowsPerSection, {width});
+  rows.kernel("attn_pool.kv.weight", 2 * width, width, ModelCut::kRowsPerSection, {width, width});
+  rows.bias("attn_pool.kv.bias", constant(0), ModelCut::kRowsPerSection, {width, width});
+  rows.kernel("attn_pool.proj.weight", width, width, ModelCut::kColumns);
+  rows.bias("attn_pool.proj.bias", constant(0), ModelCut::kNone, {width});
+  rows.norm("attn_pool.norm", width, c);
+  add_mlp(rows, "attn_pool.", c);
+}
+
+void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
+  Rows rows(table, {UnitKind::kHead}, "");
+  ParameterRow& kernel = rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
+  kernel.initialiser = constant(0);
+  kernel.group = ParameterGroup::kHead;
+  rows.bias("head.bias", constant(c.head_bias_init), ModelCut::kRowsPerSection, {c.num_classes});
+}
+
+}  // namespace
+
+const char* group_name(ParameterGroup group) {
+  static constexpr const char* kNames[] = {"head", "kernel", "bias", "norm", "position", "token", "scale"};
+  return kNames[static_cast<int>(group)];
+}
+
+std::string Initialiser::text() const {
+  if (kind == Kind::kConstant) return concat("constant ", value);
+  if (kind == Kind::kNormal) return concat("normal, stddev ", value);
+  return "xavier uniform";
+}
+
+int64_t ParameterRow::count() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
+  config.validate();
+  std::vector<ParameterRow> table;
+  add_embedding(table, config);
+  for (int64_t i = 0; i < config.depth; ++i)
+    config.is_parallel() ? add_parallel_block(table, config, i) : add_serial_block(table, config, i);
+  if (config.has_final_norm()) Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, config);
+  add_pool(table, config);
+  if (config.has_head()) add_head(table, config);
+  return table;
+}
+
+ParameterCounts count_parameters(const std::vector<ParameterRow>& table) {
+  ParameterCounts counts;
+  for (const ParameterRow& row : table) {
+    const int64_t n = row.count();
+    counts.total += n;
+    if (row.unit.kind != UnitKind::kHead) counts.body_and_pool += n;
+    if (row.unit.kind < UnitKind::kPool) counts.body += n;
+    if (row.unit.kind == UnitKind::kBlock && row.group == ParameterGroup::kKernel) counts.block_matmul += n;
+  }
+  return counts;
+}
+
+}  // namespace vit22b

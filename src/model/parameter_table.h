@@ -1,0 +1,58 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/unit.h"
+
+namespace vit22b {
+
+/// What kind of parameter a row is; optimizer rules choose by it.
+enum class ParameterGroup { kHead, kKernel, kBias, kNorm, kPosition, kToken, kScale };
+
+/// "head", "kernel", "bias", "norm", "position", "token", "scale".
+const char* group_name(ParameterGroup group);
+
+/// How a parameter is made from random numbers.
+struct Initialiser {
+  enum class Kind { kConstant, kNormal, kXavierUniform };
+  Kind kind = Kind::kConstant;
+  double value = 0;  ///< the constant, or the normal's standard deviation
+
+  std::string text() const;
+};
+
+/// Where the model axis of the mesh cuts a parameter.
+enum class ModelCut { kNone, kRowsPerSection, kColumns };
+
+/// One parameter: everything that initialisation, sharding, optimizers, checkpoints and `model show` know of it.
+struct ParameterRow {
+  std::string name;        ///< timm's name on disk, such as "blocks.7.in_proj.weight"
+  std::string local_name;  ///< the name inside its unit, such as "in_proj.weight"
+  std::vector<int64_t> shape;
+  Initialiser initialiser;
+  ParameterGroup group = ParameterGroup::kKernel;
+  Unit unit;
+  /// Row counts of the parts of a fused tensor, in order (in_proj: mlp, q, k, v); fans and model cuts go by section.
+  std::vector<int64_t> sections;
+  ModelCut model_cut = ModelCut::kNone;
+  /// True where each rank of the model axis sees only its part of the gradient, such as the q and k norm scales.
+  bool gradient_sum_over_model = false;
+
+  int64_t count() const;
+};
+
+/// Every parameter once, in the order of the forward pass.
+std::vector<ParameterRow> parameter_table(const ViTConfig& config);
+
+/// Sums over a table that the published counts use.
+struct ParameterCounts {
+  int64_t block_matmul = 0;   ///< weight matrices of the blocks
+  int64_t body = 0;           ///< embedding, blocks, final norm
+  int64_t body_and_pool = 0;  ///< and the pooling head
+  int64_t total = 0;          ///< and the classifier
+};
+ParameterCounts count_parameters(const std::vector<ParameterRow>& table);
+
+}  // namespace vit22b

@@ -1,0 +1,48 @@
+#include "model/unit_graph.h"
+
+#include "core/error.h"
+
+namespace vit22b {
+
+UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights, const at::Tensor& input,
+                      const std::set<std::string>& trained, bool is_input_trained) {
+  const at::AutoGradMode is_recording(true);
+  UnitGraph graph;
+  graph.input = input.detach();
+  if (is_input_trained) graph.input.requires_grad_(true);
+  NamedTensors used = weights;
+  for (const std::string& name : trained) {
+    at::Tensor leaf = weights.at(name).detach();
+    leaf.requires_grad_(true);
+    used[name] = leaf;
+    graph.leaves[name] = leaf;
+  }
+  graph.output = function(used, graph.input);
+  return graph;
+}
+
+at::Tensor backward_unit(UnitGraph& graph, const at::Tensor& output_gradient, UnitGrads* grads) {
+  std::vector<at::Tensor> inputs;
+  if (graph.input.requires_grad()) inputs.push_back(graph.input);
+  for (const auto& [name, leaf] : graph.leaves) inputs.push_back(leaf);
+  if (inputs.empty()) return {};
+  VIT22B_CHECK(graph.leaves.empty() || grads != nullptr, "backward_unit: trained weights need a UnitGrads");
+  const std::vector<at::Tensor> results = torch::autograd::grad({graph.output}, inputs, {output_gradient.to(graph.output.scalar_type())},
+                                                                /*retain_graph=*/false, /*create_graph=*/false,
+                                                                /*allow_unused=*/true);
+  size_t next = 0;
+  at::Tensor input_gradient;
+  if (graph.input.requires_grad()) input_gradient = results[next++];
+  for (const auto& [name, leaf] : graph.leaves) {
+    const at::Tensor& result = results[next++];
+    at::Tensor& target = grads->tensors.at(name);
+    if (grads->is_overwrite)
+      result.defined() ? target.copy_(result) : target.zero_();
+    else if (result.defined())
+      target.add_(result);
+  }
+  graph = {};
+  return input_gradient;
+}
+
+}  // namespace vit22b

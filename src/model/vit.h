@@ -1,0 +1,59 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <set>
+
+#include "model/context.h"
+#include "model/encoder.h"
+
+namespace vit22b {
+
+/// What a vision transformer gives for a batch of images.
+struct VitOutputs {
+  at::Tensor tokens_BTD;  ///< after the final norm, or the raw last block output where the model has none
+  at::Tensor pooled_BD;
+  at::Tensor logits_BC;  ///< float32; undefined without a head
+  BlockTensors blocks;   ///< raw block outputs asked for
+};
+
+/// The record of a whole forward pass: embedding, encoder, final norm, pool, head.
+struct VitTape {
+  UnitGraph embedding;
+  EncoderTape encoder;
+  UnitGraph final_norm;
+  UnitGraph pool;
+  UnitGraph head;
+};
+
+/// What a pass shall give and keep.
+struct VitRequest {
+  std::set<int64_t> taps;
+  VitTape* tape = nullptr;             ///< filled for vit_backward; null for inference
+  const GradientSink* sink = nullptr;  ///< says what trains
+  bool is_image_trained = false;       ///< whether vit_backward shall return the images' gradient
+};
+
+/// Gradients of outputs; undefined where an output has no part in the loss.
+struct VitOutputGrads {
+  at::Tensor logits_BC;
+  at::Tensor pooled_BD;
+  at::Tensor tokens_BTD;
+  BlockTensors blocks;
+};
+
+/// images_BCHW → outputs. Call without gradient mode: units record their own graphs.
+///
+/// throws  UsageError for images that do not fit the model
+VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+                       const VitRequest& request);
+
+/// Sends gradients back, unit by unit, into the sink; stops at the lowest unit that needs one.
+///
+/// returns  the images' gradient when the request asked for it, else undefined
+at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape, const VitOutputGrads& gradients,
+                        GradientSink* sink);
+
+/// Every unit of a model in the order of the forward pass.
+std::vector<Unit> model_units(const ViTConfig& config);
+
+}  // namespace vit22b

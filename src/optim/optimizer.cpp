@@ -1,0 +1,30 @@
+#include "optim/optimizer.h"
+
+#include "core/error.h"
+#include "optim/adafactor.h"
+#include "optim/adamw.h"
+#include "optim/sgd.h"
+
+namespace vit22b {
+
+void OptimConfig::fields(FieldVisitor& v) {
+  v.choice("name", name, "adafactor|adamw|sgd", "update rule; adafactor is the paper's variant");
+  v.field("lr", lr, "learning rate at the schedule's value 1");
+  v.field("weight_decay", weight_decay, "decay of kernels, decoupled and multiplied by the scheduled rate");
+  v.field("head_weight_decay", head_weight_decay, "decay of the classifier's kernel");
+  v.field("clip_norm", clip_norm, "largest global gradient norm; 0 for no clipping");
+  v.field("momentum", momentum, "first-moment factor (beta 1)");
+  v.field("beta2_cap", beta2_cap, "adafactor: largest second-moment factor");
+  v.field("beta2", beta2, "adamw: second-moment factor");
+  v.field("eps", eps, "adamw: added to the root of the second moment");
+  v.field("min_dim_size_to_factor", min_dim_size_to_factor, "adafactor: smaller matrices keep a full second moment");
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config) {
+  if (!(config.lr >= 0)) throw UsageError("optim.lr is ", config.lr, ", want 0 or more");
+  if (config.name == "adafactor") return std::make_unique<Adafactor>(config);
+  if (config.name == "adamw") return std::make_unique<AdamW>(config);
+  return std::make_unique<Sgd>(config);
+}
+
+}  // namespace vit22b

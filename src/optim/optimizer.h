@@ -1,0 +1,57 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+#include "model/parameter_table.h"
+#include "model/weight_store.h"
+
+namespace vit22b {
+
+/// The options under `optim.` in a training config.
+struct OptimConfig {
+  std::string name = "adafactor";
+  double lr = 1e-3;
+  double weight_decay = 0.03;
+  double head_weight_decay = 3.0;
+  double clip_norm = 1.0;
+  double momentum = 0.9;
+  double beta2_cap = 0.999;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  int64_t min_dim_size_to_factor = 32;
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// One tensor of optimizer state: its name, such as "momentum", its shape and dtype. It starts as zeros.
+struct SlotSpec {
+  std::string name;
+  std::vector<int64_t> shape;
+  at::ScalarType dtype = at::kFloat;
+};
+
+/// What an update needs beyond the tensors.
+struct UpdateContext {
+  int64_t step = 0;            ///< 0 for the first update
+  double learning_rate = 0;    ///< base rate × schedule × the row's factor
+  double weight_decay = 0;     ///< decoupled; multiplied by learning_rate
+};
+
+/// An update rule; its state is named slots a parameter, kept by the caller.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  virtual std::vector<SlotSpec> slots(const ParameterRow& row) const = 0;
+  /// Overwrites weight and slots; gradient is float32 in the weight's shape and may be overwritten.
+  virtual void update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
+                       const UpdateContext& context) const = 0;
+};
+
+/// The optimizer that a config names.
+std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config);
+
+}  // namespace vit22b
