@@ -6,7 +6,7 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 add_library(vit22b_flags INTERFACE)
 target_compile_features(vit22b_flags INTERFACE cxx_std_20)
-target_compile_options(vit22b_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -fPIC -fpch-preprocess -fopenmp
+target_compile_options(vit22b_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-missing-field-initializers -fPIC -fpch-preprocess -fopenmp
   -fvisibility=hidden -Winvalid-pch)
 target_include_directories(vit22b_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
 # libgomp comes from the compiler flag at compile time and from libtorch's own dependency at link time: one copy.

@@ -21,6 +21,7 @@ std::string state_text(const TrainerState& s) {
               {"train_seconds", s.train_seconds},
               {"best_metric", s.best_metric},
               {"best_step", s.best_step},
+              {"is_eval_pending", s.is_eval_pending},
               {"metrics_bytes", s.metrics_bytes},
               {"layout", s.layout}}
              .dump(1) +
@@ -37,6 +38,7 @@ TrainerState read_state(const fs::path& path) {
     s.train_seconds = json.at("train_seconds").get<double>();
     s.best_metric = json.at("best_metric").get<double>();
     s.best_step = json.at("best_step").get<int64_t>();
+    s.is_eval_pending = json.at("is_eval_pending").get<bool>();
     s.metrics_bytes = json.at("metrics_bytes").get<int64_t>();
     s.layout = json.at("layout").get<std::map<std::string, std::string>>();
     return s;

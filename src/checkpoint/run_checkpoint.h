@@ -17,6 +17,7 @@ struct TrainerState {
   double train_seconds = 0;
   double best_metric = -1;
   int64_t best_step = -1;
+  bool is_eval_pending = false;  ///< a signal cut this step's validation short
   int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at the save; lines beyond it are cut on resume
   std::map<std::string, std::string> layout;  ///< threads, ISA, binary: where resume is bitwise
 };

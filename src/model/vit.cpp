@@ -114,4 +114,15 @@ at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape
   return backward_through(tape.embedding, {UnitKind::kEmbedding}, gradient, sink);
 }
 
+void observe_attention(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+                       const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
+  const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
+  at::Tensor x = embed_images(context.config, embedding.weights(), images_BCHW, context.compute_type);
+  for (int64_t i = 0; i < context.config.depth; ++i) {
+    const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
+    observe(i, block_queries_keys(context.config, lease.weights(), x));
+    x = context.engine.forward(context.config, lease.weights(), x);
+  }
+}
+
 }  // namespace vit22b

@@ -1,8 +1,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <set>
 
+#include "model/block.h"
 #include "model/context.h"
 #include "model/encoder.h"
 
@@ -52,6 +54,10 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at
 /// returns  the images' gradient when the request asked for it, else undefined
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape, const VitOutputGrads& gradients,
                         GradientSink* sink);
+
+/// Runs a forward pass and shows each block's queries and keys (after QK normalisation) as attention sees them.
+void observe_attention(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+                       const std::function<void(int64_t block, const QueriesKeys&)>& observe);
 
 /// Every unit of a model in the order of the forward pass.
 std::vector<Unit> model_units(const ViTConfig& config);

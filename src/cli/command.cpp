@@ -1,0 +1,115 @@
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/signals.h"
+
+namespace vit22b {
+namespace {
+
+constexpr const char* kMemoryHint =
+    "; use a smaller batch, activation=recompute, accumulate=N, precision=bf16 or a smaller model";
+
+int say(ExitCode code, const std::string& text) {
+  if (code == ExitCode::kStopped)
+    log_warn(text);
+  else
+    log_error(text);
+  return static_cast<int>(code);
+}
+
+int run_guarded(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::Success& e) {  // --help and --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return say(ExitCode::kUsage, concat(e.what(), "; see vit22b --help, or vit22b COMMAND --help"));
+  } catch (const UserError& e) {
+    return say(e.code(), e.what());
+  } catch (const c10::OutOfMemoryError& e) {
+    return say(ExitCode::kUsage, concat("out of GPU memory: ", split(e.what_without_backtrace(), '\n').front(), kMemoryHint));
+  } catch (const c10::Error& e) {
+    const std::string text = e.what_without_backtrace();
+    const bool is_memory = text.find("not enough memory") != std::string::npos;
+    return is_memory ? say(ExitCode::kUsage, "out of memory: " + split(text, '\n').front() + kMemoryHint)
+                     : say(ExitCode::kBug, "internal error in libtorch: " + text);
+  } catch (const std::bad_alloc&) {
+    return say(ExitCode::kUsage, concat("out of memory", kMemoryHint));
+  } catch (const std::exception& e) {
+    return say(ExitCode::kBug, concat("internal error: ", e.what()));
+  }
+}
+
+}  // namespace
+
+void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen, const char* out_help) {
+  if ((chosen & kDevice) != 0) command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
+  if ((chosen & kPrecision) != 0) {
+    command.add_option("--precision", flags.precision, "fp32 or bf16")->capture_default_str();
+    command.add_option("--engine", flags.engine, "how blocks are computed: reference")->capture_default_str();
+  }
+  if ((chosen & kSeed) != 0) command.add_option("--seed", flags.seed, "seed of random numbers")->capture_default_str();
+  if ((chosen & kOut) != 0) command.add_option("--out,-o", flags.out, out_help);
+  if ((chosen & kJson) != 0) command.add_flag("--json", flags.is_json, "print the result as JSON");
+  command.add_option("--threads", flags.threads, "CPU threads; 0 for libtorch's choice")->capture_default_str();
+  command.add_flag("--quiet,-q", flags.is_quiet, "warnings and errors only");
+}
+
+Device begin_command(const CommonFlags& flags) {
+  const Device device = resolve_device(flags.device);  // before any other ATen call
+  log_set_quiet(flags.is_quiet);
+  check_libtorch_version();
+  set_threads(flags.threads);
+  install_stop_signals();
+  return device;
+}
+
+void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
+  command.add_option("overrides", overrides, "config overrides a.b=c");
+  command.add_option("--set", overrides, "the same, for values that look like flags");
+}
+
+void apply_overrides(ConfigTree& tree, const std::vector<std::string>& overrides) {
+  for (const std::string& assignment : overrides) set_override(tree, assignment);
+}
+
+std::string option_table(const Fields& fields) {
+  std::string text;
+  for (const FieldText& field : list_fields(fields)) {
+    char line[512];
+    const std::string value = field.value.empty() ? "(unset)" : field.value;
+    std::snprintf(line, sizeof line, "  %-28s %-22s %s [%s]\n", field.key.c_str(), value.c_str(), field.help.c_str(), field.type.c_str());
+    text += line;
+  }
+  return text;
+}
+
+void print_out(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw UsageError("cannot write to standard output (is the disk full or the pipe closed?)");
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app{"vit22b: trains, scales and studies vision transformers of the ViT-22B family"};
+  app.set_version_flag("--version", std::string("vit22b ") + program_version());
+  app.require_subcommand(1);
+  app.footer("First steps: vit22b train configs/train/fashion_mnist.toml --out runs/fashion; vit22b eval runs/fashion");
+  add_train(app);
+  add_eval(app);
+  add_predict(app);
+  add_features(app);
+  add_model(app);
+  add_report(app);
+  add_bench(app);
+  add_config(app);
+  add_env(app);
+  return run_guarded(app, argc, argv);
+}
+
+}  // namespace vit22b

@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/device.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vit22b {
+
+/// The flags that every command takes where they mean something.
+struct CommonFlags {
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  std::string engine = "reference";
+  std::string out;
+  int64_t threads = 0;
+  int64_t seed = 0;
+  bool is_json = false;
+  bool is_quiet = false;
+};
+
+/// Which common flags a command takes, as a sum of these.
+enum CommonFlag : unsigned { kDevice = 1, kPrecision = 2, kSeed = 4, kOut = 8, kJson = 16 };
+
+/// Adds the chosen flags, and --threads and --quiet.
+void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen, const char* out_help = "output path");
+
+/// Resolves the device before any other ATen call, checks libtorch, sets threads and quiet.
+Device begin_command(const CommonFlags& flags);
+
+/// Adds positional `a.b=c` overrides and `--set a.b=c`.
+void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
+
+/// Applies overrides to a tree in order.
+void apply_overrides(ConfigTree& tree, const std::vector<std::string>& overrides);
+
+/// A table of options for a command's help.
+std::string option_table(const Fields& fields);
+
+/// Data for stdout; an error when it cannot be written.
+void print_out(const std::string& text);
+
+// One function a subcommand, each in the file of its name.
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_features(CLI::App& app);
+void add_model(CLI::App& app);
+void add_report(CLI::App& app);
+void add_bench(CLI::App& app);
+void add_config(CLI::App& app);
+void add_env(CLI::App& app);
+
+/// Parses the command line, runs the command, and turns every failure into its exit code and a last line on stderr.
+int run_command_line(int argc, char** argv);
+
+}  // namespace vit22b

@@ -1,0 +1,50 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "metrics/calibration.h"
+#include "model/predictor.h"
+
+namespace vit22b {
+
+/// What a classification evaluation found; shares are 0 to 1 and NaN where undefined.
+struct ClassificationResult {
+  double top1 = 0, top5 = 0;
+  double loss = 0;  ///< mean of the training loss
+  double nll = 0;   ///< of softmax, whatever the training loss
+  double ece = 0;   ///< 15 equal-width bins
+  int64_t num_examples = 0;
+  std::vector<std::vector<int64_t>> confusion;  ///< [truth][prediction]
+  std::vector<metrics::CalibrationBin> calibration;
+  std::vector<BadSample> bad_samples;
+};
+
+/// How to evaluate.
+struct EvalOptions {
+  std::string loss = "sigmoid";  ///< "sigmoid" or "softmax"
+  int64_t batch_size = 256;
+  int64_t num_workers = 1;
+  double max_bad_fraction = 0.001;
+  /// Asked between batches; true ends the evaluation early with Stopped.
+  std::function<bool()> should_stop = [] { return false; };
+  /// Told after each batch how many samples are done.
+  std::function<void(int64_t)> on_progress = [](int64_t) {};
+};
+
+/// Runs a predictor once over a source, in order; samples that cannot be read are left out and listed.
+///
+/// throws  DataError when a label is out of the model's range or too many samples are bad; Stopped
+ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source, const Transforms& transforms,
+                                             const EvalOptions& options);
+
+/// The result as JSON with CLI.md's keys.
+std::string to_json_text(const ClassificationResult& result, const std::vector<std::string>& label_names);
+
+/// The mean training loss of logits against integer labels.
+///
+/// returns  [B] float32
+at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC, const at::Tensor& labels_B);
+
+}  // namespace vit22b

@@ -1,0 +1,58 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+
+#include "checkpoint/model_folder.h"
+#include "core/device.h"
+#include "model/predictor.h"
+#include "model/weight_store.h"
+
+namespace vit22b {
+
+/// How a predictor computes.
+struct PredictorOptions {
+  Device device;
+  std::string precision = "fp32";   ///< "fp32" or "bf16"
+  std::string engine = "reference";
+};
+
+/// A vision transformer over any weight store as a predictor.
+class VitPredictor : public Predictor {
+ public:
+  VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store, const PredictorOptions& options);
+
+  VitOutputs features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) override;
+  at::Tensor logits(const at::Tensor& images_BCHW) override;
+  at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) override;
+  at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
+
+ private:
+  ModelContext context() const { return {config_, *engine_, mesh_, compute_type_}; }
+
+  ViTConfig config_;
+  Mesh mesh_;
+  std::unique_ptr<Engine> engine_;
+  at::ScalarType compute_type_;
+  c10::Device device_;
+  std::shared_ptr<WeightStore> store_;
+};
+
+/// A checkpoint opened for inference.
+struct LoadedModel {
+  ModelInfo info;
+  std::filesystem::path folder;
+  std::unique_ptr<Predictor> predictor;
+};
+
+/// throws  CheckpointError as load_weights does
+LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options);
+
+/// The device as libtorch names it.
+c10::Device torch_device(const Device& device);
+
+/// "fp32" or "bf16" as a dtype.
+///
+/// throws  UsageError for another word
+at::ScalarType precision_type(const std::string& precision);
+
+}  // namespace vit22b

@@ -1,0 +1,79 @@
+#include "report/run_reader.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/config.h"
+#include "core/error.h"
+#include "core/file.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr size_t kFileLimit = size_t{1} << 30;
+
+void append(Series& series, double step, const Json& value) {
+  if (!value.is_number()) return;
+  series.steps.push_back(step);
+  series.values.push_back(value.get<double>());
+}
+
+void read_metrics(const fs::path& path, RunData& run) {
+  if (!fs::exists(path)) return;
+  for (const std::string& line : split(read_text(path, ExitCode::kData, kFileLimit), '\n')) {
+    const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) continue;
+    const auto step = row["step"].get<double>();
+    for (const auto& [key, value] : row.items()) {
+      if (key == "step") continue;
+      if (!value.is_array()) {
+        append(run.series[key], step, value);
+        continue;
+      }
+      auto& blocks = run.by_block[key];
+      if (blocks.size() < value.size()) blocks.resize(value.size());
+      for (size_t i = 0; i < value.size(); ++i) append(blocks[i], step, value[i]);
+    }
+  }
+}
+
+EvalResult read_result(const fs::path& path) {
+  EvalResult result;
+  result.name = path.stem().string();
+  try {
+    const Json json = Json::parse(read_text(path, ExitCode::kData, kFileLimit));
+    for (const auto& [key, value] : json.items())
+      if (value.is_number()) result.numbers.emplace_back(key, value.get<double>());
+    if (json.contains("label_names")) result.label_names = json["label_names"].get<std::vector<std::string>>();
+    if (json.contains("confusion")) result.confusion = json["confusion"].get<std::vector<std::vector<int64_t>>>();
+    if (json.contains("calibration"))
+      for (const Json& bin : json["calibration"])
+        result.calibration.push_back({bin.at("count").get<int64_t>(), bin.at("accuracy").get<double>(), bin.at("confidence").get<double>()});
+  } catch (const Json::exception& e) {
+    throw DataError(path.string(), " is damaged (", e.what(), "); evaluate again");
+  }
+  return result;
+}
+
+}  // namespace
+
+RunData read_run(const fs::path& folder) {
+  const fs::path config = folder / "config.resolved.toml";
+  if (!fs::exists(config)) throw UsageError(folder.string(), " is no run folder: it has no config.resolved.toml");
+  RunData run;
+  run.name = fs::canonical(folder).filename().string();
+  for (const auto& [key, value] : read_config_file(config)) run.settings.emplace_back(key, to_toml_text(value));
+  read_metrics(folder / "metrics.jsonl", run);
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder / "results", error))
+    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) run.results.push_back(read_result(file));
+  return run;
+}
+
+}  // namespace vit22b

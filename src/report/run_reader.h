@@ -1,0 +1,43 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// A curve: values by step, in the order of the file; undefined values are left out.
+struct Series {
+  std::vector<double> steps;
+  std::vector<double> values;
+};
+
+/// One results/NAME.json of a classification evaluation.
+struct EvalResult {
+  std::string name;
+  std::vector<std::pair<std::string, double>> numbers;
+  std::vector<std::string> label_names;
+  std::vector<std::vector<int64_t>> confusion;
+  struct Bin {
+    int64_t count;
+    double accuracy, confidence;
+  };
+  std::vector<Bin> calibration;
+};
+
+/// What a report is made from: metrics.jsonl, results/ and the resolved config, nothing else.
+struct RunData {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> settings;
+  std::map<std::string, Series> series;                ///< by metric name
+  std::map<std::string, std::vector<Series>> by_block;  ///< attention signals, a series a block
+  std::vector<EvalResult> results;
+};
+
+/// Reads a run folder; lines of metrics.jsonl that are no JSON (a torn last line) are passed over.
+///
+/// throws  UsageError when the folder holds no run; DataError naming a damaged results file
+RunData read_run(const std::filesystem::path& folder);
+
+}  // namespace vit22b

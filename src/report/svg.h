@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "report/run_reader.h"
+
+namespace vit22b {
+
+/// A curve with its name in the legend.
+struct Curve {
+  std::string name;
+  const Series* series;
+};
+
+/// An inline SVG line plot with axes, ticks and a legend; colours follow the page's light or dark scheme.
+///
+/// y_unit  written at the axis, such as "img/s"; "" for none
+std::string line_plot(const std::string& title, const std::vector<Curve>& curves, const std::string& y_unit);
+
+/// A reliability diagram: accuracy by confidence bin against the diagonal.
+std::string reliability_plot(const std::vector<EvalResult::Bin>& bins);
+
+/// Text safe inside HTML and SVG.
+std::string escape_html(const std::string& text);
+
+/// A number in at most four significant digits.
+std::string short_number(double value);
+
+}  // namespace vit22b

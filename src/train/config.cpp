@@ -1,0 +1,110 @@
+#include "train/config.h"
+
+#include "core/error.h"
+
+namespace vit22b {
+
+void DataConfig::fields(FieldVisitor& v) {
+  v.choice("source", source, "idx|folder", "kind of data source");
+  v.field("root", root, "folder of the data");
+  v.field("label_names", label_names, "names of the classes; the source's own where empty");
+  v.field("batch_size", batch_size, "images a step, over all ranks, before `accumulate` cuts them");
+  v.field("pp_train", pp_train, "transform of training images");
+  v.field("pp_eval", pp_eval, "transform of evaluation images; the model's default where empty");
+  v.field("workers", workers, "loader threads");
+  v.field("max_bad_fraction", max_bad_fraction, "share of samples that may be unusable before the run stops");
+  v.field("train_split", train_split, "split to train on");
+  v.field("val", val, "validation images: a split's name, or a part of the training split such as 5% (held out), or \"\"");
+}
+
+void MeshConfig::fields(FieldVisitor& v) {
+  v.field("data", data, "ranks that split the batch");
+  v.field("model", model, "ranks that split the model");
+}
+
+void TrainConfig::fields(FieldVisitor& v) {
+  v.field("total", total, "length of training");
+  v.field("warmup", warmup, "linear warm-up from 0");
+  v.field("cooldown", cooldown, "linear cool-down to 0 at the end");
+  v.field("log", log, "cadence of metrics.jsonl and progress lines");
+  v.field("eval", eval, "cadence of validation");
+  v.field("ckpt", ckpt, "cadence of checkpoints");
+  v.field("keep_ckpt", keep_ckpt, "cadence of checkpoints that are never pruned");
+  v.field("keep_last", keep_last, "newest checkpoints to keep");
+  v.field("seed", seed, "seed of weights, order and augmentation");
+  v.choice("precision", precision, "fp32|bf16", "of activations and products");
+  v.choice("engine", engine, "reference", "how blocks are computed");
+  v.field("threads", threads, "CPU threads; 0 for libtorch's choice");
+  v.field("device", device, "cpu or cuda:N");
+  v.choice("activation", activation, "keep|recompute", "keep a block's activations, or its input alone");
+  v.field("accumulate", accumulate, "pieces that a batch is cut into");
+  v.choice("task", task, "classify", "what is trained");
+  v.field("init_from", init_from, "checkpoint whose weights the run starts from");
+  v.field("init_skip", init_skip, "name patterns that keep fresh values");
+  v.field("freeze", freeze, "name patterns that do not train");
+  v.choice("loss", loss, "sigmoid|softmax", "training loss");
+  v.choice("store", store, "resident", "where weights live");
+  v.choice("state", state, "memory", "where optimizer state lives");
+  v.choice("update", update, "deferred", "when weights are updated");
+  v.begin_section("model");
+  model.fields(v);
+  v.end_section();
+  v.begin_section("data");
+  data.fields(v);
+  v.end_section();
+  v.begin_section("optim");
+  optim.fields(v);
+  v.end_section();
+  v.begin_section("schedule");
+  schedule.fields(v);
+  v.end_section();
+  v.begin_section("mesh");
+  mesh.fields(v);
+  v.end_section();
+}
+
+namespace {
+
+constexpr std::string_view kModelPrefix = "model.";
+
+void check(const TrainConfig& c) {
+  if (!c.total.is_set()) throw UsageError("the length of training is not set; give total_steps, total_examples or total_epochs");
+  if (c.data.root.empty()) throw UsageError("data.root is not set; give the folder of the data, such as data.root=DIR");
+  if (c.data.batch_size < 1 || c.data.batch_size > 1'000'000) throw UsageError("data.batch_size is ", c.data.batch_size, ", want 1 to 1,000,000");
+  if (c.accumulate < 1 || c.data.batch_size % c.accumulate != 0)
+    throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ", c.data.batch_size);
+  if (c.mesh.data != 1 || c.mesh.model != 1) throw UsageError("mesh.data and mesh.model are 1 here: one process trains");
+  if (c.data.workers < 1 || c.data.workers > 256) throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
+  if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
+  if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
+}
+
+}  // namespace
+
+TrainConfig train_config_from_tree(const ConfigTree& tree) {
+  ConfigTree model_tree;
+  for (const auto& [key, value] : tree)
+    if (key.starts_with(kModelPrefix)) model_tree[key.substr(kModelPrefix.size())] = value;
+  TrainConfig config;
+  // Unknown keys are named with their whole path, so the strict pass is the whole config's.
+  const auto name = model_tree.find("name"), block = model_tree.find("block");
+  const auto text = [&](auto it, const char* otherwise) {
+    const auto* value = it == model_tree.end() ? nullptr : std::get_if<std::string>(&it->second.value);
+    return value == nullptr ? std::string(otherwise) : *value;
+  };
+  config.model = preset(text(name, "b16"), text(block, "parallel"));
+  config.has_num_classes = model_tree.count("num_classes") != 0;
+  apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  config.model.validate();
+  check(config);
+  return config;
+}
+
+std::string to_toml(const TrainConfig& config) {
+  TrainConfig copy = config;
+  return to_toml(Fields([&](FieldVisitor& v) { copy.fields(v); }));
+}
+
+std::string source_text(const DataConfig& data) { return data.source + ":" + data.root; }
+
+}  // namespace vit22b

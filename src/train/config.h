@@ -1,0 +1,77 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "model/config.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+namespace vit22b {
+
+/// The options under `data.`.
+struct DataConfig {
+  std::string source = "folder";
+  std::string root;
+  std::vector<std::string> label_names;
+  int64_t batch_size = 128;
+  std::string pp_train;
+  std::string pp_eval;
+  int64_t workers = 1;
+  double max_bad_fraction = 0.001;
+  std::string train_split = "train";
+  std::string val = "5%";
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// The options under `mesh.`.
+struct MeshConfig {
+  int64_t data = 1;
+  int64_t model = 1;
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// Everything that decides a training run.
+struct TrainConfig {
+  Duration total, warmup, cooldown, log, eval, ckpt, keep_ckpt;
+  int64_t seed = 0;
+  std::string precision = "fp32";
+  std::string engine = "reference";
+  int64_t threads = 0;
+  std::string device = "cpu";
+  std::string activation = "keep";
+  int64_t accumulate = 1;
+  int64_t keep_last = 2;
+  std::string task = "classify";
+  std::string init_from;
+  std::vector<std::string> init_skip;
+  std::vector<std::string> freeze;
+  std::string loss = "sigmoid";
+  std::string store = "resident";
+  std::string state = "memory";
+  std::string update = "deferred";
+  ViTConfig model;
+  bool has_num_classes = false;  ///< model.num_classes was written; else it is counted from the data
+  DataConfig data;
+  OptimConfig optim;
+  ScheduleConfig schedule;
+  MeshConfig mesh;
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// Reads a config: the model's preset, then everything that the tree says.
+///
+/// throws  UsageError for unknown keys, wrong values, and choices that are not built here
+TrainConfig train_config_from_tree(const ConfigTree& tree);
+
+/// The config as a TOML document that reads back the same.
+std::string to_toml(const TrainConfig& config);
+
+/// The source as SRC: "kind:root".
+std::string source_text(const DataConfig& data);
+
+}  // namespace vit22b

@@ -1,0 +1,59 @@
+#include "train/data_setup.h"
+
+#include <cmath>
+
+#include "checkpoint/model_folder.h"
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace vit22b {
+namespace {
+
+/// 0.05 for "5%"; negative for another text.
+double percent_of(const std::string& text) {
+  if (!text.ends_with("%")) return -1;
+  try {
+    size_t used = 0;
+    const double value = std::stod(text, &used);
+    if (used == text.size() - 1 && value > 0 && value < 100) return value / 100;
+  } catch (const std::exception&) {
+    // Told below.
+  }
+  throw UsageError("data.val is '", text, "', want a split's name, a part between 0% and 100%, or \"\"");
+}
+
+std::string default_pp_train(const ViTConfig& model) {
+  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(", model.img_size.height, ")|flip_lr|value_range(-1,1)");
+}
+
+}  // namespace
+
+TrainData open_train_data(const DataConfig& config) {
+  std::shared_ptr<const DataSource> whole = open_source(source_text(config), config.train_split);
+  if (config.val.empty()) return {whole, nullptr};
+  const double part = percent_of(config.val);
+  if (part < 0) return {whole, open_source(source_text(config), config.val)};
+  const int64_t total = whole->size();
+  const int64_t held_out = std::max<int64_t>(1, std::llround(part * static_cast<double>(total)));
+  if (held_out >= total) throw DataError(config.root, ": ", total, " images are too few to hold out ", config.val);
+  const RandomPermutation order(static_cast<uint64_t>(total), /*seed=*/0, "validation");
+  std::vector<int64_t> train, val;
+  for (int64_t i = 0; i < total; ++i) {
+    const auto sample = static_cast<int64_t>(order(static_cast<uint64_t>(i)));
+    (i < held_out ? val : train).push_back(sample);
+  }
+  return {make_subset(whole, std::move(train)), make_subset(whole, std::move(val))};
+}
+
+void complete_from_data(TrainConfig& config, const DataSource& source) {
+  const auto classes = static_cast<int64_t>(source.label_names().size());
+  if (!config.has_num_classes) config.model.num_classes = classes;
+  if (config.model.num_classes < classes)
+    throw DataError(config.data.root, " has ", classes, " classes, model.num_classes is ", config.model.num_classes,
+                    "; leave it unset to count them");
+  if (config.data.label_names.empty()) config.data.label_names = source.label_names();
+  if (config.data.pp_train.empty()) config.data.pp_train = default_pp_train(config.model);
+  if (config.data.pp_eval.empty()) config.data.pp_eval = default_pp_eval(config.model);
+}
+
+}  // namespace vit22b

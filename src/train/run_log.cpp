@@ -1,0 +1,83 @@
+#include "train/run_log.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+std::string format(const char* pattern, double value) {
+  char text[48];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+}  // namespace
+
+RunLog::RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device, bool is_quiet)
+    : total_steps_(total_steps), device_(device), throughput_(config.model, peak), progress_("train", total_steps, is_quiet) {
+  log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12), " TFLOP/s (", device.is_cuda ? "data sheet" : "measured now", ")"));
+}
+
+void RunLog::add_step(int64_t images, double seconds, double waited_seconds) {
+  throughput_.add(images, seconds, waited_seconds);
+  constexpr double kSmoothing = 0.05;
+  smoothed_step_seconds_ = smoothed_step_seconds_ == 0 ? seconds : smoothed_step_seconds_ + kSmoothing * (seconds - smoothed_step_seconds_);
+}
+
+void RunLog::show_progress(int64_t step) { progress_.update(step); }
+
+std::string RunLog::report(const TrainerState& state, const StepResult& result, double learning_rate,
+                           const std::vector<AttentionSignals>& signals) {
+  const Speed speed = throughput_.take();
+  const int64_t memory = peak_memory_bytes(device_);
+  const double eta = smoothed_step_seconds_ * static_cast<double>(total_steps_ - state.step);
+  const std::string line = concat(
+      "step ", state.step, "/", total_steps_, "  loss ", format("%.4g", result.loss), "  lr ", format("%.2g", learning_rate),
+      "  |g| ", format("%.3g", result.report.gradient_norm), "  ", format("%.0f", speed.images_per_second), " img/s  data ",
+      format("%.0f", 100 * speed.data_share), " %  ", format("%.3g", speed.flops / 1e12), " TFLOP/s  mfu ",
+      format("%.0f", 100 * speed.mfu), " %  ", human_bytes(static_cast<double>(memory)), "  eta ", human_duration(eta));
+  if (stderr_is_terminal()) {
+    log_file_only(line);
+    progress_.update(state.step, "loss " + format("%.4g", result.loss) + "  " + format("%.0f", speed.images_per_second) + " img/s");
+  } else {
+    log_info(line);
+  }
+  Json logits = Json::array(), entropies = Json::array();
+  for (const AttentionSignals& s : signals) {
+    logits.push_back(number(s.max_logit));
+    entropies.push_back(number(s.entropy));
+  }
+  return Json{{"step", state.step},
+              {"training_loss", number(result.loss)},
+              {"l2_grads", number(result.report.gradient_norm)},
+              {"lr", learning_rate},
+              {"img_per_sec", number(speed.images_per_second)},
+              {"data_share", number(speed.data_share)},
+              {"mfu", number(speed.mfu)},
+              {"peak_memory_bytes", memory},
+              {"examples_seen", state.examples_seen},
+              {"train_seconds", state.train_seconds},
+              {"attention_max_logit", logits},
+              {"attention_entropy", entropies}}
+      .dump();
+}
+
+std::string validation_line(int64_t step, const std::map<std::string, double>& metrics) {
+  Json row = {{"step", step}};
+  for (const auto& [name, value] : metrics) row["val/" + name] = number(value);
+  return row.dump();
+}
+
+std::map<std::string, std::string> run_layout() {
+  return {{"threads", std::to_string(at::get_num_threads())}, {"isa", at::get_cpu_capability()}, {"program", program_version()}};
+}
+
+}  // namespace vit22b

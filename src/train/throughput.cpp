@@ -1,0 +1,54 @@
+#include "train/throughput.h"
+
+#include "eval/vit_predictor.h"
+
+namespace vit22b {
+namespace {
+
+constexpr double kHopperDenseBf16 = 989.4e12;  // H100 and H200 SXM data sheets, without sparsity
+constexpr double kHopperFp32 = 67e12;
+
+double measured_gemm_rate(at::ScalarType dtype) {
+  constexpr int64_t kSide = 1024;
+  constexpr int kTries = 8;
+  const at::Tensor a = at::randn({kSide, kSide}).to(dtype), b = at::randn({kSide, kSide}).to(dtype);
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const at::Tensor product = at::matmul(a, b);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2.0 * kSide * kSide * kSide / seconds);
+  }
+  return best;
+}
+
+}  // namespace
+
+double peak_flops(const Device& device, const std::string& precision) {
+  const at::NoGradGuard no_grad;
+  if (device.is_cuda) return precision == "bf16" ? kHopperDenseBf16 : kHopperFp32;
+  return measured_gemm_rate(precision_type(precision));
+}
+
+Throughput::Throughput(const ViTConfig& config, double peak) : flops_per_image_(train_flops(config)), peak_(peak) {}
+
+void Throughput::add(int64_t images, double seconds, double waited_seconds) {
+  images_ += static_cast<double>(images);
+  seconds_ += seconds;
+  waited_ += waited_seconds;
+  total_seconds_ += seconds;
+}
+
+Speed Throughput::take() {
+  Speed speed;
+  if (seconds_ > 0) {
+    speed.images_per_second = images_ / seconds_;
+    speed.data_share = waited_ / seconds_;
+    speed.flops = speed.images_per_second * flops_per_image_;
+    speed.mfu = speed.flops / peak_;
+  }
+  images_ = seconds_ = waited_ = 0;
+  return speed;
+}
+
+}  // namespace vit22b

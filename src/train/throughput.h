@@ -1,0 +1,37 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "core/device.h"
+#include "model/config.h"
+
+namespace vit22b {
+
+/// The best GEMM rate of this machine at a precision, in FLOP/s: measured on random data on a CPU (a second), the
+/// data-sheet's dense rate on a known GPU.
+double peak_flops(const Device& device, const std::string& precision);
+
+/// Speed since the last reading.
+struct Speed {
+  double images_per_second = 0;
+  double data_share = 0;  ///< part of the time spent waiting for data
+  double flops = 0;       ///< model FLOP/s, recomputation not counted
+  double mfu = 0;
+};
+
+/// Counts images, seconds and waiting.
+class Throughput {
+ public:
+  Throughput(const ViTConfig& config, double peak);
+  void add(int64_t images, double seconds, double waited_seconds);
+  /// The speed since the last call.
+  Speed take();
+  double total_seconds() const { return total_seconds_; }
+
+ private:
+  double flops_per_image_, peak_;
+  double images_ = 0, seconds_ = 0, waited_ = 0, total_seconds_ = 0;
+};
+
+}  // namespace vit22b
