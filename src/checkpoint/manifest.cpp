@@ -16,17 +16,21 @@ constexpr size_t kManifestLimit = 256 << 20;
 void verify_text(const fs::path& path, const FileRecord& record) {
   const MappedFile file(path, ExitCode::kCheckpoint);
   if (xxh3_128(file.bytes()) != record.hash)
-    throw CheckpointError(path.string(), " is damaged: its hash differs from manifest.json; use an older checkpoint");
+    throw CheckpointError(
+        path.string(), " is damaged: its hash differs from manifest.json; use an older checkpoint");
 }
 
 void verify_tensors(const fs::path& path, const FileRecord& record) {
   const SafetensorsFile file(path);
   if (xxh3_128(file.header()) != record.hash)
-    throw CheckpointError(path.string(), ": the header is damaged: its hash differs from manifest.json; use an older checkpoint");
+    throw CheckpointError(
+        path.string(),
+        ": the header is damaged: its hash differs from manifest.json; use an older checkpoint");
   for (const auto& [name, hash] : record.tensors)
     if (xxh3_128(file.bytes(file.entry(name))) != hash)
-      throw CheckpointError(path.string(), ": tensor '", name,
-                            "' is damaged: its hash differs from manifest.json; use an older checkpoint");
+      throw CheckpointError(
+          path.string(), ": tensor '", name,
+          "' is damaged: its hash differs from manifest.json; use an older checkpoint");
 }
 
 Manifest read_manifest(const fs::path& path) {
@@ -37,7 +41,8 @@ Manifest read_manifest(const fs::path& path) {
       FileRecord& record = manifest[name];
       record.size = file.at("size").get<size_t>();
       record.hash = file.at("xxh3_128").get<std::string>();
-      if (file.contains("tensors")) record.tensors = file.at("tensors").get<std::map<std::string, std::string>>();
+      if (file.contains("tensors"))
+        record.tensors = file.at("tensors").get<std::map<std::string, std::string>>();
       if (name.find('/') != std::string::npos || name.starts_with("."))
         throw CheckpointError(path.string(), ": '", name, "' is no plain file name");
     }
@@ -49,8 +54,8 @@ Manifest read_manifest(const fs::path& path) {
 
 }  // namespace
 
-void write_recorded_text(FileOps& ops, const fs::path& folder, const std::string& name, const std::string& text,
-                         Manifest& manifest) {
+void write_recorded_text(FileOps& ops, const fs::path& folder, const std::string& name,
+                         const std::string& text, Manifest& manifest) {
   write_text(ops, folder / name, text);
   manifest[name] = {text.size(), xxh3_128(std::as_bytes(std::span(text))), {}};
 }
@@ -72,10 +77,12 @@ void verify_manifest(const fs::path& folder) {
     const fs::path file = folder / name;
     std::error_code error;
     const auto size = fs::file_size(file, error);
-    if (error) throw CheckpointError(file.string(), " is missing, though manifest.json lists it; use an older checkpoint");
+    if (error)
+      throw CheckpointError(file.string(),
+                            " is missing, though manifest.json lists it; use an older checkpoint");
     if (size != record.size)
-      throw CheckpointError(file.string(), " has ", size, " bytes, manifest.json says ", record.size,
-                            "; it is cut short or changed: use an older checkpoint");
+      throw CheckpointError(file.string(), " has ", size, " bytes, manifest.json says ",
+                            record.size, "; it is cut short or changed: use an older checkpoint");
     record.tensors.empty() ? verify_text(file, record) : verify_tensors(file, record);
   }
 }

@@ -7,7 +7,8 @@
 
 namespace vit22b {
 
-/// What a checkpoint folder's manifest.json says of its files: every byte is covered by a size and a hash.
+/// What a checkpoint folder's manifest.json says of its files: every byte is covered by a size and
+/// a hash.
 using Manifest = std::map<std::string, FileRecord>;
 
 /// Writes a file without tensors and records it.
@@ -17,7 +18,8 @@ void write_recorded_text(FileOps& ops, const std::filesystem::path& folder, cons
 /// Writes FOLDER/manifest.json.
 void write_manifest(FileOps& ops, const std::filesystem::path& folder, const Manifest& manifest);
 
-/// Checks every file of a folder against its manifest; a folder without one (another program's) passes.
+/// Checks every file of a folder against its manifest; a folder without one (another program's)
+/// passes.
 ///
 /// throws  CheckpointError naming the file, and the tensor where one is damaged
 void verify_manifest(const std::filesystem::path& folder);

@@ -19,13 +19,15 @@ constexpr double kCropFraction = 0.9;  // timm's default for plain ViTs
 Json fields_json(const ViTConfig& config) {
   ViTConfig copy = config;
   Json json = Json::object();
-  for (const FieldText& field : list_fields([&](FieldVisitor& v) { copy.fields(v); })) json[field.key] = field.value;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { copy.fields(v); }))
+    json[field.key] = field.value;
   return json;
 }
 
 ViTConfig config_from_fields(const Json& json, const fs::path& path) {
   ConfigTree tree;
-  for (const auto& [key, value] : json.items()) set_override(tree, key + "=" + value.get<std::string>());
+  for (const auto& [key, value] : json.items())
+    set_override(tree, key + "=" + value.get<std::string>());
   for (auto& [key, value] : tree) value.origin = path.string();
   ViTConfig config;
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
@@ -37,24 +39,32 @@ ViTConfig config_from_fields(const Json& json, const fs::path& path) {
 
 CheckpointPath resolve_checkpoint(const fs::path& path) {
   std::error_code error;
-  if (!fs::exists(path, error)) throw CheckpointError("checkpoint ", path.string(), " does not exist");
+  if (!fs::exists(path, error))
+    throw CheckpointError("checkpoint ", path.string(), " does not exist");
   if (fs::is_regular_file(path)) {
     if (path.extension() == ".safetensors" && fs::exists(path.parent_path() / "config.json"))
       return {path.parent_path().empty() ? fs::path(".") : path.parent_path()};
-    throw CheckpointError(path.string(), " is no checkpoint: want a folder with config.json and model.safetensors, or a run folder");
+    throw CheckpointError(
+        path.string(),
+        " is no checkpoint: want a folder with config.json and model.safetensors, or a run folder");
   }
   if (fs::exists(path / "config.json")) return {path};
-  if (fs::exists(path / "ckpt" / "latest" / "config.json")) return {fs::canonical(path / "ckpt" / "latest")};
-  throw CheckpointError(path.string(), " is no checkpoint: it holds neither config.json nor ckpt/latest");
+  if (fs::exists(path / "ckpt" / "latest" / "config.json"))
+    return {fs::canonical(path / "ckpt" / "latest")};
+  throw CheckpointError(path.string(),
+                        " is no checkpoint: it holds neither config.json nor ckpt/latest");
 }
 
 std::string default_pp_eval(const ViTConfig& c) {
-  const auto resized = [](int64_t side) { return std::llround(std::floor(static_cast<double>(side) / kCropFraction)); };
+  const auto resized = [](int64_t side) {
+    return std::llround(std::floor(static_cast<double>(side) / kCropFraction));
+  };
   const std::string channels = c.in_chans == 1 ? "|gray" : "|rgb";
   if (c.img_size.height == c.img_size.width)
-    return concat("decode", channels, "|resize_small(", resized(c.img_size.height), ",bicubic)|central_crop(", c.img_size.height,
-                  ")|value_range(-1,1)");
-  return concat("decode", channels, "|resize(", c.img_size.height, ",", c.img_size.width, ",bicubic)|value_range(-1,1)");
+    return concat("decode", channels, "|resize_small(", resized(c.img_size.height),
+                  ",bicubic)|central_crop(", c.img_size.height, ")|value_range(-1,1)");
+  return concat("decode", channels, "|resize(", c.img_size.height, ",", c.img_size.width,
+                ",bicubic)|value_range(-1,1)");
 }
 
 ModelInfo read_model_info(const fs::path& folder) {
@@ -85,18 +95,20 @@ std::string model_info_text(const ModelInfo& info) {
   return json.dump(1) + "\n";
 }
 
-void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info, const NamedTensors& weights,
-                 Manifest& manifest) {
+void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                 const NamedTensors& weights, Manifest& manifest) {
   TensorList tensors;
   for (const ParameterRow& row : parameter_table(info.config)) {
     const at::Tensor& weight = weights.at(row.name);
     if (row.local_name == "mlp_out_proj.bias") {
       std::string twin = row.name;
-      tensors.emplace_back(twin.replace(twin.find("mlp_out_proj"), 12, "attn_out_proj"), at::zeros_like(weight));
+      tensors.emplace_back(twin.replace(twin.find("mlp_out_proj"), 12, "attn_out_proj"),
+                           at::zeros_like(weight));
     }
     tensors.emplace_back(row.name, weight);
   }
-  manifest["model.safetensors"] = write_safetensors(ops, folder / "model.safetensors", tensors, {{"format", "pt"}});
+  manifest["model.safetensors"] =
+      write_safetensors(ops, folder / "model.safetensors", tensors, {{"format", "pt"}});
   write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
 }
 

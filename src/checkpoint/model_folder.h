@@ -14,7 +14,8 @@ namespace vit22b {
 /// What a checkpoint's config.json says besides weights.
 struct ModelInfo {
   ViTConfig config;
-  std::string pp_eval;  ///< the transform of inputs, in the mini-language; the truth on preprocessing
+  std::string
+      pp_eval;  ///< the transform of inputs, in the mini-language; the truth on preprocessing
   std::vector<std::string> label_names;
 };
 
@@ -23,7 +24,8 @@ struct CheckpointPath {
   std::filesystem::path folder;  ///< holds config.json and the weights
 };
 
-/// CKPT as users write it: a checkpoint folder, a run folder (its ckpt/latest), or the model.safetensors of a folder.
+/// CKPT as users write it: a checkpoint folder, a run folder (its ckpt/latest), or the
+/// model.safetensors of a folder.
 ///
 /// throws  CheckpointError saying what was looked for
 CheckpointPath resolve_checkpoint(const std::filesystem::path& path);
@@ -39,9 +41,9 @@ std::string model_info_text(const ModelInfo& info);
 /// The default input transform of a model: resize, crop and range as timm's plain ViTs have them.
 std::string default_pp_eval(const ViTConfig& config);
 
-/// Writes model.safetensors (timm's names; one output bias a parallel block becomes two, the first zero) and config.json,
-/// and records both.
-void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info, const NamedTensors& weights,
-                 Manifest& manifest);
+/// Writes model.safetensors (timm's names; one output bias a parallel block becomes two, the first
+/// zero) and config.json, and records both.
+void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
+                 const NamedTensors& weights, Manifest& manifest);
 
 }  // namespace vit22b

@@ -53,8 +53,11 @@ std::vector<int64_t> saved_steps(const fs::path& root) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with("step-") || name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 24) continue;
-    if (!entry.is_symlink() && fs::exists(entry.path() / "manifest.json")) steps.push_back(std::stoll(name.substr(5)));
+    if (!name.starts_with("step-") ||
+        name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 24)
+      continue;
+    if (!entry.is_symlink() && fs::exists(entry.path() / "manifest.json"))
+      steps.push_back(std::stoll(name.substr(5)));
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -68,7 +71,8 @@ std::string step_folder_name(int64_t step) {
   return name;
 }
 
-CheckpointFolder::CheckpointFolder(FileOps& ops, fs::path root) : ops_(ops), root_(std::move(root)) {}
+CheckpointFolder::CheckpointFolder(FileOps& ops, fs::path root)
+    : ops_(ops), root_(std::move(root)) {}
 
 std::vector<std::string> CheckpointFolder::clean_leftovers() {
   std::vector<std::string> removed;
@@ -88,11 +92,13 @@ void CheckpointFolder::save(const RunCheckpoint& checkpoint, bool is_best, const
   Manifest manifest;
   write_model(ops_, beside, checkpoint.info, checkpoint.weights, manifest);
   TensorList slots(checkpoint.optimizer.begin(), checkpoint.optimizer.end());
-  manifest["optimizer.safetensors"] = write_safetensors(ops_, beside / "optimizer.safetensors", slots);
+  manifest["optimizer.safetensors"] =
+      write_safetensors(ops_, beside / "optimizer.safetensors", slots);
   write_recorded_text(ops_, beside, "trainer.json", state_text(checkpoint.state), manifest);
   write_manifest(ops_, beside, manifest);
   ops_.sync_folder(beside);
-  if (fs::exists(target)) {  // an earlier save of this step: swapped in one call, so that one of them always stands
+  if (fs::exists(target)) {  // an earlier save of this step: swapped in one call, so that one of
+                             // them always stands
     ops_.exchange(beside, target);
     ops_.remove_all(beside);
   } else {
@@ -119,7 +125,8 @@ void CheckpointFolder::prune(const KeepPolicy& keep) {
   const std::string newest = fs::read_symlink(root_ / "latest", error).string();
   for (size_t i = 0; i < steps.size(); ++i) {
     const std::string name = step_folder_name(steps[i]);
-    const bool is_recent = static_cast<int64_t>(steps.size() - i) <= std::max<int64_t>(1, keep.keep_last);
+    const bool is_recent =
+        static_cast<int64_t>(steps.size() - i) <= std::max<int64_t>(1, keep.keep_last);
     const bool is_milestone = keep.keep_every_steps > 0 && steps[i] % keep.keep_every_steps == 0;
     if (!is_recent && !is_milestone && name != best && name != newest) {
       // Renamed first, so that a half-removed folder never looks like a checkpoint.
@@ -138,10 +145,12 @@ fs::path CheckpointFolder::latest() const {
 RunCheckpoint load_run_checkpoint(const fs::path& folder) {
   RunCheckpoint checkpoint;
   checkpoint.info = read_model_info(folder);
-  checkpoint.weights = load_weights(folder, parameter_table(checkpoint.info.config));  // checks the manifest of all files
+  checkpoint.weights = load_weights(
+      folder, parameter_table(checkpoint.info.config));  // checks the manifest of all files
   checkpoint.state = read_state(folder / "trainer.json");
   const SafetensorsFile optimizer(folder / "optimizer.safetensors");
-  for (const auto& [name, entry] : optimizer.entries()) checkpoint.optimizer[name] = optimizer.load(name);
+  for (const auto& [name, entry] : optimizer.entries())
+    checkpoint.optimizer[name] = optimizer.load(name);
   return checkpoint;
 }
 

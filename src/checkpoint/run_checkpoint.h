@@ -18,7 +18,8 @@ struct TrainerState {
   double best_metric = -1;
   int64_t best_step = -1;
   bool is_eval_pending = false;  ///< a signal cut this step's validation short
-  int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at the save; lines beyond it are cut on resume
+  int64_t metrics_bytes =
+      0;  ///< length of metrics.jsonl at the save; lines beyond it are cut on resume
   std::map<std::string, std::string> layout;  ///< threads, ISA, binary: where resume is bitwise
 };
 
@@ -36,14 +37,16 @@ struct KeepPolicy {
   int64_t keep_every_steps = 0;  ///< 0: none for ever
 };
 
-/// RUN/ckpt: writes step folders beside, synced and renamed; `latest` moves last; `best` and kept steps are not pruned.
+/// RUN/ckpt: writes step folders beside, synced and renamed; `latest` moves last; `best` and kept
+/// steps are not pruned.
 class CheckpointFolder {
  public:
   CheckpointFolder(FileOps& ops, std::filesystem::path root);
 
   /// Removes what an interrupted save left; returns the names removed.
   std::vector<std::string> clean_leftovers();
-  /// Writes step-NNNNNNNN, points `latest` (and `best`) at it, prunes. The old `latest` stays loadable until the end.
+  /// Writes step-NNNNNNNN, points `latest` (and `best`) at it, prunes. The old `latest` stays
+  /// loadable until the end.
   void save(const RunCheckpoint& checkpoint, bool is_best, const KeepPolicy& keep);
   /// The newest whole checkpoint, or an empty path: `latest`, else the highest step folder.
   std::filesystem::path latest() const;

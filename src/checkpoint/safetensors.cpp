@@ -24,18 +24,20 @@ struct DtypeName {
   const char* name;
   at::ScalarType dtype;
 };
-constexpr DtypeName kDtypes[] = {{"F64", at::kDouble}, {"F32", at::kFloat},  {"F16", at::kHalf}, {"BF16", at::kBFloat16},
-                                 {"I64", at::kLong},   {"I32", at::kInt},    {"I16", at::kShort}, {"I8", at::kChar},
-                                 {"U8", at::kByte},    {"BOOL", at::kBool}};
+constexpr DtypeName kDtypes[] = {{"F64", at::kDouble},    {"F32", at::kFloat}, {"F16", at::kHalf},
+                                 {"BF16", at::kBFloat16}, {"I64", at::kLong},  {"I32", at::kInt},
+                                 {"I16", at::kShort},     {"I8", at::kChar},   {"U8", at::kByte},
+                                 {"BOOL", at::kBool}};
 
 size_t read_length(std::span<const std::byte> bytes, const fs::path& path) {
   if (bytes.size() < kLengthBytes)
-    throw CheckpointError(path.string(), " has ", bytes.size(), " bytes, too short for a safetensors file");
+    throw CheckpointError(path.string(), " has ", bytes.size(),
+                          " bytes, too short for a safetensors file");
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > kHeaderLimit || length > bytes.size() - kLengthBytes)
-    throw CheckpointError(path.string(), ": the header claims ", length, " bytes but the file has ", bytes.size(),
-                          "; it is cut short or no safetensors file");
+    throw CheckpointError(path.string(), ": the header claims ", length, " bytes but the file has ",
+                          bytes.size(), "; it is cut short or no safetensors file");
   return static_cast<size_t>(length);
 }
 
@@ -47,7 +49,8 @@ Json parse_header(const std::string& text, const fs::path& path) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw CheckpointError(path.string(), ": the header names '", parsed.get<std::string>(), "' twice");
+      throw CheckpointError(path.string(), ": the header names '", parsed.get<std::string>(),
+                            "' twice");
     return true;
   };
   try {
@@ -64,30 +67,36 @@ class EntryReader {
   EntryReader(const fs::path& path, size_t data_size) : path_(path), data_size_(data_size) {}
 
   SafetensorsFile::Entry read(const std::string& name, const Json& json) const {
-    if (!json.is_object() || !json.contains("dtype") || !json.contains("shape") || !json.contains("data_offsets"))
+    if (!json.is_object() || !json.contains("dtype") || !json.contains("shape") ||
+        !json.contains("data_offsets"))
       fail(name, "lacks dtype, shape or data_offsets");
     SafetensorsFile::Entry entry;
     entry.name = name;
     entry.dtype = dtype(name, json["dtype"]);
     int64_t bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
-    if (!json["shape"].is_array() || json["shape"].size() > kMaxDims) fail(name, "has a shape that is no short list");
+    if (!json["shape"].is_array() || json["shape"].size() > kMaxDims)
+      fail(name, "has a shape that is no short list");
     for (const Json& side : json["shape"]) {
       if (!side.is_number_unsigned()) fail(name, "has a shape with something other than sizes");
       const auto value = side.get<uint64_t>();
-      const auto product = value > INT64_MAX ? std::nullopt : checked_mul(bytes, static_cast<int64_t>(value));
+      const auto product =
+          value > INT64_MAX ? std::nullopt : checked_mul(bytes, static_cast<int64_t>(value));
       if (!product) fail(name, "has a shape whose size overflows");
       entry.shape.push_back(static_cast<int64_t>(value));
       bytes = *product;
     }
     const Json& offsets = json["data_offsets"];
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+        !offsets[1].is_number_unsigned())
       fail(name, "has data_offsets that are no pair of sizes");
     entry.begin = offsets[0].get<size_t>();
     entry.end = offsets[1].get<size_t>();
     if (entry.begin > entry.end || entry.end > data_size_)
-      fail(name, concat("lies at bytes ", entry.begin, " to ", entry.end, " of ", data_size_, "; the file is cut short"));
+      fail(name, concat("lies at bytes ", entry.begin, " to ", entry.end, " of ", data_size_,
+                        "; the file is cut short"));
     if (entry.end - entry.begin != static_cast<size_t>(bytes))
-      fail(name, concat("has ", entry.end - entry.begin, " bytes, its shape ", shape_text(entry.shape), " needs ", bytes));
+      fail(name, concat("has ", entry.end - entry.begin, " bytes, its shape ",
+                        shape_text(entry.shape), " needs ", bytes));
     return entry;
   }
 
@@ -104,7 +113,8 @@ class EntryReader {
   size_t data_size_;
 };
 
-void check_cover(const std::map<std::string, SafetensorsFile::Entry>& entries, size_t data_size, const fs::path& path) {
+void check_cover(const std::map<std::string, SafetensorsFile::Entry>& entries, size_t data_size,
+                 const fs::path& path) {
   std::vector<const SafetensorsFile::Entry*> order;
   for (const auto& [name, entry] : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
@@ -114,24 +124,28 @@ void check_cover(const std::map<std::string, SafetensorsFile::Entry>& entries, s
   std::string previous;
   for (const auto* entry : order) {
     if (entry->begin < reached)
-      throw CheckpointError(path.string(), ": tensors '", previous, "' and '", entry->name, "' overlap");
+      throw CheckpointError(path.string(), ": tensors '", previous, "' and '", entry->name,
+                            "' overlap");
     if (entry->begin > reached)
-      throw CheckpointError(path.string(), ": ", entry->begin - reached, " bytes before tensor '", entry->name,
-                            "' belong to none");
+      throw CheckpointError(path.string(), ": ", entry->begin - reached, " bytes before tensor '",
+                            entry->name, "' belong to none");
     reached = entry->end;
     previous = entry->name;
   }
   if (reached != data_size)
-    throw CheckpointError(path.string(), ": ", data_size - reached, " bytes after the last tensor belong to none");
+    throw CheckpointError(path.string(), ": ", data_size - reached,
+                          " bytes after the last tensor belong to none");
 }
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path), file_(path, ExitCode::kCheckpoint) {
+SafetensorsFile::SafetensorsFile(const fs::path& path)
+    : path_(path), file_(path, ExitCode::kCheckpoint) {
   const auto bytes = file_.bytes();
   const size_t length = read_length(bytes, path);
   data_begin_ = kLengthBytes + length;
-  const Json header = parse_header({reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length}, path);
+  const Json header =
+      parse_header({reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length}, path);
   const EntryReader reader(path_, bytes.size() - data_begin_);
   for (const auto& [name, json] : header.items()) {
     if (name != "__metadata__") {
@@ -150,7 +164,8 @@ const SafetensorsFile::Entry& SafetensorsFile::entry(const std::string& name) co
   if (it != entries_.end()) return it->second;
   std::vector<std::string> names;
   for (const auto& [known, unused] : entries_) names.push_back(known);
-  throw CheckpointError(path_.string(), ": there is no tensor '", name, "'", did_you_mean(name, names));
+  throw CheckpointError(path_.string(), ": there is no tensor '", name, "'",
+                        did_you_mean(name, names));
 }
 
 at::Tensor SafetensorsFile::load(const std::string& name) const {
@@ -165,7 +180,9 @@ std::span<const std::byte> SafetensorsFile::bytes(const Entry& entry) const {
   return file_.bytes().subspan(data_begin_ + entry.begin, entry.end - entry.begin);
 }
 
-std::span<const std::byte> SafetensorsFile::header() const { return file_.bytes().first(data_begin_); }
+std::span<const std::byte> SafetensorsFile::header() const {
+  return file_.bytes().first(data_begin_);
+}
 
 FileRecord write_safetensors(FileOps& ops, const fs::path& path, const TensorList& tensors,
                              const std::map<std::string, std::string>& metadata) {
@@ -176,13 +193,17 @@ FileRecord write_safetensors(FileOps& ops, const fs::path& path, const TensorLis
     const char* dtype = nullptr;
     for (const DtypeName& known : kDtypes)
       if (known.dtype == tensor.scalar_type()) dtype = known.name;
-    VIT22B_CHECK(dtype != nullptr, "safetensors: tensor '", name, "' has a dtype that the format lacks");
+    VIT22B_CHECK(dtype != nullptr, "safetensors: tensor '", name,
+                 "' has a dtype that the format lacks");
     const size_t size = tensor.nbytes();
-    header[name] = {{"dtype", dtype}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + size}}};
+    header[name] = {{"dtype", dtype},
+                    {"shape", tensor.sizes().vec()},
+                    {"data_offsets", {offset, offset + size}}};
     offset += size;
   }
   std::string text = header.is_null() ? "{}" : header.dump();
-  text.append((kDataAlignment - (kLengthBytes + text.size()) % kDataAlignment) % kDataAlignment, ' ');
+  text.append((kDataAlignment - (kLengthBytes + text.size()) % kDataAlignment) % kDataAlignment,
+              ' ');
   const uint64_t length = text.size();
   std::string prefix(kLengthBytes, '\0');
   std::memcpy(prefix.data(), &length, kLengthBytes);

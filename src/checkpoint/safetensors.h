@@ -10,10 +10,11 @@
 
 namespace vit22b {
 
-/// The safetensors format: u64 little-endian header length, JSON header, raw little-endian tensors in C order.
+/// The safetensors format: u64 little-endian header length, JSON header, raw little-endian tensors
+/// in C order.
 ///
-/// Files are hostile: header at most 100 MB, no duplicate names, offsets in range, no overlaps and no holes,
-/// size = shape × dtype with overflow checked.
+/// Files are hostile: header at most 100 MB, no duplicate names, offsets in range, no overlaps and
+/// no holes, size = shape × dtype with overflow checked.
 class SafetensorsFile {
  public:
   struct Entry {
@@ -46,7 +47,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Hashes of a file as its writer saw it: of the header and of each tensor, or of the whole file when it has no tensors.
+/// Hashes of a file as its writer saw it: of the header and of each tensor, or of the whole file
+/// when it has no tensors.
 struct FileRecord {
   size_t size = 0;
   std::string hash;  ///< header, or whole file
@@ -59,7 +61,8 @@ using TensorList = std::vector<std::pair<std::string, at::Tensor>>;
 /// Writes tensors atomically; the header is padded so that data starts at a multiple of 64 bytes.
 ///
 /// throws  the FileOps' error
-FileRecord write_safetensors(FileOps& ops, const std::filesystem::path& path, const TensorList& tensors,
+FileRecord write_safetensors(FileOps& ops, const std::filesystem::path& path,
+                             const TensorList& tensors,
                              const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace vit22b

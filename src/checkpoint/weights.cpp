@@ -32,13 +32,15 @@ at::Tensor load_row(const WeightFiles& files, const ParameterRow& row) {
 void check_row_shape(const WeightFiles& files, const ParameterRow& row) {
   const std::vector<int64_t>& shape = files.entry(row.name).shape;
   if (shape != row.shape)
-    throw CheckpointError(files.place(), ": tensor '", row.name, "' has shape ", shape_text(shape), ", the model has ",
-                          shape_text(row.shape), "; start from it with --init-from and init_skip=", row.name,
+    throw CheckpointError(files.place(), ": tensor '", row.name, "' has shape ", shape_text(shape),
+                          ", the model has ", shape_text(row.shape),
+                          "; start from it with --init-from and init_skip=", row.name,
                           ", or change the model");
 }
 
 [[noreturn]] void throw_missing(const WeightFiles& files, const ParameterRow& row) {
-  throw CheckpointError(files.place(), ": tensor '", row.name, "' is missing", did_you_mean(row.name, files.names()));
+  throw CheckpointError(files.place(), ": tensor '", row.name, "' is missing",
+                        did_you_mean(row.name, files.names()));
 }
 
 void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& table) {
@@ -49,7 +51,8 @@ void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& t
   }
   for (const std::string& name : files.names())
     if (known.count(name) == 0)
-      throw CheckpointError(files.place(), ": tensor '", name, "' belongs to no parameter of the model that config.json describes");
+      throw CheckpointError(files.place(), ": tensor '", name,
+                            "' belongs to no parameter of the model that config.json describes");
 }
 
 }  // namespace
@@ -65,16 +68,19 @@ WeightFiles::WeightFiles(const fs::path& folder) {
     try {
       const auto json = nlohmann::json::parse(read_text(index, ExitCode::kCheckpoint, kIndexLimit));
       std::set<std::string> shards;
-      for (const auto& [tensor, file] : json.at("weight_map").items()) shards.insert(file.get<std::string>());
+      for (const auto& [tensor, file] : json.at("weight_map").items())
+        shards.insert(file.get<std::string>());
       for (const std::string& shard : shards) {
-        if (shard.find('/') != std::string::npos) throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");
+        if (shard.find('/') != std::string::npos)
+          throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");
         paths.push_back(folder / shard);
       }
     } catch (const nlohmann::json::exception& e) {
       throw CheckpointError(index.string(), " is damaged (", e.what(), ")");
     }
   } else {
-    throw CheckpointError(folder.string(), " holds neither model.safetensors nor model.safetensors.index.json");
+    throw CheckpointError(folder.string(),
+                          " holds neither model.safetensors nor model.safetensors.index.json");
   }
   for (const fs::path& path : paths) {
     const auto& file = files_.emplace_back(std::make_unique<SafetensorsFile>(path));
@@ -93,7 +99,8 @@ std::vector<std::string> WeightFiles::names() const {
 const SafetensorsFile& WeightFiles::file_of(const std::string& name) const {
   const auto it = files_by_name_.find(name);
   if (it == files_by_name_.end())
-    throw CheckpointError(place_.string(), ": there is no tensor '", name, "'", did_you_mean(name, names()));
+    throw CheckpointError(place_.string(), ": there is no tensor '", name, "'",
+                          did_you_mean(name, names()));
   return *it->second;
 }
 
@@ -110,26 +117,33 @@ NamedTensors load_weights(const fs::path& folder, const std::vector<ParameterRow
   return weights;
 }
 
-InitReport init_weights(const fs::path& folder, const ViTConfig& config, const std::vector<std::string>& skip,
-                        NamedTensors& weights) {
+InitReport init_weights(const fs::path& folder, const ViTConfig& config,
+                        const std::vector<std::string>& skip, NamedTensors& weights) {
   verify_manifest(folder);
   const WeightFiles files(folder);
   const ModelInfo source = read_model_info(folder);
   InitReport report;
-  const bool is_head_replaced = config.has_head() && source.config.num_classes != config.num_classes;
+  const bool is_head_replaced =
+      config.has_head() && source.config.num_classes != config.num_classes;
   if (is_head_replaced)
-    report.notes.push_back(concat("head: fresh for ", config.num_classes, " classes, the checkpoint has ", source.config.num_classes));
+    report.notes.push_back(concat("head: fresh for ", config.num_classes,
+                                  " classes, the checkpoint has ", source.config.num_classes));
   for (const ParameterRow& row : parameter_table(config)) {
-    const bool is_skipped = std::any_of(skip.begin(), skip.end(), [&](const std::string& p) { return matches_pattern(row.name, p); });
+    const bool is_skipped = std::any_of(skip.begin(), skip.end(), [&](const std::string& p) {
+      return matches_pattern(row.name, p);
+    });
     if (is_skipped || (is_head_replaced && row.unit.kind == UnitKind::kHead)) continue;
     if (!files.contains(row.name)) throw_missing(files, row);
     if (row.group == ParameterGroup::kPosition && files.entry(row.name).shape != row.shape &&
-        files.entry(row.name).shape.size() == 3 && files.entry(row.name).shape[1] == source.config.position_rows()) {
+        files.entry(row.name).shape.size() == 3 &&
+        files.entry(row.name).shape[1] == source.config.position_rows()) {
       ViTConfig own = source.config;
       own.posemb_resize = config.posemb_resize;
-      weights[row.name] = positions_for_grid(own, load_row(files, row), config.grid_height(), config.grid_width());
-      report.notes.push_back(concat("position table: moved from ", own.grid_height(), "x", own.grid_width(), " to ",
-                                    config.grid_height(), "x", config.grid_width()));
+      weights[row.name] =
+          positions_for_grid(own, load_row(files, row), config.grid_height(), config.grid_width());
+      report.notes.push_back(concat("position table: moved from ", own.grid_height(), "x",
+                                    own.grid_width(), " to ", config.grid_height(), "x",
+                                    config.grid_width()));
       continue;
     }
     check_row_shape(files, row);

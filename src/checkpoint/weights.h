@@ -10,14 +10,17 @@
 
 namespace vit22b {
 
-/// The weights of a folder: model.safetensors, or the shards that model.safetensors.index.json lists.
+/// The weights of a folder: model.safetensors, or the shards that model.safetensors.index.json
+/// lists.
 class WeightFiles {
  public:
   /// throws  CheckpointError when neither is there, or a shard is missing or damaged
   explicit WeightFiles(const std::filesystem::path& folder);
 
   bool contains(const std::string& name) const { return files_by_name_.count(name) != 0; }
-  const SafetensorsFile::Entry& entry(const std::string& name) const { return file_of(name).entry(name); }
+  const SafetensorsFile::Entry& entry(const std::string& name) const {
+    return file_of(name).entry(name);
+  }
   at::Tensor load(const std::string& name) const { return file_of(name).load(name); }
   std::vector<std::string> names() const;
   std::string place() const { return place_.string(); }
@@ -30,23 +33,24 @@ class WeightFiles {
   std::map<std::string, const SafetensorsFile*> files_by_name_;
 };
 
-/// Reads every parameter of a table as float32 by its full name, in timm's layout; a parallel block's two output biases
-/// are summed into one.
+/// Reads every parameter of a table as float32 by its full name, in timm's layout; a parallel
+/// block's two output biases are summed into one.
 ///
 /// throws  CheckpointError naming a missing, misshapen or extra tensor, its file and both shapes
-NamedTensors load_weights(const std::filesystem::path& folder, const std::vector<ParameterRow>& table);
+NamedTensors load_weights(const std::filesystem::path& folder,
+                          const std::vector<ParameterRow>& table);
 
 /// What init_weights did that a person should know, a sentence each.
 struct InitReport {
   std::vector<std::string> notes;
 };
 
-/// Starts a model from another one's weights: a head of another size and the names in `skip` keep their fresh values,
-/// the position table moves to the new grid.
+/// Starts a model from another one's weights: a head of another size and the names in `skip` keep
+/// their fresh values, the position table moves to the new grid.
 ///
 /// weights  fresh values by full name; overwritten where the folder has them
 /// throws   CheckpointError when anything else does not fit
-InitReport init_weights(const std::filesystem::path& folder, const ViTConfig& config, const std::vector<std::string>& skip,
-                        NamedTensors& weights);
+InitReport init_weights(const std::filesystem::path& folder, const ViTConfig& config,
+                        const std::vector<std::string>& skip, NamedTensors& weights);
 
 }  // namespace vit22b

@@ -27,16 +27,25 @@ struct BenchFlags {
 class BenchModel {
  public:
   BenchModel(const ViTConfig& config, const BenchFlags& flags, const Device& device)
-      : config_(config), flags_(flags), device_(torch_device(device)), engine_(make_engine(flags.common.engine)) {
+      : config_(config),
+        flags_(flags),
+        device_(torch_device(device)),
+        engine_(make_engine(flags.common.engine)) {
     const std::vector<ParameterRow> table = parameter_table(config_);
     NamedTensors weights;
     for (const ParameterRow& row : table) weights[row.name] = randomised_tensor(row, 0);
     store_ = std::make_unique<ResidentStore>(table, weights, device_);
     optim_.name = "adamw";
     optimizer_ = make_optimizer(optim_);
-    if (flags.mode == "train") sink_ = std::make_unique<Accumulate>(table, make_rules(table, optim_, {}), optim_, *optimizer_, *store_, mesh_);
-    images_BCHW_ = at::randn({flags.batch, config_.in_chans, config_.img_size.height, config_.img_size.width}).to(device_);
-    labels_B_ = at::arange(flags.batch, at::kLong).remainder(std::max<int64_t>(1, config_.num_classes)).to(device_);
+    if (flags.mode == "train")
+      sink_ = std::make_unique<Accumulate>(table, make_rules(table, optim_, {}), optim_,
+                                           *optimizer_, *store_, mesh_);
+    images_BCHW_ =
+        at::randn({flags.batch, config_.in_chans, config_.img_size.height, config_.img_size.width})
+            .to(device_);
+    labels_B_ = at::arange(flags.batch, at::kLong)
+                    .remainder(std::max<int64_t>(1, config_.num_classes))
+                    .to(device_);
     task_ = make_task(TrainConfig{});
   }
 
@@ -44,18 +53,23 @@ class BenchModel {
   double check_answer() {
     const auto reference = make_engine("reference");
     const at::Tensor few = images_BCHW_.slice(0, 0, 1);
-    const at::Tensor want = output(vit_forward({config_, *reference, mesh_, at::kFloat}, *store_, few, {}));
+    const at::Tensor want =
+        output(vit_forward({config_, *reference, mesh_, at::kFloat}, *store_, few, {}));
     const at::Tensor got = output(vit_forward(context(), *store_, few, {}));
-    if (!at::isfinite(got).all().item<bool>()) throw NumbersError("bench: the model's answer is not finite");
+    if (!at::isfinite(got).all().item<bool>())
+      throw NumbersError("bench: the model's answer is not finite");
     return ((got - want).abs().max() / want.abs().max()).item<double>();
   }
 
   double run_once() {
     const auto start = std::chrono::steady_clock::now();
     if (sink_ != nullptr)
-      run_step(context(), *store_, *sink_, *task_, {images_BCHW_, labels_B_, {}}, 1, false, {.learning_rate_scale = 0});
+      run_step(context(), *store_, *sink_, *task_, {images_BCHW_, labels_B_, {}}, 1, false,
+               {.learning_rate_scale = 0});
     else
-      output(vit_forward(context(), *store_, images_BCHW_, {})).sum().item<double>();  // waits for the device
+      output(vit_forward(context(), *store_, images_BCHW_, {}))
+          .sum()
+          .item<double>();  // waits for the device
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
@@ -63,7 +77,9 @@ class BenchModel {
   static at::Tensor output(const VitOutputs& outputs) {
     return (outputs.logits_BC.defined() ? outputs.logits_BC : outputs.pooled_BD).to(at::kFloat);
   }
-  ModelContext context() const { return {config_, *engine_, mesh_, precision_type(flags_.common.precision)}; }
+  ModelContext context() const {
+    return {config_, *engine_, mesh_, precision_type(flags_.common.precision)};
+  }
 
   ViTConfig config_;
   const BenchFlags& flags_;
@@ -94,7 +110,9 @@ void run_bench(const BenchFlags& flags) {
   BenchModel model(config, flags, device);
   const double error = model.check_answer();
   const double bound = flags.common.precision == "bf16" ? 0.1 : 1e-4;
-  if (error > bound) throw NumbersError("bench: the ", flags.common.engine, " engine's answer is off by ", error, " of the largest logit, want ", bound);
+  if (error > bound)
+    throw NumbersError("bench: the ", flags.common.engine, " engine's answer is off by ", error,
+                       " of the largest logit, want ", bound);
   model.run_once();  // warm-up: allocator, thread team
   std::vector<double> seconds, gemm;
   for (int64_t i = 0; i < flags.repeats; ++i) {  // alternating, so that a noisy moment hits both
@@ -119,9 +137,12 @@ void run_bench(const BenchFlags& flags) {
                                        {"seconds_spread", *slowest - *fastest}};
   char line[512];
   std::snprintf(line, sizeof line,
-                "%s %s %s %s batch %lld: %.2f img/s, %.1f GFLOP/s (best GEMM here %.1f), %.4f s median, spread %.4f s over %lld runs, peak memory %s\n",
-                flags.name.c_str(), flags.mode.c_str(), flags.common.engine.c_str(), flags.common.precision.c_str(), static_cast<long long>(flags.batch), rate,
-                rate * flops / 1e9, median(gemm) / 1e9, middle, *slowest - *fastest, static_cast<long long>(flags.repeats),
+                "%s %s %s %s batch %lld: %.2f img/s, %.1f GFLOP/s (best GEMM here %.1f), %.4f s "
+                "median, spread %.4f s over %lld runs, peak memory %s\n",
+                flags.name.c_str(), flags.mode.c_str(), flags.common.engine.c_str(),
+                flags.common.precision.c_str(), static_cast<long long>(flags.batch), rate,
+                rate * flops / 1e9, median(gemm) / 1e9, middle, *slowest - *fastest,
+                static_cast<long long>(flags.repeats),
                 human_bytes(static_cast<double>(peak_memory_bytes(device))).c_str());
   print_out(flags.common.is_json ? json.dump(1) + "\n" : line);
 }
@@ -132,12 +153,19 @@ void add_bench(CLI::App& app) {
   CLI::App* group = app.add_subcommand("bench", "speed, with answers checked first");
   group->require_subcommand(1);
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* model = group->add_subcommand("model", "images per second of a model, beside the machine's GEMM rate in the same run");
+  CLI::App* model = group->add_subcommand(
+      "model", "images per second of a model, beside the machine's GEMM rate in the same run");
   model->add_option("name", flags->name, "preset")->required();
   add_overrides(*model, flags->overrides);
-  model->add_option("--batch", flags->batch, "images a batch")->capture_default_str()->check(CLI::Range(1, 100'000));
-  model->add_option("--mode", flags->mode, "infer or train (forward, backward, AdamW)")->capture_default_str()->check(CLI::IsMember({"infer", "train"}));
-  model->add_option("--repeats", flags->repeats, "timed runs")->capture_default_str()->check(CLI::Range(1, 10'000));
+  model->add_option("--batch", flags->batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  model->add_option("--mode", flags->mode, "infer or train (forward, backward, AdamW)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"infer", "train"}));
+  model->add_option("--repeats", flags->repeats, "timed runs")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   add_common_flags(*model, flags->common, kDevice | kPrecision | kJson);
   model->callback([flags] { run_bench(*flags); });
 }

@@ -28,7 +28,8 @@ struct CommonFlags {
 enum CommonFlag : unsigned { kDevice = 1, kPrecision = 2, kSeed = 4, kOut = 8, kJson = 16 };
 
 /// Adds the chosen flags, and --threads and --quiet.
-void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen, const char* out_help = "output path");
+void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,
+                      const char* out_help = "output path");
 
 /// Resolves the device before any other ATen call, checks libtorch, sets threads and quiet.
 Device begin_command(const CommonFlags& flags);
@@ -56,7 +57,8 @@ void add_bench(CLI::App& app);
 void add_config(CLI::App& app);
 void add_env(CLI::App& app);
 
-/// Parses the command line, runs the command, and turns every failure into its exit code and a last line on stderr.
+/// Parses the command line, runs the command, and turns every failure into its exit code and a last
+/// line on stderr.
 int run_command_line(int argc, char** argv);
 
 }  // namespace vit22b

@@ -1,7 +1,8 @@
+#include "train/config.h"
+
 #include <CLI/CLI.hpp>
 
 #include "cli/command.h"
-#include "train/config.h"
 
 namespace vit22b {
 namespace {
@@ -24,7 +25,8 @@ void add_config(CLI::App& app) {
   CLI::App* group = app.add_subcommand("config", "look at training configs");
   group->require_subcommand(1);
   auto flags = std::make_shared<ConfigFlags>();
-  CLI::App* show = group->add_subcommand("show", "the resolved config as TOML; without a file, every key with its default");
+  CLI::App* show = group->add_subcommand(
+      "show", "the resolved config as TOML; without a file, every key with its default");
   show->add_option("config", flags->file, "TOML file");
   add_overrides(*show, flags->overrides);
   show->callback([flags] {

@@ -30,15 +30,18 @@ std::optional<TrainConfig> run_config(const std::filesystem::path& folder) {
 
 std::string result_text(const ClassificationResult& r, const std::vector<std::string>& names) {
   char head[256];
-  std::snprintf(head, sizeof head, "top-1 %.2f %%   top-5 %.2f %%   loss %.4f   nll %.4f   ece %.4f   (%lld images)\n", 100 * r.top1, 100 * r.top5,
-                r.loss, r.nll, r.ece, static_cast<long long>(r.num_examples));
+  std::snprintf(head, sizeof head,
+                "top-1 %.2f %%   top-5 %.2f %%   loss %.4f   nll %.4f   ece %.4f   (%lld images)\n",
+                100 * r.top1, 100 * r.top5, r.loss, r.nll, r.ece,
+                static_cast<long long>(r.num_examples));
   std::string text = head;
   constexpr size_t kLargestTable = 20;
   if (r.confusion.size() > kLargestTable) return text;
   text += "confusion (rows: truth, columns: prediction)\n";
   for (size_t i = 0; i < r.confusion.size(); ++i) {
     char cell[64];
-    std::snprintf(cell, sizeof cell, "%16.16s", i < names.size() ? names[i].c_str() : std::to_string(i).c_str());
+    std::snprintf(cell, sizeof cell, "%16.16s",
+                  i < names.size() ? names[i].c_str() : std::to_string(i).c_str());
     text += cell;
     for (const int64_t count : r.confusion[i]) {
       std::snprintf(cell, sizeof cell, " %6lld", static_cast<long long>(count));
@@ -54,20 +57,26 @@ void run_eval(const EvalFlags& flags) {
   const auto config = run_config(flags.checkpoint);
   std::string source = flags.data;
   if (source.empty()) {
-    if (!config) throw UsageError(flags.checkpoint, " is no run folder, so its data is unknown; give --data SRC");
+    if (!config)
+      throw UsageError(flags.checkpoint,
+                       " is no run folder, so its data is unknown; give --data SRC");
     source = source_text(config->data);
   }
-  const LoadedModel model = load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+  const LoadedModel model =
+      load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   const auto data = open_source(source, flags.split);
   Progress progress("eval", data->size(), flags.common.is_quiet);
-  const EvalOptions options{.loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
-                            .batch_size = flags.batch,
-                            .num_workers = flags.workers,
-                            .max_bad_fraction = flags.max_bad_fraction,
-                            .should_stop = [] { return stop_signal() != 0; },
-                            .on_progress = [&](int64_t done) { progress.update(done); }};
-  const ClassificationResult result = evaluate_classification(*model.predictor, *data, Transforms(model.info.pp_eval), options);
-  const std::vector<std::string>& names = model.info.label_names.empty() ? data->label_names() : model.info.label_names;
+  const EvalOptions options{
+      .loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
+      .batch_size = flags.batch,
+      .num_workers = flags.workers,
+      .max_bad_fraction = flags.max_bad_fraction,
+      .should_stop = [] { return stop_signal() != 0; },
+      .on_progress = [&](int64_t done) { progress.update(done); }};
+  const ClassificationResult result =
+      evaluate_classification(*model.predictor, *data, Transforms(model.info.pp_eval), options);
+  const std::vector<std::string>& names =
+      model.info.label_names.empty() ? data->label_names() : model.info.label_names;
   const std::string json = to_json_text(result, names);
   FileOps ops;
   if (config) {
@@ -83,15 +92,26 @@ void run_eval(const EvalFlags& flags) {
 
 void add_eval(CLI::App& app) {
   auto flags = std::make_shared<EvalFlags>();
-  CLI::App* command = app.add_subcommand("eval", "classification accuracy, NLL, calibration error and confusion matrix");
+  CLI::App* command = app.add_subcommand(
+      "eval", "classification accuracy, NLL, calibration error and confusion matrix");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
-  command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR); a run folder knows its own");
+  command->add_option("--data", flags->data,
+                      "data source (idx:DIR, folder:DIR); a run folder knows its own");
   command->add_option("--split", flags->split, "split of the data")->capture_default_str();
-  command->add_option("--batch", flags->batch, "images a batch")->capture_default_str()->check(CLI::Range(1, 1'000'000));
-  command->add_option("--workers", flags->workers, "loader threads")->capture_default_str()->check(CLI::Range(1, 256));
-  command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")->check(CLI::IsMember({"sigmoid", "softmax"}));
-  command->add_option("--max-bad-fraction", flags->max_bad_fraction, "share of samples that may be unusable")->capture_default_str();
-  add_common_flags(*command, flags->common, kDevice | kPrecision | kOut | kJson, "also write the JSON result here");
+  command->add_option("--batch", flags->batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--workers", flags->workers, "loader threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
+      ->check(CLI::IsMember({"sigmoid", "softmax"}));
+  command
+      ->add_option("--max-bad-fraction", flags->max_bad_fraction,
+                   "share of samples that may be unusable")
+      ->capture_default_str();
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kOut | kJson,
+                   "also write the JSON result here");
   command->callback([flags] { run_eval(*flags); });
 }
 

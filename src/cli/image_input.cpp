@@ -20,8 +20,10 @@ std::vector<std::string> expand_image_paths(const std::vector<std::string>& path
     }
     std::vector<std::string> inside;
     for (const auto& entry : fs::directory_iterator(path))
-      if (entry.is_regular_file() && has_image_ending(entry.path())) inside.push_back(entry.path().string());
-    if (inside.empty()) throw DataError("folder ", path, " holds no .jpg, .jpeg, .png or .webp file");
+      if (entry.is_regular_file() && has_image_ending(entry.path()))
+        inside.push_back(entry.path().string());
+    if (inside.empty())
+      throw DataError("folder ", path, " holds no .jpg, .jpeg, .png or .webp file");
     std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }

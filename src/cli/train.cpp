@@ -19,7 +19,8 @@ struct TrainFlags {
 
 std::string default_options_text() {
   TrainConfig config;
-  return "Options, as KEY=VALUE here or in the file:\n" + option_table([&](FieldVisitor& v) { config.fields(v); });
+  return "Options, as KEY=VALUE here or in the file:\n" +
+         option_table([&](FieldVisitor& v) { config.fields(v); });
 }
 
 void run_train(const CLI::App& command, const TrainFlags& flags, const std::string& command_line) {
@@ -34,7 +35,8 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   set("--precision", "precision", flags.common.precision);
   set("--engine", "engine", flags.common.engine);
   set("--init-from", "init_from", flags.init_from);
-  if (flags.is_fresh && !flags.resume.empty()) throw UsageError("--resume and --no-resume exclude each other");
+  if (flags.is_fresh && !flags.resume.empty())
+    throw UsageError("--resume and --no-resume exclude each other");
   const TrainConfig config = train_config_from_tree(tree);
 
   CommonFlags common = flags.common;
@@ -42,7 +44,8 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   common.threads = config.threads;
   TrainOptions options;
   options.device = begin_command(common);
-  options.out = common.out.empty() ? "runs/" + std::filesystem::path(flags.config).stem().string() : common.out;
+  options.out = common.out.empty() ? "runs/" + std::filesystem::path(flags.config).stem().string()
+                                   : common.out;
   options.resume = flags.resume;
   options.is_resuming = !flags.is_fresh;
   options.is_quiet = common.is_quiet;
@@ -54,19 +57,24 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
                                          {"step", summary.step},
                                          {"was_finished_before", summary.was_finished_before}};
   print_out(common.is_json ? result.dump(1) + "\n"
-                           : concat("trained to step ", summary.step, ": ", summary.checkpoint.string(), "\n"));
+                           : concat("trained to step ", summary.step, ": ",
+                                    summary.checkpoint.string(), "\n"));
 }
 
 }  // namespace
 
 void add_train(CLI::App& app) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* command = app.add_subcommand("train", "train a model; the same command and --out go on where it stopped");
+  CLI::App* command = app.add_subcommand(
+      "train", "train a model; the same command and --out go on where it stopped");
   command->add_option("config", flags->config, "TOML file")->required();
   add_overrides(*command, flags->overrides);
-  add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson, "run folder (runs/<config name>)");
-  command->add_option("--resume", flags->resume, "go on from this checkpoint instead of the run's latest");
-  command->add_flag("--no-resume", flags->is_fresh, "start again; an earlier run in the folder is moved to previous-N/");
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson,
+                   "run folder (runs/<config name>)");
+  command->add_option("--resume", flags->resume,
+                      "go on from this checkpoint instead of the run's latest");
+  command->add_flag("--no-resume", flags->is_fresh,
+                    "start again; an earlier run in the folder is moved to previous-N/");
   command->add_option("--init-from", flags->init_from, "start from the weights of this checkpoint");
   command->footer(default_options_text);
   command->callback([command, flags] {

@@ -63,10 +63,12 @@ ConfigValue convert(const toml::node& node, const std::string& key, const std::s
     }
     return {texts, origin};
   }
-  throw UsageError(origin, ": '", key, "' has a type that no option takes (dates and lists of tables)");
+  throw UsageError(origin, ": '", key,
+                   "' has a type that no option takes (dates and lists of tables)");
 }
 
-void flatten(const toml::table& table, const std::string& prefix, const std::string& file, ConfigTree& out) {
+void flatten(const toml::table& table, const std::string& prefix, const std::string& file,
+             ConfigTree& out) {
   for (const auto& [name, node] : table) {
     const std::string key = prefix + std::string(name.str());
     if (const auto* inner = node.as_table()) {
@@ -77,12 +79,24 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
   }
 }
 
+/// Puts a value over an earlier layer's: another unit of the same duration gives way.
+void override_value(ConfigTree& tree, const std::string& key, ConfigValue value) {
+  for (const char* ending : kDurationEndings) {
+    if (!key.ends_with(ending)) continue;
+    const std::string stem = key.substr(0, key.size() - std::string_view(ending).size());
+    for (const char* other : kDurationEndings) tree.erase(stem + other);
+  }
+  tree.insert_or_assign(key, std::move(value));
+}
+
 ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
   std::error_code error;
   const fs::path canonical = fs::canonical(path, error);
   if (error || !fs::is_regular_file(canonical))
-    throw UsageError("config file ", path.string(), " does not exist; give a TOML file, such as configs/train/fashion_mnist.toml");
-  if (!open_files.insert(canonical).second) throw UsageError("config file ", path.string(), " includes itself");
+    throw UsageError("config file ", path.string(),
+                     " does not exist; give a TOML file, such as configs/train/fashion_mnist.toml");
+  if (!open_files.insert(canonical).second)
+    throw UsageError("config file ", path.string(), " includes itself");
   toml::table table;
   try {
     table = toml::parse_file(canonical.string());
@@ -95,19 +109,24 @@ ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
   ConfigTree result;
   if (const auto include = tree.find("include"); include != tree.end()) {
     const auto* files = std::get_if<std::vector<std::string>>(&include->second.value);
-    if (files == nullptr) throw UsageError(include->second.origin, ": include wants a list of file names");
+    if (files == nullptr)
+      throw UsageError(include->second.origin, ": include wants a list of file names");
     for (const std::string& file : *files)
       for (auto& [key, value] : read_file(canonical.parent_path() / file, open_files))
-        result.insert_or_assign(key, value);
+        override_value(result, key, value);
     tree.erase(include);
   }
   open_files.erase(canonical);
-  for (auto& [key, value] : tree) result.insert_or_assign(key, value);
-  return result;
+  // Two units in one file are kept, so that apply_config refuses them.
+  ConfigTree merged = std::move(result);
+  for (const auto& [key, value] : tree) override_value(merged, key, value);
+  for (const auto& [key, value] : tree) merged.insert_or_assign(key, value);
+  return merged;
 }
 
 std::string type_of(const ConfigValue& value) {
-  static constexpr const char* kNames[] = {"a boolean", "an integer", "a number", "a string", "a list of strings"};
+  static constexpr const char* kNames[] = {"a boolean", "an integer", "a number", "a string",
+                                           "a list of strings"};
   return kNames[value.value.index()];
 }
 
@@ -161,11 +180,12 @@ class Applier : public FieldVisitor {
       const auto* v = find(key.c_str());
       if (v == nullptr) continue;
       if (seen != nullptr)
-        throw UsageError(v->origin, ": '", path(key), "' and another unit of '", path(name), "' (", seen->origin,
-                         ") are both set; keep one");
+        throw UsageError(v->origin, ": '", path(key), "' and another unit of '", path(name), "' (",
+                         seen->origin, ") are both set; keep one");
       seen = v;
       value = {number(*v, key.c_str()), static_cast<Duration::Unit>(unit + 1)};
-      if (!(value.value >= 0)) throw UsageError(v->origin, ": '", path(key), "' must not be negative");
+      if (!(value.value >= 0))
+        throw UsageError(v->origin, ": '", path(key), "' must not be negative");
     }
   }
   void choice(const char* name, std::string& value, const char* allowed, const char*) override {
@@ -174,8 +194,8 @@ class Applier : public FieldVisitor {
     const std::string given = text(*v, name);
     const std::vector<std::string> choices = split(allowed, '|');
     if (std::find(choices.begin(), choices.end(), given) == choices.end())
-      throw UsageError(v->origin, ": '", path(name), "' is '", given, "', want one of ", join(choices, ", "),
-                       did_you_mean(given, choices));
+      throw UsageError(v->origin, ": '", path(name), "' is '", given, "', want one of ",
+                       join(choices, ", "), did_you_mean(given, choices));
     value = given;
   }
   void begin_section(const char* name) override { sections_.emplace_back(name); }
@@ -202,14 +222,16 @@ class Applier : public FieldVisitor {
   template <class T>
   T get(const ConfigValue& v, const char* name, const char* want) const {
     if (const T* value = std::get_if<T>(&v.value)) return *value;
-    throw UsageError(v.origin, ": '", path(name), "' is ", type_of(v), " (", to_toml_text(v), "), want ", want);
+    throw UsageError(v.origin, ": '", path(name), "' is ", type_of(v), " (", to_toml_text(v),
+                     "), want ", want);
   }
   double number(const ConfigValue& v, const char* name) const {
     if (const auto* integer = std::get_if<int64_t>(&v.value)) return static_cast<double>(*integer);
     return get<double>(v, name, "a number");
   }
   std::string text(const ConfigValue& v, const char* name) const {
-    if (v.origin == "command line" && !std::holds_alternative<std::string>(v.value)) return to_toml_text(v);
+    if (v.origin == "command line" && !std::holds_alternative<std::string>(v.value))
+      return to_toml_text(v);
     return get<std::string>(v, name, "a string");
   }
 
@@ -237,13 +259,17 @@ class Lister : public FieldVisitor {
   }
   void field(const char* name, ImageSize& value, const char* help) override {
     const bool is_square = value.height == value.width;
-    add(name, is_square ? std::to_string(value.height) : quote(concat(value.height, "x", value.width)), "size", help);
+    add(name,
+        is_square ? std::to_string(value.height) : quote(concat(value.height, "x", value.width)),
+        "size", help);
   }
   void field(const char* name, Duration& value, const char* help) override {
     const int unit = value.is_set() ? static_cast<int>(value.unit) - 1 : 0;
-    add(std::string(name) + kDurationEndings[unit], value.is_set() ? number_text(value.value) : "", "duration", help);
+    add(std::string(name) + kDurationEndings[unit], value.is_set() ? number_text(value.value) : "",
+        "duration", help);
   }
-  void choice(const char* name, std::string& value, const char* allowed, const char* help) override {
+  void choice(const char* name, std::string& value, const char* allowed,
+              const char* help) override {
     add(name, quote(value), allowed, help);
   }
   void begin_section(const char* name) override { prefix_.emplace_back(name); }
@@ -253,7 +279,8 @@ class Lister : public FieldVisitor {
 
  private:
   void add(const std::string& name, std::string value, const std::string& type, const char* help) {
-    fields_.push_back({prefix_.empty() ? name : join(prefix_, ".") + "." + name, std::move(value), type, help});
+    fields_.push_back(
+        {prefix_.empty() ? name : join(prefix_, ".") + "." + name, std::move(value), type, help});
   }
   std::vector<std::string> prefix_;
   std::vector<FieldText> fields_;
@@ -275,20 +302,22 @@ ConfigTree read_config_file(const fs::path& path) {
 void set_override(ConfigTree& tree, std::string_view assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string_view::npos || equals == 0)
-    throw UsageError("'", std::string(assignment), "' is not an override; write key=value, such as optim.lr=1e-3");
+    throw UsageError("'", std::string(assignment),
+                     "' is not an override; write key=value, such as optim.lr=1e-3");
   const std::string key = trim(assignment.substr(0, equals));
   const std::string text = trim(assignment.substr(equals + 1));
   static const std::string kOrigin = "command line";
   try {
     const toml::table table = toml::parse("v = " + text);
-    if (table.size() == 1 && !table["v"].is_table() && !table["v"].is_date_time() && !table["v"].is_date() && !table["v"].is_time()) {
-      tree.insert_or_assign(key, convert(*table.get("v"), key, kOrigin));
+    if (table.size() == 1 && !table["v"].is_table() && !table["v"].is_date_time() &&
+        !table["v"].is_date() && !table["v"].is_time()) {
+      override_value(tree, key, convert(*table.get("v"), key, kOrigin));
       return;
     }
   } catch (const toml::parse_error&) {
     // Not a TOML value: a bare word, which needs no quotes on a command line.
   }
-  tree.insert_or_assign(key, ConfigValue{text, kOrigin});
+  override_value(tree, key, ConfigValue{text, kOrigin});
 }
 
 void apply_config(const ConfigTree& tree, const Fields& fields) {
@@ -330,15 +359,16 @@ std::vector<std::string> config_difference(const ConfigTree& old_tree, const Con
   for (const auto& [key, value] : new_tree) keys.insert(key);
   std::vector<std::string> lines;
   for (const std::string& key : keys) {
-    const bool is_ignored = is_duration_key(key) || std::any_of(ignored_prefixes.begin(), ignored_prefixes.end(), [&](const std::string& p) {
-                              return key.starts_with(p);
-                            });
+    const bool is_ignored = is_duration_key(key) ||
+                            std::any_of(ignored_prefixes.begin(), ignored_prefixes.end(),
+                                        [&](const std::string& p) { return key.starts_with(p); });
     if (is_ignored) continue;
     const auto text = [&](const ConfigTree& tree) {
       const auto it = tree.find(key);
       return it == tree.end() ? std::string("(unset)") : to_toml_text(it->second);
     };
-    if (text(old_tree) != text(new_tree)) lines.push_back(key + ": " + text(old_tree) + " -> " + text(new_tree));
+    if (text(old_tree) != text(new_tree))
+      lines.push_back(key + ": " + text(old_tree) + " -> " + text(new_tree));
   }
   return lines;
 }

@@ -19,9 +19,11 @@ struct ConfigValue {
 /// A config before it meets its option struct: dotted path → value.
 using ConfigTree = std::map<std::string, ConfigValue>;
 
-/// Reads a TOML file; `include = ["other.toml"]` (relative to the file) is read first and overridden by the rest.
+/// Reads a TOML file; `include = ["other.toml"]` (relative to the file) is read first and
+/// overridden by the rest.
 ///
-/// throws  UsageError for a missing file, a syntax error (with line and column), an include cycle or an unsupported type
+/// throws  UsageError for a missing file, a syntax error (with line and column), an include cycle
+/// or an unsupported type
 ConfigTree read_config_file(const std::filesystem::path& path);
 
 /// Parses `a.b=c`; c is a TOML value, or else a bare string.
@@ -31,7 +33,8 @@ void set_override(ConfigTree& tree, std::string_view assignment);
 
 /// Writes the tree's values into the fields.
 ///
-/// throws  UsageError for an unknown key (naming the nearest), a wrong type, a value that is not a choice, or two units
+/// throws  UsageError for an unknown key (naming the nearest), a wrong type, a value that is not a
+/// choice, or two units
 ///         of one duration; each names the key and its origin
 void apply_config(const ConfigTree& tree, const Fields& fields);
 
@@ -43,13 +46,16 @@ struct FieldText {
   std::string help;
 };
 
-/// Every field in order, with its current value; durations appear once per set unit, or once as NAME_steps when unset.
+/// Every field in order, with its current value; durations appear once per set unit, or once as
+/// NAME_steps when unset.
 std::vector<FieldText> list_fields(const Fields& fields);
 
-/// The fields as a TOML document that read_config_file gives back value for value (doubles with 17 digits).
+/// The fields as a TOML document that read_config_file gives back value for value (doubles with 17
+/// digits).
 std::string to_toml(const Fields& fields);
 
-/// Keys whose values differ, as "key: old -> new"; durations and keys that start with an ignored prefix are left out.
+/// Keys whose values differ, as "key: old -> new"; durations and keys that start with an ignored
+/// prefix are left out.
 std::vector<std::string> config_difference(const ConfigTree& old_tree, const ConfigTree& new_tree,
                                            const std::vector<std::string>& ignored_prefixes);
 

@@ -1,7 +1,7 @@
 #include "core/device.h"
 
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <sys/resource.h>
@@ -18,19 +18,22 @@ namespace {
 
 // What libtorch_cuda.so of the pinned wheel needs beyond the two companions that the CPU needs.
 constexpr const char* kCudaWheels =
-    "nvidia-cublas nvidia-cufft nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 "
+    "nvidia-cublas nvidia-cufft nvidia-curand nvidia-cusolver nvidia-cusparse "
+    "nvidia-cusparselt-cu13 "
     "nvidia-cudnn-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 nvidia-cufile nvidia-nvjitlink";
 
 std::string library_folder() {
   Dl_info info{};
   dladdr(reinterpret_cast<const void*>(&at::get_num_threads), &info);
-  return info.dli_fname == nullptr ? "" : std::filesystem::path(info.dli_fname).parent_path().string();
+  return info.dli_fname == nullptr ? ""
+                                   : std::filesystem::path(info.dli_fname).parent_path().string();
 }
 
 int parse_index(const std::string& text) {
   if (text == "cuda") return 0;
   const std::string digits = text.substr(5);
-  if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos)
+  if (digits.empty() || digits.size() > 3 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
     throw UsageError("--device ", text, ": want cpu, cuda or cuda:N");
   return std::stoi(digits);
 }
@@ -39,7 +42,8 @@ void load_cuda(const std::string& text) {
   const std::string library = library_folder() + "/libtorch_cuda.so";
   if (dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const std::string reason = dlerror();
-    throw UsageError("--device ", text, ": ", reason, "; install the CUDA wheels that match libtorch ", TORCH_VERSION,
+    throw UsageError("--device ", text, ": ", reason,
+                     "; install the CUDA wheels that match libtorch ", TORCH_VERSION,
                      " beside it (", kCudaWheels, ") or use --device cpu");
   }
 }
@@ -75,13 +79,15 @@ std::string cpu_name() {
 
 Device resolve_device(const std::string& text) {
   if (text == "cpu") return {};
-  if (text != "cuda" && !text.starts_with("cuda:")) throw UsageError("--device ", text, ": want cpu, cuda or cuda:N");
+  if (text != "cuda" && !text.starts_with("cuda:"))
+    throw UsageError("--device ", text, ": want cpu, cuda or cuda:N");
   const Device device{true, parse_index(text)};
   load_cuda(text);
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (device.index >= count)
     throw UsageError("--device ", text, ": this machine has ", count,
-                     count == 1 ? " usable GPU" : " usable GPUs", "; use ", count > 0 ? "cuda:0 or " : "", "cpu");
+                     count == 1 ? " usable GPU" : " usable GPUs", "; use ",
+                     count > 0 ? "cuda:0 or " : "", "cpu");
   return device;
 }
 
@@ -95,32 +101,39 @@ std::vector<std::pair<std::string, std::string>> environment_report(const Device
   char executable[4096] = {};
   const ssize_t length = ::readlink("/proc/self/exe", executable, sizeof executable - 1);
   std::string gpu = "not loaded (--device cuda loads it)";
-  if (device.is_cuda) gpu = concat(at::detail::getCUDAHooks().deviceCount(), " CUDA device(s), using ", device.name());
-  return {{"vit22b", program_version()},
-          {"libtorch", TORCH_VERSION},
-          {"libtorch_path", library_folder()},
-          {"executable", std::string(executable, static_cast<size_t>(std::max<ssize_t>(0, length)))},
-          {"cpu", cpu_name()},
-          {"cpu_features", cpu_features()},
-          {"aten_cpu_capability", at::get_cpu_capability()},
-          {"threads", std::to_string(at::get_num_threads())},
-          {"device", device.name()},
-          {"gpu", gpu},
-          {"launcher", "none (one process)"}};
+  if (device.is_cuda)
+    gpu =
+        concat(at::detail::getCUDAHooks().deviceCount(), " CUDA device(s), using ", device.name());
+  return {
+      {"vit22b", program_version()},
+      {"libtorch", TORCH_VERSION},
+      {"libtorch_path", library_folder()},
+      {"executable", std::string(executable, static_cast<size_t>(std::max<ssize_t>(0, length)))},
+      {"cpu", cpu_name()},
+      {"cpu_features", cpu_features()},
+      {"aten_cpu_capability", at::get_cpu_capability()},
+      {"threads", std::to_string(at::get_num_threads())},
+      {"device", device.name()},
+      {"gpu", gpu},
+      {"launcher", "none (one process)"}};
 }
 
 int64_t peak_memory_bytes(const Device& device) {
   if (device.is_cuda) {
     auto* allocator = at::getDeviceAllocator(at::kCUDA);
     return static_cast<int64_t>(
-        allocator->getDeviceStats(static_cast<c10::DeviceIndex>(device.index)).reserved_bytes[0].peak);
+        allocator->getDeviceStats(static_cast<c10::DeviceIndex>(device.index))
+            .reserved_bytes[0]
+            .peak);
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;  // kilobytes on Linux
 }
 
-const char* program_version() { return "0.1.0"; }
+const char* program_version() {
+  return "0.1.0";
+}
 
 void check_libtorch_version() {
   const std::string wanted = concat("TORCH_VERSION=", TORCH_VERSION);
@@ -128,7 +141,8 @@ void check_libtorch_version() {
   const size_t at = built.find("TORCH_VERSION=");
   if (at == std::string::npos || built.compare(at, wanted.size(), wanted) == 0) return;
   throw UsageError("built for libtorch ", TORCH_VERSION, ", but ", library_folder(), " holds ",
-                   built.substr(at, built.find(',', at) - at), "; run script/setup and script/build again");
+                   built.substr(at, built.find(',', at) - at),
+                   "; run script/setup and script/build again");
 }
 
 }  // namespace vit22b

@@ -14,12 +14,13 @@ struct Device {
 
 /// Reads "cpu", "cuda" or "cuda:N" and loads libtorch_cuda.so where it is asked for.
 ///
-/// Must run before any other call into ATen: libtorch keeps its first answer to "is there CUDA" for ever. Once resolved,
-/// a second call gives the same device.
-/// throws  UsageError naming the missing wheels, or the devices there are
+/// Must run before any other call into ATen: libtorch keeps its first answer to "is there CUDA" for
+/// ever. Once resolved, a second call gives the same device. throws  UsageError naming the missing
+/// wheels, or the devices there are
 Device resolve_device(const std::string& text);
 
-/// Sets the threads of libtorch's CPU operators; 0 takes what libtorch chose. Returns the number in use.
+/// Sets the threads of libtorch's CPU operators; 0 takes what libtorch chose. Returns the number in
+/// use.
 int64_t set_threads(int64_t count);
 
 /// What `vit22b env` prints: name and value pairs about libtorch, CPU, threads, GPU and paths.

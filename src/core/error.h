@@ -18,7 +18,8 @@ enum class ExitCode {
   kStopped = 75,
 };
 
-/// A failure that a person can act on: its text says what, where and what to do; printed without a stack trace.
+/// A failure that a person can act on: its text says what, where and what to do; printed without a
+/// stack trace.
 class UserError : public std::runtime_error {
  public:
   template <class... Parts>
@@ -69,7 +70,7 @@ struct Stopped : UserError {
 }  // namespace vit22b
 
 /// Checks a caller's promise, always on; the text carries the values.
-#define VIT22B_CHECK(condition, ...) \
-  do {                               \
+#define VIT22B_CHECK(condition, ...)                              \
+  do {                                                            \
     if (!(condition)) throw ::vit22b::InternalError(__VA_ARGS__); \
   } while (false)

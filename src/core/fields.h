@@ -17,7 +17,8 @@ struct ImageSize {
 
 /// Sees each option of an option struct once; parser, help, `config show` and docs are visitors.
 ///
-/// An option struct has `void fields(FieldVisitor&)` with one line an option: name, member, one sentence of help.
+/// An option struct has `void fields(FieldVisitor&)` with one line an option: name, member, one
+/// sentence of help.
 class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;
@@ -27,10 +28,12 @@ class FieldVisitor {
   virtual void field(const char* name, std::string& value, const char* help) = 0;
   virtual void field(const char* name, std::vector<std::string>& value, const char* help) = 0;
   virtual void field(const char* name, ImageSize& value, const char* help) = 0;
-  /// A duration expands to the keys NAME_steps, NAME_examples, NAME_epochs and NAME_percent, of which one may be set.
+  /// A duration expands to the keys NAME_steps, NAME_examples, NAME_epochs and NAME_percent, of
+  /// which one may be set.
   virtual void field(const char* name, Duration& value, const char* help) = 0;
   /// A string out of `allowed`, written "a|b|c".
-  virtual void choice(const char* name, std::string& value, const char* allowed, const char* help) = 0;
+  virtual void choice(const char* name, std::string& value, const char* allowed,
+                      const char* help) = 0;
   virtual void begin_section(const char* name) = 0;
   virtual void end_section() = 0;
 };

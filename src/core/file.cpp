@@ -17,8 +17,10 @@ namespace fs = std::filesystem;
 void FileOps::fail(const char* operation, const fs::path& path, int error) const {
   const char* hint = "";
   if (error == ENOSPC || error == EDQUOT) hint = "; free some space or choose another --out";
-  if (error == EACCES || error == EPERM || error == EROFS) hint = "; choose a folder that you may write to with --out";
-  throw UserError(failure_code_, "cannot ", operation, " ", path.string(), ": ", std::strerror(error), hint);
+  if (error == EACCES || error == EPERM || error == EROFS)
+    hint = "; choose a folder that you may write to with --out";
+  throw UserError(failure_code_, "cannot ", operation, " ", path.string(), ": ",
+                  std::strerror(error), hint);
 }
 
 int FileOps::create(const fs::path& path) {
@@ -50,7 +52,8 @@ void FileOps::sync_folder(const fs::path& path) {
   const int result = ::fsync(descriptor);
   const int error = errno;
   ::close(descriptor);
-  if (result != 0 && error != EINVAL) fail("sync", path, error);  // EINVAL: a file system without folder sync
+  if (result != 0 && error != EINVAL)
+    fail("sync", path, error);  // EINVAL: a file system without folder sync
 }
 
 void FileOps::rename(const fs::path& from, const fs::path& to) {
@@ -58,7 +61,8 @@ void FileOps::rename(const fs::path& from, const fs::path& to) {
 }
 
 void FileOps::exchange(const fs::path& a, const fs::path& b) {
-  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0) fail("exchange", a, errno);
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
+    fail("exchange", a, errno);
 }
 
 void FileOps::make_folder(const fs::path& path) {
@@ -78,7 +82,10 @@ void FileOps::symlink(const fs::path& target, const fs::path& link) {
 }
 
 AtomicFile::AtomicFile(FileOps& ops, fs::path path)
-    : ops_(ops), path_(std::move(path)), temporary_(path_.string() + ".tmp"), descriptor_(ops_.create(temporary_)) {}
+    : ops_(ops),
+      path_(std::move(path)),
+      temporary_(path_.string() + ".tmp"),
+      descriptor_(ops_.create(temporary_)) {}
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
@@ -86,9 +93,13 @@ AtomicFile::~AtomicFile() {
   ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) { ops_.write(descriptor_, bytes, temporary_); }
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  ops_.write(descriptor_, bytes, temporary_);
+}
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   ops_.sync(descriptor_, temporary_);
@@ -105,14 +116,16 @@ void write_text(FileOps& ops, const fs::path& path, std::string_view text) {
 std::string read_text(const fs::path& path, ExitCode failure_code, size_t limit_bytes) {
   const MappedFile file(path, failure_code);
   if (file.bytes().size() > limit_bytes)
-    throw UserError(failure_code, path.string(), " has ", human_bytes(static_cast<double>(file.bytes().size())),
-                    ", more than the ", human_bytes(static_cast<double>(limit_bytes)), " such a file may have");
+    throw UserError(failure_code, path.string(), " has ",
+                    human_bytes(static_cast<double>(file.bytes().size())), ", more than the ",
+                    human_bytes(static_cast<double>(limit_bytes)), " such a file may have");
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 MappedFile::MappedFile(const fs::path& path, ExitCode failure_code) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw UserError(failure_code, "cannot open ", path.string(), ": ", std::strerror(errno));
+  if (descriptor < 0)
+    throw UserError(failure_code, "cannot open ", path.string(), ": ", std::strerror(errno));
   struct stat status {};
   ::fstat(descriptor, &status);
   if (!S_ISREG(status.st_mode)) {
@@ -120,10 +133,12 @@ MappedFile::MappedFile(const fs::path& path, ExitCode failure_code) {
     throw UserError(failure_code, path.string(), " is not a regular file");
   }
   size_ = static_cast<size_t>(status.st_size);
-  void* address = size_ == 0 ? nullptr : ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  void* address =
+      size_ == 0 ? nullptr : ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
   const int error = errno;
   ::close(descriptor);
-  if (address == MAP_FAILED) throw UserError(failure_code, "cannot map ", path.string(), ": ", std::strerror(error));
+  if (address == MAP_FAILED)
+    throw UserError(failure_code, "cannot map ", path.string(), ": ", std::strerror(error));
   data_ = static_cast<const std::byte*>(address);
 }
 
@@ -138,12 +153,14 @@ FolderLock::FolderLock(const fs::path& folder) {
   const fs::path path = folder / ".lock";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
-    throw UsageError("cannot write in ", folder.string(), ": ", std::strerror(errno), "; choose another --out");
+    throw UsageError("cannot write in ", folder.string(), ": ", std::strerror(errno),
+                     "; choose another --out");
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
     char holder[256] = {};
     const ssize_t length = ::pread(descriptor_, holder, sizeof holder - 1, 0);
     ::close(descriptor_);
-    throw UsageError("run folder ", folder.string(), " is in use by ", length > 0 ? holder : "another process",
+    throw UsageError("run folder ", folder.string(), " is in use by ",
+                     length > 0 ? holder : "another process",
                      "; wait for it to end or choose another --out");
   }
   char host[128] = {};
@@ -156,6 +173,8 @@ FolderLock::FolderLock(const fs::path& folder) {
   }
 }
 
-FolderLock::~FolderLock() { ::close(descriptor_); }
+FolderLock::~FolderLock() {
+  ::close(descriptor_);
+}
 
 }  // namespace vit22b

@@ -9,9 +9,11 @@
 
 namespace vit22b {
 
-/// Every call that changes the disk, behind one seam: tests replace it to fail or die at any of them.
+/// Every call that changes the disk, behind one seam: tests replace it to fail or die at any of
+/// them.
 ///
-/// Each call throws a UserError with the exit code given, naming the path, the operation and the system's reason.
+/// Each call throws a UserError with the exit code given, naming the path, the operation and the
+/// system's reason.
 class FileOps {
  public:
   explicit FileOps(ExitCode failure_code = ExitCode::kUsage) : failure_code_(failure_code) {}
@@ -19,7 +21,8 @@ class FileOps {
 
   /// Opens a new file for writing, or empties an old one; returns its descriptor.
   virtual int create(const std::filesystem::path& path);
-  virtual void write(int descriptor, std::span<const std::byte> bytes, const std::filesystem::path& path);
+  virtual void write(int descriptor, std::span<const std::byte> bytes,
+                     const std::filesystem::path& path);
   /// fsync of a file.
   virtual void sync(int descriptor, const std::filesystem::path& path);
   virtual void close(int descriptor, const std::filesystem::path& path);
@@ -39,7 +42,8 @@ class FileOps {
   ExitCode failure_code_;
 };
 
-/// A file that appears whole or not at all: written beside as NAME.tmp, synced, renamed by commit().
+/// A file that appears whole or not at all: written beside as NAME.tmp, synced, renamed by
+/// commit().
 class AtomicFile {
  public:
   AtomicFile(FileOps& ops, std::filesystem::path path);
@@ -65,7 +69,8 @@ void write_text(FileOps& ops, const std::filesystem::path& path, std::string_vie
 /// Reads a whole file.
 ///
 /// throws  UserError with the code given when it is missing, unreadable or above `limit_bytes`
-std::string read_text(const std::filesystem::path& path, ExitCode failure_code, size_t limit_bytes = size_t{1} << 30);
+std::string read_text(const std::filesystem::path& path, ExitCode failure_code,
+                      size_t limit_bytes = size_t{1} << 30);
 
 /// A file mapped for reading; empty files give an empty span.
 class MappedFile {
@@ -84,7 +89,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Holds a run folder for one process: an advisory lock on FOLDER/.lock, freed by the system when the process ends.
+/// Holds a run folder for one process: an advisory lock on FOLDER/.lock, freed by the system when
+/// the process ends.
 class FolderLock {
  public:
   /// throws  UsageError naming the pid and host of the holder

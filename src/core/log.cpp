@@ -42,19 +42,32 @@ void write(std::string_view mark, std::string_view text, bool is_on_terminal) {
 
 }  // namespace
 
-void log_info(std::string_view text) { write("", text, !targets().is_quiet); }
-void log_warn(std::string_view text) { write("warning: ", text, true); }
-void log_error(std::string_view text) { write("error: ", text, true); }
-void log_file_only(std::string_view text) { write("", text, false); }
+void log_info(std::string_view text) {
+  write("", text, !targets().is_quiet);
+}
+void log_warn(std::string_view text) {
+  write("warning: ", text, true);
+}
+void log_error(std::string_view text) {
+  write("error: ", text, true);
+}
+void log_file_only(std::string_view text) {
+  write("", text, false);
+}
 
-void log_set_quiet(bool is_quiet) { targets().is_quiet = is_quiet; }
+void log_set_quiet(bool is_quiet) {
+  targets().is_quiet = is_quiet;
+}
 
-void log_set_prefix(std::string prefix) { targets().prefix = std::move(prefix); }
+void log_set_prefix(std::string prefix) {
+  targets().prefix = std::move(prefix);
+}
 
 void log_to_file(const std::filesystem::path& path) {
   targets().file.close();
   targets().file.open(path, std::ios::app);
-  if (!targets().file) throw UsageError("cannot write the log file ", path.string(), "; choose another --out");
+  if (!targets().file)
+    throw UsageError("cannot write the log file ", path.string(), "; choose another --out");
 }
 
 }  // namespace vit22b

@@ -34,10 +34,13 @@ void Progress::update(int64_t done, const std::string& note) {
   constexpr int64_t kWidth = 24;
   const int64_t filled = total_ > 0 ? kWidth * done / total_ : 0;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double left = done > 0 ? elapsed * static_cast<double>(total_ - done) / static_cast<double>(done) : 0;
-  const std::string bar = std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(kWidth - filled), ' ');
+  const double left =
+      done > 0 ? elapsed * static_cast<double>(total_ - done) / static_cast<double>(done) : 0;
+  const std::string bar = std::string(static_cast<size_t>(filled), '=') +
+                          std::string(static_cast<size_t>(kWidth - filled), ' ');
   std::fprintf(stderr, "\r\033[K%s [%s] %lld/%lld  eta %s  %s", label_.c_str(), bar.c_str(),
-               static_cast<long long>(done), static_cast<long long>(total_), human_duration(left).c_str(), note.c_str());
+               static_cast<long long>(done), static_cast<long long>(total_),
+               human_duration(left).c_str(), note.c_str());
   std::fflush(stderr);
 }
 

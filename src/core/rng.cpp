@@ -8,7 +8,8 @@ namespace {
 
 #define VIT22B_INLINE inline __attribute__((always_inline))
 
-constexpr uint32_t kPhiloxMul0 = 0xD2511F53, kPhiloxMul1 = 0xCD9E8D57;  // Salmon et al. 2011, table 2
+constexpr uint32_t kPhiloxMul0 = 0xD2511F53,
+                   kPhiloxMul1 = 0xCD9E8D57;  // Salmon et al. 2011, table 2
 constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9, kPhiloxWeyl1 = 0xBB67AE85;
 constexpr int kRounds = 10;
 constexpr int kLanes = 16;  // counters worked on together, so that the compiler can use vectors
@@ -23,7 +24,8 @@ VIT22B_INLINE uint32_t high_word(uint32_t a, uint32_t b) {
 }
 
 // words[w][lane] of kLanes successive counters.
-VIT22B_INLINE void philox(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t words[4][kLanes]) {
+VIT22B_INLINE void philox(uint64_t seed, uint64_t stream, uint64_t counter,
+                          uint32_t words[4][kLanes]) {
   for (int i = 0; i < kLanes; ++i) {
     const uint64_t c = counter + static_cast<uint64_t>(i);
     words[0][i] = static_cast<uint32_t>(c);
@@ -47,10 +49,12 @@ VIT22B_INLINE void philox(uint64_t seed, uint64_t stream, uint64_t counter, uint
   }
 }
 
-VIT22B_INLINE float unit_float(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24F; }
+VIT22B_INLINE float unit_float(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24F;
+}
 
-// Natural logarithm of u in (0, 1]: u = m 2^e with m in [0.707, 1.414), ln m = 2 atanh((m-1)/(m+1)) by its series.
-// The first term left out is 2 z^5 s / 11 < 1e-9.
+// Natural logarithm of u in (0, 1]: u = m 2^e with m in [0.707, 1.414), ln m = 2 atanh((m-1)/(m+1))
+// by its series. The first term left out is 2 z^5 s / 11 < 1e-9.
 VIT22B_INLINE float log_polynomial(float u) {
   const int32_t raw = std::bit_cast<int32_t>(u);
   const int32_t exponent = (raw - 0x3F3504F3) >> 23;
@@ -61,14 +65,15 @@ VIT22B_INLINE float log_polynomial(float u) {
   return 2.0F * s * series + static_cast<float>(exponent) * 0.69314718F;
 }
 
-// cos and sin of 2 pi v for v in [0, 1): v = q/4 + r with |r| <= 1/8, Taylor polynomials of degree 8 and 9 in 2 pi r
-// (error < 4e-8), then the quarter turn.
+// cos and sin of 2 pi v for v in [0, 1): v = q/4 + r with |r| <= 1/8, Taylor polynomials of degree
+// 8 and 9 in 2 pi r (error < 4e-8), then the quarter turn.
 VIT22B_INLINE void turn(float v, float& cosine, float& sine) {
   const auto q = static_cast<int32_t>(v * 4.0F + 0.5F);
   const float x = (v - static_cast<float>(q) * 0.25F) * 6.2831853F;
   const float z = x * x;
   const float c = 1.0F + z * (-1.0F / 2 + z * (1.0F / 24 + z * (-1.0F / 720 + z * (1.0F / 40320))));
-  const float s = x * (1.0F + z * (-1.0F / 6 + z * (1.0F / 120 + z * (-1.0F / 5040 + z * (1.0F / 362880)))));
+  const float s =
+      x * (1.0F + z * (-1.0F / 6 + z * (1.0F / 120 + z * (-1.0F / 5040 + z * (1.0F / 362880)))));
   const bool is_swapped = (q & 1) != 0;
   const float first = is_swapped ? s : c;
   const float second = is_swapped ? c : s;
@@ -111,11 +116,12 @@ void uniform_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, floa
   uniform_block(seed, stream, counter, out);
 }
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) void normal_block_avx2(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
+__attribute__((target("avx2"))) void normal_block_avx2(uint64_t seed, uint64_t stream,
+                                                       uint64_t counter, float* out) {
   normal_block(seed, stream, counter, out);
 }
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void normal_block_avx512(uint64_t seed, uint64_t stream,
-                                                                                       uint64_t counter, float* out) {
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void normal_block_avx512(
+    uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
   normal_block(seed, stream, counter, out);
 }
 #endif
@@ -123,14 +129,17 @@ __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void normal_block_
 BlockFunction normal_path(CounterRng::Isa isa) {
   using Isa = CounterRng::Isa;
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx512))) return normal_block_avx512;
-  if (isa == Isa::kAvx2 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx2))) return normal_block_avx2;
+  if (isa == Isa::kAvx512 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx512)))
+    return normal_block_avx512;
+  if (isa == Isa::kAvx2 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx2)))
+    return normal_block_avx2;
 #endif
   return normal_block_scalar;
 }
 
 // Runs a block function over any range: the first and last block go through a buffer.
-void fill(BlockFunction block, uint64_t seed, uint64_t stream, std::span<float> out, uint64_t first) {
+void fill(BlockFunction block, uint64_t seed, uint64_t stream, std::span<float> out,
+          uint64_t first) {
   constexpr uint64_t kBlock = 4 * kLanes;
   float buffer[kBlock];
   size_t done = 0;
@@ -150,16 +159,22 @@ void fill(BlockFunction block, uint64_t seed, uint64_t stream, std::span<float> 
 
 }  // namespace
 
+std::array<uint32_t, 4> philox4x32(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
+  uint32_t words[4][kLanes];
+  philox(key, counter_high, counter_low, words);
+  return {words[0][0], words[1][0], words[2][0], words[3][0]};
+}
+
 CounterRng::CounterRng(uint64_t seed, std::string_view stream, std::string_view name)
     : seed_(seed), stream_hash_(fnv1a(name, fnv1a("/", fnv1a(stream)))) {}
 
 uint32_t CounterRng::bits(uint64_t index) const {
-  uint32_t words[4][kLanes];
-  philox(seed_, stream_hash_, index / 4, words);
-  return words[index % 4][0];
+  return philox4x32(seed_, stream_hash_, index / 4)[index % 4];
 }
 
-float CounterRng::uniform(uint64_t index) const { return unit_float(bits(index)); }
+float CounterRng::uniform(uint64_t index) const {
+  return unit_float(bits(index));
+}
 
 uint64_t CounterRng::below(uint64_t index, uint64_t bound) const {
   const uint64_t wide = (static_cast<uint64_t>(bits(2 * index)) << 32) | bits(2 * index + 1);
@@ -170,7 +185,9 @@ void CounterRng::fill_uniform(std::span<float> out, uint64_t first) const {
   fill(uniform_block_scalar, seed_, stream_hash_, out, first);
 }
 
-void CounterRng::fill_normal(std::span<float> out, uint64_t first) const { fill_normal_with(Isa::kBest, out, first); }
+void CounterRng::fill_normal(std::span<float> out, uint64_t first) const {
+  fill_normal_with(Isa::kBest, out, first);
+}
 
 void CounterRng::fill_normal_with(Isa isa, std::span<float> out, uint64_t first) const {
   fill(normal_path(isa), seed_, stream_hash_, out, first);
@@ -191,7 +208,8 @@ RandomPermutation::RandomPermutation(uint64_t size, uint64_t seed, std::string_v
   while ((uint64_t{1} << (2 * half_bits_)) < size_) ++half_bits_;
 }
 
-// A balanced Feistel network on 2 * half_bits_ bits, walked until it lands inside the range (at most 4 tries expected).
+// A balanced Feistel network on 2 * half_bits_ bits, walked until it lands inside the range (at
+// most 4 tries expected).
 uint64_t RandomPermutation::operator()(uint64_t position) const {
   constexpr int kFeistelRounds = 4;
   const uint64_t mask = (uint64_t{1} << half_bits_) - 1;

@@ -1,15 +1,21 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
 namespace vit22b {
 
-/// Counter-based random numbers: any element of any tensor alone, equal bits on every machine and mesh.
+/// One block of Philox4x32-10: four words of the 128-bit counter (high, low) under the 64-bit key.
+std::array<uint32_t, 4> philox4x32(uint64_t key, uint64_t counter_high, uint64_t counter_low);
+
+/// Counter-based random numbers: any element of any tensor alone, equal bits on every machine and
+/// mesh.
 ///
-/// Philox4x32-10 (Salmon et al. 2011): the key is the seed, the counter is (index / 4, hash of stream and name), and
-/// element `index` takes word index % 4. Words become 24-bit integers, those become float32; normals are Box-Muller
-/// pairs with polynomials of this file, built without contraction.
+/// Philox4x32-10 (Salmon et al. 2011): the key is the seed, the counter is (index / 4, hash of
+/// stream and name), and element `index` takes word index % 4. Words become 24-bit integers, those
+/// become float32; normals are Box-Muller pairs with polynomials of this file, built without
+/// contraction.
 class CounterRng {
  public:
   CounterRng(uint64_t seed, std::string_view stream, std::string_view name);
@@ -38,7 +44,8 @@ class CounterRng {
   uint64_t stream_hash_;
 };
 
-/// A bijection of [0, size) keyed by (seed, name): position → element, without a table, in any order.
+/// A bijection of [0, size) keyed by (seed, name): position → element, without a table, in any
+/// order.
 class RandomPermutation {
  public:
   RandomPermutation(uint64_t size, uint64_t seed, std::string_view name);

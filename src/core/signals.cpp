@@ -26,7 +26,9 @@ void install_stop_signals() {
   for (const int signal : {SIGTERM, SIGUSR1, SIGUSR2, SIGINT}) sigaction(signal, &action, nullptr);
 }
 
-int stop_signal() { return caught_signal; }
+int stop_signal() {
+  return caught_signal;
+}
 
 const char* signal_name(int signal) {
   switch (signal) {

@@ -23,7 +23,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 /// Removes white space at both ends.
 std::string trim(std::string_view text);
 
-/// The candidate with the smallest edit distance to `name`, or "" when none is near (more than a third of its letters).
+/// The candidate with the smallest edit distance to `name`, or "" when none is near (more than a
+/// third of its letters).
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 /// " (did you mean 'x'?)" for the nearest candidate, or "".

@@ -9,18 +9,22 @@
 
 namespace vit22b {
 
-at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width, const std::string& method) {
+at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
+                        const std::string& method) {
   if (image_HWC.size(0) == height && image_HWC.size(1) == width) return image_HWC;
-  const at::Tensor planes = image_HWC.contiguous().permute({2, 0, 1}).unsqueeze(0);  // channels-last in memory
-  const at::Tensor resized = method == "bicubic" ? at::_upsample_bicubic2d_aa(planes, {height, width}, false)
-                                                 : at::_upsample_bilinear2d_aa(planes, {height, width}, false);
+  const at::Tensor planes =
+      image_HWC.contiguous().permute({2, 0, 1}).unsqueeze(0);  // channels-last in memory
+  const at::Tensor resized = method == "bicubic"
+                                 ? at::_upsample_bicubic2d_aa(planes, {height, width}, false)
+                                 : at::_upsample_bilinear2d_aa(planes, {height, width}, false);
   return resized.squeeze(0).permute({1, 2, 0}).contiguous();
 }
 
 at::Tensor crop_image(const at::Tensor& image_HWC, const CropBox& box) {
-  if (box.top < 0 || box.left < 0 || box.top + box.height > image_HWC.size(0) || box.left + box.width > image_HWC.size(1))
-    throw DataError("a crop of ", box.height, " x ", box.width, " does not fit an image of ", image_HWC.size(0), " x ",
-                    image_HWC.size(1), "; put resize_small before it");
+  if (box.top < 0 || box.left < 0 || box.top + box.height > image_HWC.size(0) ||
+      box.left + box.width > image_HWC.size(1))
+    throw DataError("a crop of ", box.height, " x ", box.width, " does not fit an image of ",
+                    image_HWC.size(0), " x ", image_HWC.size(1), "; put resize_small before it");
   return image_HWC.slice(0, box.top, box.top + box.height).slice(1, box.left, box.left + box.width);
 }
 
@@ -33,17 +37,20 @@ CropBox inception_box(int64_t height, int64_t width, double area_min, double are
     const uint64_t k = 4 * attempt;
     const double target = area * (area_min + (area_max - area_min) * uniform(k));
     const double aspect = kMinAspect + (kMaxAspect - kMinAspect) * uniform(k + 1);
-    const int64_t box_width = std::llround(std::sqrt(target * aspect)), box_height = std::llround(std::sqrt(target / aspect));
+    const int64_t box_width = std::llround(std::sqrt(target * aspect)),
+                  box_height = std::llround(std::sqrt(target / aspect));
     if (box_width < 1 || box_height < 1 || box_width > width || box_height > height) continue;
     const auto offset = [&](int64_t room, uint64_t draw) {
       return static_cast<int64_t>(uniform(draw) * static_cast<float>(room + 1));
     };
-    return {offset(height - box_height, k + 2), offset(width - box_width, k + 3), box_height, box_width};
+    return {offset(height - box_height, k + 2), offset(width - box_width, k + 3), box_height,
+            box_width};
   }
   return {0, 0, height, width};
 }
 
-at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale, const std::vector<double>& shift) {
+at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale,
+                        const std::vector<double>& shift) {
   const auto channels = static_cast<size_t>(image_HWC.size(2));
   if (scale.size() != 1 && scale.size() != channels)
     throw DataError("normalize has ", scale.size(), " channels, the image has ", channels);
@@ -62,7 +69,9 @@ at::Tensor to_gray(const at::Tensor& image_HWC) {
   if (image_HWC.size(2) == 1) return image_HWC;
   // PIL's integer form: (r * 19595 + g * 38470 + b * 7471 + 2^15) >> 16.
   const at::Tensor wide = image_HWC.to(at::kInt);
-  const at::Tensor luma = (wide.select(2, 0) * 19595 + wide.select(2, 1) * 38470 + wide.select(2, 2) * 7471 + 0x8000).bitwise_right_shift(16);
+  const at::Tensor luma =
+      (wide.select(2, 0) * 19595 + wide.select(2, 1) * 38470 + wide.select(2, 2) * 7471 + 0x8000)
+          .bitwise_right_shift(16);
   return luma.to(image_HWC.scalar_type()).unsqueeze(2);
 }
 

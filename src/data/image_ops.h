@@ -12,7 +12,8 @@ namespace vit22b {
 /// The arithmetic of transforms on one image, [H, W, C] uint8 or float32.
 
 /// Antialiased resize; "bilinear" or "bicubic". Equal to PIL's on uint8 within one level.
-at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width, const std::string& method);
+at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
+                        const std::string& method);
 
 /// A rectangle in pixels.
 struct CropBox {
@@ -21,7 +22,8 @@ struct CropBox {
 /// throws  DataError when the box leaves the image
 at::Tensor crop_image(const at::Tensor& image_HWC, const CropBox& box);
 
-/// A random box of area_min to area_max of the image with aspect 3/4 to 4/3, or the whole image after 10 tries.
+/// A random box of area_min to area_max of the image with aspect 3/4 to 4/3, or the whole image
+/// after 10 tries.
 ///
 /// uniform  gives the k-th uniform number; k < 40
 /// source   big_vision pp/ops_image.py inception_crop (tf.image.sample_distorted_bounding_box)
@@ -29,7 +31,8 @@ CropBox inception_box(int64_t height, int64_t width, double area_min, double are
                       const std::function<float(uint64_t)>& uniform);
 
 /// pixel * scale + shift as float32, one scale and shift or one a channel.
-at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale, const std::vector<double>& shift);
+at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale,
+                        const std::vector<double>& shift);
 
 /// One channel by ITU-R 601 luma, as PIL's convert("L"); grey images stay.
 at::Tensor to_gray(const at::Tensor& image_HWC);

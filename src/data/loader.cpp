@@ -30,13 +30,15 @@ struct BatchLoader::Slot {
   bool is_ready = false;
 };
 
-BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms, const LoaderOptions& options)
+BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms,
+                         const LoaderOptions& options)
     : source_(source), transforms_(transforms), options_(options) {
-  VIT22B_CHECK(options_.batch_size > 0 && source_.size() > 0, "BatchLoader: batch size ", options_.batch_size, ", ",
-               source_.size(), " samples");
+  VIT22B_CHECK(options_.batch_size > 0 && source_.size() > 0, "BatchLoader: batch size ",
+               options_.batch_size, ", ", source_.size(), " samples");
   if (options_.stride == 0) options_.stride = options_.batch_size;
   for (int64_t i = 0; i < kPrefetchBatches; ++i) slots_.push_back(std::make_unique<Slot>());
-  for (int64_t i = 0; i < std::max<int64_t>(1, options_.num_workers); ++i) workers_.emplace_back([this] { work(); });
+  for (int64_t i = 0; i < std::max<int64_t>(1, options_.num_workers); ++i)
+    workers_.emplace_back([this] { work(); });
 }
 
 BatchLoader::~BatchLoader() {
@@ -60,8 +62,9 @@ void BatchLoader::work() {
     {
       std::unique_lock lock(mutex_);
       work_ready_.wait(lock, [&] {
-        return is_stopping_ || (next_ticket_ / options_.batch_size < next_batch_ + kPrefetchBatches &&
-                                next_ticket_ / options_.batch_size < num_batches());
+        return is_stopping_ ||
+               (next_ticket_ / options_.batch_size < next_batch_ + kPrefetchBatches &&
+                next_ticket_ / options_.batch_size < num_batches());
       });
       if (is_stopping_) return;
       ticket = next_ticket_++;
@@ -75,7 +78,8 @@ void BatchLoader::work() {
     }
     const int64_t batch = ticket / options_.batch_size;
     try {
-      fill(*slots_[static_cast<size_t>(batch % kPrefetchBatches)], batch, ticket % options_.batch_size);
+      fill(*slots_[static_cast<size_t>(batch % kPrefetchBatches)], batch,
+           ticket % options_.batch_size);
     } catch (...) {
       const std::lock_guard lock(mutex_);
       failure_ = std::current_exception();
@@ -98,8 +102,10 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
     if (is_good[i] == 0) continue;
     const at::Tensor& image = samples[i].fields.at("image");
     if (!images.empty() && image.sizes() != images[0].sizes())
-      throw DataError(samples[i].id, ": images of one batch differ in size (", image.size(0), " x ", image.size(1), " x ", image.size(2), " after ",
-                      images[0].size(0), " x ", images[0].size(1), " x ", images[0].size(2), "); resize or crop them, and convert with gray or rgb");
+      throw DataError(samples[i].id, ": images of one batch differ in size (", image.size(0), " x ",
+                      image.size(1), " x ", image.size(2), " after ", images[0].size(0), " x ",
+                      images[0].size(1), " x ", images[0].size(2),
+                      "); resize or crop them, and convert with gray or rgb");
     images.push_back(image);
     labels.push_back(samples[i].label);
     batch.ids.push_back(std::move(samples[i].id));
@@ -113,7 +119,8 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
 }  // namespace
 
 void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
-  const uint64_t global_index = options_.first_index + static_cast<uint64_t>(batch * options_.stride + position);
+  const uint64_t global_index =
+      options_.first_index + static_cast<uint64_t>(batch * options_.stride + position);
   const auto place = static_cast<size_t>(position);
   if (options_.is_training || global_index < static_cast<uint64_t>(source_.size())) {
     bool is_good = false;
@@ -135,8 +142,11 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
   for (uint64_t attempt = 0; attempt < kReplacementTries; ++attempt) {
     int64_t index = static_cast<int64_t>(global_index);
     if (options_.is_training)
-      index = attempt == 0 ? sample_at(global_index, source_.size(), options_.seed)
-                           : static_cast<int64_t>(replacement.below(global_index * kReplacementTries + attempt, static_cast<uint64_t>(source_.size())));
+      index =
+          attempt == 0
+              ? sample_at(global_index, source_.size(), options_.seed)
+              : static_cast<int64_t>(replacement.below(global_index * kReplacementTries + attempt,
+                                                       static_cast<uint64_t>(source_.size())));
     std::string id = "sample " + std::to_string(index);
     try {
       Sample sample = source_.read(index);
@@ -157,8 +167,10 @@ void BatchLoader::note_bad(int64_t index, const std::string& id, const std::stri
   bad_.try_emplace(index, BadSample{id, reason});
   const auto limit = options_.max_bad_fraction * static_cast<double>(source_.size());
   if (static_cast<double>(bad_.size()) > limit)
-    throw DataError(bad_.size(), " of ", source_.size(), " samples cannot be used, more than data.max_bad_fraction=",
-                    options_.max_bad_fraction, " allows; the last: ", reason, ". Remove or mend the files, or raise data.max_bad_fraction");
+    throw DataError(bad_.size(), " of ", source_.size(),
+                    " samples cannot be used, more than data.max_bad_fraction=",
+                    options_.max_bad_fraction, " allows; the last: ", reason,
+                    ". Remove or mend the files, or raise data.max_bad_fraction");
 }
 
 bool BatchLoader::next(Batch& batch) {

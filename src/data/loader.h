@@ -14,7 +14,8 @@
 
 namespace vit22b {
 
-/// The training order: a function of (seed, global sample index) alone; each epoch is its own permutation.
+/// The training order: a function of (seed, global sample index) alone; each epoch is its own
+/// permutation.
 int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed);
 
 /// Images and labels, ready for the model.
@@ -32,17 +33,18 @@ struct BadSample {
 
 /// What to load, and how.
 struct LoaderOptions {
-  int64_t batch_size = 1;          ///< samples that this loader makes a batch
-  int64_t stride = 0;              ///< global samples a batch, over all ranks; 0 means batch_size
-  uint64_t first_index = 0;        ///< global index of the first sample
+  int64_t batch_size = 1;    ///< samples that this loader makes a batch
+  int64_t stride = 0;        ///< global samples a batch, over all ranks; 0 means batch_size
+  uint64_t first_index = 0;  ///< global index of the first sample
   int64_t num_workers = 1;
   uint64_t seed = 0;
-  bool is_training = true;         ///< endless shuffled epochs, bad samples replaced; else one pass in order, bad ones left out
+  bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in
+                            ///< order, bad ones left out
   double max_bad_fraction = 0.001;
 };
 
-/// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is one integer, the
-/// global index; batches do not depend on the number of workers.
+/// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is
+/// one integer, the global index; batches do not depend on the number of workers.
 class BatchLoader {
  public:
   /// source and transforms outlive the loader.

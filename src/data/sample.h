@@ -8,14 +8,15 @@
 
 namespace vit22b {
 
-/// One datum on its way through the transforms: named tensors, and the encoded bytes before `decode`.
+/// One datum on its way through the transforms: named tensors, and the encoded bytes before
+/// `decode`.
 ///
 /// "image" is uint8 [H, W, C] after decode and float32 [H, W, C] after value_range or normalize.
 struct Sample {
   std::map<std::string, at::Tensor> fields;
   std::vector<uint8_t> encoded;  ///< an image file's bytes, empty once decoded
   int64_t label = -1;
-  std::string id;                ///< file name or index, for messages
+  std::string id;  ///< file name or index, for messages
 };
 
 }  // namespace vit22b

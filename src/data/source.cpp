@@ -16,7 +16,9 @@ class Subset : public DataSource {
   Subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices)
       : whole_(std::move(whole)), indices_(std::move(indices)) {}
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
-  Sample read(int64_t index) const override { return whole_->read(indices_.at(static_cast<size_t>(index))); }
+  Sample read(int64_t index) const override {
+    return whole_->read(indices_.at(static_cast<size_t>(index)));
+  }
   const std::vector<std::string>& label_names() const override { return whole_->label_names(); }
 
  private:
@@ -25,7 +27,8 @@ class Subset : public DataSource {
 };
 
 std::string recognise(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw DataError("data folder ", folder.string(), " does not exist");
+  if (!fs::is_directory(folder))
+    throw DataError("data folder ", folder.string(), " does not exist");
   return is_idx_folder(folder) ? "idx" : "folder";
 }
 
@@ -39,11 +42,13 @@ std::unique_ptr<DataSource> open_source(const std::string& text, const std::stri
     root = text.substr(known.size() + 1);
   }
   if (kind.empty()) kind = recognise(root);
-  if (!fs::is_directory(root)) throw DataError("data folder ", root, " does not exist; set data.root or --data");
+  if (!fs::is_directory(root))
+    throw DataError("data folder ", root, " does not exist; set data.root or --data");
   return kind == "idx" ? open_idx(root, split) : open_image_folder(root, split);
 }
 
-std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices) {
+std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole,
+                                        std::vector<int64_t> indices) {
   return std::make_unique<Subset>(std::move(whole), std::move(indices));
 }
 

@@ -19,12 +19,14 @@ class DataSource {
   virtual const std::vector<std::string>& label_names() const = 0;
 };
 
-/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR", or a bare folder, recognised.
+/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR", or a bare
+/// folder, recognised.
 ///
 /// throws  DataError naming what was looked for
 std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split);
 
 /// The part [first, first + count) of another source; labels stay.
-std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole, std::vector<int64_t> indices);
+std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole,
+                                        std::vector<int64_t> indices);
 
 }  // namespace vit22b

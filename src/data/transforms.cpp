@@ -28,25 +28,32 @@ struct Call {
   int64_t size(size_t i, const char* what) const {
     const double value = number(i, what);
     if (value < 1 || value > 65536 || value != std::floor(value))
-      throw UsageError("preprocessing: ", name, " wants a whole number of pixels from 1 to 65536 as ", what, ", got ", arguments[i]);
+      throw UsageError("preprocessing: ", name,
+                       " wants a whole number of pixels from 1 to 65536 as ", what, ", got ",
+                       arguments[i]);
     return static_cast<int64_t>(value);
   }
   bool has_number(size_t i) const {
-    return i < arguments.size() && arguments[i].find_first_not_of("0123456789.") == std::string::npos;
+    return i < arguments.size() &&
+           arguments[i].find_first_not_of("0123456789.") == std::string::npos;
   }
   /// The resize method after `first` plain numbers.
   std::string method(size_t first) const {
     if (arguments.size() <= first) return "bilinear";
     if (arguments[first] == "bilinear" || arguments[first] == "bicubic") return arguments[first];
-    throw UsageError("preprocessing: ", name, " knows the methods bilinear and bicubic, got '", arguments[first], "'");
+    throw UsageError("preprocessing: ", name, " knows the methods bilinear and bicubic, got '",
+                     arguments[first], "'");
   }
   void expect_at_most(size_t count) const {
-    if (arguments.size() > count) throw UsageError("preprocessing: ", name, " takes at most ", count, " arguments, got ", arguments.size());
+    if (arguments.size() > count)
+      throw UsageError("preprocessing: ", name, " takes at most ", count, " arguments, got ",
+                       arguments.size());
   }
 };
 
 std::string unquoted(const std::string& text) {
-  const bool is_quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front();
+  const bool is_quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'') &&
+                         text.back() == text.front();
   return is_quoted ? text.substr(1, text.size() - 2) : text;
 }
 
@@ -55,7 +62,8 @@ Call parse_call(const std::string& text) {
   const size_t open = text.find('(');
   call.name = trim(text.substr(0, open));
   if (open == std::string::npos) return call;
-  if (text.back() != ')') throw UsageError("preprocessing: '", text, "' lacks its closing parenthesis");
+  if (text.back() != ')')
+    throw UsageError("preprocessing: '", text, "' lacks its closing parenthesis");
   for (const std::string& part : split(text.substr(open + 1, text.size() - open - 2), ',')) {
     const std::string argument = trim(part);
     const size_t equals = argument.find('=');
@@ -63,7 +71,8 @@ Call parse_call(const std::string& text) {
       call.arguments.push_back(unquoted(argument));
       continue;
     }
-    const std::string key = trim(argument.substr(0, equals)), value = unquoted(trim(argument.substr(equals + 1)));
+    const std::string key = trim(argument.substr(0, equals)),
+                      value = unquoted(trim(argument.substr(equals + 1)));
     if (key == "inkey")
       call.in_key = value;
     else if (key == "outkey")
@@ -71,7 +80,8 @@ Call parse_call(const std::string& text) {
     else if (key == "key")
       call.in_key = call.out_key = value;
     else
-      throw UsageError("preprocessing: ", call.name, " has no option '", key, "'; want inkey, outkey or key");
+      throw UsageError("preprocessing: ", call.name, " has no option '", key,
+                       "'; want inkey, outkey or key");
   }
   return call;
 }
@@ -87,15 +97,20 @@ Size size_arguments(const Call& c) {
 Apply make_resize(const Call& c) {
   const Size size = size_arguments(c);
   const std::string method = c.method(c.has_number(1) ? 2 : 1);
-  return [=](const at::Tensor& image, const Draw&) { return resize_image(image, size.height, size.width, method); };
+  return [=](const at::Tensor& image, const Draw&) {
+    return resize_image(image, size.height, size.width, method);
+  };
 }
 
 Apply make_resize_small(const Call& c) {
   const int64_t side = c.size(0, "a size");
   const std::string method = c.method(1);
   return [=](const at::Tensor& image, const Draw&) {
-    const double scale = static_cast<double>(side) / static_cast<double>(std::min(image.size(0), image.size(1)));
-    const auto scaled = [&](int64_t n) { return std::max<int64_t>(side, std::llround(static_cast<double>(n) * scale)); };
+    const double scale =
+        static_cast<double>(side) / static_cast<double>(std::min(image.size(0), image.size(1)));
+    const auto scaled = [&](int64_t n) {
+      return std::max<int64_t>(side, std::llround(static_cast<double>(n) * scale));
+    };
     return resize_image(image, scaled(image.size(0)), scaled(image.size(1)), method);
   };
 }
@@ -112,9 +127,11 @@ Apply make_random_crop(const Call& c) {
   const Size size = size_arguments(c);
   return [=](const at::Tensor& image, const Draw& draw) {
     const auto offset = [&](int64_t room, uint64_t k) {
-      return static_cast<int64_t>(draw.uniform(k) * static_cast<float>(std::max<int64_t>(0, room) + 1));
+      return static_cast<int64_t>(draw.uniform(k) *
+                                  static_cast<float>(std::max<int64_t>(0, room) + 1));
     };
-    return crop_image(image, {offset(image.size(0) - size.height, 0), offset(image.size(1) - size.width, 1), size.height, size.width});
+    return crop_image(image, {offset(image.size(0) - size.height, 0),
+                              offset(image.size(1) - size.width, 1), size.height, size.width});
   };
 }
 
@@ -133,17 +150,21 @@ Apply make_inception_crop(const Call& c) {
 
 Apply make_value_range(const Call& c) {
   const double low = c.number(0, "a lowest value"), high = c.number(1, "a highest value");
-  return [=](const at::Tensor& image, const Draw&) { return scale_pixels(image, {(high - low) / 255}, {low}); };
+  return [=](const at::Tensor& image, const Draw&) {
+    return scale_pixels(image, {(high - low) / 255}, {low});
+  };
 }
 
 Apply make_normalize(const Call& c) {
   const size_t channels = c.arguments.size() / 2;
   if (channels == 0 || c.arguments.size() % 2 != 0)
-    throw UsageError("preprocessing: normalize wants as many means as standard deviations, got ", c.arguments.size(), " numbers");
+    throw UsageError("preprocessing: normalize wants as many means as standard deviations, got ",
+                     c.arguments.size(), " numbers");
   std::vector<double> scale, shift;
   for (size_t i = 0; i < channels; ++i) {
     const double stddev = c.number(channels + i, "a standard deviation");
-    if (!(stddev > 0)) throw UsageError("preprocessing: normalize wants standard deviations above 0");
+    if (!(stddev > 0))
+      throw UsageError("preprocessing: normalize wants standard deviations above 0");
     scale.push_back(1 / (255 * stddev));
     shift.push_back(-c.number(i, "a mean") / stddev);
   }
@@ -151,7 +172,9 @@ Apply make_normalize(const Call& c) {
 }
 
 Apply make_flip(const Call&) {
-  return [](const at::Tensor& image, const Draw& draw) { return draw.uniform(0) < 0.5F ? image.flip(1) : image; };
+  return [](const at::Tensor& image, const Draw& draw) {
+    return draw.uniform(0) < 0.5F ? image.flip(1) : image;
+  };
 }
 
 struct OperationName {
@@ -159,7 +182,8 @@ struct OperationName {
   size_t max_arguments;
   Apply (*make)(const Call&);
 };
-// The one list of operations on a decoded image; `decode` is its own case, since it makes the image.
+// The one list of operations on a decoded image; `decode` is its own case, since it makes the
+// image.
 constexpr OperationName kOperations[] = {
     {"resize", 3, make_resize},
     {"resize_small", 2, make_resize_small},
@@ -169,8 +193,14 @@ constexpr OperationName kOperations[] = {
     {"flip_lr", 0, make_flip},
     {"value_range", 2, make_value_range},
     {"normalize", 64, make_normalize},
-    {"gray", 0, [](const Call&) -> Apply { return [](const at::Tensor& image, const Draw&) { return to_gray(image); }; }},
-    {"rgb", 0, [](const Call&) -> Apply { return [](const at::Tensor& image, const Draw&) { return to_rgb(image); }; }},
+    {"gray", 0,
+     [](const Call&) -> Apply {
+       return [](const at::Tensor& image, const Draw&) { return to_gray(image); };
+     }},
+    {"rgb", 0,
+     [](const Call&) -> Apply {
+       return [](const at::Tensor& image, const Draw&) { return to_rgb(image); };
+     }},
 };
 
 Apply make_apply(const Call& call) {
@@ -181,7 +211,8 @@ Apply make_apply(const Call& call) {
     call.expect_at_most(operation.max_arguments);
     return operation.make(call);
   }
-  throw UsageError("preprocessing: no operation '", call.name, "'", did_you_mean(call.name, names), "; there are ", join(names, ", "));
+  throw UsageError("preprocessing: no operation '", call.name, "'", did_you_mean(call.name, names),
+                   "; there are ", join(names, ", "));
 }
 
 }  // namespace
@@ -201,9 +232,11 @@ Transforms::Transforms(const std::string& text, uint64_t seed) : text_(text) {
     else
       apply = make_apply(call);
     CounterRng rng(seed, "transform", std::to_string(operations_.size()));
-    operations_.push_back(std::make_unique<Operation>(Operation{std::move(call), std::move(apply), rng}));
+    operations_.push_back(
+        std::make_unique<Operation>(Operation{std::move(call), std::move(apply), rng}));
   }
-  if (operations_.empty()) throw UsageError("preprocessing is empty; want at least decode|value_range(-1,1)");
+  if (operations_.empty())
+    throw UsageError("preprocessing is empty; want at least decode|value_range(-1,1)");
 }
 
 Transforms::~Transforms() = default;
@@ -217,8 +250,10 @@ void Transforms::operator()(Sample& sample, uint64_t global_index) const {
       continue;
     }
     if (input == sample.fields.end())
-      throw DataError(sample.id, ": ", operation->call.name, " finds no field '", operation->call.in_key, "'; does the transform begin with decode?");
-    sample.fields[operation->call.out_key] = operation->apply(input->second, Draw(operation->rng, global_index));
+      throw DataError(sample.id, ": ", operation->call.name, " finds no field '",
+                      operation->call.in_key, "'; does the transform begin with decode?");
+    sample.fields[operation->call.out_key] =
+        operation->apply(input->second, Draw(operation->rng, global_index));
   }
 }
 

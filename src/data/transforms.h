@@ -12,7 +12,8 @@ namespace vit22b {
 /// The random numbers of one transform on one sample: the same for every field it acts on.
 class Draw {
  public:
-  Draw(const CounterRng& rng, uint64_t global_index) : rng_(rng), first_(global_index * kPerSample) {}
+  Draw(const CounterRng& rng, uint64_t global_index)
+      : rng_(rng), first_(global_index * kPerSample) {}
   /// Uniform in [0, 1); k < 64.
   float uniform(uint64_t k) const { return rng_.uniform(first_ + k); }
 
@@ -22,12 +23,14 @@ class Draw {
   uint64_t first_;
 };
 
-/// big_vision's preprocessing mini-language: "decode|inception_crop(224)|flip_lr|value_range(-1,1)".
+/// big_vision's preprocessing mini-language:
+/// "decode|inception_crop(224)|flip_lr|value_range(-1,1)".
 ///
-/// Operations: decode, resize(h[,w][,method]), resize_small(s[,method]), central_crop(h[,w]), random_crop(h[,w]),
-/// inception_crop(size[,area_min,area_max]), flip_lr, value_range(low,high), normalize(means...,stddevs...), gray, rgb.
-/// Methods: bilinear (default) and bicubic, antialiased, equal to PIL's within one level. Each operation also takes
-/// inkey="..." and outkey="...", "image" by default.
+/// Operations: decode, resize(h[,w][,method]), resize_small(s[,method]), central_crop(h[,w]),
+/// random_crop(h[,w]), inception_crop(size[,area_min,area_max]), flip_lr, value_range(low,high),
+/// normalize(means...,stddevs...), gray, rgb. Methods: bilinear (default) and bicubic, antialiased,
+/// equal to PIL's within one level. Each operation also takes inkey="..." and outkey="...", "image"
+/// by default.
 class Transforms {
  public:
   /// throws  UsageError naming the operation, its place and the nearest name

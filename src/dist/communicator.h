@@ -5,7 +5,8 @@
 
 namespace vit22b {
 
-/// What ranks of one mesh axis do together. One process has the `self` communicator, whose operations are identities.
+/// What ranks of one mesh axis do together. One process has the `self` communicator, whose
+/// operations are identities.
 class Communicator {
  public:
   virtual ~Communicator() = default;

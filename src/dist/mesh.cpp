@@ -8,7 +8,8 @@ Mesh::Mesh()
     : Mesh(std::make_unique<SelfCommunicator>(), std::make_unique<SelfCommunicator>(),
            std::make_unique<SelfCommunicator>()) {}
 
-Mesh::Mesh(std::unique_ptr<Communicator> data, std::unique_ptr<Communicator> model, std::unique_ptr<Communicator> all)
+Mesh::Mesh(std::unique_ptr<Communicator> data, std::unique_ptr<Communicator> model,
+           std::unique_ptr<Communicator> all)
     : data_(std::move(data)), model_(std::move(model)), all_(std::move(all)) {}
 
 Communicator& Mesh::along(MeshAxis axis) const {
@@ -23,7 +24,9 @@ Communicator& Mesh::along(MeshAxis axis) const {
   return *all_;
 }
 
-int64_t Mesh::size(MeshAxis axis) const { return along(axis).size(); }
+int64_t Mesh::size(MeshAxis axis) const {
+  return along(axis).size();
+}
 
 Share Mesh::share(MeshAxis axis, int64_t n) const {
   const Communicator& ranks = along(axis);
@@ -31,7 +34,9 @@ Share Mesh::share(MeshAxis axis, int64_t n) const {
   return {rank * base + std::min(rank, rest), base + (rank < rest ? 1 : 0)};
 }
 
-void Mesh::sum_(at::Tensor& tensor, MeshAxis axis) const { along(axis).all_reduce_sum_(tensor); }
+void Mesh::sum_(at::Tensor& tensor, MeshAxis axis) const {
+  along(axis).all_reduce_sum_(tensor);
+}
 
 double Mesh::sum(double value, MeshAxis axis) const {
   at::Tensor cell = at::full({1}, value, at::kDouble);
@@ -58,9 +63,12 @@ std::string Mesh::once(const std::function<std::string()>& act) const {
   message = all_->broadcast(message, 0);
   if (message[0] == '+') return message.substr(1);
   const size_t space = message.find(' ');
-  throw UserError(static_cast<ExitCode>(std::stoi(message.substr(1, space))), message.substr(space + 1));
+  throw UserError(static_cast<ExitCode>(std::stoi(message.substr(1, space))),
+                  message.substr(space + 1));
 }
 
-void Mesh::barrier() const { all_->barrier(); }
+void Mesh::barrier() const {
+  all_->barrier();
+}
 
 }  // namespace vit22b

@@ -9,7 +9,8 @@
 
 namespace vit22b {
 
-/// The axes of the paper's mesh: `kData` splits images, `kModel` splits weights and activations; `kAll` is both.
+/// The axes of the paper's mesh: `kData` splits images, `kModel` splits weights and activations;
+/// `kAll` is both.
 enum class MeshAxis { kData, kModel, kAll };
 
 /// A range of a global index space.
@@ -18,14 +19,17 @@ struct Share {
   int64_t count = 0;
 };
 
-/// A data × model mesh of ranks, as code outside dist/ sees it: reductions, shares and things done once.
+/// A data × model mesh of ranks, as code outside dist/ sees it: reductions, shares and things done
+/// once.
 ///
-/// Code never asks for its rank: it reduces over a named axis, asks for its share, or does a thing once.
+/// Code never asks for its rank: it reduces over a named axis, asks for its share, or does a thing
+/// once.
 class Mesh {
  public:
   /// One process: every reduction is the identity, every share the whole.
   Mesh();
-  Mesh(std::unique_ptr<Communicator> data, std::unique_ptr<Communicator> model, std::unique_ptr<Communicator> all);
+  Mesh(std::unique_ptr<Communicator> data, std::unique_ptr<Communicator> model,
+       std::unique_ptr<Communicator> all);
 
   int64_t size(MeshAxis axis) const;
   /// This rank's part of n things along an axis; parts differ by at most one and follow each other.

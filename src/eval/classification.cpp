@@ -16,18 +16,22 @@ void check_labels(const at::Tensor& labels_B, int64_t num_classes, const Batch& 
   const at::Tensor bad = labels_B.ge(num_classes).nonzero();
   if (bad.numel() == 0) return;
   const auto first = static_cast<size_t>(bad[0].item<int64_t>());
-  throw DataError(batch.ids.at(first), ": label ", labels_B[static_cast<int64_t>(first)].item<int64_t>(), ", but the model has ",
+  throw DataError(batch.ids.at(first), ": label ",
+                  labels_B[static_cast<int64_t>(first)].item<int64_t>(), ", but the model has ",
                   num_classes, " classes");
 }
 
 }  // namespace
 
-at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC, const at::Tensor& labels_B) {
+at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC,
+                               const at::Tensor& labels_B) {
   const at::Tensor targets = at::one_hot(labels_B, logits_BC.size(1)).to(at::kFloat);
-  return loss == "softmax" ? softmax_cross_entropy(logits_BC, targets) : sigmoid_cross_entropy(logits_BC, targets);
+  return loss == "softmax" ? softmax_cross_entropy(logits_BC, targets)
+                           : sigmoid_cross_entropy(logits_BC, targets);
 }
 
-ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source, const Transforms& transforms,
+ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,
+                                             const Transforms& transforms,
                                              const EvalOptions& options) {
   const at::NoGradGuard no_grad;
   BatchLoader loader(source, transforms,
@@ -62,24 +66,25 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
   return result;
 }
 
-std::string to_json_text(const ClassificationResult& r, const std::vector<std::string>& label_names) {
+std::string to_json_text(const ClassificationResult& r,
+                         const std::vector<std::string>& label_names) {
   // NaN becomes null: JSON has none.
-  const auto number = [](double value) { return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr); };
+  const auto number = [](double value) {
+    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+  };
   nlohmann::ordered_json bins = nlohmann::ordered_json::array();
   for (const auto& bin : r.calibration)
-    bins.push_back({{"count", bin.count}, {"accuracy", number(bin.accuracy)}, {"confidence", number(bin.confidence)}});
+    bins.push_back({{"count", bin.count},
+                    {"accuracy", number(bin.accuracy)},
+                    {"confidence", number(bin.confidence)}});
   nlohmann::ordered_json bad = nlohmann::ordered_json::array();
-  for (const BadSample& sample : r.bad_samples) bad.push_back({{"id", sample.id}, {"reason", sample.reason}});
-  return nlohmann::ordered_json{{"top1", number(r.top1)},
-                                {"top5", number(r.top5)},
-                                {"loss", number(r.loss)},
-                                {"nll", number(r.nll)},
-                                {"ece", number(r.ece)},
-                                {"num_examples", r.num_examples},
-                                {"bad_samples", bad},
-                                {"label_names", label_names},
-                                {"calibration", bins},
-                                {"confusion", r.confusion}}
+  for (const BadSample& sample : r.bad_samples)
+    bad.push_back({{"id", sample.id}, {"reason", sample.reason}});
+  return nlohmann::ordered_json{{"top1", number(r.top1)}, {"top5", number(r.top5)},
+                                {"loss", number(r.loss)}, {"nll", number(r.nll)},
+                                {"ece", number(r.ece)},   {"num_examples", r.num_examples},
+                                {"bad_samples", bad},     {"label_names", label_names},
+                                {"calibration", bins},    {"confusion", r.confusion}}
              .dump(1) +
          "\n";
 }

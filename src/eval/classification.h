@@ -33,18 +33,22 @@ struct EvalOptions {
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
-/// Runs a predictor once over a source, in order; samples that cannot be read are left out and listed.
+/// Runs a predictor once over a source, in order; samples that cannot be read are left out and
+/// listed.
 ///
 /// throws  DataError when a label is out of the model's range or too many samples are bad; Stopped
-ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source, const Transforms& transforms,
+ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,
+                                             const Transforms& transforms,
                                              const EvalOptions& options);
 
 /// The result as JSON with CLI.md's keys.
-std::string to_json_text(const ClassificationResult& result, const std::vector<std::string>& label_names);
+std::string to_json_text(const ClassificationResult& result,
+                         const std::vector<std::string>& label_names);
 
 /// The mean training loss of logits against integer labels.
 ///
 /// returns  [B] float32
-at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC, const at::Tensor& labels_B);
+at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC,
+                               const at::Tensor& labels_B);
 
 }  // namespace vit22b

@@ -9,7 +9,8 @@
 namespace vit22b {
 
 c10::Device torch_device(const Device& device) {
-  return device.is_cuda ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.index)) : c10::Device(c10::kCPU);
+  return device.is_cuda ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.index))
+                        : c10::Device(c10::kCPU);
 }
 
 at::ScalarType precision_type(const std::string& precision) {
@@ -18,7 +19,8 @@ at::ScalarType precision_type(const std::string& precision) {
   throw UsageError("precision '", precision, "': want fp32 or bf16");
 }
 
-VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store, const PredictorOptions& options)
+VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
+                           const PredictorOptions& options)
     : config_(std::move(config)),
       engine_(make_engine(options.engine)),
       compute_type_(precision_type(options.precision)),
@@ -28,38 +30,49 @@ VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
 VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) {
   const at::NoGradGuard no_grad;
   for (const int64_t tap : taps)
-    if (tap < 0 || tap >= config_.depth) throw UsageError("block ", tap, " does not exist: the model has blocks 0 to ", config_.depth - 1);
+    if (tap < 0 || tap >= config_.depth)
+      throw UsageError("block ", tap, " does not exist: the model has blocks 0 to ",
+                       config_.depth - 1);
   return vit_forward(context(), *store_, images_BCHW.to(device_), {.taps = taps});
 }
 
 at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
-  if (!config_.has_head()) throw CheckpointError("this checkpoint has no classifier (num_classes=0); it gives features only");
+  if (!config_.has_head())
+    throw CheckpointError(
+        "this checkpoint has no classifier (num_classes=0); it gives features only");
   return features(images_BCHW, {}).logits_BC;
 }
 
-at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) {
+at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,
+                                        const at::Tensor& dlogits_BC) {
   const at::NoGradGuard no_grad;
   VitTape tape;
-  vit_forward(context(), *store_, images_BCHW.to(device_), {.tape = &tape, .is_image_trained = true});
+  vit_forward(context(), *store_, images_BCHW.to(device_),
+              {.tape = &tape, .is_image_trained = true});
   return vit_backward(context(), *store_, tape, {.logits_BC = dlogits_BC.to(device_)}, nullptr);
 }
 
 at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block) {
   const at::NoGradGuard no_grad;
   at::Tensor weights;
-  observe_attention(context(), *store_, images_BCHW.to(device_), [&](int64_t index, const QueriesKeys& qk) {
-    if (index == block) weights = attention_weights(qk.q_BHTK, qk.k_BHTK);
-  });
-  if (!weights.defined()) throw UsageError("block ", block, " does not exist: the model has blocks 0 to ", config_.depth - 1);
+  observe_attention(context(), *store_, images_BCHW.to(device_),
+                    [&](int64_t index, const QueriesKeys& qk) {
+                      if (index == block) weights = attention_weights(qk.q_BHTK, qk.k_BHTK);
+                    });
+  if (!weights.defined())
+    throw UsageError("block ", block, " does not exist: the model has blocks 0 to ",
+                     config_.depth - 1);
   return weights;
 }
 
-LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options) {
+LoadedModel load_predictor(const std::filesystem::path& checkpoint,
+                           const PredictorOptions& options) {
   LoadedModel model;
   model.folder = resolve_checkpoint(checkpoint).folder;
   model.info = read_model_info(model.folder);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
-  auto store = std::make_shared<ResidentStore>(table, load_weights(model.folder, table), torch_device(options.device));
+  auto store = std::make_shared<ResidentStore>(table, load_weights(model.folder, table),
+                                               torch_device(options.device));
   model.predictor = std::make_unique<VitPredictor>(model.info.config, std::move(store), options);
   return model;
 }

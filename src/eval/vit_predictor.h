@@ -12,14 +12,15 @@ namespace vit22b {
 /// How a predictor computes.
 struct PredictorOptions {
   Device device;
-  std::string precision = "fp32";   ///< "fp32" or "bf16"
+  std::string precision = "fp32";  ///< "fp32" or "bf16"
   std::string engine = "reference";
 };
 
 /// A vision transformer over any weight store as a predictor.
 class VitPredictor : public Predictor {
  public:
-  VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store, const PredictorOptions& options);
+  VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
+               const PredictorOptions& options);
 
   VitOutputs features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) override;
   at::Tensor logits(const at::Tensor& images_BCHW) override;
@@ -45,7 +46,8 @@ struct LoadedModel {
 };
 
 /// throws  CheckpointError as load_weights does
-LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options);
+LoadedModel load_predictor(const std::filesystem::path& checkpoint,
+                           const PredictorOptions& options);
 
 /// The device as libtorch names it.
 c10::Device torch_device(const Device& device);

@@ -12,7 +12,8 @@ at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const a
 /// The paper's instability signals of one attention (arXiv 2302.05442 App. B).
 struct AttentionSignals {
   double max_logit = 0;  ///< largest |q k^T / sqrt(K)|
-  double entropy = 0;    ///< mean over images, heads and queries of -sum p ln p, in nats; ln T at most
+  double entropy =
+      0;  ///< mean over images, heads and queries of -sum p ln p, in nats; ln T at most
 };
 
 /// Attention weights with an explicit softmax, for pictures and signals.

@@ -4,7 +4,9 @@ namespace vit22b {
 namespace {
 
 // Norm weights stay float32; a bf16 row is normalised in float32 and rounded once.
-at::Tensor in_float(const at::Tensor& x) { return x.scalar_type() == at::kFloat ? x : x.to(at::kFloat); }
+at::Tensor in_float(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat ? x : x.to(at::kFloat);
+}
 
 }  // namespace
 
@@ -12,7 +14,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return at::rms_norm(in_float(x), {x.size(-1)}, weight, eps).to(x.scalar_type());
 }
 
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps) {
   return at::layer_norm(in_float(x), {x.size(-1)}, weight, bias, eps).to(x.scalar_type());
 }
 

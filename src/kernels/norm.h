@@ -3,7 +3,8 @@
 
 namespace vit22b {
 
-/// Root-mean-square norm over the last dim: x / sqrt(mean(x^2) + eps) * weight, no bias, no centring.
+/// Root-mean-square norm over the last dim: x / sqrt(mean(x^2) + eps) * weight, no bias, no
+/// centring.
 ///
 /// x        [..., D]; statistics in float32
 /// weight   [D]
@@ -15,6 +16,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 ///
 /// x        [..., D]; statistics in float32
 /// returns  [..., D], dtype of x
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps);
 
 }  // namespace vit22b

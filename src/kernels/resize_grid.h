@@ -8,9 +8,9 @@ namespace vit22b {
 /// Resamples a position table from its own grid to another one, in float32.
 ///
 /// table_TD  one row a patch, row by row of the grid; T = old_height * old_width
-/// method    "bicubic_antialias" (timm), "bicubic", or "bilinear_align_corners" (big_vision's zoom of order 1)
-/// returns   [new_height * new_width, D]; the table itself when the grids are equal
-at::Tensor resize_position_table(const at::Tensor& table_TD, at::IntArrayRef old_grid, at::IntArrayRef new_grid,
-                                 const std::string& method);
+/// method    "bicubic_antialias" (timm), "bicubic", or "bilinear_align_corners" (big_vision's zoom
+/// of order 1) returns   [new_height * new_width, D]; the table itself when the grids are equal
+at::Tensor resize_position_table(const at::Tensor& table_TD, at::IntArrayRef old_grid,
+                                 at::IntArrayRef new_grid, const std::string& method);
 
 }  // namespace vit22b

@@ -17,12 +17,14 @@ void check_shape(const char* where, const char* name, const at::Tensor& tensor,
   std::vector<std::string> texts;
   for (const WantedDim& want : wanted) {
     if (is_right && want.size >= 0 && tensor.size(dim) != want.size) is_right = false;
-    texts.push_back(want.size >= 0 ? concat(want.letter, "=", want.size) : std::string(want.letter));
+    texts.push_back(want.size >= 0 ? concat(want.letter, "=", want.size)
+                                   : std::string(want.letter));
     ++dim;
   }
   if (is_right) return;
-  throw UsageError(where, ": ", name, " has shape ", tensor.defined() ? shape_text(tensor.sizes()) : "(undefined)",
-                   ", want [", join(texts, ", "), "]");
+  throw UsageError(where, ": ", name, " has shape ",
+                   tensor.defined() ? shape_text(tensor.sizes()) : "(undefined)", ", want [",
+                   join(texts, ", "), "]");
 }
 
 }  // namespace vit22b

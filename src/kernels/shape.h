@@ -15,7 +15,8 @@ struct WantedDim {
 /// Checks a tensor's shape at the door of a public function.
 ///
 /// throws  UsageError such as "MapHead: tokens has shape [2, 256, 767], want [B, T, D=768]"
-void check_shape(const char* where, const char* name, const at::Tensor& tensor, std::initializer_list<WantedDim> wanted);
+void check_shape(const char* where, const char* name, const at::Tensor& tensor,
+                 std::initializer_list<WantedDim> wanted);
 
 /// A shape as text: "[2, 3]".
 std::string shape_text(at::IntArrayRef shape);

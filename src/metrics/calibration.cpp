@@ -5,14 +5,16 @@
 
 namespace vit22b::metrics {
 
-std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC, const at::Tensor& labels_N, int64_t num_bins) {
+std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC,
+                                             const at::Tensor& labels_N, int64_t num_bins) {
   const auto [confidence, prediction] = at::softmax(logits_NC.to(at::kDouble), 1).max(1);
   const at::Tensor confidences = confidence.cpu().contiguous();
   const at::Tensor is_right = prediction.eq(labels_N).to(at::kByte).cpu().contiguous();
   std::vector<CalibrationBin> bins(static_cast<size_t>(num_bins));
   for (int64_t i = 0; i < confidences.numel(); ++i) {
     const double p = confidences.const_data_ptr<double>()[i];
-    const auto index = std::min(num_bins - 1, static_cast<int64_t>(p * static_cast<double>(num_bins)));
+    const auto index =
+        std::min(num_bins - 1, static_cast<int64_t>(p * static_cast<double>(num_bins)));
     CalibrationBin& bin = bins.at(static_cast<size_t>(index));
     ++bin.count;
     bin.accuracy += is_right.const_data_ptr<uint8_t>()[i];

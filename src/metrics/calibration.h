@@ -16,7 +16,8 @@ struct CalibrationBin {
 /// Equal-width bins of the largest softmax probability: bin = floor(bins * p), p = 1 in the last.
 ///
 /// source  robustness_metrics uncertainty.py, half-open bins
-std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC, const at::Tensor& labels_N, int64_t num_bins);
+std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC,
+                                             const at::Tensor& labels_N, int64_t num_bins);
 
 /// Expected calibration error, sum over bins of n_b / N |accuracy - confidence|; NaN for no rows.
 double expected_calibration_error(const std::vector<CalibrationBin>& bins);

@@ -14,7 +14,8 @@ double top_k_accuracy(const at::Tensor& logits_NC, const at::Tensor& labels_N, i
   const at::Tensor own = logits_NC.gather(1, labels_N.unsqueeze(1));
   const at::Tensor index = at::arange(logits_NC.size(1), labels_N.options()).unsqueeze(0);
   // Classes that stand before the label: a larger logit, or an equal one with a lower index.
-  const at::Tensor before = (logits_NC > own).logical_or((logits_NC == own).logical_and(index < labels_N.unsqueeze(1)));
+  const at::Tensor before =
+      (logits_NC > own).logical_or((logits_NC == own).logical_and(index < labels_N.unsqueeze(1)));
   return before.sum(1).lt(k).to(at::kDouble).mean().item<double>();
 }
 
@@ -24,7 +25,8 @@ double negative_log_likelihood(const at::Tensor& logits_NC, const at::Tensor& la
   return -log_probabilities.gather(1, labels_N.unsqueeze(1)).mean().item<double>();
 }
 
-std::vector<std::vector<int64_t>> confusion_matrix(const at::Tensor& logits_NC, const at::Tensor& labels_N) {
+std::vector<std::vector<int64_t>> confusion_matrix(const at::Tensor& logits_NC,
+                                                   const at::Tensor& labels_N) {
   const auto classes = static_cast<size_t>(logits_NC.size(1));
   std::vector<std::vector<int64_t>> counts(classes, std::vector<int64_t>(classes, 0));
   const at::Tensor predictions = logits_NC.argmax(1).cpu();

@@ -17,6 +17,7 @@ double top_k_accuracy(const at::Tensor& logits_NC, const at::Tensor& labels_N, i
 double negative_log_likelihood(const at::Tensor& logits_NC, const at::Tensor& labels_N);
 
 /// counts[truth][prediction].
-std::vector<std::vector<int64_t>> confusion_matrix(const at::Tensor& logits_NC, const at::Tensor& labels_N);
+std::vector<std::vector<int64_t>> confusion_matrix(const at::Tensor& logits_NC,
+                                                   const at::Tensor& labels_N);
 
 }  // namespace vit22b::metrics

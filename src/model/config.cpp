@@ -12,18 +12,22 @@ struct PresetRow {
   int64_t width, depth, mlp, heads, patch;
 };
 
-// paper.md 1.6: Zhai et al. 2022 table 2, big_vision's decode_variant, and the ViT-22B row; then small ones of ours.
+// paper.md 1.6: Zhai et al. 2022 table 2, big_vision's decode_variant, and the ViT-22B row; then
+// small ones of ours.
 constexpr PresetRow kPresets[] = {
-    {"test8", 32, 2, 128, 2, 8},          {"demo4", 96, 4, 384, 3, 4},        {"ti16", 192, 12, 768, 3, 16},
-    {"s16", 384, 12, 1536, 6, 16},        {"b32", 768, 12, 3072, 12, 32},     {"b16", 768, 12, 3072, 12, 16},
-    {"l16", 1024, 24, 4096, 16, 16},      {"h14", 1280, 32, 5120, 16, 14},    {"g14", 1408, 40, 6144, 16, 14},
-    {"G14", 1664, 48, 8192, 16, 14},      {"e14", 1792, 56, 15360, 16, 14},   {"22b14", 6144, 48, 24576, 48, 14},
+    {"test8", 32, 2, 128, 2, 8},      {"demo7", 96, 4, 384, 3, 7},
+    {"ti16", 192, 12, 768, 3, 16},    {"s16", 384, 12, 1536, 6, 16},
+    {"b32", 768, 12, 3072, 12, 32},   {"b16", 768, 12, 3072, 12, 16},
+    {"l16", 1024, 24, 4096, 16, 16},  {"h14", 1280, 32, 5120, 16, 14},
+    {"g14", 1408, 40, 6144, 16, 14},  {"G14", 1664, 48, 8192, 16, 14},
+    {"e14", 1792, 56, 15360, 16, 14}, {"22b14", 6144, 48, 24576, 48, 14},
 };
 
 // The ratio whose product with the width truncates to the hidden width exactly.
 double exact_ratio(int64_t mlp, int64_t width) {
   double ratio = static_cast<double>(mlp) / static_cast<double>(width);
-  while (static_cast<int64_t>(ratio * static_cast<double>(width)) < mlp) ratio = std::nextafter(ratio, 1e9);
+  while (static_cast<int64_t>(ratio * static_cast<double>(width)) < mlp)
+    ratio = std::nextafter(ratio, 1e9);
   return ratio;
 }
 
@@ -34,14 +38,16 @@ std::string nearest_sizes(int64_t size, int64_t patch) {
 
 void want_positive(const char* key, int64_t value) {
   // A bound against overflow of products of sizes: no real model has a side of a million.
-  if (value <= 0 || value > 1'000'000) throw UsageError("model.", key, " is ", value, ", want 1 to 1,000,000");
+  if (value <= 0 || value > 1'000'000)
+    throw UsageError("model.", key, " is ", value, ", want 1 to 1,000,000");
 }
 
 }  // namespace
 
 void ViTConfig::fields(FieldVisitor& v) {
   v.field("name", name, "preset that the other keys change");
-  v.choice("block", block, "parallel|serial", "ViT-22B's parallel block or the classic sequential one");
+  v.choice("block", block, "parallel|serial",
+           "ViT-22B's parallel block or the classic sequential one");
   v.field("img_size", img_size, "image height and width in pixels");
   v.field("patch_size", patch_size, "side of a patch in pixels");
   v.field("in_chans", in_chans, "image channels");
@@ -76,18 +82,23 @@ void ViTConfig::validate() const {
   want_positive("num_heads", num_heads);
   for (const int64_t side : {img_size.height, img_size.width})
     if (side % patch_size != 0)
-      throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size, "; the nearest sizes are ",
-                       nearest_sizes(side, patch_size));
+      throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size,
+                       "; the nearest sizes are ", nearest_sizes(side, patch_size));
   if (embed_dim % num_heads != 0)
-    throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ", num_heads);
+    throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ",
+                     num_heads);
   if (!(mlp_ratio > 0) || mlp_ratio > 1000 || mlp_dim() < 1)
-    throw UsageError("model.mlp_ratio is ", mlp_ratio, ", want more than 0 and at least one hidden unit");
-  if (reg_tokens < 0 || reg_tokens > 10'000) throw UsageError("model.reg_tokens is ", reg_tokens, ", want 0 to 10,000");
-  if (num_classes < 0 || num_classes > 100'000'000) throw UsageError("model.num_classes is ", num_classes, ", want 0 or more");
+    throw UsageError("model.mlp_ratio is ", mlp_ratio,
+                     ", want more than 0 and at least one hidden unit");
+  if (reg_tokens < 0 || reg_tokens > 10'000)
+    throw UsageError("model.reg_tokens is ", reg_tokens, ", want 0 to 10,000");
+  if (num_classes < 0 || num_classes > 100'000'000)
+    throw UsageError("model.num_classes is ", num_classes, ", want 0 or more");
   if (!(norm_eps >= 0)) throw UsageError("model.norm_eps is ", norm_eps, ", want 0 or more");
   if (global_pool == "token" && !class_token)
     throw UsageError("model.global_pool=token needs model.class_token=true; or use map or avg");
-  if (fc_norm && global_pool != "avg") throw UsageError("model.fc_norm goes with model.global_pool=avg");
+  if (fc_norm && global_pool != "avg")
+    throw UsageError("model.fc_norm goes with model.global_pool=avg");
 }
 
 std::vector<std::string> preset_names() {
@@ -106,7 +117,7 @@ ViTConfig preset(const std::string& name, const std::string& block) {
                      .depth = row.depth,
                      .num_heads = row.heads,
                      .mlp_ratio = exact_ratio(row.mlp, row.width)};
-    if (name == "demo4") {
+    if (name == "demo7") {
       config.img_size = {28, 28};
       config.in_chans = 1;
       config.num_classes = 10;
@@ -123,8 +134,8 @@ ViTConfig preset(const std::string& name, const std::string& block) {
     }
     return config;
   }
-  throw UsageError("no model preset '", name, "'", did_you_mean(name, preset_names()), "; there are ",
-                   join(preset_names(), ", "));
+  throw UsageError("no model preset '", name, "'", did_you_mean(name, preset_names()),
+                   "; there are ", join(preset_names(), ", "));
 }
 
 ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name) {
@@ -149,6 +160,8 @@ double forward_flops(const ViTConfig& c) {
          static_cast<double>(c.depth) * (2 * block_products * tokens + 4 * tokens * tokens * width);
 }
 
-double train_flops(const ViTConfig& config) { return 3 * forward_flops(config); }
+double train_flops(const ViTConfig& config) {
+  return 3 * forward_flops(config);
+}
 
 }  // namespace vit22b

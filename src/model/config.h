@@ -8,9 +8,11 @@
 
 namespace vit22b {
 
-/// Everything that decides a vision transformer's parameters and function, in timm's argument names.
+/// Everything that decides a vision transformer's parameters and function, in timm's argument
+/// names.
 ///
-/// Each difference that an imported checkpoint must keep (GELU form, eps, norm kind, position-table resize) is a field.
+/// Each difference that an imported checkpoint must keep (GELU form, eps, norm kind, position-table
+/// resize) is a field.
 struct ViTConfig {
   std::string name = "b16";
   std::string block = "parallel";  ///< "parallel" (ViT-22B) or "serial" (ViT)
@@ -26,9 +28,9 @@ struct ViTConfig {
   bool class_token = false;
   int64_t reg_tokens = 0;
   bool no_embed_class = false;
-  std::string global_pool = "map";      ///< "map", "avg" or "token"
-  bool fc_norm = false;                 ///< final norm after average pooling instead of before
-  std::string norm_layer = "rmsnorm";   ///< "rmsnorm" or "layernorm"
+  std::string global_pool = "map";     ///< "map", "avg" or "token"
+  bool fc_norm = false;                ///< final norm after average pooling instead of before
+  std::string norm_layer = "rmsnorm";  ///< "rmsnorm" or "layernorm"
   double norm_eps = 1e-6;
   std::string act_layer = "gelu_tanh";  ///< "gelu_tanh" or "gelu" (erf)
   double init_values = 0;               ///< LayerScale's first value; 0 means no LayerScale
@@ -38,7 +40,9 @@ struct ViTConfig {
 
   void fields(FieldVisitor& visitor);
 
-  int64_t mlp_dim() const { return static_cast<int64_t>(mlp_ratio * static_cast<double>(embed_dim)); }
+  int64_t mlp_dim() const {
+    return static_cast<int64_t>(mlp_ratio * static_cast<double>(embed_dim));
+  }
   int64_t head_dim() const { return embed_dim / num_heads; }
   int64_t grid_height() const { return img_size.height / patch_size; }
   int64_t grid_width() const { return img_size.width / patch_size; }
@@ -46,12 +50,15 @@ struct ViTConfig {
   int64_t num_prefix_tokens() const { return (class_token ? 1 : 0) + reg_tokens; }
   int64_t num_tokens() const { return num_patches() + num_prefix_tokens(); }
   /// Rows of the position table: the patches, and the prefix tokens unless no_embed_class.
-  int64_t position_rows() const { return num_patches() + (no_embed_class ? 0 : num_prefix_tokens()); }
+  int64_t position_rows() const {
+    return num_patches() + (no_embed_class ? 0 : num_prefix_tokens());
+  }
   bool is_parallel() const { return block == "parallel"; }
   bool has_head() const { return num_classes > 0; }
   bool has_final_norm() const { return !(global_pool == "avg" && fc_norm); }
 
-  /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the patch names the nearest
+  /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the
+  /// patch names the nearest
   void validate() const;
 };
 
@@ -63,12 +70,14 @@ std::vector<std::string> preset_names();
 /// throws  UsageError for an unknown name, naming the nearest
 ViTConfig preset(const std::string& name, const std::string& block = "parallel");
 
-/// A preset named by `name` (and `block`) in the tree, overridden by the tree's other keys, which start with `prefix`.
+/// A preset named by `name` (and `block`) in the tree, overridden by the tree's other keys, which
+/// start with `prefix`.
 ///
 /// throws  UsageError for unknown keys and values that do not fit
 ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name = "b16");
 
-/// Floating-point operations of one image's forward pass, 2 a multiply-add: patch embedding, block products, attention.
+/// Floating-point operations of one image's forward pass, 2 a multiply-add: patch embedding, block
+/// products, attention.
 double forward_flops(const ViTConfig& config);
 /// Three forward passes; recomputation does not count.
 double train_flops(const ViTConfig& config);

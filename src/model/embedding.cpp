@@ -10,7 +10,8 @@ namespace {
 // [B, C, H, W] → [B, patches, C * P * P], in the order of a flattened convolution kernel.
 at::Tensor patchify(const at::Tensor& images_BCHW, int64_t patch) {
   const int64_t rows = images_BCHW.size(2) / patch, columns = images_BCHW.size(3) / patch;
-  return images_BCHW.reshape({images_BCHW.size(0), images_BCHW.size(1), rows, patch, columns, patch})
+  return images_BCHW
+      .reshape({images_BCHW.size(0), images_BCHW.size(1), rows, patch, columns, patch})
       .permute({0, 2, 4, 1, 3, 5})
       .flatten(3)
       .flatten(1, 2);
@@ -18,8 +19,8 @@ at::Tensor patchify(const at::Tensor& images_BCHW, int64_t patch) {
 
 }  // namespace
 
-at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD, int64_t grid_height,
-                              int64_t grid_width) {
+at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD,
+                              int64_t grid_height, int64_t grid_width) {
   const int64_t prefix = config.no_embed_class ? 0 : config.num_prefix_tokens();
   const at::Tensor table = table_1TD[0];
   const at::Tensor patches =
@@ -28,8 +29,8 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
   return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
 }
 
-at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type) {
+at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type) {
   check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
   ViTConfig actual = config;
   actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
@@ -38,7 +39,8 @@ at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights, co
   at::Tensor x = at::linear(patchify(images_BCHW.to(compute_type), config.patch_size), kernel,
                             weights.at("patch_embed.proj.bias").to(compute_type));
   const at::Tensor positions =
-      positions_for_grid(config, weights.at("pos_embed"), actual.grid_height(), actual.grid_width()).to(compute_type);
+      positions_for_grid(config, weights.at("pos_embed"), actual.grid_height(), actual.grid_width())
+          .to(compute_type);
   std::vector<at::Tensor> parts;
   for (const char* name : {"cls_token", "reg_token"})
     if (const auto it = weights.find(name); it != weights.end())

@@ -8,17 +8,18 @@ namespace vit22b {
 
 /// Cuts images into patches, projects them, and adds positions and prefix tokens.
 ///
-/// images_BCHW  float; height and width may differ from the config's: the position table is resampled then
-/// returns      [B, prefix + patches, D] in `compute_type`; class token, register tokens, patches
-/// throws       UsageError for another channel count, or a size that is no multiple of the patch
-at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type);
+/// images_BCHW  float; height and width may differ from the config's: the position table is
+/// resampled then returns      [B, prefix + patches, D] in `compute_type`; class token, register
+/// tokens, patches throws       UsageError for another channel count, or a size that is no multiple
+/// of the patch
+at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type);
 
 /// The position table for another grid, prefix rows kept.
 ///
 /// table_1TD  [1, position_rows, D] of `config`
 /// returns    [1, prefix rows + height * width, D]
-at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD, int64_t grid_height,
-                              int64_t grid_width);
+at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD,
+                              int64_t grid_height, int64_t grid_width);
 
 }  // namespace vit22b

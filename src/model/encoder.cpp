@@ -26,8 +26,8 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
     const bool is_taped = request.tape != nullptr && i >= request.first_block;
     if (is_taped && context.policy == ActivationPolicy::kKeep) {
       EncoderTape::Block& block = request.tape->blocks[static_cast<size_t>(i)];
-      x = context.engine.forward_saving(context.config, lease.weights(), x, trained_names(request.sink, block_unit(i)),
-                                        block.saved);
+      x = context.engine.forward_saving(context.config, lease.weights(), x,
+                                        trained_names(request.sink, block_unit(i)), block.saved);
     } else {
       if (is_taped) request.tape->blocks[static_cast<size_t>(i)].input = x;
       x = context.engine.forward(context.config, lease.weights(), x);
@@ -49,7 +49,8 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     const std::set<std::string>& trained = trained_names(sink, unit);
     if (block.saved == nullptr) {
       const UnitLease lease = store.acquire(unit, Pass::kBackward);
-      context.engine.forward_saving(context.config, lease.weights(), block.input, trained, block.saved);
+      context.engine.forward_saving(context.config, lease.weights(), block.input, trained,
+                                    block.saved);
       block.input.reset();
     }
     if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);

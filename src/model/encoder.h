@@ -28,10 +28,11 @@ using BlockTensors = std::map<int64_t, at::Tensor>;
 
 /// What a forward pass shall give and keep.
 struct EncoderRequest {
-  std::set<int64_t> taps;               ///< blocks whose raw output is wanted
-  EncoderTape* tape = nullptr;          ///< filled for a backward pass; null for inference
-  const GradientSink* sink = nullptr;   ///< says what trains; null where only the input's gradient is wanted
-  int64_t first_block = 0;              ///< lowest block that needs a gradient of its output or weights
+  std::set<int64_t> taps;       ///< blocks whose raw output is wanted
+  EncoderTape* tape = nullptr;  ///< filled for a backward pass; null for inference
+  const GradientSink* sink =
+      nullptr;              ///< says what trains; null where only the input's gradient is wanted
+  int64_t first_block = 0;  ///< lowest block that needs a gradient of its output or weights
 };
 
 /// Runs all blocks.
@@ -42,7 +43,8 @@ struct EncoderRequest {
 at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, const at::Tensor& x_BTD,
                            const EncoderRequest& request, BlockTensors& taps);
 
-/// Walks the blocks down, adding the taps' gradients where they join, and commits each block's gradients.
+/// Walks the blocks down, adding the taps' gradients where they join, and commits each block's
+/// gradients.
 ///
 /// grads_of_taps  gradient of block outputs; the last block's is the encoder's output gradient
 /// sink           null where no weight trains

@@ -17,17 +17,19 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual const char* name() const = 0;
-  /// Makes packed forms of a unit's weights for a number of rows (B * T); they are opaque and optional.
+  /// Makes packed forms of a unit's weights for a number of rows (B * T); they are opaque and
+  /// optional.
   virtual void prepare(const NamedTensors& weights, int64_t rows) const = 0;
   /// x_BTD → [B, T, D] without anything kept.
-  virtual at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD) const = 0;
+  virtual at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
+                             const at::Tensor& x_BTD) const = 0;
   /// The same, keeping what `backward` needs.
-  virtual at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
-                                    const std::set<std::string>& trained,
+  virtual at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+                                    const at::Tensor& x_BTD, const std::set<std::string>& trained,
                                     std::unique_ptr<SavedActivations>& saved) const = 0;
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
-  virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved, const at::Tensor& output_gradient_BTD,
-                              UnitGrads* grads) const = 0;
+  virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,
+                              const at::Tensor& output_gradient_BTD, UnitGrads* grads) const = 0;
 };
 
 /// The engine of that name.

@@ -6,7 +6,8 @@
 
 namespace vit22b {
 
-/// Where a unit's gradients go: only tensors that train are present, so what is absent is not computed.
+/// Where a unit's gradients go: only tensors that train are present, so what is absent is not
+/// computed.
 struct UnitGrads {
   NamedTensors tensors;      ///< float32, in the parameter's shape
   bool is_overwrite = true;  ///< set the tensors instead of adding to them
@@ -26,7 +27,8 @@ struct StepContext {
   double gradient_scale = 1;       ///< multiplies the sums, such as 1 / accumulate
 };
 
-/// What becomes of gradients: kept and applied at the end of a step, reduced over ranks, or applied at once.
+/// What becomes of gradients: kept and applied at the end of a step, reduced over ranks, or applied
+/// at once.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
@@ -34,7 +36,8 @@ class GradientSink {
   virtual const std::set<std::string>& trained(const Unit& unit) const = 0;
   virtual UnitGrads& begin(const Unit& unit) = 0;
   virtual void commit(const Unit& unit) = 0;
-  /// Ends a step: clips, updates the weights, and reports. Nothing is applied when a gradient is not finite.
+  /// Ends a step: clips, updates the weights, and reports. Nothing is applied when a gradient is
+  /// not finite.
   virtual StepReport finish(const StepContext& context) = 0;
 };
 

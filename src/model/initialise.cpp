@@ -5,7 +5,8 @@
 namespace vit22b {
 namespace {
 
-constexpr double kRandomisedStddev = 0.2;  // large enough that every term shows, small enough that logits stay finite
+constexpr double kRandomisedStddev =
+    0.2;  // large enough that every term shows, small enough that logits stay finite
 
 std::span<float> floats_of(at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<size_t>(tensor.numel())};
@@ -16,7 +17,8 @@ double xavier_bound(int64_t fan_in, int64_t section_rows) {
   return std::sqrt(6.0 / static_cast<double>(fan_in + section_rows));
 }
 
-void fill_xavier(const ParameterRow& row, const CounterRng& rng, int64_t first, std::span<float> out) {
+void fill_xavier(const ParameterRow& row, const CounterRng& rng, int64_t first,
+                 std::span<float> out) {
   rng.fill_uniform(out, static_cast<uint64_t>(first));
   const bool is_matrix = row.shape.size() == 2;
   const int64_t columns = row.shape.back();

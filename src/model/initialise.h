@@ -7,7 +7,8 @@
 
 namespace vit22b {
 
-/// Makes a parameter's first values: a pure function of (seed, name, element), so any part of any tensor alone.
+/// Makes a parameter's first values: a pure function of (seed, name, element), so any part of any
+/// tensor alone.
 ///
 /// first, count  range of elements in row-major order
 /// returns       [count] float32 on the CPU
@@ -16,8 +17,8 @@ at::Tensor initial_values(const ParameterRow& row, uint64_t seed, int64_t first,
 /// The whole parameter in its shape.
 at::Tensor initial_tensor(const ParameterRow& row, uint64_t seed);
 
-/// A parameter with every element drawn at random (norm scales around 1), for parity checks: fresh initialisations
-/// hide swapped tensors.
+/// A parameter with every element drawn at random (norm scales around 1), for parity checks: fresh
+/// initialisations hide swapped tensors.
 at::Tensor randomised_tensor(const ParameterRow& row, uint64_t seed);
 
 }  // namespace vit22b

@@ -19,7 +19,8 @@ at::Tensor linear(const NamedTensors& weights, const std::string& name, const at
   return at::linear(x, weight, bias.defined() ? bias.to(x.scalar_type()) : bias);
 }
 
-at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name, const at::Tensor& x) {
+at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name,
+                const at::Tensor& x) {
   const at::Tensor& weight = weights.at(name + ".weight");
   if (config.norm_layer == "rmsnorm") return rms_norm(x, weight, config.norm_eps);
   return layer_norm(x, weight, find(weights, name + ".bias"), config.norm_eps);
@@ -29,10 +30,14 @@ at::Tensor split_heads(const at::Tensor& x_BTD, int64_t num_heads) {
   return x_BTD.unflatten(-1, {num_heads, x_BTD.size(-1) / num_heads}).transpose(1, 2);
 }
 
-at::Tensor merge_heads(const at::Tensor& x_BHTK) { return x_BHTK.transpose(1, 2).flatten(2); }
+at::Tensor merge_heads(const at::Tensor& x_BHTK) {
+  return x_BHTK.transpose(1, 2).flatten(2);
+}
 
-at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix, const at::Tensor& x) {
-  return linear(weights, prefix + "fc2", gelu(linear(weights, prefix + "fc1", x), config.act_layer));
+at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix,
+               const at::Tensor& x) {
+  return linear(weights, prefix + "fc2",
+                gelu(linear(weights, prefix + "fc1", x), config.act_layer));
 }
 
 }  // namespace vit22b

@@ -14,7 +14,8 @@ namespace vit22b {
 at::Tensor linear(const NamedTensors& weights, const std::string& name, const at::Tensor& x);
 
 /// The model's norm (RMSNorm or LayerNorm) with the weights NAME.weight and NAME.bias.
-at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name, const at::Tensor& x);
+at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name,
+                const at::Tensor& x);
 
 /// [B, T, D] as [B, H, T, K].
 at::Tensor split_heads(const at::Tensor& x_BTD, int64_t num_heads);
@@ -23,6 +24,7 @@ at::Tensor split_heads(const at::Tensor& x_BTD, int64_t num_heads);
 at::Tensor merge_heads(const at::Tensor& x_BHTK);
 
 /// fc2(gelu(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
-at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix, const at::Tensor& x);
+at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix,
+               const at::Tensor& x);
 
 }  // namespace vit22b

@@ -9,12 +9,18 @@
 namespace vit22b {
 namespace {
 
-constexpr double kMlpBiasStddev = 1e-6;  // big_vision vit.py MlpBlock
+constexpr double kMlpBiasStddev = 1e-6;   // big_vision vit.py MlpBlock
 constexpr double kRegisterStddev = 1e-6;  // timm vision_transformer.py
 
-Initialiser constant(double value) { return {Initialiser::Kind::kConstant, value}; }
-Initialiser normal(double stddev) { return {Initialiser::Kind::kNormal, stddev}; }
-Initialiser xavier() { return {Initialiser::Kind::kXavierUniform, 0}; }
+Initialiser constant(double value) {
+  return {Initialiser::Kind::kConstant, value};
+}
+Initialiser normal(double stddev) {
+  return {Initialiser::Kind::kNormal, stddev};
+}
+Initialiser xavier() {
+  return {Initialiser::Kind::kXavierUniform, 0};
+}
 
 /// Collects the rows of one unit under one name prefix.
 class Rows {
@@ -22,8 +28,8 @@ class Rows {
   Rows(std::vector<ParameterRow>& table, Unit unit, std::string prefix)
       : table_(table), unit_(unit), prefix_(std::move(prefix)) {}
 
-  ParameterRow& add(const std::string& local_name, std::vector<int64_t> shape, Initialiser initialiser,
-                    ParameterGroup group) {
+  ParameterRow& add(const std::string& local_name, std::vector<int64_t> shape,
+                    Initialiser initialiser, ParameterGroup group) {
     ParameterRow row;
     row.name = prefix_ + local_name;
     row.local_name = local_name;
@@ -54,10 +60,13 @@ class Rows {
     return row;
   }
 
-  void norm(const std::string& name, int64_t size, const ViTConfig& config, bool is_shared_by_heads = false) {
-    add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model = is_shared_by_heads;
+  void norm(const std::string& name, int64_t size, const ViTConfig& config,
+            bool is_shared_by_heads = false) {
+    add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model =
+        is_shared_by_heads;
     if (config.norm_layer == "layernorm")
-      add(name + ".bias", {size}, constant(0), ParameterGroup::kBias).gradient_sum_over_model = is_shared_by_heads;
+      add(name + ".bias", {size}, constant(0), ParameterGroup::kBias).gradient_sum_over_model =
+          is_shared_by_heads;
   }
 
  private:
@@ -68,14 +77,17 @@ class Rows {
 
 void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kEmbedding}, "");
-  if (c.class_token) rows.add("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
+  if (c.class_token)
+    rows.add("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
   if (c.reg_tokens > 0)
-    rows.add("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev), ParameterGroup::kToken);
-  rows.add("pos_embed", {1, c.position_rows(), c.embed_dim}, normal(1 / std::sqrt(static_cast<double>(c.embed_dim))),
-           ParameterGroup::kPosition);
+    rows.add("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
+             ParameterGroup::kToken);
+  rows.add("pos_embed", {1, c.position_rows(), c.embed_dim},
+           normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
   const auto fan_in = static_cast<double>(c.in_chans * c.patch_size * c.patch_size);
-  ParameterRow& kernel = rows.add("patch_embed.proj.weight", {c.embed_dim, c.in_chans, c.patch_size, c.patch_size},
-                                  normal(1 / std::sqrt(fan_in)), ParameterGroup::kKernel);
+  ParameterRow& kernel =
+      rows.add("patch_embed.proj.weight", {c.embed_dim, c.in_chans, c.patch_size, c.patch_size},
+               normal(1 / std::sqrt(fan_in)), ParameterGroup::kKernel);
   kernel.model_cut = ModelCut::kRowsPerSection;
   kernel.sections = {c.embed_dim};
   rows.bias("patch_embed.proj.bias", constant(0), ModelCut::kRowsPerSection, {c.embed_dim});
@@ -98,12 +110,14 @@ void add_parallel_block(std::vector<ParameterRow>& table, const ViTConfig& c, in
   rows.kernel("attn_out_proj.weight", width, width, ModelCut::kColumns);
   rows.kernel("mlp_out_proj.weight", width, hidden, ModelCut::kColumns);
   rows.bias("mlp_out_proj.bias", normal(kMlpBiasStddev), ModelCut::kNone, {width});
-  if (c.init_values > 0) rows.add("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+  if (c.init_values > 0)
+    rows.add("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
 }
 
 void add_mlp(Rows& rows, const std::string& prefix, const ViTConfig& c) {
   rows.kernel(prefix + "mlp.fc1.weight", c.mlp_dim(), c.embed_dim, ModelCut::kRowsPerSection);
-  rows.bias(prefix + "mlp.fc1.bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection, {c.mlp_dim()});
+  rows.bias(prefix + "mlp.fc1.bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection,
+            {c.mlp_dim()});
   rows.kernel(prefix + "mlp.fc2.weight", c.embed_dim, c.mlp_dim(), ModelCut::kColumns);
   rows.bias(prefix + "mlp.fc2.bias", normal(kMlpBiasStddev), ModelCut::kNone, {c.embed_dim});
 }
@@ -112,18 +126,22 @@ void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int6
   const int64_t width = c.embed_dim;
   Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
   rows.norm("norm1", width, c);
-  rows.kernel("attn.qkv.weight", 3 * width, width, ModelCut::kRowsPerSection, {width, width, width});
-  if (c.qkv_bias) rows.bias("attn.qkv.bias", constant(0), ModelCut::kRowsPerSection, {width, width, width});
+  rows.kernel("attn.qkv.weight", 3 * width, width, ModelCut::kRowsPerSection,
+              {width, width, width});
+  if (c.qkv_bias)
+    rows.bias("attn.qkv.bias", constant(0), ModelCut::kRowsPerSection, {width, width, width});
   if (c.qk_norm) {
     rows.norm("attn.q_norm", c.head_dim(), c, true);
     rows.norm("attn.k_norm", c.head_dim(), c, true);
   }
   rows.kernel("attn.proj.weight", width, width, ModelCut::kColumns);
   rows.bias("attn.proj.bias", constant(0), ModelCut::kNone, {width});
-  if (c.init_values > 0) rows.add("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+  if (c.init_values > 0)
+    rows.add("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
   rows.norm("norm2", width, c);
   add_mlp(rows, "", c);
-  if (c.init_values > 0) rows.add("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+  if (c.init_values > 0)
+    rows.add("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
 }
 
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
@@ -144,7 +162,8 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
 
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
-  ParameterRow& kernel = rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
+  ParameterRow& kernel =
+      rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
   kernel.initialiser = constant(0);
   kernel.group = ParameterGroup::kHead;
   rows.bias("head.bias", constant(c.head_bias_init), ModelCut::kRowsPerSection, {c.num_classes});
@@ -153,7 +172,8 @@ void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
 }  // namespace
 
 const char* group_name(ParameterGroup group) {
-  static constexpr const char* kNames[] = {"head", "kernel", "bias", "norm", "position", "token", "scale"};
+  static constexpr const char* kNames[] = {"head",     "kernel", "bias", "norm",
+                                           "position", "token",  "scale"};
   return kNames[static_cast<int>(group)];
 }
 
@@ -172,8 +192,10 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   std::vector<ParameterRow> table;
   add_embedding(table, config);
   for (int64_t i = 0; i < config.depth; ++i)
-    config.is_parallel() ? add_parallel_block(table, config, i) : add_serial_block(table, config, i);
-  if (config.has_final_norm()) Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, config);
+    config.is_parallel() ? add_parallel_block(table, config, i)
+                         : add_serial_block(table, config, i);
+  if (config.has_final_norm())
+    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, config);
   add_pool(table, config);
   if (config.has_head()) add_head(table, config);
   return table;
@@ -186,7 +208,8 @@ ParameterCounts count_parameters(const std::vector<ParameterRow>& table) {
     counts.total += n;
     if (row.unit.kind != UnitKind::kHead) counts.body_and_pool += n;
     if (row.unit.kind < UnitKind::kPool) counts.body += n;
-    if (row.unit.kind == UnitKind::kBlock && row.group == ParameterGroup::kKernel) counts.block_matmul += n;
+    if (row.unit.kind == UnitKind::kBlock && row.group == ParameterGroup::kKernel)
+      counts.block_matmul += n;
   }
   return counts;
 }

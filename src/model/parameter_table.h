@@ -26,7 +26,8 @@ struct Initialiser {
 /// Where the model axis of the mesh cuts a parameter.
 enum class ModelCut { kNone, kRowsPerSection, kColumns };
 
-/// One parameter: everything that initialisation, sharding, optimizers, checkpoints and `model show` know of it.
+/// One parameter: everything that initialisation, sharding, optimizers, checkpoints and `model
+/// show` know of it.
 struct ParameterRow {
   std::string name;        ///< timm's name on disk, such as "blocks.7.in_proj.weight"
   std::string local_name;  ///< the name inside its unit, such as "in_proj.weight"
@@ -34,10 +35,12 @@ struct ParameterRow {
   Initialiser initialiser;
   ParameterGroup group = ParameterGroup::kKernel;
   Unit unit;
-  /// Row counts of the parts of a fused tensor, in order (in_proj: mlp, q, k, v); fans and model cuts go by section.
+  /// Row counts of the parts of a fused tensor, in order (in_proj: mlp, q, k, v); fans and model
+  /// cuts go by section.
   std::vector<int64_t> sections;
   ModelCut model_cut = ModelCut::kNone;
-  /// True where each rank of the model axis sees only its part of the gradient, such as the q and k norm scales.
+  /// True where each rank of the model axis sees only its part of the gradient, such as the q and k
+  /// norm scales.
   bool gradient_sum_over_model = false;
 
   int64_t count() const;

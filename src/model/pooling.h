@@ -6,11 +6,13 @@
 
 namespace vit22b {
 
-/// Pools tokens into one vector an image: the MAP head's learned query, the mean of the patches, or the class token.
+/// Pools tokens into one vector an image: the MAP head's learned query, the mean of the patches, or
+/// the class token.
 ///
-/// tokens_BTD  after the encoder's final norm, prefix tokens first; MAP and the mean leave those out
-/// returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
+/// tokens_BTD  after the encoder's final norm, prefix tokens first; MAP and the mean leave those
+/// out returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
-at::Tensor pool_tokens(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& tokens_BTD);
+at::Tensor pool_tokens(const ViTConfig& config, const NamedTensors& weights,
+                       const at::Tensor& tokens_BTD);
 
 }  // namespace vit22b

@@ -7,7 +7,8 @@
 
 namespace vit22b {
 
-/// A model as evaluators see it: images in, features and logits out. A capability not offered is an error by name.
+/// A model as evaluators see it: images in, features and logits out. A capability not offered is an
+/// error by name.
 class Predictor {
  public:
   virtual ~Predictor() = default;
@@ -16,7 +17,8 @@ class Predictor {
   /// [B, C] float32.
   virtual at::Tensor logits(const at::Tensor& images_BCHW) = 0;
   /// Gradient of sum(logits * dlogits) with respect to the images, [B, C, H, W]; first order.
-  virtual at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) = 0;
+  virtual at::Tensor input_gradient(const at::Tensor& images_BCHW,
+                                    const at::Tensor& dlogits_BC) = 0;
   /// Attention weights of one block, [B, H, T, T] float32.
   virtual at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) = 0;
 };

@@ -19,6 +19,8 @@ struct Unit {
   std::string name() const;
 };
 
-inline Unit block_unit(int64_t index) { return {UnitKind::kBlock, index}; }
+inline Unit block_unit(int64_t index) {
+  return {UnitKind::kBlock, index};
+}
 
 }  // namespace vit22b

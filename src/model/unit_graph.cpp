@@ -4,8 +4,9 @@
 
 namespace vit22b {
 
-UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights, const at::Tensor& input,
-                      const std::set<std::string>& trained, bool is_input_trained) {
+UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights,
+                      const at::Tensor& input, const std::set<std::string>& trained,
+                      bool is_input_trained) {
   const at::AutoGradMode is_recording(true);
   UnitGraph graph;
   graph.input = input.detach();
@@ -26,10 +27,12 @@ at::Tensor backward_unit(UnitGraph& graph, const at::Tensor& output_gradient, Un
   if (graph.input.requires_grad()) inputs.push_back(graph.input);
   for (const auto& [name, leaf] : graph.leaves) inputs.push_back(leaf);
   if (inputs.empty()) return {};
-  VIT22B_CHECK(graph.leaves.empty() || grads != nullptr, "backward_unit: trained weights need a UnitGrads");
-  const std::vector<at::Tensor> results = torch::autograd::grad({graph.output}, inputs, {output_gradient.to(graph.output.scalar_type())},
-                                                                /*retain_graph=*/false, /*create_graph=*/false,
-                                                                /*allow_unused=*/true);
+  VIT22B_CHECK(graph.leaves.empty() || grads != nullptr,
+               "backward_unit: trained weights need a UnitGrads");
+  const std::vector<at::Tensor> results = torch::autograd::grad(
+      {graph.output}, inputs, {output_gradient.to(graph.output.scalar_type())},
+      /*retain_graph=*/false, /*create_graph=*/false,
+      /*allow_unused=*/true);
   size_t next = 0;
   at::Tensor input_gradient;
   if (graph.input.requires_grad()) input_gradient = results[next++];

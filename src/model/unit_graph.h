@@ -17,9 +17,11 @@ class SavedActivations {
 };
 
 /// A unit's forward pass as a function of its weights and its input.
-using UnitFunction = std::function<at::Tensor(const NamedTensors& weights, const at::Tensor& input)>;
+using UnitFunction =
+    std::function<at::Tensor(const NamedTensors& weights, const at::Tensor& input)>;
 
-/// ATen's graph of one unit, cut off from all others: the input and the trained weights are its leaves.
+/// ATen's graph of one unit, cut off from all others: the input and the trained weights are its
+/// leaves.
 struct UnitGraph : SavedActivations {
   at::Tensor input;
   NamedTensors leaves;
@@ -30,8 +32,9 @@ struct UnitGraph : SavedActivations {
 ///
 /// trained             names of the weights that need a gradient
 /// is_input_trained    whether backward_unit shall return the input's gradient
-UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights, const at::Tensor& input,
-                      const std::set<std::string>& trained, bool is_input_trained);
+UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights,
+                      const at::Tensor& input, const std::set<std::string>& trained,
+                      bool is_input_trained);
 
 /// Sends a gradient back through a recorded unit and frees its graph.
 ///

@@ -12,24 +12,29 @@ const std::set<std::string>& trained_names(const GradientSink* sink, const Unit&
   return sink == nullptr ? none : sink->trained(unit);
 }
 
-/// A pass over the units around the encoder: runs each, recording it when a gradient has to come back through it.
+/// A pass over the units around the encoder: runs each, recording it when a gradient has to come
+/// back through it.
 class UnitRunner {
  public:
   UnitRunner(WeightStore& store, const VitRequest& request) : store_(store), request_(request) {
     has_gradient_ = request.is_image_trained;
   }
 
-  at::Tensor run(const Unit& unit, const UnitFunction& function, const at::Tensor& input, UnitGraph* graph) {
+  at::Tensor run(const Unit& unit, const UnitFunction& function, const at::Tensor& input,
+                 UnitGraph* graph) {
     const UnitLease lease = store_.acquire(unit, Pass::kForward);
     const bool is_input_trained = has_gradient_;
     note_trained(unit);
     if (request_.tape == nullptr || !has_gradient_) return function(lease.weights(), input);
-    *graph = record_unit(function, lease.weights(), input, trained_names(request_.sink, unit), is_input_trained);
+    *graph = record_unit(function, lease.weights(), input, trained_names(request_.sink, unit),
+                         is_input_trained);
     return graph->output.detach();
   }
 
   /// From the first trained unit on, gradients flow.
-  void note_trained(const Unit& unit) { has_gradient_ = has_gradient_ || !trained_names(request_.sink, unit).empty(); }
+  void note_trained(const Unit& unit) {
+    has_gradient_ = has_gradient_ || !trained_names(request_.sink, unit).empty();
+  }
   bool has_gradient() const { return has_gradient_; }
 
  private:
@@ -43,7 +48,8 @@ at::Tensor sum_defined(const at::Tensor& a, const at::Tensor& b) {
   return b.defined() ? a + b.to(a.scalar_type()) : a;
 }
 
-at::Tensor backward_through(UnitGraph& graph, const Unit& unit, const at::Tensor& gradient, GradientSink* sink) {
+at::Tensor backward_through(UnitGraph& graph, const Unit& unit, const at::Tensor& gradient,
+                            GradientSink* sink) {
   if (!graph.output.defined() || !gradient.defined()) return gradient;
   const bool is_trained = !trained_names(sink, unit).empty();
   UnitGrads* grads = is_trained ? &sink->begin(unit) : nullptr;
@@ -63,8 +69,8 @@ std::vector<Unit> model_units(const ViTConfig& config) {
   return units;
 }
 
-VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
-                       const VitRequest& request) {
+VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
+                       const at::Tensor& images_BCHW, const VitRequest& request) {
   const ViTConfig& config = context.config;
   UnitRunner runner(store, request);
   VitTape* tape = request.tape;
@@ -73,7 +79,8 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at
   const auto embed = [&](const NamedTensors& w, const at::Tensor& x) {
     return embed_images(config, w, x, context.compute_type);
   };
-  at::Tensor x = runner.run({UnitKind::kEmbedding}, embed, images_BCHW, tape != nullptr ? &tape->embedding : nullptr);
+  at::Tensor x = runner.run({UnitKind::kEmbedding}, embed, images_BCHW,
+                            tape != nullptr ? &tape->embedding : nullptr);
 
   EncoderRequest encoder_request{.taps = request.taps, .sink = request.sink, .first_block = 0};
   while (encoder_request.first_block < config.depth) {
@@ -85,26 +92,36 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at
   x = encoder_forward(context, store, x, encoder_request, outputs.blocks);
 
   if (config.has_final_norm()) {
-    const auto normalise = [&](const NamedTensors& w, const at::Tensor& t) { return norm(config, w, "norm", t); };
-    x = runner.run({UnitKind::kFinalNorm}, normalise, x, tape != nullptr ? &tape->final_norm : nullptr);
+    const auto normalise = [&](const NamedTensors& w, const at::Tensor& t) {
+      return norm(config, w, "norm", t);
+    };
+    x = runner.run({UnitKind::kFinalNorm}, normalise, x,
+                   tape != nullptr ? &tape->final_norm : nullptr);
   }
   outputs.tokens_BTD = x;
 
-  const auto pool = [&](const NamedTensors& w, const at::Tensor& t) { return pool_tokens(config, w, t); };
-  outputs.pooled_BD = runner.run({UnitKind::kPool}, pool, x, tape != nullptr ? &tape->pool : nullptr);
+  const auto pool = [&](const NamedTensors& w, const at::Tensor& t) {
+    return pool_tokens(config, w, t);
+  };
+  outputs.pooled_BD =
+      runner.run({UnitKind::kPool}, pool, x, tape != nullptr ? &tape->pool : nullptr);
   if (config.has_head()) {
-    const auto classify = [](const NamedTensors& w, const at::Tensor& t) { return linear(w, "head", t.to(at::kFloat)); };
-    outputs.logits_BC =
-        runner.run({UnitKind::kHead}, classify, outputs.pooled_BD, tape != nullptr ? &tape->head : nullptr);
+    const auto classify = [](const NamedTensors& w, const at::Tensor& t) {
+      return linear(w, "head", t.to(at::kFloat));
+    };
+    outputs.logits_BC = runner.run({UnitKind::kHead}, classify, outputs.pooled_BD,
+                                   tape != nullptr ? &tape->head : nullptr);
   }
   return outputs;
 }
 
-at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape, const VitOutputGrads& gradients,
-                        GradientSink* sink) {
+at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
+                        const VitOutputGrads& gradients, GradientSink* sink) {
   at::Tensor gradient = backward_through(tape.head, {UnitKind::kHead}, gradients.logits_BC, sink);
-  gradient = backward_through(tape.pool, {UnitKind::kPool}, sum_defined(gradients.pooled_BD, gradient), sink);
-  gradient = backward_through(tape.final_norm, {UnitKind::kFinalNorm}, sum_defined(gradients.tokens_BTD, gradient), sink);
+  gradient = backward_through(tape.pool, {UnitKind::kPool},
+                              sum_defined(gradients.pooled_BD, gradient), sink);
+  gradient = backward_through(tape.final_norm, {UnitKind::kFinalNorm},
+                              sum_defined(gradients.tokens_BTD, gradient), sink);
 
   BlockTensors block_gradients = gradients.blocks;
   at::Tensor& last = block_gradients[context.config.depth - 1];
@@ -114,10 +131,12 @@ at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape
   return backward_through(tape.embedding, {UnitKind::kEmbedding}, gradient, sink);
 }
 
-void observe_attention(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+void observe_attention(const ModelContext& context, WeightStore& store,
+                       const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
-  at::Tensor x = embed_images(context.config, embedding.weights(), images_BCHW, context.compute_type);
+  at::Tensor x =
+      embed_images(context.config, embedding.weights(), images_BCHW, context.compute_type);
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
     observe(i, block_queries_keys(context.config, lease.weights(), x));

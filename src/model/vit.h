@@ -12,7 +12,8 @@ namespace vit22b {
 
 /// What a vision transformer gives for a batch of images.
 struct VitOutputs {
-  at::Tensor tokens_BTD;  ///< after the final norm, or the raw last block output where the model has none
+  at::Tensor
+      tokens_BTD;  ///< after the final norm, or the raw last block output where the model has none
   at::Tensor pooled_BD;
   at::Tensor logits_BC;  ///< float32; undefined without a head
   BlockTensors blocks;   ///< raw block outputs asked for
@@ -46,17 +47,19 @@ struct VitOutputGrads {
 /// images_BCHW → outputs. Call without gradient mode: units record their own graphs.
 ///
 /// throws  UsageError for images that do not fit the model
-VitOutputs vit_forward(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
-                       const VitRequest& request);
+VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
+                       const at::Tensor& images_BCHW, const VitRequest& request);
 
 /// Sends gradients back, unit by unit, into the sink; stops at the lowest unit that needs one.
 ///
 /// returns  the images' gradient when the request asked for it, else undefined
-at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape, const VitOutputGrads& gradients,
-                        GradientSink* sink);
+at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
+                        const VitOutputGrads& gradients, GradientSink* sink);
 
-/// Runs a forward pass and shows each block's queries and keys (after QK normalisation) as attention sees them.
-void observe_attention(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+/// Runs a forward pass and shows each block's queries and keys (after QK normalisation) as
+/// attention sees them.
+void observe_attention(const ModelContext& context, WeightStore& store,
+                       const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe);
 
 /// Every unit of a model in the order of the forward pass.

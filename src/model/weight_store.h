@@ -28,8 +28,8 @@ class UnitLease {
 
 /// Where weights live: resident, sharded, streamed or generated.
 ///
-/// acquire may wait for a copy or a collective; a lease of one unit must not be held across the acquire of a unit that is
-/// more than one step away, so that stores with two slots can serve.
+/// acquire may wait for a copy or a collective; a lease of one unit must not be held across the
+/// acquire of a unit that is more than one step away, so that stores with two slots can serve.
 class WeightStore {
  public:
   virtual ~WeightStore() = default;

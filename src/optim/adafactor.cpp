@@ -6,7 +6,8 @@ namespace {
 constexpr double kDecayExponent = 0.8;  // big_vision optax.py
 constexpr double kSquareEps = 1e-30;
 
-/// The two largest dims, the second largest first; later dims win ties, as in optax's factored_dims.
+/// The two largest dims, the second largest first; later dims win ties, as in optax's
+/// factored_dims.
 struct FactoredDims {
   bool is_factored = false;
   int64_t second = 0, largest = 0;
@@ -42,8 +43,8 @@ std::vector<SlotSpec> Adafactor::slots(const ParameterRow& row) const {
 
 void Adafactor::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
                         const UpdateContext& context) const {
-  const double beta2 =
-      std::min(config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
+  const double beta2 = std::min(
+      config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
   const at::Tensor square = gradient * gradient + kSquareEps;
   const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
   at::Tensor update;
@@ -60,7 +61,8 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTen
   }
   if (config_.momentum > 0) {
     at::Tensor& momentum = slots.at("momentum");
-    momentum.copy_(momentum.to(at::kFloat).mul_(config_.momentum).add_(update, 1 - config_.momentum));
+    momentum.copy_(
+        momentum.to(at::kFloat).mul_(config_.momentum).add_(update, 1 - config_.momentum));
     update = momentum.to(at::kFloat);
   }
   if (context.weight_decay != 0) update = update.add(weight, context.weight_decay);

@@ -3,8 +3,8 @@
 
 namespace vit22b {
 
-/// The Adafactor variant of Zhai et al. 2022: bfloat16 momentum, factored second moment whose decay is capped, no
-/// scaling by the weight's norm, no clipping of its own.
+/// The Adafactor variant of Zhai et al. 2022: bfloat16 momentum, factored second moment whose decay
+/// is capped, no scaling by the weight's norm, no clipping of its own.
 ///
 /// b2 = min(cap, 1 - (t + 1)^-0.8); R, C = running means of g^2 + 1e-30 over columns and rows;
 /// u = g (R / mean R)^-1/2 C^-1/2; m = bf16(b1 m + (1 - b1) u); w -= lr (m + wd w).

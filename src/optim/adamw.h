@@ -3,7 +3,8 @@
 
 namespace vit22b {
 
-/// AdamW (Loshchilov & Hutter 2019): bias-corrected moments in float32, decoupled decay multiplied by the rate.
+/// AdamW (Loshchilov & Hutter 2019): bias-corrected moments in float32, decoupled decay multiplied
+/// by the rate.
 class AdamW : public Optimizer {
  public:
   explicit AdamW(const OptimConfig& config) : config_(config) {}

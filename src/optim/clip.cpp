@@ -12,6 +12,8 @@ at::Tensor squared_norm(const std::vector<at::Tensor>& gradients) {
   return at::stack(squares).sum().reshape({1});
 }
 
-double clip_scale(double norm, double clip_norm) { return clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1; }
+double clip_scale(double norm, double clip_norm) {
+  return clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1;
+}
 
 }  // namespace vit22b

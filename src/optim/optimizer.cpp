@@ -10,14 +10,16 @@ namespace vit22b {
 void OptimConfig::fields(FieldVisitor& v) {
   v.choice("name", name, "adafactor|adamw|sgd", "update rule; adafactor is the paper's variant");
   v.field("lr", lr, "learning rate at the schedule's value 1");
-  v.field("weight_decay", weight_decay, "decay of kernels, decoupled and multiplied by the scheduled rate");
+  v.field("weight_decay", weight_decay,
+          "decay of kernels, decoupled and multiplied by the scheduled rate");
   v.field("head_weight_decay", head_weight_decay, "decay of the classifier's kernel");
   v.field("clip_norm", clip_norm, "largest global gradient norm; 0 for no clipping");
   v.field("momentum", momentum, "first-moment factor (beta 1)");
   v.field("beta2_cap", beta2_cap, "adafactor: largest second-moment factor");
   v.field("beta2", beta2, "adamw: second-moment factor");
   v.field("eps", eps, "adamw: added to the root of the second moment");
-  v.field("min_dim_size_to_factor", min_dim_size_to_factor, "adafactor: smaller matrices keep a full second moment");
+  v.field("min_dim_size_to_factor", min_dim_size_to_factor,
+          "adafactor: smaller matrices keep a full second moment");
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config) {

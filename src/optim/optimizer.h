@@ -27,7 +27,8 @@ struct OptimConfig {
   void fields(FieldVisitor& visitor);
 };
 
-/// One tensor of optimizer state: its name, such as "momentum", its shape and dtype. It starts as zeros.
+/// One tensor of optimizer state: its name, such as "momentum", its shape and dtype. It starts as
+/// zeros.
 struct SlotSpec {
   std::string name;
   std::vector<int64_t> shape;
@@ -36,9 +37,9 @@ struct SlotSpec {
 
 /// What an update needs beyond the tensors.
 struct UpdateContext {
-  int64_t step = 0;            ///< 0 for the first update
-  double learning_rate = 0;    ///< base rate × schedule × the row's factor
-  double weight_decay = 0;     ///< decoupled; multiplied by learning_rate
+  int64_t step = 0;          ///< 0 for the first update
+  double learning_rate = 0;  ///< base rate × schedule × the row's factor
+  double weight_decay = 0;   ///< decoupled; multiplied by learning_rate
 };
 
 /// An update rule; its state is named slots a parameter, kept by the caller.

@@ -4,7 +4,8 @@
 
 namespace vit22b {
 
-std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table, const OptimConfig& config,
+std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table,
+                                      const OptimConfig& config,
                                       const std::vector<std::string>& frozen) {
   std::vector<ParameterRule> rules(table.size());
   for (size_t i = 0; i < table.size(); ++i) {
@@ -18,7 +19,9 @@ std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table, co
       rules[i].is_trained = false;
       is_used = true;
     }
-    if (!is_used) throw UsageError("freeze: '", pattern, "' matches no parameter; `vit22b model show` lists their names");
+    if (!is_used)
+      throw UsageError("freeze: '", pattern,
+                       "' matches no parameter; `vit22b model show` lists their names");
   }
   return rules;
 }

@@ -14,11 +14,12 @@ struct ParameterRule {
   double weight_decay = 0;
 };
 
-/// The paper's rules: only kernels decay, the classifier's by head_weight_decay; biases, norms, position table and
-/// learned tokens do not. Names that match a pattern of `frozen` do not train.
+/// The paper's rules: only kernels decay, the classifier's by head_weight_decay; biases, norms,
+/// position table and learned tokens do not. Names that match a pattern of `frozen` do not train.
 ///
 /// throws  UsageError when a pattern matches nothing
-std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table, const OptimConfig& config,
+std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table,
+                                      const OptimConfig& config,
                                       const std::vector<std::string>& frozen);
 
 }  // namespace vit22b

@@ -21,11 +21,12 @@ struct Schedule {
   int64_t warmup_steps = 0;
   int64_t cooldown_steps = 0;
 
-  /// The factor on the base rate at a step: curve × min(1, t / warmup) × min(1, (total - t) / cooldown).
+  /// The factor on the base rate at a step: curve × min(1, t / warmup) × min(1, (total - t) /
+  /// cooldown).
   ///
-  /// rsqrt 1 / sqrt(1 + (t - warmup) / timescale), cosine (1 + cos(pi p)) / 2 and linear 1 - p with p the part of the
-  /// way from warm-up's end to the total, constant 1.
-  /// source  big_vision utils.py create_learning_rate_schedule
+  /// rsqrt 1 / sqrt(1 + (t - warmup) / timescale), cosine (1 + cos(pi p)) / 2 and linear 1 - p with
+  /// p the part of the way from warm-up's end to the total, constant 1. source  big_vision utils.py
+  /// create_learning_rate_schedule
   double at(int64_t step) const;
 };
 

@@ -3,7 +3,8 @@
 
 namespace vit22b {
 
-/// SGD with heavy-ball momentum, m = b1 m + g, w -= lr (m + wd w); the decay does not enter the momentum.
+/// SGD with heavy-ball momentum, m = b1 m + g, w -= lr (m + wd w); the decay does not enter the
+/// momentum.
 class Sgd : public Optimizer {
  public:
   explicit Sgd(const OptimConfig& config) : config_(config) {}

@@ -5,8 +5,8 @@
 
 namespace vit22b {
 
-/// One offline page: results, curves, confusion matrices, settings. No scripts, inline SVG, light and dark, and the same
-/// bytes for the same run.
+/// One offline page: results, curves, confusion matrices, settings. No scripts, inline SVG, light
+/// and dark, and the same bytes for the same run.
 std::string report_html(const RunData& run);
 
 }  // namespace vit22b

@@ -47,11 +47,15 @@ EvalResult read_result(const fs::path& path) {
     const Json json = Json::parse(read_text(path, ExitCode::kData, kFileLimit));
     for (const auto& [key, value] : json.items())
       if (value.is_number()) result.numbers.emplace_back(key, value.get<double>());
-    if (json.contains("label_names")) result.label_names = json["label_names"].get<std::vector<std::string>>();
-    if (json.contains("confusion")) result.confusion = json["confusion"].get<std::vector<std::vector<int64_t>>>();
+    if (json.contains("label_names"))
+      result.label_names = json["label_names"].get<std::vector<std::string>>();
+    if (json.contains("confusion"))
+      result.confusion = json["confusion"].get<std::vector<std::vector<int64_t>>>();
     if (json.contains("calibration"))
       for (const Json& bin : json["calibration"])
-        result.calibration.push_back({bin.at("count").get<int64_t>(), bin.at("accuracy").get<double>(), bin.at("confidence").get<double>()});
+        result.calibration.push_back({bin.at("count").get<int64_t>(),
+                                      bin.at("accuracy").get<double>(),
+                                      bin.at("confidence").get<double>()});
   } catch (const Json::exception& e) {
     throw DataError(path.string(), " is damaged (", e.what(), "); evaluate again");
   }
@@ -62,10 +66,12 @@ EvalResult read_result(const fs::path& path) {
 
 RunData read_run(const fs::path& folder) {
   const fs::path config = folder / "config.resolved.toml";
-  if (!fs::exists(config)) throw UsageError(folder.string(), " is no run folder: it has no config.resolved.toml");
+  if (!fs::exists(config))
+    throw UsageError(folder.string(), " is no run folder: it has no config.resolved.toml");
   RunData run;
   run.name = fs::canonical(folder).filename().string();
-  for (const auto& [key, value] : read_config_file(config)) run.settings.emplace_back(key, to_toml_text(value));
+  for (const auto& [key, value] : read_config_file(config))
+    run.settings.emplace_back(key, to_toml_text(value));
   read_metrics(folder / "metrics.jsonl", run);
   std::vector<fs::path> files;
   std::error_code error;

@@ -30,7 +30,7 @@ struct EvalResult {
 struct RunData {
   std::string name;
   std::vector<std::pair<std::string, std::string>> settings;
-  std::map<std::string, Series> series;                ///< by metric name
+  std::map<std::string, Series> series;                 ///< by metric name
   std::map<std::string, std::vector<Series>> by_block;  ///< attention signals, a series a block
   std::vector<EvalResult> results;
 };

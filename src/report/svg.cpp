@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kWidth = 460, kHeight = 250, kLeft = 58, kRight = 12, kTop = 30, kBottom = 34;
 constexpr size_t kMaxPoints = 600;  // more cannot be told apart at this width
-constexpr const char* kPalette[] = {"#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"};  // Paul Tol, bright
+constexpr const char* kPalette[] = {"#4477aa", "#ee6677", "#228833",
+                                    "#ccbb44", "#66ccee", "#aa3377"};  // Paul Tol, bright
 
 std::string fixed(double value) {
   char text[32];
@@ -50,18 +51,29 @@ class Plane {
     x_.widen();
     y_.widen();
   }
-  double x(double value) const { return kLeft + (value - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight); }
-  double y(double value) const { return kHeight - kBottom - (value - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom); }
+  double x(double value) const {
+    return kLeft + (value - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight);
+  }
+  double y(double value) const {
+    return kHeight - kBottom - (value - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom);
+  }
 
   std::string axes(const std::string& x_name, const std::string& y_unit) const {
     std::string out;
-    for (double v = std::ceil(y_.low / tick_step(y_)) * tick_step(y_); v <= y_.high + 1e-12 * std::abs(y_.high); v += tick_step(y_))
-      out += concat("<line class=\"grid\" x1=\"", fixed(kLeft), "\" x2=\"", fixed(kWidth - kRight), "\" y1=\"", fixed(y(v)), "\" y2=\"", fixed(y(v)),
-                    "\"/><text x=\"", fixed(kLeft - 6), "\" y=\"", fixed(y(v) + 4), "\" text-anchor=\"end\">", short_number(std::abs(v) < 1e-12 ? 0 : v), "</text>");
-    for (double v = std::ceil(x_.low / tick_step(x_)) * tick_step(x_); v <= x_.high + 1e-9; v += tick_step(x_))
-      out += concat("<text x=\"", fixed(x(v)), "\" y=\"", fixed(kHeight - kBottom + 15), "\" text-anchor=\"middle\">", short_number(v), "</text>");
-    out += concat("<text x=\"", fixed((kLeft + kWidth) / 2), "\" y=\"", fixed(kHeight - 4), "\" text-anchor=\"middle\">", x_name, "</text>");
-    if (!y_unit.empty()) out += concat("<text x=\"6\" y=\"", fixed(kTop - 8), "\">", escape_html(y_unit), "</text>");
+    for (double v = std::ceil(y_.low / tick_step(y_)) * tick_step(y_);
+         v <= y_.high + 1e-12 * std::abs(y_.high); v += tick_step(y_))
+      out += concat("<line class=\"grid\" x1=\"", fixed(kLeft), "\" x2=\"", fixed(kWidth - kRight),
+                    "\" y1=\"", fixed(y(v)), "\" y2=\"", fixed(y(v)), "\"/><text x=\"",
+                    fixed(kLeft - 6), "\" y=\"", fixed(y(v) + 4), "\" text-anchor=\"end\">",
+                    short_number(std::abs(v) < 1e-12 ? 0 : v), "</text>");
+    for (double v = std::ceil(x_.low / tick_step(x_)) * tick_step(x_); v <= x_.high + 1e-9;
+         v += tick_step(x_))
+      out += concat("<text x=\"", fixed(x(v)), "\" y=\"", fixed(kHeight - kBottom + 15),
+                    "\" text-anchor=\"middle\">", short_number(v), "</text>");
+    out += concat("<text x=\"", fixed((kLeft + kWidth) / 2), "\" y=\"", fixed(kHeight - 4),
+                  "\" text-anchor=\"middle\">", x_name, "</text>");
+    if (!y_unit.empty())
+      out += concat("<text x=\"6\" y=\"", fixed(kTop - 8), "\">", escape_html(y_unit), "</text>");
     return out;
   }
 
@@ -70,18 +82,24 @@ class Plane {
 };
 
 std::string open_svg(const std::string& title) {
-  return concat("<svg viewBox=\"0 0 ", kWidth, " ", kHeight, "\" role=\"img\"><title>", escape_html(title), "</title><text class=\"title\" x=\"",
-                fixed(kWidth / 2), "\" y=\"15\" text-anchor=\"middle\">", escape_html(title), "</text>");
+  return concat("<svg viewBox=\"0 0 ", kWidth, " ", kHeight, "\" role=\"img\"><title>",
+                escape_html(title), "</title><text class=\"title\" x=\"", fixed(kWidth / 2),
+                "\" y=\"15\" text-anchor=\"middle\">", escape_html(title), "</text>");
 }
 
 std::string polyline(const Series& series, const Plane& plane, const std::string& colour) {
   const size_t stride = std::max<size_t>(1, series.steps.size() / kMaxPoints);
   std::string points;
-  for (size_t i = 0; i < series.steps.size(); i += (i + stride < series.steps.size() || i + 1 == series.steps.size()) ? stride : series.steps.size() - 1 - i)
+  for (size_t i = 0; i < series.steps.size();
+       i += (i + stride < series.steps.size() || i + 1 == series.steps.size())
+                ? stride
+                : series.steps.size() - 1 - i)
     points += fixed(plane.x(series.steps[i])) + "," + fixed(plane.y(series.values[i])) + " ";
   if (series.steps.size() == 1)
-    return concat("<circle cx=\"", fixed(plane.x(series.steps[0])), "\" cy=\"", fixed(plane.y(series.values[0])), "\" r=\"3\" fill=\"", colour, "\"/>");
-  return concat("<polyline fill=\"none\" stroke=\"", colour, "\" stroke-width=\"1.6\" points=\"", points, "\"/>");
+    return concat("<circle cx=\"", fixed(plane.x(series.steps[0])), "\" cy=\"",
+                  fixed(plane.y(series.values[0])), "\" r=\"3\" fill=\"", colour, "\"/>");
+  return concat("<polyline fill=\"none\" stroke=\"", colour, "\" stroke-width=\"1.6\" points=\"",
+                points, "\"/>");
 }
 
 }  // namespace
@@ -111,11 +129,14 @@ std::string escape_html(const std::string& text) {
 
 std::string short_number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, std::abs(value) >= 1e5 || (value != 0 && std::abs(value) < 1e-3) ? "%.3g" : "%.4g", value);
+  std::snprintf(text, sizeof text,
+                std::abs(value) >= 1e5 || (value != 0 && std::abs(value) < 1e-3) ? "%.3g" : "%.4g",
+                value);
   return text;
 }
 
-std::string line_plot(const std::string& title, const std::vector<Curve>& curves, const std::string& y_unit) {
+std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
+                      const std::string& y_unit) {
   Range x_range, y_range;
   for (const Curve& curve : curves) {
     for (const double step : curve.series->steps) x_range.include(step);
@@ -128,7 +149,8 @@ std::string line_plot(const std::string& title, const std::vector<Curve>& curves
     const std::string colour = kPalette[i % std::size(kPalette)];
     out += polyline(*curves[i].series, plane, colour);
     if (curves.size() < 2) continue;
-    out += concat("<text x=\"", fixed(legend_x), "\" y=\"", fixed(kTop + 2), "\" style=\"fill:", colour, "\">", escape_html(curves[i].name), "</text>");
+    out += concat("<text x=\"", fixed(legend_x), "\" y=\"", fixed(kTop + 2),
+                  "\" style=\"fill:", colour, "\">", escape_html(curves[i].name), "</text>");
     legend_x += 12 + 6.6 * static_cast<double>(curves[i].name.size());
   }
   return out + "</svg>\n";
@@ -139,16 +161,21 @@ std::string reliability_plot(const std::vector<EvalResult::Bin>& bins) {
   unit.include(0);
   unit.include(1);
   const Plane plane(unit, unit);
-  std::string out = open_svg("Reliability: accuracy by confidence") + plane.axes("confidence", "accuracy");
+  std::string out =
+      open_svg("Reliability: accuracy by confidence") + plane.axes("confidence", "accuracy");
   const double width = (plane.x(1) - plane.x(0)) / static_cast<double>(bins.size());
   for (size_t i = 0; i < bins.size(); ++i) {
     if (bins[i].count == 0) continue;
-    const double left = plane.x(0) + width * static_cast<double>(i), top = plane.y(bins[i].accuracy);
-    out += concat("<rect x=\"", fixed(left + 1), "\" y=\"", fixed(top), "\" width=\"", fixed(width - 2), "\" height=\"", fixed(plane.y(0) - top),
-                  "\" fill=\"", kPalette[0], "\"><title>", bins[i].count, " images, accuracy ", short_number(bins[i].accuracy), ", confidence ",
-                  short_number(bins[i].confidence), "</title></rect>");
+    const double left = plane.x(0) + width * static_cast<double>(i),
+                 top = plane.y(bins[i].accuracy);
+    out +=
+        concat("<rect x=\"", fixed(left + 1), "\" y=\"", fixed(top), "\" width=\"",
+               fixed(width - 2), "\" height=\"", fixed(plane.y(0) - top), "\" fill=\"", kPalette[0],
+               "\"><title>", bins[i].count, " images, accuracy ", short_number(bins[i].accuracy),
+               ", confidence ", short_number(bins[i].confidence), "</title></rect>");
   }
-  out += concat("<line class=\"diagonal\" x1=\"", fixed(plane.x(0)), "\" y1=\"", fixed(plane.y(0)), "\" x2=\"", fixed(plane.x(1)), "\" y2=\"", fixed(plane.y(1)), "\"/>");
+  out += concat("<line class=\"diagonal\" x1=\"", fixed(plane.x(0)), "\" y1=\"", fixed(plane.y(0)),
+                "\" x2=\"", fixed(plane.x(1)), "\" y2=\"", fixed(plane.y(1)), "\"/>");
   return out + "</svg>\n";
 }
 

@@ -12,10 +12,12 @@ struct Curve {
   const Series* series;
 };
 
-/// An inline SVG line plot with axes, ticks and a legend; colours follow the page's light or dark scheme.
+/// An inline SVG line plot with axes, ticks and a legend; colours follow the page's light or dark
+/// scheme.
 ///
 /// y_unit  written at the axis, such as "img/s"; "" for none
-std::string line_plot(const std::string& title, const std::vector<Curve>& curves, const std::string& y_unit);
+std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
+                      const std::string& y_unit);
 
 /// A reliability diagram: accuracy by confidence bin against the diagonal.
 std::string reliability_plot(const std::vector<EvalResult::Bin>& bins);

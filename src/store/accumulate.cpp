@@ -7,7 +7,8 @@
 namespace vit22b {
 
 Accumulate::Accumulate(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
-                       const OptimConfig& config, const Optimizer& optimizer, ResidentStore& store, const Mesh& mesh)
+                       const OptimConfig& config, const Optimizer& optimizer, ResidentStore& store,
+                       const Mesh& mesh)
     : config_(config), optimizer_(optimizer), store_(store), mesh_(mesh) {
   for (size_t i = 0; i < table.size(); ++i) {
     if (!rules[i].is_trained) continue;
@@ -28,9 +29,13 @@ const std::set<std::string>& Accumulate::trained(const Unit& unit) const {
   return it == names_.end() ? none : it->second;
 }
 
-UnitGrads& Accumulate::begin(const Unit& unit) { return units_.at(unit); }
+UnitGrads& Accumulate::begin(const Unit& unit) {
+  return units_.at(unit);
+}
 
-void Accumulate::commit(const Unit& unit) { units_.at(unit).is_overwrite = false; }
+void Accumulate::commit(const Unit& unit) {
+  units_.at(unit).is_overwrite = false;
+}
 
 StepReport Accumulate::finish(const StepContext& context) {
   const std::vector<at::Tensor> all = gradients();
@@ -46,9 +51,10 @@ StepReport Accumulate::finish(const StepContext& context) {
   const double scale = report.clip_scale * context.gradient_scale;
   for (Trained& t : trained_) {
     if (scale != 1) t.gradient.mul_(scale);
-    optimizer_.update_(store_.weight(t.row), t.gradient, t.slots,
-                       {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
-                        t.rule.weight_decay});
+    optimizer_.update_(
+        store_.weight(t.row), t.gradient, t.slots,
+        {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
+         t.rule.weight_decay});
   }
   return report;
 }
@@ -78,9 +84,12 @@ void Accumulate::load_state(const NamedTensors& state) {
       const std::string name = slot + "/" + t.row.name;
       const auto it = state.find(name);
       if (it == state.end())
-        throw CheckpointError("optimizer.safetensors: '", name, "' is missing; was the run trained with another optimizer? start a new run with --init-from");
+        throw CheckpointError("optimizer.safetensors: '", name,
+                              "' is missing; was the run trained with another optimizer? start a "
+                              "new run with --init-from");
       if (it->second.sizes() != tensor.sizes() || it->second.scalar_type() != tensor.scalar_type())
-        throw CheckpointError("optimizer.safetensors: '", name, "' has shape ", shape_text(it->second.sizes()), ", want ",
+        throw CheckpointError("optimizer.safetensors: '", name, "' has shape ",
+                              shape_text(it->second.sizes()), ", want ",
                               shape_text(tensor.sizes()));
       tensor.copy_(it->second);
     }

@@ -12,14 +12,17 @@
 
 namespace vit22b {
 
-/// Keeps a whole step's gradients in float32, then clips by the exact global norm and updates every parameter.
+/// Keeps a whole step's gradients in float32, then clips by the exact global norm and updates every
+/// parameter.
 ///
-/// Gradients and state are whole on each rank; the data axis adds gradients before the norm is taken.
+/// Gradients and state are whole on each rank; the data axis adds gradients before the norm is
+/// taken.
 class Accumulate : public GradientSink {
  public:
   /// The store, mesh and optimizer outlive the sink.
-  Accumulate(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules, const OptimConfig& config,
-             const Optimizer& optimizer, ResidentStore& store, const Mesh& mesh);
+  Accumulate(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
+             const OptimConfig& config, const Optimizer& optimizer, ResidentStore& store,
+             const Mesh& mesh);
 
   const std::set<std::string>& trained(const Unit& unit) const override;
   UnitGrads& begin(const Unit& unit) override;

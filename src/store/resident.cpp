@@ -4,11 +4,12 @@
 
 namespace vit22b {
 
-ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights, c10::Device device) {
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
+                             c10::Device device) {
   for (const ParameterRow& row : table) {
     const auto it = weights.find(row.name);
-    VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape), "ResidentStore: weight '",
-                 row.name, "' is absent or misshapen");
+    VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),
+                 "ResidentStore: weight '", row.name, "' is absent or misshapen");
     std::shared_ptr<NamedTensors>& unit = units_[row.unit];
     if (unit == nullptr) unit = std::make_shared<NamedTensors>();
     (*unit)[row.local_name] = it->second.to(device, at::kFloat).contiguous();
@@ -22,7 +23,9 @@ UnitLease ResidentStore::acquire(const Unit& unit, Pass) {
   return UnitLease(it == units_.end() ? no_weights : it->second);  // pooling by mean has none
 }
 
-at::Tensor& ResidentStore::weight(const ParameterRow& row) { return units_.at(row.unit)->at(row.local_name); }
+at::Tensor& ResidentStore::weight(const ParameterRow& row) {
+  return units_.at(row.unit)->at(row.local_name);
+}
 
 NamedTensors ResidentStore::by_full_name() const {
   NamedTensors all;

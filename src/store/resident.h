@@ -11,7 +11,8 @@ namespace vit22b {
 class ResidentStore : public WeightStore {
  public:
   /// weights  by full name, one for each row of the table; float32
-  ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights, c10::Device device);
+  ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
+                c10::Device device);
 
   UnitLease acquire(const Unit& unit, Pass pass) override;
   void prefetch(const Unit&, Pass) override {}

@@ -12,9 +12,12 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("pp_train", pp_train, "transform of training images");
   v.field("pp_eval", pp_eval, "transform of evaluation images; the model's default where empty");
   v.field("workers", workers, "loader threads");
-  v.field("max_bad_fraction", max_bad_fraction, "share of samples that may be unusable before the run stops");
+  v.field("max_bad_fraction", max_bad_fraction,
+          "share of samples that may be unusable before the run stops");
   v.field("train_split", train_split, "split to train on");
-  v.field("val", val, "validation images: a split's name, or a part of the training split such as 5% (held out), or \"\"");
+  v.field("val", val,
+          "validation images: a split's name, or a part of the training split such as 5% (held "
+          "out), or \"\"");
 }
 
 void MeshConfig::fields(FieldVisitor& v) {
@@ -36,7 +39,8 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("engine", engine, "reference", "how blocks are computed");
   v.field("threads", threads, "CPU threads; 0 for libtorch's choice");
   v.field("device", device, "cpu or cuda:N");
-  v.choice("activation", activation, "keep|recompute", "keep a block's activations, or its input alone");
+  v.choice("activation", activation, "keep|recompute",
+           "keep a block's activations, or its input alone");
   v.field("accumulate", accumulate, "pieces that a batch is cut into");
   v.choice("task", task, "classify", "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");
@@ -68,13 +72,20 @@ namespace {
 constexpr std::string_view kModelPrefix = "model.";
 
 void check(const TrainConfig& c) {
-  if (!c.total.is_set()) throw UsageError("the length of training is not set; give total_steps, total_examples or total_epochs");
-  if (c.data.root.empty()) throw UsageError("data.root is not set; give the folder of the data, such as data.root=DIR");
-  if (c.data.batch_size < 1 || c.data.batch_size > 1'000'000) throw UsageError("data.batch_size is ", c.data.batch_size, ", want 1 to 1,000,000");
+  if (!c.total.is_set())
+    throw UsageError(
+        "the length of training is not set; give total_steps, total_examples or total_epochs");
+  if (c.data.root.empty())
+    throw UsageError("data.root is not set; give the folder of the data, such as data.root=DIR");
+  if (c.data.batch_size < 1 || c.data.batch_size > 1'000'000)
+    throw UsageError("data.batch_size is ", c.data.batch_size, ", want 1 to 1,000,000");
   if (c.accumulate < 1 || c.data.batch_size % c.accumulate != 0)
-    throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ", c.data.batch_size);
-  if (c.mesh.data != 1 || c.mesh.model != 1) throw UsageError("mesh.data and mesh.model are 1 here: one process trains");
-  if (c.data.workers < 1 || c.data.workers > 256) throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
+    throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ",
+                     c.data.batch_size);
+  if (c.mesh.data != 1 || c.mesh.model != 1)
+    throw UsageError("mesh.data and mesh.model are 1 here: one process trains");
+  if (c.data.workers < 1 || c.data.workers > 256)
+    throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
   if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
@@ -89,7 +100,8 @@ TrainConfig train_config_from_tree(const ConfigTree& tree) {
   // Unknown keys are named with their whole path, so the strict pass is the whole config's.
   const auto name = model_tree.find("name"), block = model_tree.find("block");
   const auto text = [&](auto it, const char* otherwise) {
-    const auto* value = it == model_tree.end() ? nullptr : std::get_if<std::string>(&it->second.value);
+    const auto* value =
+        it == model_tree.end() ? nullptr : std::get_if<std::string>(&it->second.value);
     return value == nullptr ? std::string(otherwise) : *value;
   };
   config.model = preset(text(name, "b16"), text(block, "parallel"));
@@ -105,6 +117,8 @@ std::string to_toml(const TrainConfig& config) {
   return to_toml(Fields([&](FieldVisitor& v) { copy.fields(v); }));
 }
 
-std::string source_text(const DataConfig& data) { return data.source + ":" + data.root; }
+std::string source_text(const DataConfig& data) {
+  return data.source + ":" + data.root;
+}
 
 }  // namespace vit22b

@@ -54,7 +54,8 @@ struct TrainConfig {
   std::string state = "memory";
   std::string update = "deferred";
   ViTConfig model;
-  bool has_num_classes = false;  ///< model.num_classes was written; else it is counted from the data
+  bool has_num_classes =
+      false;  ///< model.num_classes was written; else it is counted from the data
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;

@@ -19,11 +19,13 @@ double percent_of(const std::string& text) {
   } catch (const std::exception&) {
     // Told below.
   }
-  throw UsageError("data.val is '", text, "', want a split's name, a part between 0% and 100%, or \"\"");
+  throw UsageError("data.val is '", text,
+                   "', want a split's name, a part between 0% and 100%, or \"\"");
 }
 
 std::string default_pp_train(const ViTConfig& model) {
-  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(", model.img_size.height, ")|flip_lr|value_range(-1,1)");
+  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
+                model.img_size.height, ")|flip_lr|value_range(-1,1)");
 }
 
 }  // namespace
@@ -35,7 +37,8 @@ TrainData open_train_data(const DataConfig& config) {
   if (part < 0) return {whole, open_source(source_text(config), config.val)};
   const int64_t total = whole->size();
   const int64_t held_out = std::max<int64_t>(1, std::llround(part * static_cast<double>(total)));
-  if (held_out >= total) throw DataError(config.root, ": ", total, " images are too few to hold out ", config.val);
+  if (held_out >= total)
+    throw DataError(config.root, ": ", total, " images are too few to hold out ", config.val);
   const RandomPermutation order(static_cast<uint64_t>(total), /*seed=*/0, "validation");
   std::vector<int64_t> train, val;
   for (int64_t i = 0; i < total; ++i) {
@@ -49,8 +52,8 @@ void complete_from_data(TrainConfig& config, const DataSource& source) {
   const auto classes = static_cast<int64_t>(source.label_names().size());
   if (!config.has_num_classes) config.model.num_classes = classes;
   if (config.model.num_classes < classes)
-    throw DataError(config.data.root, " has ", classes, " classes, model.num_classes is ", config.model.num_classes,
-                    "; leave it unset to count them");
+    throw DataError(config.data.root, " has ", classes, " classes, model.num_classes is ",
+                    config.model.num_classes, "; leave it unset to count them");
   if (config.data.label_names.empty()) config.data.label_names = source.label_names();
   if (config.data.pp_train.empty()) config.data.pp_train = default_pp_train(config.model);
   if (config.data.pp_eval.empty()) config.data.pp_eval = default_pp_eval(config.model);

@@ -14,8 +14,8 @@ struct TrainData {
   std::shared_ptr<const DataSource> val;  ///< null where data.val is ""
 };
 
-/// Opens the training split and the validation images: a split of its own, or a part held out of the training split by a
-/// fixed draw, the same for every seed.
+/// Opens the training split and the validation images: a split of its own, or a part held out of
+/// the training split by a fixed draw, the same for every seed.
 ///
 /// throws  DataError, UsageError for a data.val that is neither
 TrainData open_train_data(const DataConfig& config);

@@ -7,7 +7,9 @@
 namespace vit22b {
 namespace {
 
-bool is_bad(const at::Tensor& tensor) { return tensor.defined() && !at::isfinite(tensor).all().item<bool>(); }
+bool is_bad(const at::Tensor& tensor) {
+  return tensor.defined() && !at::isfinite(tensor).all().item<bool>();
+}
 
 struct Place {
   std::string unit;
@@ -17,7 +19,8 @@ struct Place {
 /// The first weight, else the first output of a forward pass, that is not finite.
 Place find_bad(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW) {
   for (const ParameterRow& row : parameter_table(context.config))
-    if (is_bad(store.acquire(row.unit, Pass::kForward).weights().at(row.local_name))) return {row.unit.name(), row.name};
+    if (is_bad(store.acquire(row.unit, Pass::kForward).weights().at(row.local_name)))
+      return {row.unit.name(), row.name};
   if (is_bad(images_BCHW)) return {"input", "images"};
   VitRequest request;
   for (int64_t i = 0; i < context.config.depth; ++i) request.taps.insert(i);
@@ -38,8 +41,9 @@ Place place_of_gradient(const ViTConfig& config, const std::string& name) {
 
 }  // namespace
 
-void check_finite(const StepResult& result, int64_t step, const ModelContext& context, WeightStore& store,
-                  const Batch& batch, FileOps& ops, const std::filesystem::path& run_folder) {
+void check_finite(const StepResult& result, int64_t step, const ModelContext& context,
+                  WeightStore& store, const Batch& batch, FileOps& ops,
+                  const std::filesystem::path& run_folder) {
   const bool is_loss_bad = !std::isfinite(result.loss);
   if (!is_loss_bad && std::isfinite(result.report.gradient_norm)) return;
   const Place place = is_loss_bad ? find_bad(context, store, batch.images_BCHW)
@@ -52,9 +56,11 @@ void check_finite(const StepResult& result, int64_t step, const ModelContext& co
                                             {"samples", batch.ids}};
   const auto path = run_folder / "diagnosis.json";
   write_text(ops, path, diagnosis.dump(1) + "\n");
-  throw NumbersError("step ", step, ": ", is_loss_bad ? "the loss" : "the gradient norm", " is not finite; it shows first in ", place.unit, " (",
-                     place.tensor, "). See ", path.string(),
-                     "; the last checkpoint is untouched. Lower optim.lr, lengthen the warm-up, or use precision=fp32");
+  throw NumbersError("step ", step, ": ", is_loss_bad ? "the loss" : "the gradient norm",
+                     " is not finite; it shows first in ", place.unit, " (", place.tensor,
+                     "). See ", path.string(),
+                     "; the last checkpoint is untouched. Lower optim.lr, lengthen the warm-up, or "
+                     "use precision=fp32");
 }
 
 }  // namespace vit22b

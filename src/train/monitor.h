@@ -8,7 +8,8 @@
 
 namespace vit22b {
 
-/// The paper's instability signals of every block on a few images (at most 8 of the batch), in block order.
+/// The paper's instability signals of every block on a few images (at most 8 of the batch), in
+/// block order.
 std::vector<AttentionSignals> attention_monitor(const ModelContext& context, WeightStore& store,
                                                 const at::Tensor& images_BCHW);
 

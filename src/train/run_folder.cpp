@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigName = "config.resolved.toml";
 // What may change on resume besides durations: how fast and where, not what is computed.
-const std::vector<std::string> kFreeKeys = {"threads", "device", "keep_last", "data.workers", "data.root"};
+const std::vector<std::string> kFreeKeys = {"threads", "device", "keep_last", "data.workers",
+                                            "data.root"};
 
 }  // namespace
 
@@ -33,7 +34,9 @@ RunFolder::RunFolder(FileOps& ops, fs::path path)
   log_to_file(path_ / "log.txt");
 }
 
-bool RunFolder::has_config() const { return fs::exists(path_ / kConfigName); }
+bool RunFolder::has_config() const {
+  return fs::exists(path_ / kConfigName);
+}
 
 void RunFolder::check_same_config(const TrainConfig& config) const {
   const ConfigTree old_tree = read_config_file(path_ / kConfigName);
@@ -42,8 +45,9 @@ void RunFolder::check_same_config(const TrainConfig& config) const {
     if (!line.empty()) set_override(new_tree, line);
   const std::vector<std::string> differences = config_difference(old_tree, new_tree, kFreeKeys);
   if (differences.empty()) return;
-  throw UsageError("the run in ", path_.string(), " had another config:\n  ", join(differences, "\n  "),
-                   "\nuse the old values to resume, another --out, or --no-resume to start again here");
+  throw UsageError(
+      "the run in ", path_.string(), " had another config:\n  ", join(differences, "\n  "),
+      "\nuse the old values to resume, another --out, or --no-resume to start again here");
 }
 
 void RunFolder::set_aside() {
@@ -51,7 +55,8 @@ void RunFolder::set_aside() {
   while (fs::exists(path_ / concat("previous-", number))) ++number;
   const fs::path aside = path_ / concat("previous-", number);
   ops_.make_folder(aside);
-  for (const char* name : {"ckpt", "metrics.jsonl", kConfigName, "meta.json", "results", "report.html", "diagnosis.json", "bad_samples.txt"})
+  for (const char* name : {"ckpt", "metrics.jsonl", kConfigName, "meta.json", "results",
+                           "report.html", "diagnosis.json", "bad_samples.txt"})
     if (fs::exists(path_ / name)) ops_.rename(path_ / name, aside / name);
   log_info(concat("the earlier run was moved to ", aside.string()));
 }
@@ -92,7 +97,8 @@ void RunFolder::cut_metrics(int64_t bytes) {
   if (metrics_bytes() <= bytes) return;
   std::error_code error;
   fs::resize_file(path_ / "metrics.jsonl", static_cast<uintmax_t>(bytes), error);
-  if (error) throw UsageError("cannot cut ", (path_ / "metrics.jsonl").string(), ": ", error.message());
+  if (error)
+    throw UsageError("cannot cut ", (path_ / "metrics.jsonl").string(), ": ", error.message());
 }
 
 void RunFolder::write_bad_samples(const std::vector<std::string>& lines) {

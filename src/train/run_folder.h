@@ -11,7 +11,8 @@
 
 namespace vit22b {
 
-/// A run's folder, held by one process: config.resolved.toml, meta.json, log.txt, metrics.jsonl, ckpt/, results/.
+/// A run's folder, held by one process: config.resolved.toml, meta.json, log.txt, metrics.jsonl,
+/// ckpt/, results/.
 class RunFolder {
  public:
   /// Makes or opens the folder, locks it, cleans what an interrupted save left, and opens the log.

@@ -11,7 +11,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
 
 std::string format(const char* pattern, double value) {
   char text[48];
@@ -21,32 +23,45 @@ std::string format(const char* pattern, double value) {
 
 }  // namespace
 
-RunLog::RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device, bool is_quiet)
-    : total_steps_(total_steps), device_(device), throughput_(config.model, peak), progress_("train", total_steps, is_quiet) {
-  log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12), " TFLOP/s (", device.is_cuda ? "data sheet" : "measured now", ")"));
+RunLog::RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device,
+               bool is_quiet)
+    : total_steps_(total_steps),
+      device_(device),
+      throughput_(config.model, peak),
+      progress_("train", total_steps, is_quiet) {
+  log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12),
+                  " TFLOP/s (", device.is_cuda ? "data sheet" : "measured now", ")"));
 }
 
 void RunLog::add_step(int64_t images, double seconds, double waited_seconds) {
   throughput_.add(images, seconds, waited_seconds);
   constexpr double kSmoothing = 0.05;
-  smoothed_step_seconds_ = smoothed_step_seconds_ == 0 ? seconds : smoothed_step_seconds_ + kSmoothing * (seconds - smoothed_step_seconds_);
+  smoothed_step_seconds_ =
+      smoothed_step_seconds_ == 0
+          ? seconds
+          : smoothed_step_seconds_ + kSmoothing * (seconds - smoothed_step_seconds_);
 }
 
-void RunLog::show_progress(int64_t step) { progress_.update(step); }
+void RunLog::show_progress(int64_t step) {
+  progress_.update(step);
+}
 
-std::string RunLog::report(const TrainerState& state, const StepResult& result, double learning_rate,
-                           const std::vector<AttentionSignals>& signals) {
+std::string RunLog::report(const TrainerState& state, const StepResult& result,
+                           double learning_rate, const std::vector<AttentionSignals>& signals) {
   const Speed speed = throughput_.take();
   const int64_t memory = peak_memory_bytes(device_);
   const double eta = smoothed_step_seconds_ * static_cast<double>(total_steps_ - state.step);
   const std::string line = concat(
-      "step ", state.step, "/", total_steps_, "  loss ", format("%.4g", result.loss), "  lr ", format("%.2g", learning_rate),
-      "  |g| ", format("%.3g", result.report.gradient_norm), "  ", format("%.0f", speed.images_per_second), " img/s  data ",
-      format("%.0f", 100 * speed.data_share), " %  ", format("%.3g", speed.flops / 1e12), " TFLOP/s  mfu ",
-      format("%.0f", 100 * speed.mfu), " %  ", human_bytes(static_cast<double>(memory)), "  eta ", human_duration(eta));
+      "step ", state.step, "/", total_steps_, "  loss ", format("%.4g", result.loss), "  lr ",
+      format("%.2g", learning_rate), "  |g| ", format("%.3g", result.report.gradient_norm), "  ",
+      format("%.0f", speed.images_per_second), " img/s  data ",
+      format("%.0f", 100 * speed.data_share), " %  ", format("%.3g", speed.flops / 1e12),
+      " TFLOP/s  mfu ", format("%.0f", 100 * speed.mfu), " %  ",
+      human_bytes(static_cast<double>(memory)), "  eta ", human_duration(eta));
   if (stderr_is_terminal()) {
     log_file_only(line);
-    progress_.update(state.step, "loss " + format("%.4g", result.loss) + "  " + format("%.0f", speed.images_per_second) + " img/s");
+    progress_.update(state.step, "loss " + format("%.4g", result.loss) + "  " +
+                                     format("%.0f", speed.images_per_second) + " img/s");
   } else {
     log_info(line);
   }
@@ -77,7 +92,9 @@ std::string validation_line(int64_t step, const std::map<std::string, double>& m
 }
 
 std::map<std::string, std::string> run_layout() {
-  return {{"threads", std::to_string(at::get_num_threads())}, {"isa", at::get_cpu_capability()}, {"program", program_version()}};
+  return {{"threads", std::to_string(at::get_num_threads())},
+          {"isa", at::get_cpu_capability()},
+          {"program", program_version()}};
 }
 
 }  // namespace vit22b

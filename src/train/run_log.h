@@ -12,7 +12,8 @@
 
 namespace vit22b {
 
-/// What a run tells: the progress bar or line on stderr, and the rows of metrics.jsonl in big_vision's names.
+/// What a run tells: the progress bar or line on stderr, and the rows of metrics.jsonl in
+/// big_vision's names.
 class RunLog {
  public:
   RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device, bool is_quiet);

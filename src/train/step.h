@@ -17,7 +17,8 @@ struct StepResult {
 /// Forward, loss and backward of a batch in `accumulate` pieces, then the sink's finish.
 ///
 /// The stop flag travels in the loss's own reduction.
-StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink, const Task& task,
-                    const Batch& batch, int64_t accumulate, bool is_stop_asked, StepContext step);
+StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink,
+                    const Task& task, const Batch& batch, int64_t accumulate, bool is_stop_asked,
+                    StepContext step);
 
 }  // namespace vit22b

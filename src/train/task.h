@@ -26,7 +26,8 @@ class Task {
   virtual TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B) const = 0;
   /// Metrics by name for metrics.jsonl; "accuracy" decides which checkpoint is best.
   virtual std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
-                                                 const Transforms& transforms, const EvalOptions& options) const = 0;
+                                                 const Transforms& transforms,
+                                                 const EvalOptions& options) const = 0;
 };
 
 /// The task that a config names.

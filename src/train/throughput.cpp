@@ -16,7 +16,8 @@ double measured_gemm_rate(at::ScalarType dtype) {
   for (int i = 0; i < kTries; ++i) {
     const auto start = std::chrono::steady_clock::now();
     const at::Tensor product = at::matmul(a, b);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best = std::max(best, 2.0 * kSide * kSide * kSide / seconds);
   }
   return best;
@@ -30,7 +31,8 @@ double peak_flops(const Device& device, const std::string& precision) {
   return measured_gemm_rate(precision_type(precision));
 }
 
-Throughput::Throughput(const ViTConfig& config, double peak) : flops_per_image_(train_flops(config)), peak_(peak) {}
+Throughput::Throughput(const ViTConfig& config, double peak)
+    : flops_per_image_(train_flops(config)), peak_(peak) {}
 
 void Throughput::add(int64_t images, double seconds, double waited_seconds) {
   images_ += static_cast<double>(images);

@@ -23,7 +23,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// All durations in steps.
 struct Cadence {
@@ -35,15 +37,19 @@ Cadence make_cadence(const TrainConfig& c, int64_t examples_per_epoch) {
   DurationScale scale{c.data.batch_size, examples_per_epoch, 0};
   Cadence cadence{};
   cadence.total = scale.total_steps = to_steps(c.total, scale, 0);
-  cadence.log = std::max<int64_t>(1, to_steps(c.log, scale, std::max<int64_t>(1, cadence.total / 100)));
+  cadence.log =
+      std::max<int64_t>(1, to_steps(c.log, scale, std::max<int64_t>(1, cadence.total / 100)));
   cadence.eval = to_steps(c.eval, scale, std::max<int64_t>(1, cadence.total / 10));
   cadence.ckpt = to_steps(c.ckpt, scale, std::max<int64_t>(1, cadence.total / 10));
   cadence.keep = to_steps(c.keep_ckpt, scale, 0);
-  cadence.schedule = {c.schedule, cadence.total, to_steps(c.warmup, scale, 0), to_steps(c.cooldown, scale, 0)};
+  cadence.schedule = {c.schedule, cadence.total, to_steps(c.warmup, scale, 0),
+                      to_steps(c.cooldown, scale, 0)};
   return cadence;
 }
 
-bool is_due(int64_t step, int64_t every, int64_t total) { return every > 0 && (step % every == 0 || step == total); }
+bool is_due(int64_t step, int64_t every, int64_t total) {
+  return every > 0 && (step % every == 0 || step == total);
+}
 
 /// One run: what the loop's steps share.
 class Run {
@@ -61,8 +67,9 @@ class Run {
   void validate();
   void save();
   ModelContext context() const {
-    return {config_.model, *engine_, mesh_, precision_type(config_.precision),
-            config_.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
+    return {
+        config_.model, *engine_, mesh_, precision_type(config_.precision),
+        config_.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
   }
   bool is_stop_asked() const { return stop_signal() != 0; }
 
@@ -91,7 +98,9 @@ NamedTensors Run::fresh_weights() {
   if (config_.init_from.empty()) return weights;
   const auto source = resolve_checkpoint(config_.init_from).folder;
   log_info("starting from the weights of " + source.string());
-  for (const std::string& note : init_weights(source, config_.model, config_.init_skip, weights).notes) log_info(note);
+  for (const std::string& note :
+       init_weights(source, config_.model, config_.init_skip, weights).notes)
+    log_info(note);
   return weights;
 }
 
@@ -100,7 +109,8 @@ void Run::load(const std::filesystem::path& path) {
   for (const ParameterRow& row : parameter_table(config_.model)) {
     const auto it = checkpoint.weights.find(row.name);
     if (it == checkpoint.weights.end() || it->second.sizes() != at::IntArrayRef(row.shape))
-      throw CheckpointError(path.string(), ": '", row.name, "' does not fit this config's model; start a new run with --init-from");
+      throw CheckpointError(path.string(), ": '", row.name,
+                            "' does not fit this config's model; start a new run with --init-from");
     store_->weight(row).copy_(it->second);
   }
   sink_->load_state(checkpoint.optimizer);
@@ -108,7 +118,8 @@ void Run::load(const std::filesystem::path& path) {
   folder_.cut_metrics(state_.metrics_bytes);
   for (const auto& [key, value] : run_layout())
     if (const auto it = state_.layout.find(key); it != state_.layout.end() && it->second != value)
-      log_warn(concat("resuming with ", key, " ", value, ", the checkpoint had ", it->second, ": equal within rounding, not bitwise"));
+      log_warn(concat("resuming with ", key, " ", value, ", the checkpoint had ", it->second,
+                      ": equal within rounding, not bitwise"));
   log_info(concat("resumed from ", path.string(), " at step ", state_.step));
 }
 
@@ -130,20 +141,23 @@ bool Run::start() {
   task_ = make_task(config_);
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval);
   store_ = std::make_shared<ResidentStore>(table, fresh_weights(), torch_device(options_.device));
-  sink_ = std::make_unique<Accumulate>(table, make_rules(table, config_.optim, config_.freeze), config_.optim,
-                                       *optimizer_, *store_, mesh_);
+  sink_ = std::make_unique<Accumulate>(table, make_rules(table, config_.optim, config_.freeze),
+                                       config_.optim, *optimizer_, *store_, mesh_);
   if (!from.empty())
     load(resolve_checkpoint(from).folder);
   else
     folder_.cut_metrics(0);
-  log_info(concat("model ", config_.model.name, ": ", count_parameters(table).total, " parameters; ", data_.train->size(),
-                  " training images, ", data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total, " steps"));
+  log_info(concat("model ", config_.model.name, ": ", count_parameters(table).total,
+                  " parameters; ", data_.train->size(), " training images, ",
+                  data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,
+                  " steps"));
   return state_.step < cadence_.total || state_.is_eval_pending;
 }
 
 void Run::validate() {
   if (data_.val == nullptr) return;
-  VitPredictor predictor(config_.model, store_, {options_.device, config_.precision, config_.engine});
+  VitPredictor predictor(config_.model, store_,
+                         {options_.device, config_.precision, config_.engine});
   const EvalOptions options{.loss = config_.loss,
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = config_.data.max_bad_fraction,
@@ -158,7 +172,8 @@ void Run::validate() {
       state_.best_metric = accuracy;
       state_.best_step = state_.step;
     }
-    log_info(concat("step ", state_.step, "  val accuracy ", accuracy, "  val loss ", metrics.at("loss")));
+    log_info(concat("step ", state_.step, "  val accuracy ", accuracy, "  val loss ",
+                    metrics.at("loss")));
   } catch (const Stopped&) {
     state_.is_eval_pending = true;  // done again first thing after the resume
     is_stopping_ = true;
@@ -191,7 +206,8 @@ void Run::loop() {
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction});
-  RunLog run_log(config_, cadence_.total, peak_flops(options_.device, config_.precision), options_.device, options_.is_quiet);
+  RunLog run_log(config_, cadence_.total, peak_flops(options_.device, config_.precision),
+                 options_.device, options_.is_quiet);
   if (state_.is_eval_pending) validate();
   while (state_.step < cadence_.total && !is_stopping_) {
     const auto start = Clock::now();
@@ -201,8 +217,9 @@ void Run::loop() {
     batch.images_BCHW = batch.images_BCHW.to(torch_device(options_.device));
     batch.labels_B = batch.labels_B.to(torch_device(options_.device));
     const double rate = cadence_.schedule.at(state_.step);
-    const StepResult result = run_step(ctx, *store_, *sink_, *task_, batch, config_.accumulate, is_stop_asked(),
-                                       {.step = state_.step, .learning_rate_scale = rate});
+    const StepResult result =
+        run_step(ctx, *store_, *sink_, *task_, batch, config_.accumulate, is_stop_asked(),
+                 {.step = state_.step, .learning_rate_scale = rate});
     check_finite(result, state_.step + 1, ctx, *store_, batch, ops_, folder_.path());
     ++state_.step;
     state_.examples_seen += config_.data.batch_size;
@@ -217,26 +234,29 @@ void Run::loop() {
       run_log.show_progress(state_.step);
     }
     if (is_due(state_.step, cadence_.eval, cadence_.total)) validate();
-    if (is_due(state_.step, cadence_.ckpt, cadence_.total) || is_stopping_) save();
+    if (is_due(state_.step, cadence_.ckpt, cadence_.total) || is_best_ || is_stopping_) save();
   }
   if (const auto bad = loader.bad_samples(); !bad.empty()) {
     std::vector<std::string> lines;
     for (const BadSample& sample : bad) lines.push_back(sample.id + "\t" + sample.reason);
     folder_.write_bad_samples(lines);
-    log_warn(concat(bad.size(), " unusable samples were replaced; see ", (folder_.path() / "bad_samples.txt").string()));
+    log_warn(concat(bad.size(), " unusable samples were replaced; see ",
+                    (folder_.path() / "bad_samples.txt").string()));
   }
 }
 
 TrainSummary Run::go() {
   const at::NoGradGuard no_grad;
   if (!start()) {
-    log_info(concat("already finished at step ", state_.step, "; nothing to do (raise the total to go on, or --no-resume)"));
+    log_info(concat("already finished at step ", state_.step,
+                    "; nothing to do (raise the total to go on, or --no-resume)"));
     return {state_.step, true, folder_.checkpoints().latest()};
   }
   loop();
   if (is_stopping_ && (state_.step < cadence_.total || state_.is_eval_pending)) {
     if (state_.is_eval_pending) save();
-    throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step, " with the checkpoint saved; run the same command to go on");
+    throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step,
+                  " with the checkpoint saved; run the same command to go on");
   }
   return {state_.step, false, folder_.checkpoints().latest()};
 }

@@ -11,8 +11,8 @@ namespace vit22b {
 /// How a run starts and speaks.
 struct TrainOptions {
   std::filesystem::path out;
-  std::string resume;          ///< checkpoint folder to go on from; "" for the run's own latest
-  bool is_resuming = true;     ///< false: start again, setting an earlier run aside
+  std::string resume;       ///< checkpoint folder to go on from; "" for the run's own latest
+  bool is_resuming = true;  ///< false: start again, setting an earlier run aside
   bool is_quiet = false;
   std::string command_line;
   Device device;
@@ -27,9 +27,10 @@ struct TrainSummary {
 
 /// Trains a config in a run folder: the only training loop there is.
 ///
-/// Same folder, same command: goes on from its latest checkpoint. The order of samples, augmentation and the schedule are
-/// functions of the step, so resuming is bitwise on the same threads, ISA and binary.
-/// throws  UsageError, DataError, CheckpointError; NumbersError after a diagnosis; Stopped after a save on a signal
+/// Same folder, same command: goes on from its latest checkpoint. The order of samples,
+/// augmentation and the schedule are functions of the step, so resuming is bitwise on the same
+/// threads, ISA and binary. throws  UsageError, DataError, CheckpointError; NumbersError after a
+/// diagnosis; Stopped after a save on a signal
 TrainSummary train(const TrainConfig& config, const TrainOptions& options, FileOps& ops);
 
 }  // namespace vit22b

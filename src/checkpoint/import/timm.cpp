@@ -17,8 +17,9 @@ struct SizeName {
   int64_t heads;
 };
 // Heads of timm's vit_SIZE_... names; widths and depths come from the weights.
-constexpr SizeName kHeads[] = {{"_tiny_", 3},   {"_small_", 6},    {"_base_", 12}, {"_large_", 16}, {"_huge_", 16},
-                               {"_giant_", 16}, {"_gigantic_", 16}, {"_pwee_", 4},  {"_so400m_", 16}};
+constexpr SizeName kHeads[] = {{"_tiny_", 3},      {"_small_", 6}, {"_base_", 12},
+                               {"_large_", 16},    {"_huge_", 16}, {"_giant_", 16},
+                               {"_gigantic_", 16}, {"_pwee_", 4},  {"_so400m_", 16}};
 
 int64_t heads_of(const std::string& architecture, const fs::path& folder) {
   for (const SizeName& size : kHeads)
@@ -30,7 +31,9 @@ int64_t heads_of(const std::string& architecture, const fs::path& folder) {
 /// What the names and shapes of the weights say.
 void read_shapes(const WeightFiles& weights, ViTConfig& c) {
   const auto has = [&](const std::string& name) { return weights.contains(name); };
-  const auto size = [&](const std::string& name, size_t dim) { return weights.entry(name).shape.at(dim); };
+  const auto size = [&](const std::string& name, size_t dim) {
+    return weights.entry(name).shape.at(dim);
+  };
   c.block = has("blocks.0.in_proj.weight") ? "parallel" : "serial";
   c.embed_dim = size("patch_embed.proj.weight", 0);
   c.in_chans = size("patch_embed.proj.weight", 1);
@@ -39,7 +42,8 @@ void read_shapes(const WeightFiles& weights, ViTConfig& c) {
   const std::string first_norm = c.is_parallel() ? "in_norm" : "norm1";
   while (has(concat("blocks.", c.depth, ".", first_norm, ".weight"))) ++c.depth;
   c.norm_layer = has("blocks.0." + first_norm + ".bias") ? "layernorm" : "rmsnorm";
-  const std::string hidden = c.is_parallel() ? "blocks.0.mlp_out_proj.weight" : "blocks.0.mlp.fc2.weight";
+  const std::string hidden =
+      c.is_parallel() ? "blocks.0.mlp_out_proj.weight" : "blocks.0.mlp.fc2.weight";
   c.mlp_ratio = static_cast<double>(size(hidden, 1)) / static_cast<double>(c.embed_dim);
   while (c.mlp_dim() < size(hidden, 1)) c.mlp_ratio = std::nextafter(c.mlp_ratio, 1e9);
   c.qkv_bias = has(c.is_parallel() ? "blocks.0.in_proj.bias" : "blocks.0.attn.qkv.bias");
@@ -76,10 +80,11 @@ std::string transform_of(const Json& cfg, const ViTConfig& c) {
   const auto [height, width] = c.img_size;
   std::string text = concat("decode|", c.in_chans == 1 ? "gray" : "rgb");
   if (mode == "squash" || height != width)
-    text += concat("|resize(", std::floor(static_cast<double>(height) / crop), ",", std::floor(static_cast<double>(width) / crop),
-                   ",", interpolation, ")");
+    text += concat("|resize(", std::floor(static_cast<double>(height) / crop), ",",
+                   std::floor(static_cast<double>(width) / crop), ",", interpolation, ")");
   else
-    text += concat("|resize_small(", std::floor(static_cast<double>(height) / crop), ",", interpolation, ")");
+    text += concat("|resize_small(", std::floor(static_cast<double>(height) / crop), ",",
+                   interpolation, ")");
   text += concat("|central_crop(", height, ",", width, ")");
   const auto texts = [](const std::vector<double>& values) {
     std::vector<std::string> out;
@@ -124,7 +129,8 @@ ModelInfo import_timm_config(const std::string& json_text, const fs::path& folde
 }
 
 std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
-  const std::string architecture = c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
+  const std::string architecture =
+      c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
   Json args = {{"img_size", {c.img_size.height, c.img_size.width}},
                {"patch_size", c.patch_size},
                {"in_chans", c.in_chans},
@@ -145,25 +151,23 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                {"act_layer", c.act_layer}};
   if (c.init_values > 0) args["init_values"] = c.init_values;
   const bool is_square = c.img_size.height == c.img_size.width;
-  const Json pretrained = {{"tag", "vit22b"},
-                           {"custom_load", false},
-                           {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
-                           {"fixed_input_size", true},
-                           {"interpolation", pp_eval.find("bicubic") != std::string::npos ? "bicubic" : "bilinear"},
-                           {"crop_pct", is_square && pp_eval == default_pp_eval(c) ? 0.9 : 1.0},
-                           {"crop_mode", is_square ? "center" : "squash"},
-                           {"mean", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
-                           {"std", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
-                           {"num_classes", c.num_classes},
-                           {"pool_size", nullptr},
-                           {"first_conv", "patch_embed.proj"},
-                           {"classifier", "head"}};
-  return Json{{"architecture", architecture},
-              {"num_classes", c.num_classes},
-              {"num_features", c.embed_dim},
-              {"global_pool", c.global_pool},
-              {"model_args", args},
-              {"pretrained_cfg", pretrained}}
+  const Json pretrained = {
+      {"tag", "vit22b"},
+      {"custom_load", false},
+      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
+      {"fixed_input_size", true},
+      {"interpolation", pp_eval.find("bicubic") != std::string::npos ? "bicubic" : "bilinear"},
+      {"crop_pct", is_square && pp_eval == default_pp_eval(c) ? 0.9 : 1.0},
+      {"crop_mode", is_square ? "center" : "squash"},
+      {"mean", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
+      {"std", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
+      {"num_classes", c.num_classes},
+      {"pool_size", nullptr},
+      {"first_conv", "patch_embed.proj"},
+      {"classifier", "head"}};
+  return Json{{"architecture", architecture}, {"num_classes", c.num_classes},
+              {"num_features", c.embed_dim},  {"global_pool", c.global_pool},
+              {"model_args", args},           {"pretrained_cfg", pretrained}}
       .dump();
 }
 

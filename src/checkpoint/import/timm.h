@@ -6,8 +6,8 @@
 
 namespace vit22b {
 
-/// The model and transform that a timm config.json describes: its model_args where given, else what the weights'
-/// shapes and the architecture's name tell.
+/// The model and transform that a timm config.json describes: its model_args where given, else what
+/// the weights' shapes and the architecture's name tell.
 ///
 /// json_text  the whole file
 /// folder     holds the weights whose shapes are read

@@ -28,15 +28,16 @@ fs::path find_file(const fs::path& folder, const std::string& split, const std::
   for (const std::string& prefix : split_prefixes(split))
     for (const char* ending : {"", ".gz"})
       if (fs::exists(folder / (prefix + rest + ending))) return folder / (prefix + rest + ending);
-  throw DataError("no file ", (folder / (split_prefixes(split)[0] + rest)).string(), "[.gz]: the split '", split,
-                  "' is not in this folder");
+  throw DataError("no file ", (folder / (split_prefixes(split)[0] + rest)).string(),
+                  "[.gz]: the split '", split, "' is not in this folder");
 }
 
 /// A gzip stream (or plain file) that must hold exactly the bytes that its header announces.
 class IdxReader {
  public:
   explicit IdxReader(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (file_ == nullptr) throw DataError("cannot open ", path.string(), ": ", std::strerror(errno));
+    if (file_ == nullptr)
+      throw DataError("cannot open ", path.string(), ": ", std::strerror(errno));
   }
   ~IdxReader() { gzclose(file_); }
   IdxReader(const IdxReader&) = delete;
@@ -63,11 +64,13 @@ class IdxReader {
   void expect_magic(uint32_t magic) {
     const uint32_t found = read_word();
     if (found != magic)
-      throw DataError(path_.string(), " is no idx file of this kind: its first word is ", found, ", want ", magic);
+      throw DataError(path_.string(), " is no idx file of this kind: its first word is ", found,
+                      ", want ", magic);
   }
   void expect_end() {
     uint8_t extra = 0;
-    if (gzread(file_, &extra, 1) > 0) throw DataError(path_.string(), " has more bytes than its header announces");
+    if (gzread(file_, &extra, 1) > 0)
+      throw DataError(path_.string(), " has more bytes than its header announces");
   }
 
  private:
@@ -77,8 +80,9 @@ class IdxReader {
 
 std::vector<std::string> read_label_names(const fs::path& folder, int64_t count) {
   // Fashion-MNIST's own names (Xiao et al. 2017); other idx sets are numbered.
-  static const std::vector<std::string> fashion = {"T-shirt/top", "Trouser", "Pullover", "Dress",      "Coat",
-                                                   "Sandal",      "Shirt",   "Sneaker",  "Bag",        "Ankle boot"};
+  static const std::vector<std::string> fashion = {
+      "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+      "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
   if (folder.string().find("fashion") != std::string::npos && count == 10) return fashion;
   std::vector<std::string> names;
   for (int64_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
@@ -122,12 +126,16 @@ class IdxSource : public DataSource {
   void read_images(const fs::path& path, const fs::path& label_path) {
     IdxReader reader(path);
     reader.expect_magic(kImageMagic);
-    const int64_t count = reader.read_word(), height = reader.read_word(), width = reader.read_word();
+    const int64_t count = reader.read_word(), height = reader.read_word(),
+                  width = reader.read_word();
     if (count != size())
-      throw DataError(path.string(), " holds ", count, " images, ", label_path.string(), " holds ", size(), " labels");
+      throw DataError(path.string(), " holds ", count, " images, ", label_path.string(), " holds ",
+                      size(), " labels");
     const auto pixels = checked_mul(height, width);
     const auto bytes = pixels ? checked_mul(count, *pixels) : std::nullopt;
-    if (!bytes || *bytes > kMaxBytes) throw DataError(path.string(), ": ", count, " images of ", height, "x", width, " are too many");
+    if (!bytes || *bytes > kMaxBytes)
+      throw DataError(path.string(), ": ", count, " images of ", height, "x", width,
+                      " are too many");
     images_ = at::empty({count, height, width}, at::kByte);
     reader.read(images_.data_ptr<uint8_t>(), *bytes);
     reader.expect_end();
@@ -144,7 +152,8 @@ class IdxSource : public DataSource {
 bool is_idx_folder(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename().string().find("-images-idx3-ubyte") != std::string::npos) return true;
+    if (entry.path().filename().string().find("-images-idx3-ubyte") != std::string::npos)
+      return true;
   return false;
 }
 

@@ -10,10 +10,12 @@ namespace vit22b {
 /// True when a folder holds MNIST's files, plain or gzipped.
 bool is_idx_folder(const std::filesystem::path& folder);
 
-/// Reads SPLIT-images-idx3-ubyte[.gz] and SPLIT-labels-idx1-ubyte[.gz] whole into memory; split "test" is also "t10k".
+/// Reads SPLIT-images-idx3-ubyte[.gz] and SPLIT-labels-idx1-ubyte[.gz] whole into memory; split
+/// "test" is also "t10k".
 ///
-/// Format (LeCun): big-endian magic 0x00000803 or 0x00000801, sizes, then bytes. At most 4 GiB of pixels.
-/// throws  DataError naming the file: missing, truncated, wrong magic, sizes that do not match
+/// Format (LeCun): big-endian magic 0x00000803 or 0x00000801, sizes, then bytes. At most 4 GiB of
+/// pixels. throws  DataError naming the file: missing, truncated, wrong magic, sizes that do not
+/// match
 std::unique_ptr<DataSource> open_idx(const std::filesystem::path& folder, const std::string& split);
 
 }  // namespace vit22b

@@ -18,7 +18,8 @@ std::vector<fs::path> sorted_entries(const fs::path& folder, bool want_folders) 
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (entry.path().filename().string().starts_with(".")) continue;
-    if (want_folders ? entry.is_directory() : has_image_ending(entry.path())) entries.push_back(entry.path());
+    if (want_folders ? entry.is_directory() : has_image_ending(entry.path()))
+      entries.push_back(entry.path());
   }
   if (error) throw DataError("cannot list ", folder.string(), ": ", error.message());
   std::sort(entries.begin(), entries.end());
@@ -41,10 +42,12 @@ class ImageFolder : public DataSource {
     for (const fs::path& class_folder : sorted_entries(folder, /*want_folders=*/true)) {
       const auto label = static_cast<int64_t>(names_.size());
       names_.push_back(class_folder.filename().string());
-      for (const fs::path& file : sorted_entries(class_folder, /*want_folders=*/false)) files_.emplace_back(file, label);
+      for (const fs::path& file : sorted_entries(class_folder, /*want_folders=*/false))
+        files_.emplace_back(file, label);
     }
     if (files_.empty())
-      throw DataError("no images in ", folder.string(), "; want CLASS/*.jpg, .jpeg, .png or .webp below it");
+      throw DataError("no images in ", folder.string(),
+                      "; want CLASS/*.jpg, .jpeg, .png or .webp below it");
   }
 
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
@@ -69,7 +72,8 @@ class ImageFolder : public DataSource {
 
 bool has_image_ending(const fs::path& path) {
   std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
 }
 

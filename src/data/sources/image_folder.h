@@ -7,11 +7,12 @@
 
 namespace vit22b {
 
-/// Images in ROOT/SPLIT/CLASS/*.{jpg,jpeg,png,webp}, classes in order of their sorted names; a root without split folders
-/// is read as ROOT/CLASS/*. Files are opened when read; at most 1 GiB each.
+/// Images in ROOT/SPLIT/CLASS/*.{jpg,jpeg,png,webp}, classes in order of their sorted names; a root
+/// without split folders is read as ROOT/CLASS/*. Files are opened when read; at most 1 GiB each.
 ///
 /// throws  DataError when the split or any image is missing
-std::unique_ptr<DataSource> open_image_folder(const std::filesystem::path& root, const std::string& split);
+std::unique_ptr<DataSource> open_image_folder(const std::filesystem::path& root,
+                                              const std::string& split);
 
 /// Reads an image file's bytes.
 ///

@@ -14,22 +14,26 @@ class ReferenceEngine : public Engine {
 
   void prepare(const NamedTensors&, int64_t) const override {}
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD) const override {
+  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
+                     const at::Tensor& x_BTD) const override {
     return block_forward(config, weights, x_BTD);
   }
 
-  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
-                            const std::set<std::string>& trained,
+  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+                            const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) { return block_forward(config, w, x); };
-    auto graph = std::make_unique<UnitGraph>(record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));
+    const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) {
+      return block_forward(config, w, x);
+    };
+    auto graph = std::make_unique<UnitGraph>(
+        record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));
     const at::Tensor output = graph->output.detach();
     saved = std::move(graph);
     return output;
   }
 
-  at::Tensor backward(std::unique_ptr<SavedActivations> saved, const at::Tensor& output_gradient_BTD,
-                      UnitGrads* grads) const override {
+  at::Tensor backward(std::unique_ptr<SavedActivations> saved,
+                      const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* graph = dynamic_cast<UnitGraph*>(saved.get());
     VIT22B_CHECK(graph != nullptr, "reference engine: activations saved by another engine");
     return backward_unit(*graph, output_gradient_BTD, grads);

@@ -17,7 +17,8 @@ class Classify : public Task {
     return {mean.detach(), {.logits_BC = torch::autograd::grad({mean}, {logits}).front()}};
   }
 
-  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source, const Transforms& transforms,
+  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+                                         const Transforms& transforms,
                                          const EvalOptions& options) const override {
     const ClassificationResult r = evaluate_classification(predictor, source, transforms, options);
     return {{"accuracy", r.top1}, {"loss", r.loss}, {"nll", r.nll}, {"ece", r.ece}};
@@ -29,6 +30,8 @@ class Classify : public Task {
 
 }  // namespace
 
-std::unique_ptr<Task> make_task(const TrainConfig& config) { return std::make_unique<Classify>(config.loss); }
+std::unique_ptr<Task> make_task(const TrainConfig& config) {
+  return std::make_unique<Classify>(config.loss);
+}
 
 }  // namespace vit22b

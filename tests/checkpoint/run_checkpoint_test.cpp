@@ -1,0 +1,223 @@
+#include "checkpoint/run_checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include "checkpoint/weights.h"
+#include "support/files.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using test::TempFolder;
+
+/// Counts the calls that change the disk; at one of them fails with a full disk, or dies as by
+/// SIGKILL.
+class FaultyDisk : public FileOps {
+ public:
+  enum class Fault { kFullDisk, kKill };
+  FaultyDisk(int64_t fail_at, Fault fault)
+      : FileOps(ExitCode::kCheckpoint), fail_at_(fail_at), fault_(fault) {}
+  int64_t calls() const { return calls_; }
+
+  int create(const fs::path& p) override { return strike("create", p), FileOps::create(p); }
+  void write(int d, std::span<const std::byte> b, const fs::path& p) override {
+    if (calls_ == fail_at_ && !b.empty())
+      FileOps::write(d, b.first(b.size() / 2), p);  // a short write before the fault
+    strike("write", p);
+    FileOps::write(d, b, p);
+  }
+  void sync(int d, const fs::path& p) override { strike("sync", p), FileOps::sync(d, p); }
+  void close(int d, const fs::path& p) override { strike("close", p), FileOps::close(d, p); }
+  void sync_folder(const fs::path& p) override { strike("sync", p), FileOps::sync_folder(p); }
+  void rename(const fs::path& a, const fs::path& b) override {
+    strike("rename", a), FileOps::rename(a, b);
+  }
+  void exchange(const fs::path& a, const fs::path& b) override {
+    strike("exchange", a), FileOps::exchange(a, b);
+  }
+  void make_folder(const fs::path& p) override {
+    strike("create folder", p), FileOps::make_folder(p);
+  }
+  void remove_all(const fs::path& p) override { strike("remove", p), FileOps::remove_all(p); }
+  void symlink(const fs::path& a, const fs::path& b) override {
+    strike("link", b), FileOps::symlink(a, b);
+  }
+
+ private:
+  void strike(const char* operation, const fs::path& path) {
+    if (calls_++ != fail_at_) return;
+    if (fault_ == Fault::kKill) raise(SIGKILL);
+    fail(operation, path, ENOSPC);
+  }
+  int64_t fail_at_, calls_ = 0;
+  Fault fault_;
+};
+
+RunCheckpoint make_checkpoint(int64_t step) {
+  RunCheckpoint c;
+  c.info.config = preset("test8");
+  c.info.config.embed_dim = 8;
+  c.info.config.depth = 1;
+  c.info.config.img_size = {16, 8};
+  c.info.config.num_classes = 2;
+  c.info.pp_eval = "decode|value_range(-1,1)";
+  for (const ParameterRow& row : parameter_table(c.info.config))
+    c.weights[row.name] = at::full(row.shape, static_cast<double>(step));
+  c.optimizer["momentum/head.bias"] = at::full({2}, static_cast<double>(step)).to(at::kBFloat16);
+  c.state.step = step;
+  c.state.layout = {{"threads", "2"}};
+  return c;
+}
+
+/// The step of the latest checkpoint, after checking that all of it belongs to one step; -1 for
+/// none.
+int64_t loaded_step(const fs::path& root) {
+  FileOps ops;
+  const fs::path latest = CheckpointFolder(ops, root).latest();
+  if (latest.empty()) return -1;
+  const RunCheckpoint c = load_run_checkpoint(latest);
+  for (const auto& [name, weight] : c.weights)
+    if (!weight.eq(static_cast<double>(c.state.step)).all().item<bool>()) return -2;
+  return c.optimizer.at("momentum/head.bias")[0].item<double>() == static_cast<double>(c.state.step)
+             ? c.state.step
+             : -3;
+}
+
+int64_t calls_of_a_save(const fs::path& root) {
+  FaultyDisk counting(-1, FaultyDisk::Fault::kFullDisk);
+  CheckpointFolder(counting, root).save(make_checkpoint(20), true, {.keep_last = 1});
+  return counting.calls();
+}
+
+TEST(RunCheckpoint, RoundTripsEverything) {
+  const TempFolder folder;
+  FileOps ops;
+  RunCheckpoint c = make_checkpoint(10);
+  c.state.examples_seen = 1280;
+  c.state.best_metric = 0.25;
+  c.state.is_eval_pending = true;
+  CheckpointFolder(ops, folder / "ckpt").save(c, true, {});
+  const RunCheckpoint again = load_run_checkpoint(folder / "ckpt/latest");
+  EXPECT_EQ(again.state.examples_seen, 1280);
+  EXPECT_EQ(again.state.best_metric, 0.25);
+  EXPECT_TRUE(again.state.is_eval_pending);
+  EXPECT_EQ(again.state.layout.at("threads"), "2");
+  EXPECT_EQ(again.optimizer.at("momentum/head.bias").scalar_type(), at::kBFloat16);
+  EXPECT_EQ(fs::read_symlink(folder / "ckpt/best"), "step-00000010");
+}
+
+TEST(RunCheckpoint, FullDiskAtAnyCallKeepsALoadableLatest) {
+  const TempFolder count_folder;
+  const int64_t calls = calls_of_a_save(count_folder / "ckpt");
+  ASSERT_GT(calls, 20);
+  for (int64_t at = 0; at < calls; ++at) {
+    const TempFolder folder;
+    FileOps ops;
+    CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), true, {});
+    FaultyDisk faulty(at, FaultyDisk::Fault::kFullDisk);
+    const std::string text = error_of<UserError>([&] {
+      CheckpointFolder(faulty, folder / "ckpt").save(make_checkpoint(20), true, {.keep_last = 1});
+    });
+    EXPECT_NE(text.find("No space left on device"), std::string::npos) << at;
+    const int64_t step = loaded_step(folder / "ckpt");
+    EXPECT_TRUE(step == 10 || step == 20) << "fault at call " << at << " left " << step;
+    CheckpointFolder(ops, folder / "ckpt").clean_leftovers();
+    EXPECT_EQ(loaded_step(folder / "ckpt"), step) << at;
+  }
+}
+
+TEST(RunCheckpoint, KillAtAnyCallKeepsALoadableLatest) {
+  const TempFolder count_folder;
+  const int64_t calls = calls_of_a_save(count_folder / "ckpt");
+  for (int64_t at = 0; at < calls; ++at) {
+    const TempFolder folder;
+    FileOps ops;
+    CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), true, {});
+    const pid_t child = fork();
+    if (child == 0) {
+      FaultyDisk faulty(at, FaultyDisk::Fault::kKill);
+      CheckpointFolder(faulty, folder / "ckpt").save(make_checkpoint(20), true, {.keep_last = 1});
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << at;
+    const int64_t step = loaded_step(folder / "ckpt");
+    EXPECT_TRUE(step == 10 || step == 20) << "kill at call " << at << " left " << step;
+    CheckpointFolder(ops, folder / "ckpt").clean_leftovers();
+    CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(30), false, {.keep_last = 1});
+    EXPECT_EQ(loaded_step(folder / "ckpt"), 30) << at;
+  }
+}
+
+TEST(RunCheckpoint, SavingAStepAgainSwapsItWhole) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder checkpoints(ops, folder / "ckpt");
+  checkpoints.save(make_checkpoint(10), false, {});
+  RunCheckpoint again = make_checkpoint(10);
+  again.state.examples_seen = 7;
+  checkpoints.save(again, false, {});
+  EXPECT_EQ(load_run_checkpoint(folder / "ckpt/latest").state.examples_seen, 7);
+  EXPECT_FALSE(fs::exists(folder / "ckpt/step-00000010.tmp"));
+}
+
+TEST(RunCheckpoint, PruningKeepsLatestBestAndMilestones) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder checkpoints(ops, folder / "ckpt");
+  for (int64_t step = 10; step <= 60; step += 10)
+    checkpoints.save(make_checkpoint(step), step == 20, {.keep_last = 2, .keep_every_steps = 30});
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder / "ckpt"))
+    names.insert(entry.path().filename());
+  EXPECT_EQ(names, (std::set<std::string>{"best", "latest", "step-00000020", "step-00000030",
+                                          "step-00000050", "step-00000060"}));
+}
+
+TEST(RunCheckpoint, EveryFlippedByteIsDetectedBeforeUse) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), false, {});
+  const fs::path step = folder / "ckpt/step-00000010";
+  for (const char* name :
+       {"model.safetensors", "optimizer.safetensors", "config.json", "trainer.json"}) {
+    const std::string whole = test::read_file(step / name);
+    const size_t stride = std::max<size_t>(1, whole.size() / 97);
+    for (size_t at = 0; at < whole.size(); at += stride) {
+      std::string flipped = whole;
+      flipped[at] = static_cast<char>(flipped[at] ^ 1);
+      test::write_file(step / name, flipped);
+      EXPECT_NE(error_of<CheckpointError>([&] { load_run_checkpoint(step); }), "(nothing thrown)")
+          << name << " byte " << at;
+    }
+    test::write_file(step / name, whole);
+  }
+  EXPECT_EQ(loaded_step(folder / "ckpt"), 10);
+}
+
+TEST(RunCheckpoint, DamageNamesTheTensor) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), false, {});
+  const fs::path file = folder / "ckpt/step-00000010/model.safetensors";
+  std::string bytes = test::read_file(file);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  test::write_file(file, bytes);
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              load_run_checkpoint(file.parent_path());
+            }).find("tensor 'head.bias' is damaged"),
+            std::string::npos);
+  test::write_file(file, bytes.substr(0, bytes.size() / 2));
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              load_run_checkpoint(file.parent_path());
+            }).find("is cut short or changed"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace vit22b

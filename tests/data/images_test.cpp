@@ -1,0 +1,201 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint/safetensors.h"
+#include "core/error.h"
+#include "data/decode.h"
+#include "data/image_ops.h"
+#include "data/transforms.h"
+#include "support/files.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+using test::error_of;
+
+const SafetensorsFile& oracle() {
+  static const SafetensorsFile file(test::source_path("tests/oracle/images.safetensors"));
+  return file;
+}
+
+std::span<const uint8_t> bytes_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr<uint8_t>(), static_cast<size_t>(tensor.numel())};
+}
+
+int64_t largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kInt) - b.to(at::kInt)).abs().max().item<int64_t>();
+}
+
+TEST(Resize, EqualsPilWithinOneLevel) {
+  int cases = 0;
+  for (const auto& [name, entry] : oracle().entries()) {
+    const size_t slash = name.find('/'), dot = name.find('.');
+    if (dot == std::string::npos) continue;
+    const at::Tensor input = oracle().load(name.substr(0, slash) + "/input"),
+                     want = oracle().load(name);
+    const at::Tensor got =
+        resize_image(input, want.size(0), want.size(1), name.substr(slash + 1, dot - slash - 1));
+    EXPECT_LE(largest_difference(got, want), 1) << name;
+    ++cases;
+  }
+  EXPECT_EQ(cases, 18);
+}
+
+TEST(Gray, EqualsPil) {
+  for (const char* size : {"37x53", "64x48", "17x90"})
+    EXPECT_TRUE(test::is_same(to_gray(oracle().load(concat(size, "/input"))),
+                              oracle().load(concat(size, "/gray"))))
+        << size;
+}
+
+class Decode : public testing::TestWithParam<const char*> {};
+
+TEST_P(Decode, EqualsPil) {
+  const at::Tensor bytes = oracle().load(concat(GetParam(), "/bytes")),
+                   want = oracle().load(concat(GetParam(), "/pixels"));
+  // PIL carries its own libjpeg-turbo: its inverse transform may differ by a level.
+  EXPECT_LE(largest_difference(decode_image(bytes_of(bytes), "x"), want),
+            std::string(GetParam()).starts_with("jpeg") ? 1 : 0);
+}
+
+TEST_P(Decode, EveryCutIsRefusedOrWhole) {
+  const at::Tensor bytes = oracle().load(concat(GetParam(), "/bytes"));
+  for (int64_t size = 0; size < bytes.numel(); size += std::max<int64_t>(1, bytes.numel() / 60)) {
+    const at::Tensor cut = bytes.slice(0, 0, size).clone();
+    at::Tensor image;
+    const std::string text =
+        error_of<DataError>([&] { image = decode_image(bytes_of(cut), "cut"); });
+    if (image.defined())  // only the end marker was cut off
+      EXPECT_TRUE(test::is_same(image, decode_image(bytes_of(bytes), "whole"))) << size;
+    else
+      EXPECT_NE(text, "(nothing thrown)") << size;
+  }
+}
+
+TEST_P(Decode, FlippedBytesNeverCrash) {
+  const at::Tensor bytes = oracle().load(concat(GetParam(), "/bytes"));
+  for (int64_t at = 0; at < bytes.numel(); at += std::max<int64_t>(1, bytes.numel() / 150)) {
+    at::Tensor flipped = bytes.clone();
+    flipped[at] = flipped[at].bitwise_xor(0xff);
+    error_of<DataError>([&] { decode_image(bytes_of(flipped), "flipped"); });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Decode,
+                         testing::Values("jpeg", "jpeg_gray", "jpeg_progressive", "png",
+                                         "png_alpha", "webp"));
+
+TEST(DecodeLimits, ABombIsRefusedByItsHeader) {
+  // A PNG header of 30,000 x 20 grey pixels; the size is told before any pixel is read.
+  at::Tensor png = oracle().load("png/bytes").clone();
+  auto* data = png.data_ptr<uint8_t>();
+  data[16] = data[17] = 0, data[18] = 30'000 >> 8, data[19] = 30'000 & 0xff;
+  const uint8_t crc_unknown = data[29];
+  (void)crc_unknown;
+  const std::string text = error_of<DataError>([&] { decode_image(bytes_of(png), "bomb.png"); });
+  EXPECT_TRUE(text.find("30000 x") != std::string::npos || text.find("CRC") != std::string::npos)
+      << text;
+}
+
+TEST(DecodeLimits, TextNamedJpgAndEmptyFilesAreRefusedByName) {
+  const std::string text = "hello, I am text";
+  EXPECT_EQ(error_of<DataError>([&] {
+              decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "a.jpg");
+            }),
+            "a.jpg is neither JPEG, PNG nor WebP: its first bytes belong to none of them");
+  EXPECT_EQ(error_of<DataError>([] { decode_image({}, "a.jpg"); }), "a.jpg is empty");
+}
+
+at::Tensor transformed(const std::string& text, const at::Tensor& image, uint64_t index = 0,
+                       uint64_t seed = 0) {
+  Sample sample;
+  sample.id = "s";
+  sample.fields["image"] = image;
+  Transforms(text, seed)(sample, index);
+  return sample.fields.at("image");
+}
+
+TEST(Transforms, ValueRangeMapsBytesToTheEnds) {
+  const at::Tensor image = at::tensor({0, 255, 51}, at::kByte).reshape({1, 3, 1});
+  EXPECT_TRUE(at::allclose(transformed("value_range(-1,1)", image).flatten(),
+                           at::tensor({-1.0F, 1.0F, -0.6F})));
+}
+
+TEST(Transforms, NormalizeIsPerChannel) {
+  const at::Tensor image = at::full({1, 1, 3}, 255, at::kByte);
+  EXPECT_TRUE(at::allclose(transformed("normalize(0.5,0.25,0,0.5,0.25,2)", image).flatten(),
+                           at::tensor({1.0F, 3.0F, 0.5F})));
+}
+
+TEST(Transforms, CropsAndResizesHaveTheSizesAsked) {
+  const at::Tensor image = oracle().load("37x53/input");
+  EXPECT_EQ(transformed("resize(8,12,bicubic)", image).sizes(), (at::IntArrayRef{8, 12, 3}));
+  EXPECT_EQ(transformed("resize_small(20)", image).sizes(), (at::IntArrayRef{20, 29, 3}));
+  EXPECT_TRUE(test::is_same(transformed("central_crop(5,7)", image).contiguous(),
+                            image.slice(0, 16, 21).slice(1, 23, 30).contiguous()));
+  EXPECT_EQ(transformed("random_crop(9)", image).sizes(), (at::IntArrayRef{9, 9, 3}));
+  EXPECT_EQ(transformed("inception_crop(11)|flip_lr", image).sizes(), (at::IntArrayRef{11, 11, 3}));
+}
+
+TEST(Transforms, DrawsAreKeyedBySeedIndexAndOperation) {
+  const at::Tensor image = oracle().load("37x53/input");
+  const std::string text = "inception_crop(16)|flip_lr";
+  EXPECT_TRUE(test::is_same(transformed(text, image, 5, 1), transformed(text, image, 5, 1)));
+  EXPECT_FALSE(test::is_same(transformed(text, image, 5, 1), transformed(text, image, 6, 1)));
+  EXPECT_FALSE(test::is_same(transformed(text, image, 5, 1), transformed(text, image, 5, 2)));
+}
+
+TEST(Transforms, FlipTurnsHalfOfTheSamples) {
+  const at::Tensor image = at::arange(2, at::kByte).reshape({1, 2, 1});
+  int64_t flips = 0;
+  for (uint64_t i = 0; i < 1000; ++i)
+    flips += transformed("flip_lr", image, i).flatten()[0].item<int64_t>();
+  EXPECT_NEAR(static_cast<double>(flips), 500, 80);  // 5 standard deviations
+}
+
+TEST(InceptionBox, StaysInsideWithAreaAndAspect) {
+  for (uint64_t i = 0; i < 500; ++i) {
+    const CounterRng rng(i, "box", "");
+    const CropBox box = inception_box(37, 53, 0.3, 0.6, [&](uint64_t k) { return rng.uniform(k); });
+    EXPECT_GE(box.top, 0);
+    EXPECT_LE(box.left + box.width, 53);
+    EXPECT_LE(box.top + box.height, 37);
+    const double area = static_cast<double>(box.height * box.width) / (37.0 * 53.0);
+    EXPECT_TRUE((area > 0.27 && area < 0.64) || area == 1) << area;
+  }
+}
+
+TEST(Transforms, OtherKeysAreReadAndWritten) {
+  Sample sample;
+  sample.fields["image"] = at::full({2, 2, 1}, 255, at::kByte);
+  Transforms(R"(value_range(0,1,inkey="image",outkey="copy"))")(sample, 0);
+  EXPECT_EQ(sample.fields.at("copy").max().item<float>(), 1);
+  EXPECT_EQ(sample.fields.at("image").scalar_type(), at::kByte);
+}
+
+TEST(Transforms, MistakesAreNamed) {
+  EXPECT_NE(error_of<UsageError>([] {
+              Transforms("resize_smal(3)");
+            }).find("did you mean 'resize_small'?"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of<UsageError>([] { Transforms("resize(3"); }).find("lacks its closing parenthesis"),
+      std::string::npos);
+  EXPECT_NE(error_of<UsageError>([] {
+              Transforms("resize(x)");
+            }).find("resize wants a size as argument 1, got 'x'"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of<UsageError>([] { Transforms("flip_lr(3)"); }).find("takes at most 0 arguments"),
+      std::string::npos);
+  EXPECT_NE(error_of<UsageError>([] { Transforms(""); }).find("preprocessing is empty"),
+            std::string::npos);
+  EXPECT_NE(error_of<DataError>([] {
+              transformed("central_crop(9)", at::zeros({4, 4, 1}, at::kByte));
+            }).find("does not fit an image of 4 x 4"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace vit22b

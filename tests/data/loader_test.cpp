@@ -1,0 +1,139 @@
+#include "data/loader.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/error.h"
+#include "support/files.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+using test::error_of;
+
+/// `size` images whose only pixel is their index; those in `bad` cannot be read.
+class Numbered : public DataSource {
+ public:
+  explicit Numbered(int64_t size, std::set<int64_t> bad = {}) : size_(size), bad_(std::move(bad)) {}
+  int64_t size() const override { return size_; }
+  Sample read(int64_t index) const override {
+    if (bad_.count(index) != 0) throw DataError("file ", index, " is damaged");
+    Sample sample;
+    sample.fields["image"] = at::full({1, 1, 1}, index, at::kByte);
+    sample.label = index;
+    sample.id = std::to_string(index);
+    return sample;
+  }
+  const std::vector<std::string>& label_names() const override { return names_; }
+
+ private:
+  int64_t size_;
+  std::set<int64_t> bad_;
+  std::vector<std::string> names_;
+};
+
+const Transforms& plain() {
+  static const Transforms transforms("value_range(0,255)");
+  return transforms;
+}
+
+std::vector<int64_t> labels_of(const DataSource& source, const LoaderOptions& options,
+                               int64_t batches) {
+  BatchLoader loader(source, plain(), options);
+  std::vector<int64_t> labels;
+  Batch batch;
+  for (int64_t i = 0; i < batches && loader.next(batch); ++i)
+    for (int64_t j = 0; j < batch.labels_B.numel(); ++j)
+      labels.push_back(batch.labels_B[j].item<int64_t>());
+  return labels;
+}
+
+TEST(Order, EachEpochIsAPermutationOfItsOwn) {
+  std::set<int64_t> first, second;
+  bool is_different = false;
+  for (uint64_t i = 0; i < 101; ++i) {
+    first.insert(sample_at(i, 101, 7));
+    second.insert(sample_at(101 + i, 101, 7));
+    is_different = is_different || sample_at(i, 101, 7) != sample_at(101 + i, 101, 7);
+  }
+  EXPECT_EQ(first.size(), 101u);
+  EXPECT_EQ(second.size(), 101u);
+  EXPECT_TRUE(is_different);
+}
+
+TEST(BatchLoader, BatchesDoNotDependOnTheNumberOfWorkers) {
+  const Numbered source(50);
+  const auto with = [&](int64_t workers) {
+    return labels_of(source, {.batch_size = 7, .num_workers = workers, .seed = 3}, 20);
+  };
+  EXPECT_EQ(with(1), with(4));
+}
+
+TEST(BatchLoader, StateIsOneInteger) {
+  const Numbered source(50);
+  const std::vector<int64_t> whole = labels_of(source, {.batch_size = 7, .seed = 3}, 20);
+  const std::vector<int64_t> rest =
+      labels_of(source, {.batch_size = 7, .first_index = 70, .seed = 3}, 10);
+  EXPECT_EQ(rest, std::vector<int64_t>(whole.begin() + 70, whole.end()));
+}
+
+TEST(BatchLoader, TwoSharesTogetherAreTheWholeBatch) {
+  const Numbered source(50);
+  const std::vector<int64_t> whole = labels_of(source, {.batch_size = 8, .seed = 3}, 2);
+  const std::vector<int64_t> low =
+      labels_of(source, {.batch_size = 5, .stride = 8, .first_index = 0, .seed = 3}, 2);
+  const std::vector<int64_t> high =
+      labels_of(source, {.batch_size = 3, .stride = 8, .first_index = 5, .seed = 3}, 2);
+  EXPECT_EQ(std::vector<int64_t>(whole.begin(), whole.begin() + 5),
+            std::vector<int64_t>(low.begin(), low.begin() + 5));
+  EXPECT_EQ(std::vector<int64_t>(whole.begin() + 13, whole.end()),
+            std::vector<int64_t>(high.begin() + 3, high.end()));
+}
+
+TEST(BatchLoader, APassSeesEverySampleOnceInOrder) {
+  const Numbered source(23);
+  std::vector<int64_t> want(23);
+  for (int64_t i = 0; i < 23; ++i) want[static_cast<size_t>(i)] = i;
+  EXPECT_EQ(labels_of(source, {.batch_size = 5, .num_workers = 3, .is_training = false}, 100),
+            want);
+}
+
+TEST(BatchLoader, BadSamplesAreReplacedAlikeAndNamed) {
+  const Numbered source(50, {4, 9});
+  const LoaderOptions options{
+      .batch_size = 25, .num_workers = 2, .seed = 3, .max_bad_fraction = 0.1};
+  const std::vector<int64_t> labels = labels_of(source, options, 4);
+  EXPECT_EQ(labels.size(), 100u);
+  EXPECT_EQ(
+      std::count(labels.begin(), labels.end(), 4) + std::count(labels.begin(), labels.end(), 9), 0);
+  EXPECT_EQ(labels, labels_of(source, options, 4));
+  BatchLoader loader(source, plain(), options);
+  Batch batch;
+  for (int i = 0; i < 2; ++i) loader.next(batch);
+  const auto bad = loader.bad_samples();
+  ASSERT_EQ(bad.size(), 2u);
+  EXPECT_EQ(bad[0].reason, "file 4 is damaged");
+}
+
+TEST(BatchLoader, EvaluationLeavesBadSamplesOut) {
+  const Numbered source(10, {4});
+  EXPECT_EQ(labels_of(source, {.batch_size = 3, .is_training = false, .max_bad_fraction = 0.1}, 10),
+            (std::vector<int64_t>{0, 1, 2, 3, 5, 6, 7, 8, 9}));
+}
+
+TEST(BatchLoader, TooManyBadSamplesStopNamingTheOption) {
+  const Numbered source(10, {4, 5});
+  EXPECT_EQ(error_of<DataError>([&] {
+              labels_of(source, {.batch_size = 10, .is_training = false, .max_bad_fraction = 0.1},
+                        1);
+            }),
+            "2 of 10 samples cannot be used, more than data.max_bad_fraction=0.1 allows; the last: "
+            "file 5 is damaged. Remove or mend the "
+            "files, or raise data.max_bad_fraction");
+}
+
+}  // namespace
+}  // namespace vit22b

@@ -1,0 +1,101 @@
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "eval/classification.h"
+#include "eval/vit_predictor.h"
+#include "support/datasets.h"
+#include "support/files.h"
+#include "support/tensors.h"
+#include "support/tiny_model.h"
+
+namespace vit22b {
+namespace {
+
+std::unique_ptr<VitPredictor> tiny_predictor(const ViTConfig& config) {
+  const test::TinyModel model(config);
+  return std::make_unique<VitPredictor>(config, model.store, PredictorOptions{});
+}
+
+TEST(VitPredictor, InputGradientMatchesDifferences) {
+  const auto predictor = tiny_predictor(test::tiny_config());
+  const at::Tensor images = at::randn({2, 3, 8, 16}), weights_BC = at::randn({2, 5});
+  const at::Tensor gradient = predictor->input_gradient(images, weights_BC);
+  const auto value = [&](double step) {
+    return (predictor->logits(images + gradient / gradient.norm() * step) * weights_BC)
+        .sum()
+        .item<double>();
+  };
+  EXPECT_NEAR((value(4e-3) - value(-4e-3)) / 8e-3, gradient.norm().item<double>(),
+              1e-2 * gradient.norm().item<double>());
+}
+
+TEST(VitPredictor, AttentionRowsSumToOne) {
+  const at::Tensor weights =
+      tiny_predictor(test::tiny_config())->attention(at::randn({2, 3, 8, 16}), 1);
+  EXPECT_EQ(weights.sizes(), (at::IntArrayRef{2, 3, 8, 8}));
+  EXPECT_TRUE(at::allclose(weights.sum(-1), at::ones({2, 3, 8})));
+}
+
+TEST(VitPredictor, WhatAModelLacksIsAnErrorByName) {
+  ViTConfig headless = test::tiny_config();
+  headless.num_classes = 0;
+  const auto predictor = tiny_predictor(headless);
+  const at::Tensor images = at::randn({1, 3, 8, 16});
+  EXPECT_FALSE(predictor->features(images, {}).logits_BC.defined());
+  EXPECT_NE(
+      test::error_of<CheckpointError>([&] { predictor->logits(images); }).find("no classifier"),
+      std::string::npos);
+  EXPECT_NE(
+      test::error_of<UsageError>([&] { predictor->features(images, {3}); }).find("blocks 0 to 2"),
+      std::string::npos);
+}
+
+TEST(Evaluate, BatchSizeDoesNotChangeTheResult) {
+  const test::TempFolder folder;
+  test::write_idx(folder.path(), "test", 37, 4, 16);
+  ViTConfig config = test::tiny_config();
+  config.img_size = {16, 16};
+  config.in_chans = 1;
+  const auto predictor = tiny_predictor(config);
+  const auto source = open_source(folder.path().string(), "test");
+  const Transforms transforms("value_range(-1,1)");
+  const ClassificationResult a =
+      evaluate_classification(*predictor, *source, transforms, {.batch_size = 37});
+  const ClassificationResult b =
+      evaluate_classification(*predictor, *source, transforms, {.batch_size = 5, .num_workers = 2});
+  EXPECT_EQ(a.num_examples, 37);
+  EXPECT_EQ(a.confusion, b.confusion);
+  EXPECT_NEAR(a.nll, b.nll, 1e-6 * a.nll);
+}
+
+TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {
+  const test::TempFolder folder;
+  test::write_idx(folder.path(), "test", 8, 8, 16);
+  ViTConfig config = test::tiny_config();
+  config.img_size = {16, 16};
+  config.in_chans = 1;
+  const auto predictor = tiny_predictor(config);
+  const auto source = open_source(folder.path().string(), "test");
+  EXPECT_NE(test::error_of<DataError>([&] {
+              evaluate_classification(*predictor, *source, Transforms("value_range(-1,1)"), {});
+            }).find("label 5, but the model has 5 classes"),
+            std::string::npos);
+}
+
+TEST(Evaluate, StopsBetweenBatches) {
+  const test::TempFolder folder;
+  test::write_idx(folder.path(), "test", 8, 4, 16);
+  ViTConfig config = test::tiny_config();
+  config.img_size = {16, 16};
+  config.in_chans = 1;
+  const auto predictor = tiny_predictor(config);
+  const auto source = open_source(folder.path().string(), "test");
+  EvalOptions options;
+  options.should_stop = [] { return true; };
+  EXPECT_THROW(
+      evaluate_classification(*predictor, *source, Transforms("value_range(-1,1)"), options),
+      Stopped);
+}
+
+}  // namespace
+}  // namespace vit22b

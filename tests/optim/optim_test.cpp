@@ -1,0 +1,164 @@
+#include <gtest/gtest.h>
+
+#include "checkpoint/safetensors.h"
+#include "optim/clip.h"
+#include "optim/optimizer.h"
+#include "optim/rules.h"
+#include "optim/schedule.h"
+#include "support/files.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+using test::relative_difference;
+
+const SafetensorsFile& oracle() {
+  static const SafetensorsFile file(test::source_path("tests/oracle/optim.safetensors"));
+  return file;
+}
+
+/// Runs an optimizer over an oracle case, showing weight and slots after each step.
+void replay(const std::string& optimizer, const std::string& shape,
+            const std::function<void(int64_t, const at::Tensor&, NamedTensors&)>& check) {
+  OptimConfig config;
+  config.name = optimizer;
+  const auto rule = make_optimizer(config);
+  at::Tensor weight = oracle().load(shape + "/start");
+  ParameterRow row;
+  row.shape = weight.sizes().vec();
+  NamedTensors slots;
+  for (const SlotSpec& slot : rule->slots(row))
+    slots[slot.name] = at::zeros(slot.shape, slot.dtype);
+  for (int64_t t = 0; t < 5; ++t) {
+    rule->update_(weight, oracle().load(concat(shape, "/gradient.", t)), slots,
+                  {.step = t,
+                   .learning_rate = 1e-2 * static_cast<double>(t + 1),
+                   .weight_decay = optimizer == "sgd" ? 0 : 0.03});
+    check(t, weight, slots);
+  }
+}
+
+class OptimizerOracle : public testing::TestWithParam<std::string> {};
+
+TEST_P(OptimizerOracle, AdafactorMatchesTimmWithinOneBf16Ulp) {
+  replay("adafactor", GetParam(), [&](int64_t t, const at::Tensor& weight, NamedTensors& slots) {
+    const at::Tensor want = oracle().load(concat("adafactor/", GetParam(), "/momentum.", t));
+    ASSERT_EQ(slots.at("momentum").scalar_type(), at::kBFloat16);
+    const at::Tensor before =
+        t == 0 ? at::zeros_like(want)
+               : oracle().load(concat("adafactor/", GetParam(), "/momentum.", t - 1));
+    const at::Tensor error = (slots.at("momentum").to(at::kDouble) - want.to(at::kDouble)).abs();
+    // One ulp of a bf16 number is at most 2^-7 of it. The sum 0.9 m + 0.1 u may cancel, so the ulp
+    // is that of its terms.
+    const at::Tensor kept = 0.9 * before.to(at::kDouble), added = want.to(at::kDouble) - kept;
+    EXPECT_TRUE((error <= (kept.abs() + added.abs()) * 0x1p-7).all().item<bool>()) << t;
+    EXPECT_LT(
+        relative_difference(weight, oracle().load(concat("adafactor/", GetParam(), "/weight.", t))),
+        1e-3)
+        << t;
+    slots.at("momentum")
+        .copy_(
+            want);  // each step is held to one ulp from equal states: timm rounds u to bf16 first
+  });
+}
+
+TEST_P(OptimizerOracle, AdamWMatchesTorch) {
+  replay("adamw", GetParam(), [&](int64_t t, const at::Tensor& weight, NamedTensors&) {
+    EXPECT_LT(
+        relative_difference(weight, oracle().load(concat("adamw/", GetParam(), "/weight.", t))),
+        2e-6)
+        << t;
+  });
+}
+
+TEST_P(OptimizerOracle, SgdMatchesTorch) {
+  replay("sgd", GetParam(), [&](int64_t t, const at::Tensor& weight, NamedTensors&) {
+    EXPECT_LT(relative_difference(weight, oracle().load(concat("sgd/", GetParam(), "/weight.", t))),
+              2e-6)
+        << t;
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, OptimizerOracle,
+                         testing::Values("matrix", "small", "vector", "kernel", "table"));
+
+TEST(Adafactor, FirstStepByHand) {
+  // beta2 is 0 at the first step, so u = g / |g| for a vector and m = 0.1 u; w - lr (m + wd w).
+  const auto rule = make_optimizer({});
+  at::Tensor weight = at::tensor({2.0F, -1.0F});
+  NamedTensors slots = {{"second_moment", at::zeros({2})},
+                        {"momentum", at::zeros({2}, at::kBFloat16)}};
+  rule->update_(weight, at::tensor({5.0F, -0.25F}), slots,
+                {.step = 0, .learning_rate = 0.5, .weight_decay = 0.03});
+  const double m = 0.10009765625;  // 0.1 in bf16
+  EXPECT_NEAR(weight[0].item<double>(), 2 - 0.5 * (m + 0.06), 1e-6);
+  EXPECT_NEAR(weight[1].item<double>(), -1 - 0.5 * (-m - 0.03), 1e-6);
+}
+
+TEST(Adafactor, FactorsOnlyDimsOf32AndMore) {
+  const auto rule = make_optimizer({});
+  ParameterRow row;
+  row.shape = {31, 64};
+  EXPECT_EQ(rule->slots(row)[0].name, "second_moment");
+  row.shape = {32, 64};
+  EXPECT_EQ(rule->slots(row)[0].shape, (std::vector<int64_t>{32, 1}));
+  EXPECT_EQ(rule->slots(row)[1].shape, (std::vector<int64_t>{1, 64}));
+}
+
+TEST(Rules, OnlyKernelsDecayAndTheClassifierMost) {
+  const auto table = parameter_table(preset("test8"));
+  const auto rules = make_rules(table, {}, {});
+  for (size_t i = 0; i < table.size(); ++i) {
+    double want = 0;
+    if (table[i].name == "head.weight")
+      want = 3.0;
+    else if (table[i].name.ends_with("weight") && table[i].shape.size() >= 2)
+      want = 0.03;
+    EXPECT_EQ(rules[i].weight_decay, want) << table[i].name;
+  }
+}
+
+TEST(Rules, FrozenNamesDoNotTrainAndMustExist) {
+  const auto table = parameter_table(preset("test8"));
+  const auto rules = make_rules(table, {}, {"blocks.*"});
+  for (size_t i = 0; i < table.size(); ++i)
+    EXPECT_EQ(rules[i].is_trained, !table[i].name.starts_with("blocks.")) << table[i].name;
+  EXPECT_NE(test::error_of<UsageError>([&] {
+              make_rules(table, {}, {"block.*"});
+            }).find("'block.*' matches no parameter"),
+            std::string::npos);
+}
+
+TEST(Schedule, RsqrtMatchesThePaperRunsValues) {
+  const Schedule s{{"rsqrt", 10'000}, 177'000, 10'000, 30'000};
+  EXPECT_EQ(s.at(0), 0);
+  EXPECT_DOUBLE_EQ(s.at(5'000), 0.5);
+  EXPECT_DOUBLE_EQ(s.at(10'000), 1);
+  EXPECT_NEAR(s.at(20'000), 0.7071, 1e-4);
+  EXPECT_NEAR(s.at(147'000), 0.261, 1e-3);
+  EXPECT_NEAR(s.at(162'000), 0.5 / std::sqrt(1 + 15.2), 1e-9);
+  EXPECT_EQ(s.at(177'000), 0);
+}
+
+TEST(Schedule, CosineAndLinearEndAtZero) {
+  for (const char* name : {"cosine", "linear"}) {
+    const Schedule s{{name, 1}, 110, 10, 0};
+    EXPECT_DOUBLE_EQ(s.at(10), 1) << name;
+    EXPECT_NEAR(s.at(60), 0.5, 1e-12) << name;
+    EXPECT_NEAR(s.at(110), 0, 1e-12) << name;
+  }
+  EXPECT_EQ((Schedule{{"constant", 1}, 100, 0, 0}.at(99)), 1);
+}
+
+TEST(Clip, NormIsGlobalAndScaleBringsItDown) {
+  const double norm =
+      std::sqrt(squared_norm({at::tensor({3.0F}), at::tensor({0.0F, 4.0F})}).item<double>());
+  EXPECT_DOUBLE_EQ(norm, 5);
+  EXPECT_DOUBLE_EQ(clip_scale(5, 1), 0.2);
+  EXPECT_EQ(clip_scale(0.5, 1), 1);
+  EXPECT_EQ(clip_scale(5, 0), 1);
+}
+
+}  // namespace
+}  // namespace vit22b

@@ -1,0 +1,69 @@
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "report/html.h"
+#include "report/svg.h"
+#include "support/files.h"
+
+namespace vit22b {
+namespace {
+
+void write_run(const test::TempFolder& folder) {
+  test::write_file(folder / "config.resolved.toml", "seed = 3\nname = \"<b>&\"\n");
+  test::write_file(
+      folder / "metrics.jsonl",
+      "{\"step\":1,\"training_loss\":2.5,\"lr\":0.1,\"attention_entropy\":[1.0,2.0]}\n"
+      "{\"step\":2,\"training_loss\":null,\"lr\":0.2,\"attention_entropy\":[1.5,null]}\n"
+      "{\"step\":2,\"val/accuracy\":0.5}\n{\"step\":3,\"training_lo");
+  test::write_file(
+      folder / "results/eval-test.json",
+      R"({"top1":0.875,"ece":null,"label_names":["a<b","c"],"confusion":[[7,1],[0,0]],"calibration":[{"count":0,"accuracy":0,"confidence":0},{"count":8,"accuracy":0.9,"confidence":0.8}]})");
+}
+
+TEST(RunReader, LeavesOutUndefinedValuesAndATornLastLine) {
+  const test::TempFolder folder;
+  write_run(folder);
+  const RunData run = read_run(folder.path());
+  EXPECT_EQ(run.series.at("training_loss").values, std::vector<double>{2.5});
+  EXPECT_EQ(run.series.at("lr").steps, (std::vector<double>{1, 2}));
+  EXPECT_EQ(run.by_block.at("attention_entropy")[1].values, std::vector<double>{2});
+  EXPECT_EQ(run.results.at(0).numbers,
+            (std::vector<std::pair<std::string, double>>{{"top1", 0.875}}));
+}
+
+TEST(Report, IsOnePageWithoutScriptsEscapedAndTheSameBytes) {
+  const test::TempFolder folder;
+  write_run(folder);
+  const std::string page = report_html(read_run(folder.path()));
+  EXPECT_EQ(page, report_html(read_run(folder.path())));
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  EXPECT_NE(page.find("&lt;b&gt;&amp;"), std::string::npos);
+  EXPECT_NE(page.find("a&lt;b"), std::string::npos);
+  EXPECT_NE(page.find("87.5 %"), std::string::npos);
+  EXPECT_EQ(page.find("nan"), std::string::npos);
+}
+
+TEST(Report, AFolderWithoutARunIsRefused) {
+  const test::TempFolder folder;
+  EXPECT_NE(test::error_of<UsageError>([&] { read_run(folder.path()); }).find("is no run folder"),
+            std::string::npos);
+}
+
+TEST(LinePlot, ManyPointsAreThinnedToTheEnds) {
+  Series series;
+  for (int i = 0; i < 100'000; ++i) {
+    series.steps.push_back(i);
+    series.values.push_back(i % 7);
+  }
+  EXPECT_LT(line_plot("t", {{"a", &series}}, "").size(), 20'000u);
+}
+
+TEST(LinePlot, AConstantOrASinglePointIsDrawn) {
+  const Series constant{{1, 2}, {3, 3}}, single{{1}, {3}};
+  EXPECT_NE(line_plot("t", {{"a", &constant}}, "").find("<polyline"), std::string::npos);
+  EXPECT_NE(line_plot("t", {{"a", &single}}, "").find("<circle"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vit22b
