@@ -3,15 +3,6 @@
 #include "core/error.h"
 
 namespace vit22b {
-namespace {
-
-const std::set<std::string>& trained_names(const GradientSink* sink, const Unit& unit) {
-  static const std::set<std::string> none;
-  return sink == nullptr ? none : sink->trained(unit);
-}
-
-}  // namespace
-
 at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, const at::Tensor& x_BTD,
                            const EncoderRequest& request, BlockTensors& taps) {
   const int64_t depth = context.config.depth;

@@ -41,4 +41,7 @@ class GradientSink {
   virtual StepReport finish(const StepContext& context) = 0;
 };
 
+/// Names that train in a unit; none without a sink.
+const std::set<std::string>& trained_names(const GradientSink* sink, const Unit& unit);
+
 }  // namespace vit22b

@@ -7,11 +7,6 @@
 namespace vit22b {
 namespace {
 
-const std::set<std::string>& trained_names(const GradientSink* sink, const Unit& unit) {
-  static const std::set<std::string> none;
-  return sink == nullptr ? none : sink->trained(unit);
-}
-
 /// A pass over the units around the encoder: runs each, recording it when a gradient has to come
 /// back through it.
 class UnitRunner {

@@ -24,9 +24,9 @@ Accumulate::Accumulate(std::vector<ParameterRow> table, const std::vector<Parame
 }
 
 const std::set<std::string>& Accumulate::trained(const Unit& unit) const {
-  static const std::set<std::string> none;
+  static const std::set<std::string> kNone;
   const auto it = names_.find(unit);
-  return it == names_.end() ? none : it->second;
+  return it == names_.end() ? kNone : it->second;
 }
 
 UnitGrads& Accumulate::begin(const Unit& unit) {

@@ -18,9 +18,9 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const Named
 }
 
 UnitLease ResidentStore::acquire(const Unit& unit, Pass) {
-  static const auto no_weights = std::make_shared<const NamedTensors>();
+  static const auto kNoWeights = std::make_shared<const NamedTensors>();
   const auto it = units_.find(unit);
-  return UnitLease(it == units_.end() ? no_weights : it->second);  // pooling by mean has none
+  return UnitLease(it == units_.end() ? kNoWeights : it->second);  // pooling by mean has none
 }
 
 at::Tensor& ResidentStore::weight(const ParameterRow& row) {

@@ -115,7 +115,7 @@ TEST(Trainer, SigtermSavesExits75AndGoesOnBitForBit) {
 TEST(Trainer, SigkillAtRandomMomentsGoesOnBitForBit) {
   const TempFolder folder;
   test::write_idx(folder / "data", "train", 90);
-  const TrainConfig config = small_run(folder / "data", {"total_steps=40", "ckpt_steps=2"});
+  const TrainConfig config = small_run(folder / "data", {"total_steps=60", "ckpt_steps=2"});
   run(config, folder / "whole");
   int kills = 0;
   for (const int delay_ms : {120, 190, 260, 330}) {

@@ -80,10 +80,10 @@ class IdxReader {
 
 std::vector<std::string> read_label_names(const fs::path& folder, int64_t count) {
   // Fashion-MNIST's own names (Xiao et al. 2017); other idx sets are numbered.
-  static const std::vector<std::string> fashion = {
+  static const std::vector<std::string> kFashion = {
       "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
       "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
-  if (folder.string().find("fashion") != std::string::npos && count == 10) return fashion;
+  if (folder.string().find("fashion") != std::string::npos && count == 10) return kFashion;
   std::vector<std::string> names;
   for (int64_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
   return names;
