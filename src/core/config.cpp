@@ -1,8 +1,5 @@
 #include "core/config.h"
 
-#include <charconv>
-#include <cmath>
-#include <cstdio>
 #include <set>
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
@@ -13,38 +10,6 @@ namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string quote(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned>(c));
-      out += code;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
-std::string number_text(double value) {
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  if (std::isnan(value)) return "nan";
-  char buffer[32];
-  // The shortest text that reads back as the same double: up to 17 digits.
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-  std::string text(buffer, end);
-  if (text.find_first_of(".en") == std::string::npos) text += ".0";
-  return text;
-}
-
-std::string list_text(const std::vector<std::string>& values) {
-  std::vector<std::string> quoted;
-  for (const std::string& value : values) quoted.push_back(quote(value));
-  return "[" + join(quoted, ", ") + "]";
-}
 
 ConfigValue convert(const toml::node& node, const std::string& key, const std::string& origin) {
   if (const auto* v = node.as_boolean()) return {v->get(), origin};
@@ -124,168 +89,6 @@ ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
   return merged;
 }
 
-std::string type_of(const ConfigValue& value) {
-  static constexpr const char* kNames[] = {"a boolean", "an integer", "a number", "a string",
-                                           "a list of strings"};
-  return kNames[value.value.index()];
-}
-
-/// Reads values out of a tree, keeping track of the keys that exist.
-class Applier : public FieldVisitor {
- public:
-  explicit Applier(const ConfigTree& tree) : tree_(tree) {}
-
-  void field(const char* name, bool& value, const char*) override {
-    if (const auto* v = find(name)) value = get<bool>(*v, name, "a boolean (true or false)");
-  }
-  void field(const char* name, int64_t& value, const char*) override {
-    if (const auto* v = find(name)) value = get<int64_t>(*v, name, "an integer");
-  }
-  void field(const char* name, double& value, const char*) override {
-    if (const auto* v = find(name)) value = number(*v, name);
-  }
-  void field(const char* name, std::string& value, const char*) override {
-    if (const auto* v = find(name)) value = text(*v, name);
-  }
-  void field(const char* name, std::vector<std::string>& value, const char*) override {
-    const auto* v = find(name);
-    if (v == nullptr) return;
-    if (const auto* one = std::get_if<std::string>(&v->value))
-      value = split(*one, ',');
-    else
-      value = get<std::vector<std::string>>(*v, name, "a list of strings");
-  }
-  void field(const char* name, ImageSize& value, const char*) override {
-    const auto* v = find(name);
-    if (v == nullptr) return;
-    if (const auto* side = std::get_if<int64_t>(&v->value)) {
-      value = {*side, *side};
-      return;
-    }
-    std::vector<std::string> sides;
-    if (const auto* list = std::get_if<std::vector<std::string>>(&v->value)) sides = *list;
-    if (const auto* text = std::get_if<std::string>(&v->value)) sides = split(*text, 'x');
-    const auto is_number = [](const std::string& s) {
-      return !s.empty() && s.size() < 10 && s.find_first_not_of("0123456789") == std::string::npos;
-    };
-    if (sides.size() != 2 || !is_number(sides[0]) || !is_number(sides[1]))
-      throw UsageError(v->origin, ": '", path(name), "' is ", to_toml_text(*v),
-                       ", want a number, \"HEIGHTxWIDTH\" or [height, width]");
-    value = {std::stoll(sides[0]), std::stoll(sides[1])};
-  }
-  void field(const char* name, Duration& value, const char*) override {
-    const ConfigValue* seen = nullptr;
-    for (int unit = 0; unit < 4; ++unit) {
-      const std::string key = std::string(name) + kDurationEndings[unit];
-      const auto* v = find(key.c_str());
-      if (v == nullptr) continue;
-      if (seen != nullptr)
-        throw UsageError(v->origin, ": '", path(key), "' and another unit of '", path(name), "' (",
-                         seen->origin, ") are both set; keep one");
-      seen = v;
-      value = {number(*v, key.c_str()), static_cast<Duration::Unit>(unit + 1)};
-      if (!(value.value >= 0))
-        throw UsageError(v->origin, ": '", path(key), "' must not be negative");
-    }
-  }
-  void choice(const char* name, std::string& value, const char* allowed, const char*) override {
-    const auto* v = find(name);
-    if (v == nullptr) return;
-    const std::string given = text(*v, name);
-    const std::vector<std::string> choices = split(allowed, '|');
-    if (std::find(choices.begin(), choices.end(), given) == choices.end())
-      throw UsageError(v->origin, ": '", path(name), "' is '", given, "', want one of ",
-                       join(choices, ", "), did_you_mean(given, choices));
-    value = given;
-  }
-  void begin_section(const char* name) override { sections_.emplace_back(name); }
-  void end_section() override { sections_.pop_back(); }
-
-  void reject_unknown() const {
-    for (const auto& [key, value] : tree_)
-      if (known_.count(key) == 0)
-        throw UsageError(value.origin, ": unknown key '", key, "'",
-                         did_you_mean(key, {known_.begin(), known_.end()}),
-                         "; `vit22b config show` lists all keys");
-  }
-
- private:
-  std::string path(const std::string& name) const {
-    return sections_.empty() ? name : join(sections_, ".") + "." + name;
-  }
-  const ConfigValue* find(const char* name) {
-    const std::string key = path(name);
-    known_.insert(key);
-    const auto it = tree_.find(key);
-    return it == tree_.end() ? nullptr : &it->second;
-  }
-  template <class T>
-  T get(const ConfigValue& v, const char* name, const char* want) const {
-    if (const T* value = std::get_if<T>(&v.value)) return *value;
-    throw UsageError(v.origin, ": '", path(name), "' is ", type_of(v), " (", to_toml_text(v),
-                     "), want ", want);
-  }
-  double number(const ConfigValue& v, const char* name) const {
-    if (const auto* integer = std::get_if<int64_t>(&v.value)) return static_cast<double>(*integer);
-    return get<double>(v, name, "a number");
-  }
-  std::string text(const ConfigValue& v, const char* name) const {
-    if (v.origin == "command line" && !std::holds_alternative<std::string>(v.value))
-      return to_toml_text(v);
-    return get<std::string>(v, name, "a string");
-  }
-
-  const ConfigTree& tree_;
-  std::vector<std::string> sections_;
-  std::set<std::string> known_;
-};
-
-class Lister : public FieldVisitor {
- public:
-  void field(const char* name, bool& value, const char* help) override {
-    add(name, value ? "true" : "false", "boolean", help);
-  }
-  void field(const char* name, int64_t& value, const char* help) override {
-    add(name, std::to_string(value), "integer", help);
-  }
-  void field(const char* name, double& value, const char* help) override {
-    add(name, number_text(value), "number", help);
-  }
-  void field(const char* name, std::string& value, const char* help) override {
-    add(name, quote(value), "string", help);
-  }
-  void field(const char* name, std::vector<std::string>& value, const char* help) override {
-    add(name, list_text(value), "list", help);
-  }
-  void field(const char* name, ImageSize& value, const char* help) override {
-    const bool is_square = value.height == value.width;
-    add(name,
-        is_square ? std::to_string(value.height) : quote(concat(value.height, "x", value.width)),
-        "size", help);
-  }
-  void field(const char* name, Duration& value, const char* help) override {
-    const int unit = value.is_set() ? static_cast<int>(value.unit) - 1 : 0;
-    add(std::string(name) + kDurationEndings[unit], value.is_set() ? number_text(value.value) : "",
-        "duration", help);
-  }
-  void choice(const char* name, std::string& value, const char* allowed,
-              const char* help) override {
-    add(name, quote(value), allowed, help);
-  }
-  void begin_section(const char* name) override { prefix_.emplace_back(name); }
-  void end_section() override { prefix_.pop_back(); }
-
-  std::vector<FieldText> take() { return std::move(fields_); }
-
- private:
-  void add(const std::string& name, std::string value, const std::string& type, const char* help) {
-    fields_.push_back(
-        {prefix_.empty() ? name : join(prefix_, ".") + "." + name, std::move(value), type, help});
-  }
-  std::vector<std::string> prefix_;
-  std::vector<FieldText> fields_;
-};
-
 bool is_duration_key(const std::string& key) {
   for (const char* ending : kDurationEndings)
     if (key.ends_with(ending)) return true;
@@ -318,38 +121,6 @@ void set_override(ConfigTree& tree, std::string_view assignment) {
     // Not a TOML value: a bare word, which needs no quotes on a command line.
   }
   override_value(tree, key, ConfigValue{text, kOrigin});
-}
-
-void apply_config(const ConfigTree& tree, const Fields& fields) {
-  Applier applier(tree);
-  fields(applier);
-  applier.reject_unknown();
-}
-
-std::vector<FieldText> list_fields(const Fields& fields) {
-  Lister lister;
-  fields(lister);
-  return lister.take();
-}
-
-std::string to_toml(const Fields& fields) {
-  std::string out;
-  for (const FieldText& f : list_fields(fields))
-    if (!f.value.empty()) out += f.key + " = " + f.value + "\n";
-  return out;
-}
-
-std::string to_toml_text(const ConfigValue& value) {
-  return std::visit(
-      [](const auto& v) -> std::string {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, bool>) return v ? "true" : "false";
-        if constexpr (std::is_same_v<T, int64_t>) return std::to_string(v);
-        if constexpr (std::is_same_v<T, double>) return number_text(v);
-        if constexpr (std::is_same_v<T, std::string>) return quote(v);
-        if constexpr (std::is_same_v<T, std::vector<std::string>>) return list_text(v);
-      },
-      value.value);
 }
 
 std::vector<std::string> config_difference(const ConfigTree& old_tree, const ConfigTree& new_tree,

@@ -2,99 +2,22 @@
 
 #include "core/error.h"
 #include "data/image_ops.h"
+#include "data/transform_call.h"
 
 namespace vit22b {
 namespace {
 
 using Apply = std::function<at::Tensor(const at::Tensor&, const Draw&)>;
 
-/// One operation as written: name, plain arguments, and named ones.
-struct Call {
-  std::string name;
-  std::vector<std::string> arguments;
-  std::string in_key = "image", out_key = "image";
-
-  double number(size_t i, const char* what) const {
-    try {
-      size_t used = 0;
-      const double value = std::stod(arguments.at(i), &used);
-      if (used == arguments[i].size() && std::isfinite(value)) return value;
-    } catch (const std::exception&) {
-      // Told below: absent and malformed read the same to a person.
-    }
-    throw UsageError("preprocessing: ", name, " wants ", what, " as argument ", i + 1,
-                     i < arguments.size() ? concat(", got '", arguments[i], "'") : std::string());
-  }
-  int64_t size(size_t i, const char* what) const {
-    const double value = number(i, what);
-    if (value < 1 || value > 65536 || value != std::floor(value))
-      throw UsageError("preprocessing: ", name,
-                       " wants a whole number of pixels from 1 to 65536 as ", what, ", got ",
-                       arguments[i]);
-    return static_cast<int64_t>(value);
-  }
-  bool has_number(size_t i) const {
-    return i < arguments.size() &&
-           arguments[i].find_first_not_of("0123456789.") == std::string::npos;
-  }
-  /// The resize method after `first` plain numbers.
-  std::string method(size_t first) const {
-    if (arguments.size() <= first) return "bilinear";
-    if (arguments[first] == "bilinear" || arguments[first] == "bicubic") return arguments[first];
-    throw UsageError("preprocessing: ", name, " knows the methods bilinear and bicubic, got '",
-                     arguments[first], "'");
-  }
-  void expect_at_most(size_t count) const {
-    if (arguments.size() > count)
-      throw UsageError("preprocessing: ", name, " takes at most ", count, " arguments, got ",
-                       arguments.size());
-  }
-};
-
-std::string unquoted(const std::string& text) {
-  const bool is_quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'') &&
-                         text.back() == text.front();
-  return is_quoted ? text.substr(1, text.size() - 2) : text;
-}
-
-Call parse_call(const std::string& text) {
-  Call call;
-  const size_t open = text.find('(');
-  call.name = trim(text.substr(0, open));
-  if (open == std::string::npos) return call;
-  if (text.back() != ')')
-    throw UsageError("preprocessing: '", text, "' lacks its closing parenthesis");
-  for (const std::string& part : split(text.substr(open + 1, text.size() - open - 2), ',')) {
-    const std::string argument = trim(part);
-    const size_t equals = argument.find('=');
-    if (equals == std::string::npos) {
-      call.arguments.push_back(unquoted(argument));
-      continue;
-    }
-    const std::string key = trim(argument.substr(0, equals)),
-                      value = unquoted(trim(argument.substr(equals + 1)));
-    if (key == "inkey")
-      call.in_key = value;
-    else if (key == "outkey")
-      call.out_key = value;
-    else if (key == "key")
-      call.in_key = call.out_key = value;
-    else
-      throw UsageError("preprocessing: ", call.name, " has no option '", key,
-                       "'; want inkey, outkey or key");
-  }
-  return call;
-}
-
 struct Size {
   int64_t height, width;
 };
-Size size_arguments(const Call& c) {
+Size size_arguments(const TransformCall& c) {
   const int64_t height = c.size(0, "a size");
   return {height, c.has_number(1) ? c.size(1, "a width") : height};
 }
 
-Apply make_resize(const Call& c) {
+Apply make_resize(const TransformCall& c) {
   const Size size = size_arguments(c);
   const std::string method = c.method(c.has_number(1) ? 2 : 1);
   return [=](const at::Tensor& image, const Draw&) {
@@ -102,7 +25,7 @@ Apply make_resize(const Call& c) {
   };
 }
 
-Apply make_resize_small(const Call& c) {
+Apply make_resize_small(const TransformCall& c) {
   const int64_t side = c.size(0, "a size");
   const std::string method = c.method(1);
   return [=](const at::Tensor& image, const Draw&) {
@@ -115,7 +38,7 @@ Apply make_resize_small(const Call& c) {
   };
 }
 
-Apply make_central_crop(const Call& c) {
+Apply make_central_crop(const TransformCall& c) {
   const Size size = size_arguments(c);
   return [=](const at::Tensor& image, const Draw&) {
     const int64_t top = (image.size(0) - size.height) / 2, left = (image.size(1) - size.width) / 2;
@@ -123,7 +46,7 @@ Apply make_central_crop(const Call& c) {
   };
 }
 
-Apply make_random_crop(const Call& c) {
+Apply make_random_crop(const TransformCall& c) {
   const Size size = size_arguments(c);
   return [=](const at::Tensor& image, const Draw& draw) {
     const auto offset = [&](int64_t room, uint64_t k) {
@@ -135,7 +58,7 @@ Apply make_random_crop(const Call& c) {
   };
 }
 
-Apply make_inception_crop(const Call& c) {
+Apply make_inception_crop(const TransformCall& c) {
   const int64_t side = c.size(0, "a size");
   const double area_min = c.arguments.size() > 1 ? c.number(1, "a smallest area in percent") : 5;
   const double area_max = c.arguments.size() > 2 ? c.number(2, "a largest area in percent") : 100;
@@ -148,14 +71,14 @@ Apply make_inception_crop(const Call& c) {
   };
 }
 
-Apply make_value_range(const Call& c) {
+Apply make_value_range(const TransformCall& c) {
   const double low = c.number(0, "a lowest value"), high = c.number(1, "a highest value");
   return [=](const at::Tensor& image, const Draw&) {
     return scale_pixels(image, {(high - low) / 255}, {low});
   };
 }
 
-Apply make_normalize(const Call& c) {
+Apply make_normalize(const TransformCall& c) {
   const size_t channels = c.arguments.size() / 2;
   if (channels == 0 || c.arguments.size() % 2 != 0)
     throw UsageError("preprocessing: normalize wants as many means as standard deviations, got ",
@@ -171,7 +94,7 @@ Apply make_normalize(const Call& c) {
   return [=](const at::Tensor& image, const Draw&) { return scale_pixels(image, scale, shift); };
 }
 
-Apply make_flip(const Call&) {
+Apply make_flip(const TransformCall&) {
   return [](const at::Tensor& image, const Draw& draw) {
     return draw.uniform(0) < 0.5F ? image.flip(1) : image;
   };
@@ -180,7 +103,7 @@ Apply make_flip(const Call&) {
 struct OperationName {
   const char* name;
   size_t max_arguments;
-  Apply (*make)(const Call&);
+  Apply (*make)(const TransformCall&);
 };
 // The one list of operations on a decoded image; `decode` is its own case, since it makes the
 // image.
@@ -194,16 +117,16 @@ constexpr OperationName kOperations[] = {
     {"value_range", 2, make_value_range},
     {"normalize", 64, make_normalize},
     {"gray", 0,
-     [](const Call&) -> Apply {
+     [](const TransformCall&) -> Apply {
        return [](const at::Tensor& image, const Draw&) { return to_gray(image); };
      }},
     {"rgb", 0,
-     [](const Call&) -> Apply {
+     [](const TransformCall&) -> Apply {
        return [](const at::Tensor& image, const Draw&) { return to_rgb(image); };
      }},
 };
 
-Apply make_apply(const Call& call) {
+Apply make_apply(const TransformCall& call) {
   std::vector<std::string> names = {"decode"};
   for (const OperationName& operation : kOperations) {
     names.emplace_back(operation.name);
@@ -218,14 +141,14 @@ Apply make_apply(const Call& call) {
 }  // namespace
 
 struct Transforms::Operation {
-  Call call;
+  TransformCall call;
   Apply apply;  ///< empty for decode
   CounterRng rng;
 };
 
 Transforms::Transforms(const std::string& text, uint64_t seed) : text_(text) {
   for (const std::string& part : split(text, '|')) {
-    Call call = parse_call(trim(part));
+    TransformCall call = parse_transform_call(trim(part));
     Apply apply;
     if (call.name == "decode")
       call.expect_at_most(0);

@@ -14,7 +14,7 @@ constexpr const char* kStyle = R"(
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 980px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 14px; }
-svg { width: 100%; height: auto; font-size: 11px; break-inside: avoid; }
+svg { width: 100%; max-width: 500px; height: auto; font-size: 11px; break-inside: avoid; }
 svg text { fill: var(--ink); } svg .title { font-size: 13px; font-weight: 600; }
 svg .grid { stroke: var(--line); } svg .diagonal { stroke: var(--ink); stroke-dasharray: 4 3; }
 table { border-collapse: collapse; } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }

@@ -9,7 +9,7 @@
 namespace vit22b {
 namespace {
 
-constexpr double kWidth = 460, kHeight = 250, kLeft = 58, kRight = 12, kTop = 30, kBottom = 34;
+constexpr double kWidth = 460, kHeight = 250, kLeft = 58, kRight = 24, kTop = 30, kBottom = 34;
 constexpr size_t kMaxPoints = 600;  // more cannot be told apart at this width
 constexpr const char* kPalette[] = {"#4477aa", "#ee6677", "#228833",
                                     "#ccbb44", "#66ccee", "#aa3377"};  // Paul Tol, bright
@@ -128,10 +128,14 @@ std::string escape_html(const std::string& text) {
 }
 
 std::string short_number(double value) {
+  constexpr double kLargestPlain = 1e7;
+  const char* format = "%.4g";
+  if (value == std::floor(value) && std::abs(value) < kLargestPlain)
+    format = "%.0f";
+  else if (std::abs(value) >= 1e5 || std::abs(value) < 1e-3)
+    format = "%.3g";
   char text[32];
-  std::snprintf(text, sizeof text,
-                std::abs(value) >= 1e5 || (value != 0 && std::abs(value) < 1e-3) ? "%.3g" : "%.4g",
-                value);
+  std::snprintf(text, sizeof text, format, value);
   return text;
 }
 

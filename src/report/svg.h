@@ -25,7 +25,7 @@ std::string reliability_plot(const std::vector<EvalResult::Bin>& bins);
 /// Text safe inside HTML and SVG.
 std::string escape_html(const std::string& text);
 
-/// A number in at most four significant digits.
+/// A whole number below ten million as it is, another in at most four significant digits.
 std::string short_number(double value);
 
 }  // namespace vit22b

@@ -50,6 +50,13 @@ TEST(Report, AFolderWithoutARunIsRefused) {
             std::string::npos);
 }
 
+TEST(ShortNumber, KeepsWholeNumbersAndFourDigits) {
+  EXPECT_EQ(short_number(10'000), "10000");
+  EXPECT_EQ(short_number(0.000123456), "0.000123");
+  EXPECT_EQ(short_number(0.87654), "0.8765");
+  EXPECT_EQ(short_number(1.5e9), "1.5e+09");
+}
+
 TEST(LinePlot, ManyPointsAreThinnedToTheEnds) {
   Series series;
   for (int i = 0; i < 100'000; ++i) {

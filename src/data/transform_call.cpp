@@ -1,0 +1,84 @@
+#include "data/transform_call.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+std::string unquoted(const std::string& text) {
+  const bool is_quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'') &&
+                         text.back() == text.front();
+  return is_quoted ? text.substr(1, text.size() - 2) : text;
+}
+
+}  // namespace
+
+double TransformCall::number(size_t i, const char* what) const {
+  try {
+    size_t used = 0;
+    const double value = std::stod(arguments.at(i), &used);
+    if (used == arguments[i].size() && std::isfinite(value)) return value;
+  } catch (const std::exception&) {
+    // Told below: absent and malformed read the same to a person.
+  }
+  throw UsageError("preprocessing: ", name, " wants ", what, " as argument ", i + 1,
+                   i < arguments.size() ? concat(", got '", arguments[i], "'") : std::string());
+}
+
+int64_t TransformCall::size(size_t i, const char* what) const {
+  const double value = number(i, what);
+  if (value < 1 || value > 65536 || value != std::floor(value))
+    throw UsageError("preprocessing: ", name, " wants a whole number of pixels from 1 to 65536 as ",
+                     what, ", got ", arguments[i]);
+  return static_cast<int64_t>(value);
+}
+
+bool TransformCall::has_number(size_t i) const {
+  return i < arguments.size() && arguments[i].find_first_not_of("0123456789.") == std::string::npos;
+}
+
+std::string TransformCall::method(size_t first) const {
+  if (arguments.size() <= first) return "bilinear";
+  if (arguments[first] == "bilinear" || arguments[first] == "bicubic") return arguments[first];
+  throw UsageError("preprocessing: ", name, " knows the methods bilinear and bicubic, got '",
+                   arguments[first], "'");
+}
+
+void TransformCall::expect_at_most(size_t count) const {
+  if (arguments.size() > count)
+    throw UsageError("preprocessing: ", name, " takes at most ", count, " arguments, got ",
+                     arguments.size());
+}
+
+TransformCall parse_transform_call(const std::string& text) {
+  TransformCall call;
+  const size_t open = text.find('(');
+  call.name = trim(text.substr(0, open));
+  if (open == std::string::npos) return call;
+  if (text.back() != ')')
+    throw UsageError("preprocessing: '", text, "' lacks its closing parenthesis");
+  for (const std::string& part : split(text.substr(open + 1, text.size() - open - 2), ',')) {
+    const std::string argument = trim(part);
+    const size_t equals = argument.find('=');
+    if (equals == std::string::npos) {
+      call.arguments.push_back(unquoted(argument));
+      continue;
+    }
+    const std::string key = trim(argument.substr(0, equals)),
+                      value = unquoted(trim(argument.substr(equals + 1)));
+    if (key == "inkey")
+      call.in_key = value;
+    else if (key == "outkey")
+      call.out_key = value;
+    else if (key == "key")
+      call.in_key = call.out_key = value;
+    else
+      throw UsageError("preprocessing: ", call.name, " has no option '", key,
+                       "'; want inkey, outkey or key");
+  }
+  return call;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// One operation of the preprocessing mini-language as written: name, plain arguments, and named
+/// ones.
+struct TransformCall {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string in_key = "image", out_key = "image";
+
+  /// Argument i as a number; `what` tells a person what is wanted.
+  ///
+  /// throws  UsageError when it is absent or no number
+  double number(size_t i, const char* what) const;
+  /// Argument i as a size in pixels, 1 to 65536.
+  int64_t size(size_t i, const char* what) const;
+  /// True when argument i is there and a plain number.
+  bool has_number(size_t i) const;
+  /// The resize method at argument `first`, bilinear where absent.
+  std::string method(size_t first) const;
+  void expect_at_most(size_t count) const;
+};
+
+/// Parses "name", "name(1,2)" or "name(1,key=\"image\")".
+///
+/// throws  UsageError for a missing parenthesis or an unknown named argument
+TransformCall parse_transform_call(const std::string& text);
+
+}  // namespace vit22b

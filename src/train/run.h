@@ -1,0 +1,58 @@
+#pragma once
+#include <memory>
+
+#include "checkpoint/run_checkpoint.h"
+#include "model/context.h"
+#include "optim/schedule.h"
+#include "store/accumulate.h"
+#include "train/data_setup.h"
+#include "train/run_folder.h"
+#include "train/task.h"
+#include "train/trainer.h"
+
+namespace vit22b {
+
+/// All durations in steps.
+struct Cadence {
+  int64_t total, log, eval, ckpt, keep;
+  Schedule schedule;
+};
+
+/// One run, internal to train(): what set-up (run_setup.cpp), loop (trainer.cpp) and saving
+/// (run_save.cpp) share.
+class Run {
+ public:
+  Run(TrainConfig config, const TrainOptions& options, FileOps& ops);
+  /// Sets up, trains, and saves: the whole of train().
+  TrainSummary go();
+
+ private:
+  /// Opens data and folder, makes or loads all state; false when nothing is left to do.
+  bool start();
+  NamedTensors fresh_weights();
+  void load(const std::filesystem::path& checkpoint);
+  void loop();
+  void validate();
+  void save();
+  ModelContext context() const;
+  bool is_stop_asked() const;
+
+  TrainConfig config_;
+  const TrainOptions& options_;
+  FileOps& ops_;
+  RunFolder folder_;
+  Mesh mesh_;
+  TrainData data_;
+  Cadence cadence_{};
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Task> task_;
+  std::shared_ptr<ResidentStore> store_;
+  std::unique_ptr<Accumulate> sink_;
+  std::unique_ptr<Transforms> pp_eval_;
+  TrainerState state_;
+  bool is_best_ = false;
+  bool is_stopping_ = false;
+};
+
+}  // namespace vit22b
