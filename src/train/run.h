@@ -32,6 +32,8 @@ class Run {
   NamedTensors fresh_weights();
   void load(const std::filesystem::path& checkpoint);
   void loop();
+  Batch next_batch(BatchLoader& loader);
+  void note_bad_samples(const BatchLoader& loader);
   void validate();
   void save();
   ModelContext context() const;

@@ -41,11 +41,13 @@ void Run::loop() {
                       .max_bad_fraction = config_.data.max_bad_fraction});
   RunLog run_log(config_, cadence_.total, peak_flops(options_.device, config_.precision),
                  options_.device, options_.is_quiet);
-  if (state_.is_eval_pending) validate();
+  if (state_.is_eval_pending) {
+    validate();
+    save();
+  }
   while (state_.step < cadence_.total && !is_stopping_) {
     const auto start = Clock::now();
-    Batch batch;
-    loader.next(batch);
+    Batch batch = next_batch(loader);
     const double waited = seconds_since(start);
     batch.images_BCHW = batch.images_BCHW.to(torch_device(options_.device));
     batch.labels_B = batch.labels_B.to(torch_device(options_.device));
@@ -69,13 +71,28 @@ void Run::loop() {
     if (is_due(state_.step, cadence_.eval, cadence_.total)) validate();
     if (is_due(state_.step, cadence_.ckpt, cadence_.total) || is_best_ || is_stopping_) save();
   }
-  if (const auto bad = loader.bad_samples(); !bad.empty()) {
-    std::vector<std::string> lines;
-    for (const BadSample& sample : bad) lines.push_back(sample.id + "\t" + sample.reason);
-    folder_.write_bad_samples(lines);
-    log_warn(concat(bad.size(), " unusable samples were replaced; see ",
-                    (folder_.path() / "bad_samples.txt").string()));
+  note_bad_samples(loader);
+}
+
+Batch Run::next_batch(BatchLoader& loader) {
+  Batch batch;
+  try {
+    loader.next(batch);
+  } catch (const DataError&) {
+    note_bad_samples(loader);  // the list is what a person mends the data by
+    throw;
   }
+  return batch;
+}
+
+void Run::note_bad_samples(const BatchLoader& loader) {
+  const std::vector<BadSample> bad = loader.bad_samples();
+  if (bad.empty()) return;
+  std::vector<std::string> lines;
+  for (const BadSample& sample : bad) lines.push_back(sample.id + "\t" + sample.reason);
+  folder_.write_bad_samples(lines);
+  log_warn(
+      concat(bad.size(), " unusable samples; see ", (folder_.path() / "bad_samples.txt").string()));
 }
 
 TrainSummary Run::go() {

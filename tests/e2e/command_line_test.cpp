@@ -277,6 +277,42 @@ TEST(EvalCommand, EmptyImagesAndTextNamedJpgEndWith3ByName) {
   }
 }
 
+TEST(TrainCommand, TrainsOnAnImageFolderNamesBadFilesAndStartsFromTimm) {
+  const TempFolder folder;
+  const SafetensorsFile oracle(test::source_path("tests/oracle/images.safetensors"));
+  for (const std::string format : {"png", "jpeg", "webp"}) {
+    const at::Tensor bytes = oracle.load(format + "/bytes");
+    const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()),
+                           static_cast<size_t>(bytes.numel()));
+    for (int i = 0; i < 6; ++i)
+      test::write_file(folder / ("d/train/" + format + "/" + std::to_string(i) +
+                                 (format == "jpeg" ? ".jpg" : "." + format)),
+                       text);
+  }
+  test::write_file(folder / "d/train/png/broken.png", "no image");
+  const std::string line = "train " + test::source_path("configs/train/folder.toml").string() +
+                           " data.root=" + (folder / "d").string() +
+                           " total_steps=2 data.batch_size=8 model.name=test8 model.img_size=8x12 "
+                           "model.patch_size=4 model.embed_dim=24 model.mlp_ratio=3.0"
+                           " 'data.pp_train=decode|rgb|resize(8,12)|value_range(-1,1)' "
+                           "'data.pp_eval=decode|rgb|resize(8,12)|value_range(-1,1)'";
+  const Ended refused = vit(line + " --out " + (folder / "strict").string());
+  EXPECT_EQ(refused.code, 3);
+  EXPECT_NE(refused.err.find("broken.png is neither JPEG, PNG nor WebP"), std::string::npos)
+      << refused.err;
+  const Ended trained = vit(line + " data.max_bad_fraction=0.2 --init-from " +
+                            test::source_path("tests/oracle/timm_parallel").string() + " --out " +
+                            (folder / "run").string());
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_NE(trained.err.find("head: fresh for 3 classes, the checkpoint has 7"), std::string::npos)
+      << trained.err;
+  EXPECT_NE(test::read_file(folder / "run/bad_samples.txt").find("broken.png"), std::string::npos);
+  const Ended predicted = vit("predict " + (folder / "run").string() + " " +
+                              (folder / "d/train/webp/0.webp").string() + " --json");
+  ASSERT_EQ(predicted.code, 0) << predicted.err;
+  EXPECT_EQ(json::parse(predicted.out).at(0).at("predictions").size(), 3u);
+}
+
 TEST(BenchCommand, ChecksItsAnswerAndPrintsItsKeys) {
   for (const std::string mode : {"infer", "train"}) {
     const Ended ended =
