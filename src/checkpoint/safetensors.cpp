@@ -116,6 +116,7 @@ class EntryReader {
 void check_cover(const std::map<std::string, SafetensorsFile::Entry>& entries, size_t data_size,
                  const fs::path& path) {
   std::vector<const SafetensorsFile::Entry*> order;
+  order.reserve(entries.size());
   for (const auto& [name, entry] : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
@@ -163,6 +164,7 @@ const SafetensorsFile::Entry& SafetensorsFile::entry(const std::string& name) co
   const auto it = entries_.find(name);
   if (it != entries_.end()) return it->second;
   std::vector<std::string> names;
+  names.reserve(entries_.size());
   for (const auto& [known, unused] : entries_) names.push_back(known);
   throw CheckpointError(path_.string(), ": there is no tensor '", name, "'",
                         did_you_mean(name, names));

@@ -92,6 +92,7 @@ WeightFiles::WeightFiles(const fs::path& folder) {
 
 std::vector<std::string> WeightFiles::names() const {
   std::vector<std::string> names;
+  names.reserve(files_by_name_.size());
   for (const auto& [name, file] : files_by_name_) names.push_back(name);
   return names;
 }

@@ -46,6 +46,7 @@ class FeatureSink {
 
   TensorList tensors() const {
     TensorList list;
+    list.reserve(pieces_.size());
     for (const auto& [name, pieces] : pieces_) list.emplace_back(name, at::cat(pieces));
     return list;
   }

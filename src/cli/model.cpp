@@ -61,6 +61,7 @@ std::string show_text(const ViTConfig& config) {
   char line[256];
   for (const ParameterRow& row : table) {
     std::vector<std::string> sides;
+    sides.reserve(row.shape.size());
     for (const int64_t side : row.shape) sides.push_back(std::to_string(side));
     std::snprintf(line, sizeof line, "%-34s %-22s %-9s %-12s %s\n", row.name.c_str(),
                   ("[" + join(sides, ", ") + "]").c_str(), group_name(row.group),

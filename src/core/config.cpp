@@ -18,6 +18,7 @@ ConfigValue convert(const toml::node& node, const std::string& key, const std::s
   if (const auto* v = node.as_string()) return {v->get(), origin};
   if (const auto* array = node.as_array()) {
     std::vector<std::string> texts;
+    texts.reserve(array->size());
     for (const toml::node& element : *array) {
       if (const auto* integer = element.as_integer())
         texts.push_back(std::to_string(integer->get()));

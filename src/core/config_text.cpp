@@ -36,6 +36,7 @@ std::string number_text(double value) {
 
 std::string list_text(const std::vector<std::string>& values) {
   std::vector<std::string> quoted;
+  quoted.reserve(values.size());
   for (const std::string& value : values) quoted.push_back(quote(value));
   return "[" + join(quoted, ", ") + "]";
 }

@@ -189,6 +189,7 @@ bool BatchLoader::next(Batch& batch) {
 std::vector<BadSample> BatchLoader::bad_samples() const {
   const std::lock_guard lock(mutex_);
   std::vector<BadSample> samples;
+  samples.reserve(bad_.size());
   for (const auto& [index, bad] : bad_) samples.push_back(bad);
   return samples;
 }

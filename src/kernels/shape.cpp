@@ -6,6 +6,7 @@ namespace vit22b {
 
 std::string shape_text(at::IntArrayRef shape) {
   std::vector<std::string> parts;
+  parts.reserve(shape.size());
   for (const int64_t size : shape) parts.push_back(std::to_string(size));
   return "[" + join(parts, ", ") + "]";
 }
@@ -15,6 +16,7 @@ void check_shape(const char* where, const char* name, const at::Tensor& tensor,
   bool is_right = tensor.defined() && tensor.dim() == static_cast<int64_t>(wanted.size());
   int64_t dim = 0;
   std::vector<std::string> texts;
+  texts.reserve(wanted.size());
   for (const WantedDim& want : wanted) {
     if (is_right && want.size >= 0 && tensor.size(dim) != want.size) is_right = false;
     texts.push_back(want.size >= 0 ? concat(want.letter, "=", want.size)

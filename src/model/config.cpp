@@ -103,6 +103,7 @@ void ViTConfig::validate() const {
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kPresets));
   for (const PresetRow& row : kPresets) names.emplace_back(row.name);
   return names;
 }

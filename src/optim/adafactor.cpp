@@ -16,6 +16,7 @@ struct FactoredDims {
 FactoredDims factored_dims(at::IntArrayRef shape, int64_t min_size) {
   if (shape.size() < 2) return {};
   std::vector<std::pair<int64_t, int64_t>> order;
+  order.reserve(shape.size());
   for (size_t i = 0; i < shape.size(); ++i) order.emplace_back(shape[i], static_cast<int64_t>(i));
   std::sort(order.begin(), order.end());
   const auto [second_size, second] = order[order.size() - 2];

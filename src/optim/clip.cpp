@@ -5,6 +5,7 @@ namespace vit22b {
 at::Tensor squared_norm(const std::vector<at::Tensor>& gradients) {
   if (gradients.empty()) return at::zeros({1}, at::kDouble);
   std::vector<at::Tensor> squares;
+  squares.reserve(gradients.size());
   for (const at::Tensor& gradient : gradients) {
     const at::Tensor norm = at::linalg_vector_norm(gradient, 2);
     squares.push_back(norm.to(at::kDouble).square());

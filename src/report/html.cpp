@@ -55,6 +55,7 @@ std::string curve_plots(const RunData& run) {
     constexpr size_t kMaxLines = 6;
     std::vector<Curve> curves;
     const size_t blocks = it->second.size(), lines = std::min(blocks, kMaxLines);
+    curves.reserve(lines);
     for (size_t i = 0; i < lines; ++i) {
       const size_t block = lines == 1 ? 0 : i * (blocks - 1) / (lines - 1);
       curves.push_back({concat("block ", block), &it->second[block]});

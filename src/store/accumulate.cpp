@@ -61,6 +61,7 @@ StepReport Accumulate::finish(const StepContext& context) {
 
 std::vector<at::Tensor> Accumulate::gradients() const {
   std::vector<at::Tensor> all;
+  all.reserve(trained_.size());
   for (const Trained& t : trained_) all.push_back(t.gradient);
   return all;
 }

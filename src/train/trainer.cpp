@@ -89,6 +89,7 @@ void Run::note_bad_samples(const BatchLoader& loader) {
   const std::vector<BadSample> bad = loader.bad_samples();
   if (bad.empty()) return;
   std::vector<std::string> lines;
+  lines.reserve(bad.size());
   for (const BadSample& sample : bad) lines.push_back(sample.id + "\t" + sample.reason);
   folder_.write_bad_samples(lines);
   log_warn(

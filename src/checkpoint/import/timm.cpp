@@ -88,6 +88,7 @@ std::string transform_of(const Json& cfg, const ViTConfig& c) {
   text += concat("|central_crop(", height, ",", width, ")");
   const auto texts = [](const std::vector<double>& values) {
     std::vector<std::string> out;
+    out.reserve(values.size());
     for (const double value : values) out.push_back(concat(value));
     return join(out, ",");
   };

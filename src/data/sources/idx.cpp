@@ -85,6 +85,7 @@ std::vector<std::string> read_label_names(const fs::path& folder, int64_t count)
       "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
   if (folder.string().find("fashion") != std::string::npos && count == 10) return kFashion;
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
   return names;
 }
