@@ -36,6 +36,7 @@ BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms,
   VIT22B_CHECK(options_.batch_size > 0 && source_.size() > 0, "BatchLoader: batch size ",
                options_.batch_size, ", ", source_.size(), " samples");
   if (options_.stride == 0) options_.stride = options_.batch_size;
+  if (options_.num_samples == 0) options_.num_samples = source_.size();
   for (int64_t i = 0; i < kPrefetchBatches; ++i) slots_.push_back(std::make_unique<Slot>());
   for (int64_t i = 0; i < std::max<int64_t>(1, options_.num_workers); ++i)
     workers_.emplace_back([this] { work(); });
@@ -51,7 +52,7 @@ BatchLoader::~BatchLoader() {
 
 int64_t BatchLoader::num_batches() const {
   if (options_.is_training) return INT64_MAX / options_.batch_size;
-  return (source_.size() + options_.batch_size - 1) / options_.batch_size;
+  return (options_.num_samples + options_.batch_size - 1) / options_.batch_size;
 }
 
 void BatchLoader::work() {
@@ -122,7 +123,8 @@ void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
   const uint64_t global_index =
       options_.first_index + static_cast<uint64_t>(batch * options_.stride + position);
   const auto place = static_cast<size_t>(position);
-  if (options_.is_training || global_index < static_cast<uint64_t>(source_.size())) {
+  if (options_.is_training ||
+      global_index < options_.first_index + static_cast<uint64_t>(options_.num_samples)) {
     bool is_good = false;
     slot.samples[place] = load(global_index, is_good);
     slot.is_good[place] = is_good ? 1 : 0;

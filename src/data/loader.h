@@ -36,6 +36,7 @@ struct LoaderOptions {
   int64_t batch_size = 1;    ///< samples that this loader makes a batch
   int64_t stride = 0;        ///< global samples a batch, over all ranks; 0 means batch_size
   uint64_t first_index = 0;  ///< global index of the first sample
+  int64_t num_samples = 0;   ///< of one pass, from first_index on; 0 means all
   int64_t num_workers = 1;
   uint64_t seed = 0;
   bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in

@@ -30,12 +30,59 @@ at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits
                            : sigmoid_cross_entropy(logits_BC, targets);
 }
 
+namespace {
+
+/// Everything that ranks add: counts and sums over images, bins and confusion counts, in one
+/// float64 vector.
+at::Tensor local_sums(const at::Tensor& logits_NC, const at::Tensor& labels_N,
+                      const at::Tensor& losses_N) {
+  const auto count = static_cast<double>(labels_N.numel());
+  std::vector<double> sums = {count, count * metrics::top_k_accuracy(logits_NC, labels_N, 1),
+                              count * metrics::top_k_accuracy(logits_NC, labels_N, 5),
+                              losses_N.to(at::kDouble).sum().item<double>(),
+                              count * metrics::negative_log_likelihood(logits_NC, labels_N)};
+  for (const metrics::CalibrationBin& bin :
+       metrics::calibration_bins(logits_NC, labels_N, kEceBins)) {
+    const auto in_bin = static_cast<double>(bin.count);
+    sums.insert(sums.end(), {in_bin, in_bin * bin.accuracy, in_bin * bin.confidence});
+  }
+  for (const auto& row : metrics::confusion_matrix(logits_NC, labels_N))
+    sums.insert(sums.end(), row.begin(), row.end());
+  return at::tensor(sums, at::kDouble);
+}
+
+ClassificationResult result_of(const at::Tensor& agreed, int64_t num_classes) {
+  const double* sum = agreed.const_data_ptr<double>();
+  ClassificationResult result;
+  result.num_examples = std::llround(sum[0]);
+  result.top1 = sum[1] / sum[0];
+  result.top5 = sum[2] / sum[0];
+  result.loss = sum[3] / sum[0];
+  result.nll = sum[4] / sum[0];
+  const double* bin = sum + 5;
+  for (int64_t i = 0; i < kEceBins; ++i, bin += 3) {
+    const double in_bin = std::max(1.0, bin[0]);
+    result.calibration.push_back({std::llround(bin[0]), bin[1] / in_bin, bin[2] / in_bin});
+  }
+  result.ece = metrics::expected_calibration_error(result.calibration);
+  for (int64_t i = 0; i < num_classes; ++i, bin += num_classes)
+    result.confusion.emplace_back(bin, bin + num_classes);
+  return result;
+}
+
+}  // namespace
+
 ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,
                                              const Transforms& transforms,
                                              const EvalOptions& options) {
   const at::NoGradGuard no_grad;
+  const Mesh alone;
+  const Mesh& mesh = options.mesh != nullptr ? *options.mesh : alone;
+  const Share share = mesh.share(MeshAxis::kData, source.size());
   BatchLoader loader(source, transforms,
-                     {.batch_size = std::min(options.batch_size, source.size()),
+                     {.batch_size = std::min(options.batch_size, share.count),
+                      .first_index = static_cast<uint64_t>(share.first),
+                      .num_samples = share.count,
                       .num_workers = options.num_workers,
                       .is_training = false,
                       .max_bad_fraction = options.max_bad_fraction});
@@ -51,18 +98,11 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
     done += batch.labels_B.numel();
     options.on_progress(done);
   }
-  ClassificationResult result;
-  result.bad_samples = loader.bad_samples();
   if (logits.empty()) throw DataError("no sample could be read; nothing to evaluate");
-  const at::Tensor logits_NC = at::cat(logits), labels_N = at::cat(labels);
-  result.num_examples = labels_N.numel();
-  result.top1 = metrics::top_k_accuracy(logits_NC, labels_N, 1);
-  result.top5 = metrics::top_k_accuracy(logits_NC, labels_N, 5);
-  result.loss = at::cat(losses).to(at::kDouble).mean().item<double>();
-  result.nll = metrics::negative_log_likelihood(logits_NC, labels_N);
-  result.calibration = metrics::calibration_bins(logits_NC, labels_N, kEceBins);
-  result.ece = metrics::expected_calibration_error(result.calibration);
-  result.confusion = metrics::confusion_matrix(logits_NC, labels_N);
+  at::Tensor sums = local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
+  mesh.sum_(sums, MeshAxis::kData);
+  ClassificationResult result = result_of(sums, logits[0].size(1));
+  result.bad_samples = loader.bad_samples();
   return result;
 }
 

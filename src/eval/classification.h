@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "dist/mesh.h"
 #include "metrics/calibration.h"
 #include "model/predictor.h"
 
@@ -25,6 +26,8 @@ struct ClassificationResult {
 struct EvalOptions {
   std::string loss = "sigmoid";  ///< "sigmoid" or "softmax"
   int64_t batch_size = 256;
+  const Mesh* mesh =
+      nullptr;  ///< ranks that share the samples along its data axis; null for one process
   int64_t num_workers = 1;
   double max_bad_fraction = 0.001;
   /// Asked between batches; true ends the evaluation early with Stopped.
@@ -33,8 +36,8 @@ struct EvalOptions {
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
-/// Runs a predictor once over a source, in order; samples that cannot be read are left out and
-/// listed.
+/// Runs a predictor once over a source, in order, each rank over its share; samples that cannot be
+/// read are left out and listed.
 ///
 /// throws  DataError when a label is out of the model's range or too many samples are bad; Stopped
 ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,

@@ -16,6 +16,7 @@ void Run::validate() {
   VitPredictor predictor(config_.model, store_,
                          {options_.device, config_.precision, config_.engine});
   const EvalOptions options{.loss = config_.loss,
+                            .mesh = &mesh_,
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = config_.data.max_bad_fraction,
                             .should_stop = [this] { return is_stop_asked(); }};

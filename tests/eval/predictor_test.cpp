@@ -68,6 +68,49 @@ TEST(Evaluate, BatchSizeDoesNotChangeTheResult) {
   EXPECT_NEAR(a.nll, b.nll, 1e-6 * a.nll);
 }
 
+/// Two ranks whose other half is a recorded sum: what one adds, the other has kept.
+class HalfRank : public Communicator {
+ public:
+  HalfRank(int64_t rank, at::Tensor& kept) : rank_(rank), kept_(kept) {}
+  int64_t rank() const override { return rank_; }
+  int64_t size() const override { return 2; }
+  void all_reduce_sum_(at::Tensor& tensor) override {
+    if (kept_.defined()) tensor.add_(kept_);
+    kept_ = tensor.clone();
+  }
+  void all_reduce_max_(at::Tensor&) override {}
+  std::string broadcast(const std::string& text, int64_t) override { return text; }
+  void barrier() override {}
+
+ private:
+  int64_t rank_;
+  at::Tensor& kept_;
+};
+
+TEST(Evaluate, TwoRanksCountEverySampleOnce) {
+  const test::TempFolder folder;
+  test::write_idx(folder.path(), "test", 37, 4, 16);
+  ViTConfig config = test::tiny_config();
+  config.img_size = {16, 16};
+  config.in_chans = 1;
+  const auto predictor = tiny_predictor(config);
+  const auto source = open_source(folder.path().string(), "test");
+  const Transforms transforms("value_range(-1,1)");
+  const ClassificationResult whole = evaluate_classification(*predictor, *source, transforms, {});
+  at::Tensor kept;
+  ClassificationResult halves;
+  for (const int64_t rank : {0, 1}) {
+    const Mesh mesh(std::make_unique<HalfRank>(rank, kept), std::make_unique<SelfCommunicator>(),
+                    std::make_unique<SelfCommunicator>());
+    halves =
+        evaluate_classification(*predictor, *source, transforms, {.batch_size = 4, .mesh = &mesh});
+  }
+  EXPECT_EQ(halves.num_examples, 37);
+  EXPECT_EQ(halves.confusion, whole.confusion);
+  EXPECT_NEAR(halves.nll, whole.nll, 1e-6 * whole.nll);
+  EXPECT_NEAR(halves.ece, whole.ece, 1e-6);
+}
+
 TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {
   const test::TempFolder folder;
   test::write_idx(folder.path(), "test", 8, 8, 16);
