@@ -1,5 +1,6 @@
 # Sourced by the other scripts: where things are, how failures speak, and stage times.
-set -euo pipefail
+set -eEuo pipefail
+trap 'echo "$(basename "$0"): stopped at line $LINENO: $BASH_COMMAND" >&2' ERR
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$project/.deps
 jobs=${JOBS:-$(nproc)}
