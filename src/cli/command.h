@@ -6,7 +6,7 @@
 #include "core/config.h"
 #include "core/device.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
 class App;
 }
 
