@@ -37,7 +37,6 @@ function(vit22b_tests folder)
   add_executable(${name} ${sources} "${PROJECT_SOURCE_DIR}/tests/support/test_main.cpp")
   target_link_libraries(${name} PRIVATE ${ARGN} GTest::gtest)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
-  target_compile_definitions(${name} PRIVATE)
   target_precompile_headers(${name} REUSE_FROM vit22b_pch)
   add_test(NAME ${folder} COMMAND ${name} --gtest_filter=-Slow* --gtest_brief=1)
   set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT

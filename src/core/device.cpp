@@ -83,6 +83,7 @@ Device resolve_device(const std::string& text) {
     throw UsageError("--device ", text, ": want cpu, cuda or cuda:N");
   const Device device{true, parse_index(text)};
   load_cuda(text);
+  // libtorch counts devices in a signed char. NOLINTNEXTLINE(bugprone-signed-char-misuse)
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (device.index >= count)
     throw UsageError("--device ", text, ": this machine has ", count,

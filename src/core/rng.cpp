@@ -68,6 +68,8 @@ VIT22B_INLINE float log_polynomial(float u) {
 // cos and sin of 2 pi v for v in [0, 1): v = q/4 + r with |r| <= 1/8, Taylor polynomials of degree
 // 8 and 9 in 2 pi r (error < 4e-8), then the quarter turn.
 VIT22B_INLINE void turn(float v, float& cosine, float& sine) {
+  // v is not negative, and a call to lround would not vectorise.
+  // NOLINTNEXTLINE(bugprone-incorrect-roundings)
   const auto q = static_cast<int32_t>(v * 4.0F + 0.5F);
   const float x = (v - static_cast<float>(q) * 0.25F) * 6.2831853F;
   const float z = x * x;
@@ -140,7 +142,7 @@ BlockFunction normal_path(CounterRng::Isa isa) {
 // Runs a block function over any range: the first and last block go through a buffer.
 void fill(BlockFunction block, uint64_t seed, uint64_t stream, std::span<float> out,
           uint64_t first) {
-  constexpr uint64_t kBlock = 4 * kLanes;
+  constexpr uint64_t kBlock = uint64_t{4} * kLanes;
   float buffer[kBlock];
   size_t done = 0;
   while (done < out.size()) {
