@@ -50,19 +50,29 @@ TEST(VitPredictor, WhatAModelLacksIsAnErrorByName) {
       std::string::npos);
 }
 
+/// A generated idx split and a small model that takes its images.
+struct IdxEvaluation {
+  IdxEvaluation(int count, int classes) {
+    test::write_idx(folder.path(), "test", count, classes, 16);
+    ViTConfig config = test::tiny_config();
+    config.img_size = {16, 16};
+    config.in_chans = 1;
+    predictor = tiny_predictor(config);
+    source = open_source(folder.path().string(), "test");
+  }
+
+  test::TempFolder folder;
+  std::unique_ptr<VitPredictor> predictor;
+  std::unique_ptr<DataSource> source;
+  Transforms transforms{"value_range(-1,1)"};
+};
+
 TEST(Evaluate, BatchSizeDoesNotChangeTheResult) {
-  const test::TempFolder folder;
-  test::write_idx(folder.path(), "test", 37, 4, 16);
-  ViTConfig config = test::tiny_config();
-  config.img_size = {16, 16};
-  config.in_chans = 1;
-  const auto predictor = tiny_predictor(config);
-  const auto source = open_source(folder.path().string(), "test");
-  const Transforms transforms("value_range(-1,1)");
+  const IdxEvaluation idx(37, 4);
   const ClassificationResult a =
-      evaluate_classification(*predictor, *source, transforms, {.batch_size = 37});
-  const ClassificationResult b =
-      evaluate_classification(*predictor, *source, transforms, {.batch_size = 5, .num_workers = 2});
+      evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {.batch_size = 37});
+  const ClassificationResult b = evaluate_classification(
+      *idx.predictor, *idx.source, idx.transforms, {.batch_size = 5, .num_workers = 2});
   EXPECT_EQ(a.num_examples, 37);
   EXPECT_EQ(a.confusion, b.confusion);
   EXPECT_NEAR(a.nll, b.nll, 1e-6 * a.nll);
@@ -88,22 +98,16 @@ class HalfRank : public Communicator {
 };
 
 TEST(Evaluate, TwoRanksCountEverySampleOnce) {
-  const test::TempFolder folder;
-  test::write_idx(folder.path(), "test", 37, 4, 16);
-  ViTConfig config = test::tiny_config();
-  config.img_size = {16, 16};
-  config.in_chans = 1;
-  const auto predictor = tiny_predictor(config);
-  const auto source = open_source(folder.path().string(), "test");
-  const Transforms transforms("value_range(-1,1)");
-  const ClassificationResult whole = evaluate_classification(*predictor, *source, transforms, {});
+  const IdxEvaluation idx(37, 4);
+  const ClassificationResult whole =
+      evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {});
   at::Tensor kept;
   ClassificationResult halves;
   for (const int64_t rank : {0, 1}) {
     const Mesh mesh(std::make_unique<HalfRank>(rank, kept), std::make_unique<SelfCommunicator>(),
                     std::make_unique<SelfCommunicator>());
-    halves =
-        evaluate_classification(*predictor, *source, transforms, {.batch_size = 4, .mesh = &mesh});
+    halves = evaluate_classification(*idx.predictor, *idx.source, idx.transforms,
+                                     {.batch_size = 4, .mesh = &mesh});
   }
   EXPECT_EQ(halves.num_examples, 37);
   EXPECT_EQ(halves.confusion, whole.confusion);
@@ -112,32 +116,19 @@ TEST(Evaluate, TwoRanksCountEverySampleOnce) {
 }
 
 TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {
-  const test::TempFolder folder;
-  test::write_idx(folder.path(), "test", 8, 8, 16);
-  ViTConfig config = test::tiny_config();
-  config.img_size = {16, 16};
-  config.in_chans = 1;
-  const auto predictor = tiny_predictor(config);
-  const auto source = open_source(folder.path().string(), "test");
+  const IdxEvaluation idx(8, 8);
   EXPECT_NE(test::error_of<DataError>([&] {
-              evaluate_classification(*predictor, *source, Transforms("value_range(-1,1)"), {});
+              evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {});
             }).find("label 5, but the model has 5 classes"),
             std::string::npos);
 }
 
 TEST(Evaluate, StopsBetweenBatches) {
-  const test::TempFolder folder;
-  test::write_idx(folder.path(), "test", 8, 4, 16);
-  ViTConfig config = test::tiny_config();
-  config.img_size = {16, 16};
-  config.in_chans = 1;
-  const auto predictor = tiny_predictor(config);
-  const auto source = open_source(folder.path().string(), "test");
+  const IdxEvaluation idx(8, 4);
   EvalOptions options;
   options.should_stop = [] { return true; };
-  EXPECT_THROW(
-      evaluate_classification(*predictor, *source, Transforms("value_range(-1,1)"), options),
-      Stopped);
+  EXPECT_THROW(evaluate_classification(*idx.predictor, *idx.source, idx.transforms, options),
+               Stopped);
 }
 
 }  // namespace

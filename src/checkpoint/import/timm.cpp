@@ -107,7 +107,8 @@ ModelInfo import_timm_config(const std::string& json_text, const fs::path& folde
   ModelInfo info;
   ViTConfig& c = info.config;
   c.name = architecture;
-  read_shapes(WeightFiles(folder), c);
+  const WeightFiles weights(folder);
+  read_shapes(weights, c);
   const Json args = json.value("model_args", Json::object());
   const Json cfg = json.value("pretrained_cfg", json);
   if (cfg.contains("input_size")) read_size(cfg.at("input_size"), c.img_size);
@@ -123,7 +124,7 @@ ModelInfo import_timm_config(const std::string& json_text, const fs::path& folde
   else
     c.num_heads = heads_of(architecture, folder);
   if (!args.contains("no_embed_class") && c.num_prefix_tokens() > 0)
-    c.no_embed_class = WeightFiles(folder).entry("pos_embed").shape.at(1) == c.num_patches();
+    c.no_embed_class = weights.entry("pos_embed").shape.at(1) == c.num_patches();
   c.validate();
   info.pp_eval = transform_of(cfg, c);
   return info;
