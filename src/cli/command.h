@@ -16,7 +16,7 @@ namespace vit22b {
 struct CommonFlags {
   std::string device = "cpu";
   std::string precision = "fp32";
-  std::string engine = "reference";
+  std::string engine = "fused";
   std::string out;
   int64_t threads = 0;
   int64_t seed = 0;

@@ -13,7 +13,7 @@ namespace vit22b {
 struct PredictorOptions {
   Device device;
   std::string precision = "fp32";  ///< "fp32" or "bf16"
-  std::string engine = "reference";
+  std::string engine = "fused";
 };
 
 /// A vision transformer over any weight store as a predictor.

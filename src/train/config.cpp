@@ -36,7 +36,7 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.field("keep_last", keep_last, "newest checkpoints to keep");
   v.field("seed", seed, "seed of weights, order and augmentation");
   v.choice("precision", precision, "fp32|bf16", "of activations and products");
-  v.choice("engine", engine, "reference", "how blocks are computed");
+  v.choice("engine", engine, "fused|reference", "how blocks are computed");
   v.field("threads", threads, "CPU threads; 0 for libtorch's choice");
   v.field("device", device, "cpu or cuda:N");
   v.choice("activation", activation, "keep|recompute",

@@ -39,7 +39,7 @@ struct TrainConfig {
   Duration total, warmup, cooldown, log, eval, ckpt, keep_ckpt;
   int64_t seed = 0;
   std::string precision = "fp32";
-  std::string engine = "reference";
+  std::string engine = "fused";
   int64_t threads = 0;
   std::string device = "cpu";
   std::string activation = "keep";

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "model/block.h"
-#include "model/engine.h"
+#include "model/engine/engines.h"
 
 namespace vit22b {
 namespace {
@@ -42,9 +42,6 @@ class ReferenceEngine : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_engine(const std::string& name) {
-  if (name == "reference") return std::make_unique<ReferenceEngine>();
-  throw UsageError("engine '", name, "' is not built here; there is: reference");
-}
+std::unique_ptr<Engine> make_reference_engine() { return std::make_unique<ReferenceEngine>(); }
 
 }  // namespace vit22b

@@ -1,0 +1,232 @@
+#include "kernels/cpu/product.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/tile.h"
+
+namespace vit22b::cpu {
+namespace {
+
+// A group of panels (512 x 256 floats) and a block of rows of A (96 x 512) stay in the second
+// cache, which has 1 to 2 MiB on the machines of interest.
+constexpr int64_t kBlockK = 512;
+constexpr int64_t kGroupColumns = 4 * kPanelWidth;
+constexpr int64_t kBlockRows = 16 * kTileRows;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How a product is cut into one rectangle a thread.
+struct Cut {
+  int64_t rows, columns;  // of a rectangle; multiples of the tile
+  int64_t across;         // rectangles side by side
+  int64_t down;
+};
+
+// The cut whose largest rectangle is smallest; among equals, the one with the fewest rows cuts,
+// because each range of rows packs B anew.
+Cut choose_cut(int64_t m, int64_t n, int64_t threads) {
+  Cut best{};
+  double best_size = 0;
+  for (int64_t across = std::min(threads, ceil_div(n, kPanelWidth)); across >= 1; --across) {
+    const int64_t columns = ceil_div(ceil_div(n, across), kPanelWidth) * kPanelWidth;
+    const int64_t down = std::max<int64_t>(1, std::min(threads / across, ceil_div(m, kTileRows)));
+    const int64_t rows = ceil_div(ceil_div(m, down), kTileRows) * kTileRows;
+    const double size =
+        static_cast<double>(std::min(columns, n)) * static_cast<double>(std::min(rows, m));
+    if (best.across == 0 || size < best_size * 0.999) {
+      best = {rows, columns, ceil_div(n, columns), ceil_div(m, rows)};
+      best_size = size;
+    }
+  }
+  return best;
+}
+
+// Packs B[k0 .., column ..] as a panel; bfloat16 goes through `converted`.
+void pack_panel(const Rows& b, bool is_transposed, int64_t k0, int64_t k, int64_t column, int64_t n,
+                Scratch& converted, float* panel) {
+  Rows source = is_transposed ? b.at(column, k0) : b.at(k0, column);
+  if (source.storage != Storage::kFloat32) {
+    const int64_t rows = is_transposed ? n : k, columns = is_transposed ? k : n;
+    const Tile copy{converted.get(rows * columns), columns, rows, columns};
+    load_rows(source, copy);
+    source = {copy.data, copy.stride, Storage::kFloat32};
+  }
+  const auto* data = static_cast<const float*>(source.data);
+  is_transposed ? pack_transposed(data, source.stride, k, n, panel)
+                : pack_rows(data, source.stride, k, n, panel);
+}
+
+// A block of A as tile_product wants it: where it lies, or a copy.
+struct BlockOfA {
+  const float* data;
+  int64_t row_stride, k_stride, group_stride;
+};
+
+BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int64_t k,
+                    Scratch& scratch) {
+  if (!term.is_a_transposed) {
+    const Rows a = term.a.at(row, k0);
+    if (a.storage == Storage::kFloat32)
+      return {static_cast<const float*>(a.data), a.stride, 1, kTileRows * a.stride};
+    const Tile copy{scratch.get(kBlockRows * kBlockK), k, rows, k};
+    load_rows(a, copy);
+    return {copy.data, k, 1, kTileRows * k};
+  }
+  // Rows of the transpose, cut into groups of kTileRows: [group][k][kTileRows].
+  Rows a = term.a.at(k0, row);
+  float* packed = scratch.get(2 * kBlockRows * kBlockK);
+  if (a.storage != Storage::kFloat32) {
+    const Tile copy{packed + kBlockRows * kBlockK, rows, k, rows};
+    load_rows(a, copy);
+    a = {copy.data, copy.stride, Storage::kFloat32};
+  }
+  const auto* source = static_cast<const float*>(a.data);
+  for (int64_t group = 0; group * kTileRows < rows; ++group) {
+    const int64_t first = group * kTileRows, count = std::min(kTileRows, rows - first);
+    float* out = packed + first * k;
+    for (int64_t i = 0; i < k; ++i, out += kTileRows)
+      if (count == kTileRows)
+        std::copy_n(source + i * a.stride + first, kTileRows, out);
+      else
+        std::copy_n(source + i * a.stride + first, count, out);
+  }
+  return {packed, 1, kTileRows, kTileRows * k};
+}
+
+// One thread's rectangle of a product.
+class Rectangle {
+ public:
+  Rectangle(const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
+            const Epilogue* epilogue, int64_t first_row, int64_t rows, int64_t share)
+      : terms_(terms),
+        c_(c),
+        is_accumulating_(is_accumulating),
+        epilogue_(epilogue),
+        first_row_(first_row),
+        rows_(rows),
+        share_(share),
+        scratch_(thread_scratch()) {
+    for (const Term& term : terms) num_blocks_ += ceil_div(term.k, kBlockK);
+  }
+
+  void run(int64_t first_column, int64_t columns) {
+    for (int64_t j = 0; j < columns; j += kGroupColumns)
+      group(first_column + j, std::min(kGroupColumns, columns - j));
+  }
+
+ private:
+  // All of K for a group of columns; the tile of C waits in scratch between blocks of K.
+  void group(int64_t column, int64_t columns) {
+    int64_t block = 0;
+    for (const Term& term : terms_)
+      for (int64_t k0 = 0; k0 < term.k; k0 += kBlockK, ++block) {
+        const int64_t k = std::min(kBlockK, term.k - k0);
+        pack_group(term, k0, k, column, columns);
+        for (int64_t i = 0; i < rows_; i += kBlockRows)
+          row_block(term, {i, std::min(kBlockRows, rows_ - i)}, {k0, k}, {column, columns}, block);
+      }
+  }
+
+  struct Range {
+    int64_t first, count;
+  };
+
+  void pack_group(const Term& term, int64_t k0, int64_t k, int64_t column, int64_t columns) {
+    for (int64_t j = 0; j < columns; j += kPanelWidth) {
+      const auto slot = static_cast<size_t>(j / kPanelWidth);
+      if (term.packed != nullptr) {
+        panels_[slot] = term.packed->panel(column + j, k0);
+        continue;
+      }
+      float* panel = scratch_.b.get(kBlockK * kGroupColumns) + j * k;
+      pack_panel(term.b, term.is_b_transposed, k0, k, column + j,
+                 std::min(kPanelWidth, columns - j), scratch_.a, panel);
+      panels_[slot] = panel;
+    }
+  }
+
+  void row_block(const Term& term, Range rows, Range k, Range columns, int64_t block) {
+    const BlockOfA a =
+        block_of_a(term, first_row_ + rows.first, rows.count, k.first, k.count, scratch_.a);
+    const Tile c = tile_of_c(rows, columns);
+    for (int64_t j = 0; j < columns.count; j += kPanelWidth)
+      tile_product({.a = a.data,
+                    .a_row_stride = a.row_stride,
+                    .a_k_stride = a.k_stride,
+                    .a_group_stride = a.group_stride,
+                    .panel = panels_[static_cast<size_t>(j / kPanelWidth)],
+                    .c = c.data + j,
+                    .c_stride = c.stride,
+                    .m = rows.count,
+                    .n = std::min(kPanelWidth, columns.count - j),
+                    .k = k.count,
+                    .is_accumulating = block > 0 || is_accumulating_});
+    if (epilogue_ != nullptr && block + 1 == num_blocks_)
+      (*epilogue_)(c, first_row_ + rows.first, columns.first, share_);
+  }
+
+  Tile tile_of_c(Range rows, Range columns) {
+    if (c_ != nullptr)
+      return {c_->data + (first_row_ + rows.first) * c_->stride + columns.first, c_->stride,
+              rows.count, columns.count};
+    const int64_t kept = num_blocks_ > 1 ? rows_ : kBlockRows;
+    float* data = scratch_.c.get(kept * kGroupColumns);
+    const int64_t first = num_blocks_ > 1 ? rows.first : 0;
+    return {data + first * kGroupColumns, kGroupColumns, rows.count, columns.count};
+  }
+
+  const std::vector<Term>& terms_;
+  const Tile* c_;
+  const bool is_accumulating_;
+  const Epilogue* epilogue_;
+  const int64_t first_row_, rows_, share_;
+  ThreadScratch& scratch_;
+  int64_t num_blocks_ = 0;
+  const float* panels_[kGroupColumns / kPanelWidth] = {};
+};
+
+void run(int64_t m, int64_t n, const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
+         const Epilogue* epilogue) {
+  if (m == 0 || n == 0) return;
+  const Cut cut = choose_cut(m, n, at::get_num_threads());
+  at::parallel_for(0, cut.across * cut.down, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t row = i / cut.across * cut.rows, column = i % cut.across * cut.columns;
+      Rectangle rectangle(terms, c, is_accumulating, epilogue, row, std::min(cut.rows, m - row),
+                          i / cut.across);
+      rectangle.run(column, std::min(cut.columns, n - column));
+    }
+  });
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t n) : k_(k), n_(n) {
+  const int64_t whole = n / kPanelWidth * kPanelWidth;
+  float* data = memory_.get(k * (whole + panel_width(n - whole)));
+  data_ = data;
+  at::parallel_for(0, ceil_div(n, kPanelWidth), 1, [&](int64_t first, int64_t last) {
+    Scratch converted;
+    for (int64_t p = first; p < last; ++p)
+      pack_panel(b, is_transposed, 0, k, p * kPanelWidth, std::min(kPanelWidth, n - p * kPanelWidth),
+                 converted, data + p * kPanelWidth * k);
+  });
+}
+
+const float* PackedMatrix::panel(int64_t column, int64_t k) const {
+  return data_ + column * k_ + k * panel_width(n_ - column);
+}
+
+int64_t max_row_shares() { return at::get_num_threads(); }
+
+void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue) {
+  run(m, n, terms, nullptr, false, &epilogue);
+}
+
+void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating) {
+  run(c.rows, c.columns, terms, &c, is_accumulating, nullptr);
+}
+
+}  // namespace vit22b::cpu

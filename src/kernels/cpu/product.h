@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/scratch.h"
+
+/// Dense products over all threads, with what follows done on each tile while it is in cache.
+namespace vit22b::cpu {
+
+/// A matrix B[k, n] in the panels of tile.h, packed once for many products.
+class PackedMatrix {
+ public:
+  /// b_rows  [n, k] when transposed (a linear layer's weight), else [k, n]
+  PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t n);
+  /// The panel that starts at a column, from row k of B on.
+  const float* panel(int64_t column, int64_t k) const;
+
+ private:
+  Scratch memory_;
+  const float* data_;
+  int64_t k_, n_;
+};
+
+/// One term A[m, k] B[k, n] of a sum of products.
+struct Term {
+  Rows a;                        ///< [m, k], or [k, m] when transposed
+  bool is_a_transposed = false;
+  Rows b;                        ///< [k, n], or [n, k] when transposed; float32 or bfloat16
+  bool is_b_transposed = false;
+  const PackedMatrix* packed = nullptr;  ///< stands for b
+  int64_t k = 0;
+};
+
+/// Receives a finished tile and the row and column of its first element; may overwrite the tile.
+/// `share` counts the ranges of rows that run side by side: tiles of different shares may come at
+/// the same time and in the same columns, tiles of one share in the same columns never do.
+using Epilogue = std::function<void(const Tile& tile, int64_t row, int64_t column, int64_t share)>;
+
+/// Most shares an epilogue sees.
+int64_t max_row_shares();
+
+/// The sum of the terms, tile by tile.
+void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue);
+
+/// c = (is_accumulating ? c : 0) + the sum of the terms.
+void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating);
+
+}  // namespace vit22b::cpu

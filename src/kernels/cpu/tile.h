@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+
+/// Small dense products on one core: the inner loop of every product of the fused engine.
+///
+/// Compiled once for each instruction set and chosen at run time; no threads, no allocation.
+namespace vit22b::cpu {
+
+/// Columns of a packed panel: four vectors of 16 floats. A product's last panel is cut to a
+/// multiple of kPanelStep columns.
+constexpr int64_t kPanelWidth = 64;
+constexpr int64_t kPanelStep = 16;
+/// Rows that the inner loop takes at a time.
+constexpr int64_t kTileRows = 6;
+
+/// Columns that a panel of `columns` columns occupies.
+constexpr int64_t panel_width(int64_t columns) {
+  return columns >= kPanelWidth ? kPanelWidth : (columns + kPanelStep - 1) / kPanelStep * kPanelStep;
+}
+
+/// c[m, n] = (is_accumulating ? c : 0) + a[m, k] * panel[k, n]
+struct TileProduct {
+  const float* a = nullptr;
+  int64_t a_row_stride = 0, a_k_stride = 1;  ///< in floats, within a group of kTileRows rows
+  int64_t a_group_stride = 0;                ///< from one group of rows to the next
+  const float* panel = nullptr;  ///< [k, panel_width(n)], aligned to 64 bytes, zero beyond n
+  float* c = nullptr;
+  int64_t c_stride = 0;
+  int64_t m = 0, n = 0, k = 0;  ///< n at most kPanelWidth
+  bool is_accumulating = false;
+};
+void tile_product(const TileProduct& product);
+
+/// Packs b[k, n] (rows of n floats, `stride` apart) into a panel.
+void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel);
+/// Packs the transpose of w[n, k] (rows of k floats, `stride` apart) into a panel.
+void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel);
+
+/// The instruction set in use, such as "AVX3" (Highway's name for AVX-512).
+const char* instruction_set();
+
+}  // namespace vit22b::cpu

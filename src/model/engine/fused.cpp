@@ -1,0 +1,46 @@
+#include "core/error.h"
+#include "model/engine/engines.h"
+#include "model/engine/fused_block.h"
+
+namespace vit22b {
+namespace {
+
+/// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
+/// pass written by hand.
+class FusedEngine : public Engine {
+ public:
+  const char* name() const override { return "fused"; }
+
+  void prepare(const NamedTensors& weights, int64_t) const override {}
+
+  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
+                     const at::Tensor& x_BTD) const override {
+    const fused::BlockLayout layout(config, weights);
+    return fused::forward({layout, weights}, nullptr, x_BTD, nullptr, {});
+  }
+
+  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+                            const at::Tensor& x_BTD, const std::set<std::string>& trained,
+                            std::unique_ptr<SavedActivations>& saved) const override {
+    auto block = std::make_unique<fused::SavedBlock>();
+    block->config = &config;
+    block->weights = weights;
+    const fused::BlockLayout layout(config, weights);
+    const at::Tensor out = fused::forward({layout, weights}, nullptr, x_BTD, block.get(), trained);
+    saved = std::move(block);
+    return out;
+  }
+
+  at::Tensor backward(std::unique_ptr<SavedActivations> saved,
+                      const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
+    auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
+    VIT22B_CHECK(block != nullptr, "fused engine: activations saved by another engine");
+    return fused::backward(*block, output_gradient_BTD, grads);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_fused_engine() { return std::make_unique<FusedEngine>(); }
+
+}  // namespace vit22b

@@ -1,0 +1,92 @@
+#include "model/engine/fused_block.h"
+
+#include "core/error.h"
+
+namespace vit22b::fused {
+namespace {
+
+cpu::Storage storage_of(const at::Tensor& tensor) {
+  VIT22B_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16,
+               "fused engine: want float32 or bfloat16");
+  return tensor.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
+}
+
+std::string if_present(const NamedTensors& weights, const std::string& name) {
+  return weights.count(name) != 0 ? name : "";
+}
+
+}  // namespace
+
+BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w)
+    : is_parallel(c.is_parallel()),
+      width(c.embed_dim),
+      hidden(c.mlp_dim()),
+      heads(c.num_heads),
+      gelu(c.act_layer == "gelu" ? cpu::Gelu::kErf : cpu::Gelu::kTanh),
+      norm_eps(static_cast<float>(c.norm_eps)),
+      is_centred(c.norm_layer == "layernorm") {
+  const std::string attention = is_parallel ? "" : "attn.";
+  q_norm = c.qk_norm ? attention + "q_norm" : "";
+  k_norm = c.qk_norm ? attention + "k_norm" : "";
+  if (is_parallel) {
+    norm1 = norm2 = "in_norm";
+    const std::string in_bias = if_present(w, "in_proj.bias");
+    fc1 = {"in_proj.weight", in_bias.empty() ? "mlp_bias" : in_bias, 0, 0, hidden, width};
+    qkv = {"in_proj.weight", in_bias, hidden, hidden, 3 * width, width};
+    proj = {"attn_out_proj.weight", "", 0, 0, width, width};
+    fc2 = {"mlp_out_proj.weight", if_present(w, "mlp_out_proj.bias"), 0, 0, width, hidden};
+    scale2 = if_present(w, "ls.gamma");
+  } else {
+    norm1 = "norm1";
+    norm2 = "norm2";
+    qkv = {"attn.qkv.weight", if_present(w, "attn.qkv.bias"), 0, 0, 3 * width, width};
+    proj = {"attn.proj.weight", if_present(w, "attn.proj.bias"), 0, 0, width, width};
+    fc1 = {"mlp.fc1.weight", if_present(w, "mlp.fc1.bias"), 0, 0, hidden, width};
+    fc2 = {"mlp.fc2.weight", if_present(w, "mlp.fc2.bias"), 0, 0, width, hidden};
+    scale1 = if_present(w, "ls1.gamma");
+    scale2 = if_present(w, "ls2.gamma");
+  }
+}
+
+const float* BlockWeights::vector(const std::string& name, int64_t first) const {
+  if (name.empty()) return nullptr;
+  const at::Tensor& tensor = tensors_.at(name);
+  VIT22B_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(),
+               "fused engine: norms, biases and scales are contiguous float32");
+  return tensor.const_data_ptr<float>() + first;
+}
+
+cpu::NormWeights BlockWeights::norm(const std::string& name) const {
+  if (name.empty()) return {};
+  const std::string bias = if_present(tensors_, name + ".bias");
+  return {vector(name + ".weight"), vector(bias), layout_.norm_eps, layout_.is_centred};
+}
+
+cpu::Rows BlockWeights::matrix(const Linear& linear) const {
+  return rows_of(tensors_.at(linear.weight)).at(linear.first_row, 0);
+}
+
+cpu::Rows rows_of(const at::Tensor& tensor) {
+  VIT22B_CHECK(tensor.is_contiguous(), "fused engine: want a contiguous tensor");
+  // The kernels' views are mutable; who reads only never writes through them.
+  return {const_cast<void*>(tensor.const_data_ptr()), tensor.size(-1), storage_of(tensor)};
+}
+
+cpu::Tile tile_of(const at::Tensor& tensor) {
+  return {static_cast<float*>(rows_of(tensor).data), tensor.size(-1),
+          tensor.numel() / tensor.size(-1), tensor.size(-1)};
+}
+
+PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights) {
+  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
+    matrices_.emplace(
+        std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),
+        std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out));
+}
+
+const cpu::PackedMatrix* PackedBlock::find(const Linear& linear) const {
+  const auto it = matrices_.find({linear.weight, linear.first_row});
+  return it == matrices_.end() ? nullptr : &it->second;
+}
+
+}  // namespace vit22b::fused

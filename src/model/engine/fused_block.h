@@ -1,0 +1,98 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/product.h"
+#include "model/config.h"
+#include "model/unit_graph.h"
+#include "model/weight_store.h"
+
+namespace vit22b::fused {
+
+/// A linear layer inside a block: rows of a weight, in the panels of an earlier prepare() or not.
+struct Linear {
+  std::string weight, bias;  ///< local names; bias "" for none
+  int64_t first_row = 0;     ///< of the weight and of the bias where they are parts of a wider one
+  int64_t bias_first = 0;
+  int64_t out = 0, in = 0;
+};
+
+/// The parts of a block under the names of its kind: the parallel block reads both projections from
+/// one weight and has one norm, one output bias and one LayerScale.
+struct BlockLayout {
+  BlockLayout(const ViTConfig& config, const NamedTensors& weights);
+
+  bool is_parallel = true;
+  int64_t width = 0, hidden = 0, heads = 0;
+  std::string norm1, norm2;  ///< equal in the parallel block
+  std::string q_norm, k_norm;
+  Linear qkv, fc1, proj, fc2;
+  std::string scale1, scale2;  ///< LayerScale, "" for none
+  cpu::Gelu gelu = cpu::Gelu::kTanh;
+  float norm_eps = 1e-6F;
+  bool is_centred = false;
+};
+
+/// A block's weights as the kernels want them.
+class BlockWeights {
+ public:
+  BlockWeights(const BlockLayout& layout, const NamedTensors& tensors)
+      : layout_(layout), tensors_(tensors) {}
+
+  const BlockLayout& layout() const { return layout_; }
+  const NamedTensors& tensors() const { return tensors_; }
+  cpu::NormWeights norm(const std::string& name) const;
+  const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
+  const float* bias(const Linear& linear) const {
+    return vector(linear.bias, linear.bias_first);
+  }
+  cpu::Rows matrix(const Linear& linear) const;
+
+ private:
+  const BlockLayout& layout_;
+  const NamedTensors& tensors_;
+};
+
+/// A contiguous tensor [..., N] as rows of N.
+cpu::Rows rows_of(const at::Tensor& tensor);
+cpu::Tile tile_of(const at::Tensor& tensor);
+
+/// What the forward pass keeps for the backward pass; [B * T, ...] in the compute type.
+struct SavedBlock : SavedActivations {
+  const ViTConfig* config = nullptr;
+  NamedTensors weights;
+  at::Tensor x_BTD;
+  at::Tensor middle;          ///< serial block: after the attention's residual
+  at::Tensor pre_activation;  ///< [B * T, M]
+  at::Tensor qkv;             ///< [B * T, 3 D], before QK normalisation
+  at::Tensor attended;        ///< [B * T, D]
+  at::Tensor lse_BHT;         ///< float32
+  at::Tensor branch1, branch2;  ///< before LayerScale, where it trains
+};
+
+/// Packed forms of a block's linear layers by weight name and first row.
+class PackedBlock {
+ public:
+  PackedBlock(const BlockLayout& layout, const BlockWeights& weights);
+  const cpu::PackedMatrix* find(const Linear& linear) const;
+
+ private:
+  std::map<std::pair<std::string, int64_t>, cpu::PackedMatrix> matrices_;
+};
+
+/// out [B * T, D] float32 = the norm of that name over the rows of x.
+void normalise(const BlockWeights& weights, const std::string& name, const at::Tensor& x,
+               const at::Tensor& out);
+
+/// The forward pass; fills `saved` where it is not null. `packed` may be null.
+at::Tensor forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,
+                   SavedBlock* saved, const std::set<std::string>& trained);
+
+/// The backward pass; `grads` may be null.
+at::Tensor backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD, UnitGrads* grads);
+
+}  // namespace vit22b::fused
