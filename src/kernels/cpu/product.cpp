@@ -9,11 +9,12 @@
 namespace vit22b::cpu {
 namespace {
 
-// A group of panels (512 x 256 floats) and a block of rows of A (96 x 512) stay in the second
-// cache, which has 1 to 2 MiB on the machines of interest.
+// A block of rows of A (96 x 512 floats) and its tile of C stay in the second cache; the panels of a
+// group of columns stream past them, over kPackedK of K at a time, from the third.
 constexpr int64_t kBlockK = 512;
-constexpr int64_t kGroupColumns = 4 * kPanelWidth;
+constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kBlockRows = 16 * kTileRows;
+constexpr int64_t kPackedK = 4096;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -24,18 +25,20 @@ struct Cut {
   int64_t down;
 };
 
-// The cut whose largest rectangle is smallest; among equals, the one with the fewest rows cuts,
-// because each range of rows packs B anew.
-Cut choose_cut(int64_t m, int64_t n, int64_t threads) {
+// The cut whose largest rectangle is smallest. Among equals the first tried: whole columns a thread
+// where B has to be packed, so that no two threads pack the same; whole rows where A has.
+Cut choose_cut(int64_t m, int64_t n, int64_t threads, bool is_by_rows) {
   Cut best{};
   double best_size = 0;
-  for (int64_t across = std::min(threads, ceil_div(n, kPanelWidth)); across >= 1; --across) {
+  const int64_t most = std::min(threads, ceil_div(n, kPanelWidth));
+  for (int64_t i = 1; i <= most; ++i) {
+    const int64_t across = is_by_rows ? i : most + 1 - i;
     const int64_t columns = ceil_div(ceil_div(n, across), kPanelWidth) * kPanelWidth;
     const int64_t down = std::max<int64_t>(1, std::min(threads / across, ceil_div(m, kTileRows)));
     const int64_t rows = ceil_div(ceil_div(m, down), kTileRows) * kTileRows;
     const double size =
         static_cast<double>(std::min(columns, n)) * static_cast<double>(std::min(rows, m));
-    if (best.across == 0 || size < best_size * 0.999) {
+    if (best.across == 0 || size < best_size * 0.99) {
       best = {rows, columns, ceil_div(n, columns), ceil_div(m, rows)};
       best_size = size;
     }
@@ -95,102 +98,121 @@ BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int
   return {packed, 1, kTileRows, kTileRows * k};
 }
 
+// Some of a term's K, and its panels.
+struct BlockOfK {
+  const Term* term;
+  int64_t first, count;
+  const float* panels[kGroupColumns / kPanelWidth];
+};
+
 // One thread's rectangle of a product.
 class Rectangle {
  public:
   Rectangle(const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
             const Epilogue* epilogue, int64_t first_row, int64_t rows, int64_t share)
-      : terms_(terms),
-        c_(c),
+      : c_(c),
         is_accumulating_(is_accumulating),
         epilogue_(epilogue),
         first_row_(first_row),
         rows_(rows),
         share_(share),
         scratch_(thread_scratch()) {
-    for (const Term& term : terms) num_blocks_ += ceil_div(term.k, kBlockK);
+    for (const Term& term : terms)
+      for (int64_t k = 0; k < term.k; k += kBlockK)
+        blocks_.push_back({&term, k, std::min(kBlockK, term.k - k), {}});
   }
 
   void run(int64_t first_column, int64_t columns) {
     for (int64_t j = 0; j < columns; j += kGroupColumns)
-      group(first_column + j, std::min(kGroupColumns, columns - j));
+      group({first_column + j, std::min(kGroupColumns, columns - j)});
   }
 
  private:
-  // All of K for a group of columns; the tile of C waits in scratch between blocks of K.
-  void group(int64_t column, int64_t columns) {
-    int64_t block = 0;
-    for (const Term& term : terms_)
-      for (int64_t k0 = 0; k0 < term.k; k0 += kBlockK, ++block) {
-        const int64_t k = std::min(kBlockK, term.k - k0);
-        pack_group(term, k0, k, column, columns);
-        for (int64_t i = 0; i < rows_; i += kBlockRows)
-          row_block(term, {i, std::min(kBlockRows, rows_ - i)}, {k0, k}, {column, columns}, block);
-      }
-  }
-
   struct Range {
     int64_t first, count;
   };
+  static constexpr size_t kBlocksAtOnce = kPackedK / kBlockK;
 
-  void pack_group(const Term& term, int64_t k0, int64_t k, int64_t column, int64_t columns) {
-    for (int64_t j = 0; j < columns; j += kPanelWidth) {
-      const auto slot = static_cast<size_t>(j / kPanelWidth);
-      if (term.packed != nullptr) {
-        panels_[slot] = term.packed->panel(column + j, k0);
-        continue;
+  // A group of columns: packs some of K, and takes all rows through it.
+  void group(Range columns) {
+    for (size_t first = 0; first < blocks_.size(); first += kBlocksAtOnce) {
+      const size_t last = std::min(blocks_.size(), first + kBlocksAtOnce);
+      int64_t packed_floats = 0;
+      for (size_t i = first; i < last; ++i)
+        packed_floats += pack(blocks_[i], columns, packed_floats);
+      for (int64_t row = 0; row < rows_; row += kBlockRows) {
+        const Range rows{row, std::min(kBlockRows, rows_ - row)};
+        const Tile c = tile_of_c(rows, columns);
+        for (size_t i = first; i < last; ++i) multiply(blocks_[i], rows, columns, c, i > 0);
+        if (epilogue_ != nullptr && last == blocks_.size())
+          (*epilogue_)(c, first_row_ + rows.first, columns.first, share_);
       }
-      float* panel = scratch_.b.get(kBlockK * kGroupColumns) + j * k;
-      pack_panel(term.b, term.is_b_transposed, k0, k, column + j,
-                 std::min(kPanelWidth, columns - j), scratch_.a, panel);
-      panels_[slot] = panel;
     }
   }
 
-  void row_block(const Term& term, Range rows, Range k, Range columns, int64_t block) {
-    const BlockOfA a =
-        block_of_a(term, first_row_ + rows.first, rows.count, k.first, k.count, scratch_.a);
-    const Tile c = tile_of_c(rows, columns);
+  // Finds or makes a block's panels, in scratch from `offset` on; returns the floats they take.
+  int64_t pack(BlockOfK& block, Range columns, int64_t offset) {
+    const Term& term = *block.term;
+    int64_t floats = 0;
+    for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
+      const float*& panel = block.panels[j / kPanelWidth];
+      if (term.packed != nullptr) {
+        panel = term.packed->panel(columns.first + j, block.first);
+        continue;
+      }
+      float* packed = scratch_.b.get(kPackedK * kGroupColumns) + offset + floats;
+      const int64_t n = std::min(kPanelWidth, columns.count - j);
+      pack_panel(term.b, term.is_b_transposed, block.first, block.count, columns.first + j, n,
+                 scratch_.a, packed);
+      panel = packed;
+      floats += block.count * panel_width(n);
+    }
+    return floats;
+  }
+
+  void multiply(const BlockOfK& block, Range rows, Range columns, const Tile& c, bool is_later) {
+    const BlockOfA a = block_of_a(*block.term, first_row_ + rows.first, rows.count, block.first,
+                                  block.count, scratch_.a);
     for (int64_t j = 0; j < columns.count; j += kPanelWidth)
       tile_product({.a = a.data,
                     .a_row_stride = a.row_stride,
                     .a_k_stride = a.k_stride,
                     .a_group_stride = a.group_stride,
-                    .panel = panels_[static_cast<size_t>(j / kPanelWidth)],
+                    .panel = block.panels[j / kPanelWidth],
                     .c = c.data + j,
                     .c_stride = c.stride,
                     .m = rows.count,
                     .n = std::min(kPanelWidth, columns.count - j),
-                    .k = k.count,
-                    .is_accumulating = block > 0 || is_accumulating_});
-    if (epilogue_ != nullptr && block + 1 == num_blocks_)
-      (*epilogue_)(c, first_row_ + rows.first, columns.first, share_);
+                    .k = block.count,
+                    .is_accumulating = is_later || is_accumulating_});
   }
 
+  // Where the sum of a block of rows is kept: in the result, or in scratch, for all rows where it
+  // has to wait for more of K.
   Tile tile_of_c(Range rows, Range columns) {
     if (c_ != nullptr)
       return {c_->data + (first_row_ + rows.first) * c_->stride + columns.first, c_->stride,
               rows.count, columns.count};
-    const int64_t kept = num_blocks_ > 1 ? rows_ : kBlockRows;
-    float* data = scratch_.c.get(kept * kGroupColumns);
-    const int64_t first = num_blocks_ > 1 ? rows.first : 0;
-    return {data + first * kGroupColumns, kGroupColumns, rows.count, columns.count};
+    const bool is_kept = blocks_.size() > kBlocksAtOnce;
+    float* data = scratch_.c.get((is_kept ? rows_ : kBlockRows) * kGroupColumns);
+    return {data + (is_kept ? rows.first * kGroupColumns : 0), kGroupColumns, rows.count,
+            columns.count};
   }
 
-  const std::vector<Term>& terms_;
   const Tile* c_;
   const bool is_accumulating_;
   const Epilogue* epilogue_;
   const int64_t first_row_, rows_, share_;
   ThreadScratch& scratch_;
-  int64_t num_blocks_ = 0;
-  const float* panels_[kGroupColumns / kPanelWidth] = {};
+  std::vector<BlockOfK> blocks_;
 };
 
 void run(int64_t m, int64_t n, const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
          const Epilogue* epilogue) {
   if (m == 0 || n == 0) return;
-  const Cut cut = choose_cut(m, n, at::get_num_threads());
+  const Term& first_term = terms.front();
+  const Cut cut = choose_cut(m, n, at::get_num_threads(),
+                             first_term.is_a_transposed || first_term.packed != nullptr);
   at::parallel_for(0, cut.across * cut.down, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t row = i / cut.across * cut.rows, column = i % cut.across * cut.columns;

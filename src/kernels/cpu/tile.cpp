@@ -3,6 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/tile.cpp"
 #include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -15,94 +16,158 @@ using Float = hn::ScalableTag<float>;
 using Vector = hn::Vec<Float>;
 
 #if HWY_TARGET <= HWY_AVX3
-// 6 x 4 accumulators, 4 columns of the panel and a broadcast fill 29 of the 32 registers; a row's
-// broadcast serves 4 products, so that loads stay under half of the load ports.
-constexpr int kVectors = 4;
+constexpr int kVectors = 4;  // 6 x 4 sums, 4 vectors of the panel and a broadcast: 29 of 32 registers
+// Rows of A whose broadcast is an instruction of its own, used for 4 products. The others are
+// broadcast inside each product: that costs load slots, of which there are enough, and saves issue
+// slots, which run out first where another thread shares the core (10 % of the rate there).
+constexpr int kBroadcastRows = 4;
 #else
 constexpr int kVectors = 2;  // 6 x 2, for 16 registers
+constexpr int kBroadcastRows = static_cast<int>(kTileRows);
 #endif
 constexpr int kRows = static_cast<int>(kTileRows);
+constexpr int kUnrolledK = 4;
+constexpr int64_t kPrefetchRows = 8;  // how far ahead of its use a panel's row is asked for
 
-// One block of C: kM rows, kN vectors. Only the last vector may be partial (`tail` of its lanes).
-template <int kM, int kN>
-HWY_INLINE void product_block(const TileProduct& p, const float* HWY_RESTRICT a,
-                              const float* HWY_RESTRICT panel, int64_t panel_stride,
-                              float* HWY_RESTRICT c, size_t tail) {
+HWY_INLINE void add_product_with_broadcast(Vector& sum, const float* x, Vector b) {
+#if HWY_TARGET <= HWY_AVX3
+  // The compiler would hoist the broadcast out of the four products of a row.
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(b.raw), "m"(*x));
+#else
+  sum = hn::MulAdd(hn::Set(Float(), *x), b, sum);
+#endif
+}
+
+// How A lies within a group of rows: k next to k, or row next to row.
+enum class Lie { kRows, kColumns };
+
+// A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats. Strides that are known
+// here become immediate offsets: with any of them in a register the compiler spills.
+template <int kM, int kN, int kStride, Lie kLie>
+struct Block {
+  const float* HWY_RESTRICT a;
+  int64_t a_stride;  // between rows (kRows) or between steps of k (kColumns)
+  const float* HWY_RESTRICT panel;
+  float* HWY_RESTRICT c;
+  int64_t c_stride, k;
+  size_t tail;  // lanes of the last vector
+  bool is_accumulating;
+};
+
+template <int kM, int kN, int kStride, Lie kLie>
+HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
+                             int u, const float* HWY_RESTRICT panel) {
   const Float d;
-  const size_t lanes = hn::Lanes(d);
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(Float()));
+  Vector b[kN];
+#pragma GCC unroll 8
+  for (int j = 0; j < kN; ++j) {
+    b[j] = hn::Load(d, panel + u * kStride + j * kLanes);
+    hwy::Prefetch(panel + (u + kPrefetchRows) * kStride + j * kLanes);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kM; ++i) {
+    const float* x = kLie == Lie::kRows ? a + i * a_stride + u : a + u * a_stride + i;
+    if (i < kBroadcastRows) {
+      const Vector all = hn::Set(d, *x);
+#pragma GCC unroll 8
+      for (int j = 0; j < kN; ++j) sum[i][j] = hn::MulAdd(all, b[j], sum[i][j]);
+    } else {
+#pragma GCC unroll 8
+      for (int j = 0; j < kN; ++j) add_product_with_broadcast(sum[i][j], x, b[j]);
+    }
+  }
+}
+
+// Not inlined: each block gets the registers for itself.
+template <int kM, int kN, int kStride, Lie kLie>
+HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
+  const Float d;
+  constexpr size_t kLanes = hn::MaxLanes(Float());
   Vector sum[kM][kN];
 #pragma GCC unroll 8
   for (int i = 0; i < kM; ++i)
 #pragma GCC unroll 8
     for (int j = 0; j < kN; ++j) sum[i][j] = hn::Zero(d);
-  const int64_t row = p.a_row_stride, step = p.a_k_stride;
-  for (int64_t k = 0; k < p.k; ++k) {
-    Vector b[kN];
+  const float *a = p.a, *panel = p.panel;
+  const int64_t a_stride = p.a_stride, a_step = kLie == Lie::kRows ? 1 : a_stride;
+  int64_t k = p.k;
+  for (; k >= kUnrolledK; k -= kUnrolledK) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kN; ++j) b[j] = hn::Load(d, panel + j * lanes);
-#pragma GCC unroll 8
-    for (int i = 0; i < kM; ++i) {
-      const Vector x = hn::Set(d, a[i * row]);
-#pragma GCC unroll 8
-      for (int j = 0; j < kN; ++j) sum[i][j] = hn::MulAdd(x, b[j], sum[i][j]);
-    }
-    panel += panel_stride;
-    a += step;
+    for (int u = 0; u < kUnrolledK; ++u)
+      product_step<kM, kN, kStride, kLie>(sum, a, a_stride, u, panel);
+    panel += kUnrolledK * kStride;
+    a += kUnrolledK * a_step;
   }
-  const auto mask = hn::FirstN(d, tail);
-  for (int i = 0; i < kM; ++i) {
-    float* out = c + i * p.c_stride;
+  for (; k > 0; --k, panel += kStride, a += a_step)
+    product_step<kM, kN, kStride, kLie>(sum, a, a_stride, 0, panel);
+  const auto mask = hn::FirstN(d, p.tail);
+  float* c = p.c;
+#pragma GCC unroll 8
+  for (int i = 0; i < kM; ++i, c += p.c_stride)
 #pragma GCC unroll 8
     for (int j = 0; j < kN; ++j) {
-      if (j + 1 < kN || tail == lanes) {
-        if (p.is_accumulating) sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, out + j * lanes));
-        hn::StoreU(sum[i][j], d, out + j * lanes);
+      float* out = c + j * kLanes;
+      if (j + 1 < kN || p.tail == kLanes) {
+        hn::StoreU(p.is_accumulating ? hn::Add(sum[i][j], hn::LoadU(d, out)) : sum[i][j], d, out);
       } else {
-        if (p.is_accumulating)
-          sum[i][j] = hn::Add(sum[i][j], hn::MaskedLoad(mask, d, out + j * lanes));
-        hn::BlendedStore(sum[i][j], mask, d, out + j * lanes);
+        const Vector old = p.is_accumulating ? hn::MaskedLoad(mask, d, out) : hn::Zero(d);
+        hn::BlendedStore(hn::Add(sum[i][j], old), mask, d, out);
       }
     }
-  }
 }
 
-template <int kN>
-HWY_INLINE void product_columns(const TileProduct& p, int64_t column, int64_t panel_stride,
-                                size_t tail) {
-  const float* panel = p.panel + column;
-  float* c = p.c + column;
+template <int kM, int kN, int kStride, Lie kLie>
+HWY_INLINE void rows_block(const TileProduct& p, int64_t i, int64_t column, size_t tail) {
+  product_block<kM, kN, kStride, kLie>(
+      {p.a + i / kRows * p.a_group_stride, kLie == Lie::kRows ? p.a_row_stride : p.a_k_stride,
+       p.panel + column, p.c + column + i * p.c_stride, p.c_stride, p.k, tail, p.is_accumulating});
+}
+
+template <int kN, int kStride, Lie kLie>
+void product_columns(const TileProduct& p, int64_t column, size_t tail) {
   int64_t i = 0;
-  for (; i + kRows <= p.m; i += kRows)
-    product_block<kRows, kN>(p, p.a + i / kRows * p.a_group_stride, panel, panel_stride,
-                             c + i * p.c_stride, tail);
-  const float* a = p.a + i / kRows * p.a_group_stride;
-  c += i * p.c_stride;
+  for (; i + kRows <= p.m; i += kRows) rows_block<kRows, kN, kStride, kLie>(p, i, column, tail);
   switch (p.m - i) {
-    case 5: return product_block<5, kN>(p, a, panel, panel_stride, c, tail);
-    case 4: return product_block<4, kN>(p, a, panel, panel_stride, c, tail);
-    case 3: return product_block<3, kN>(p, a, panel, panel_stride, c, tail);
-    case 2: return product_block<2, kN>(p, a, panel, panel_stride, c, tail);
-    case 1: return product_block<1, kN>(p, a, panel, panel_stride, c, tail);
+    case 5: return rows_block<5, kN, kStride, kLie>(p, i, column, tail);
+    case 4: return rows_block<4, kN, kStride, kLie>(p, i, column, tail);
+    case 3: return rows_block<3, kN, kStride, kLie>(p, i, column, tail);
+    case 2: return rows_block<2, kN, kStride, kLie>(p, i, column, tail);
+    case 1: return rows_block<1, kN, kStride, kLie>(p, i, column, tail);
     default: return;
   }
 }
 
-void TileProductImpl(const TileProduct& p) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Float()));
-  const int64_t stride = panel_width(p.n);
-  for (int64_t column = 0; column < p.n; column += kVectors * lanes) {
-    const int64_t columns = std::min<int64_t>(kVectors * lanes, p.n - column);
-    const int64_t vectors = (columns + lanes - 1) / lanes;
-    const auto tail = static_cast<size_t>(columns - (vectors - 1) * lanes);
+template <int kStride, Lie kLie>
+void product_panel(const TileProduct& p) {
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
+  for (int64_t column = 0; column < p.n; column += kVectors * kLanes) {
+    const int64_t columns = std::min<int64_t>(kVectors * kLanes, p.n - column);
+    const int64_t vectors = (columns + kLanes - 1) / kLanes;
+    const auto tail = static_cast<size_t>(columns - (vectors - 1) * kLanes);
     switch (vectors) {
 #if HWY_TARGET <= HWY_AVX3
-      case 4: product_columns<4>(p, column, stride, tail); break;
-      case 3: product_columns<3>(p, column, stride, tail); break;
+      case 4: product_columns<4, kStride, kLie>(p, column, tail); break;
+      case 3: product_columns<3, kStride, kLie>(p, column, tail); break;
 #endif
-      case 2: product_columns<2>(p, column, stride, tail); break;
-      default: product_columns<1>(p, column, stride, tail); break;
+      case 2: product_columns<2, kStride, kLie>(p, column, tail); break;
+      default: product_columns<1, kStride, kLie>(p, column, tail); break;
     }
   }
+}
+
+template <Lie kLie>
+void product_of_width(const TileProduct& p) {
+  switch (panel_width(p.n)) {
+    case 16: return product_panel<16, kLie>(p);
+    case 32: return product_panel<32, kLie>(p);
+    case 48: return product_panel<48, kLie>(p);
+    default: return product_panel<64, kLie>(p);
+  }
+}
+
+void TileProductImpl(const TileProduct& p) {
+  p.a_row_stride == 1 ? product_of_width<Lie::kColumns>(p) : product_of_width<Lie::kRows>(p);
 }
 
 void PackRowsImpl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {

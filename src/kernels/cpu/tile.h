@@ -21,7 +21,8 @@ constexpr int64_t panel_width(int64_t columns) {
 /// c[m, n] = (is_accumulating ? c : 0) + a[m, k] * panel[k, n]
 struct TileProduct {
   const float* a = nullptr;
-  int64_t a_row_stride = 0, a_k_stride = 1;  ///< in floats, within a group of kTileRows rows
+  /// In floats, within a group of kTileRows rows; one of the two is 1.
+  int64_t a_row_stride = 0, a_k_stride = 1;
   int64_t a_group_stride = 0;                ///< from one group of rows to the next
   const float* panel = nullptr;  ///< [k, panel_width(n)], aligned to 64 bytes, zero beyond n
   float* c = nullptr;

@@ -1,8 +1,9 @@
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/alternation.h"
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
@@ -61,8 +62,7 @@ class BenchModel {
     return ((got - want).abs().max() / want.abs().max()).item<double>();
   }
 
-  double run_once() {
-    const auto start = std::chrono::steady_clock::now();
+  void run_once() {
     if (sink_ != nullptr)
       run_step(context(), *store_, *sink_, *task_, {images_BCHW_, labels_B_, {}}, 1, false,
                {.learning_rate_scale = 0});
@@ -70,7 +70,6 @@ class BenchModel {
       output(vit_forward(context(), *store_, images_BCHW_, {}))
           .sum()
           .item<double>();  // waits for the device
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
  private:
@@ -94,12 +93,6 @@ class BenchModel {
   at::Tensor images_BCHW_, labels_B_;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 void run_bench(const BenchFlags& flags) {
   const Device device = begin_command(flags.common);
   const at::NoGradGuard no_grad;
@@ -109,20 +102,20 @@ void run_bench(const BenchFlags& flags) {
   const ViTConfig config = model_from_tree(tree);
   BenchModel model(config, flags, device);
   const double error = model.check_answer();
-  const double bound = flags.common.precision == "bf16" ? 0.1 : 1e-4;
+  const std::string& precision = flags.common.precision;
+  const double bound = precision == "bf16" ? 0.1 : 1e-4;
   if (error > bound)
     throw NumbersError("bench: the ", flags.common.engine, " engine's answer is off by ", error,
                        " of the largest logit, want ", bound);
-  model.run_once();  // warm-up: allocator, thread team
-  std::vector<double> seconds, gemm;
-  for (int64_t i = 0; i < flags.repeats; ++i) {  // alternating, so that a noisy moment hits both
-    gemm.push_back(peak_flops(device, flags.common.precision));
-    seconds.push_back(model.run_once());
-  }
-  const double middle = median(seconds);
+  double gemm_rate = 0;
+  const std::vector<Timing> timings =
+      alternate({{"gemm", [&] { gemm_rate = std::max(gemm_rate, peak_flops(device, precision)); }},
+                 {"model", [&] { model.run_once(); }}},
+                flags.repeats);
+  const Timing& timing = timings[1];
   const double flops = flags.mode == "train" ? train_flops(config) : forward_flops(config);
-  const double rate = static_cast<double>(flags.batch) / middle;
-  const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
+  const double rate = static_cast<double>(flags.batch) / timing.median;
+  const double spread = timing.slowest - timing.fastest;
   const nlohmann::ordered_json json = {{"model", flags.name},
                                        {"mode", flags.mode},
                                        {"engine", flags.common.engine},
@@ -131,17 +124,17 @@ void run_bench(const BenchFlags& flags) {
                                        {"relative_error", error},
                                        {"images_per_second", rate},
                                        {"gflops", rate * flops / 1e9},
-                                       {"gemm_gflops", median(gemm) / 1e9},
+                                       {"gemm_gflops", gemm_rate / 1e9},
                                        {"peak_memory_bytes", peak_memory_bytes(device)},
-                                       {"seconds_median", middle},
-                                       {"seconds_spread", *slowest - *fastest}};
+                                       {"seconds_median", timing.median},
+                                       {"seconds_spread", spread}};
   char line[512];
   std::snprintf(line, sizeof line,
                 "%s %s %s %s batch %lld: %.2f img/s, %.1f GFLOP/s (best GEMM here %.1f), %.4f s "
                 "median, spread %.4f s over %lld runs, peak memory %s\n",
                 flags.name.c_str(), flags.mode.c_str(), flags.common.engine.c_str(),
                 flags.common.precision.c_str(), static_cast<long long>(flags.batch), rate,
-                rate * flops / 1e9, median(gemm) / 1e9, middle, *slowest - *fastest,
+                rate * flops / 1e9, gemm_rate / 1e9, timing.median, spread,
                 static_cast<long long>(flags.repeats),
                 human_bytes(static_cast<double>(peak_memory_bytes(device))).c_str());
   print_out(flags.common.is_json ? json.dump(1) + "\n" : line);
@@ -149,11 +142,9 @@ void run_bench(const BenchFlags& flags) {
 
 }  // namespace
 
-void add_bench(CLI::App& app) {
-  CLI::App* group = app.add_subcommand("bench", "speed, with answers checked first");
-  group->require_subcommand(1);
+void add_bench_model(CLI::App& group) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* model = group->add_subcommand(
+  CLI::App* model = group.add_subcommand(
       "model", "images per second of a model, beside the machine's GEMM rate in the same run");
   model->add_option("name", flags->name, "preset")->required();
   add_overrides(*model, flags->overrides);
