@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/cpu/tile.h"
 
@@ -86,14 +87,16 @@ BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int
     a = {copy.data, copy.stride, Storage::kFloat32};
   }
   const auto* source = static_cast<const float*>(a.data);
-  for (int64_t group = 0; group * kTileRows < rows; ++group) {
-    const int64_t first = group * kTileRows, count = std::min(kTileRows, rows - first);
+  for (int64_t first = 0; first < rows; first += kTileRows) {
     float* out = packed + first * k;
-    for (int64_t i = 0; i < k; ++i, out += kTileRows)
-      if (count == kTileRows)
-        std::copy_n(source + i * a.stride + first, kTileRows, out);
-      else
-        std::copy_n(source + i * a.stride + first, count, out);
+    const float* in = source + first;
+    if (rows - first >= kTileRows) {
+      for (int64_t i = 0; i < k; ++i, in += a.stride, out += kTileRows)
+        std::memcpy(out, in, kTileRows * sizeof(float));  // a constant size: no call
+    } else {
+      for (int64_t i = 0; i < k; ++i, in += a.stride, out += kTileRows)
+        std::copy(in, in + rows - first, out);
+    }
   }
   return {packed, 1, kTileRows, kTileRows * k};
 }

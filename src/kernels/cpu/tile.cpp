@@ -39,14 +39,14 @@ HWY_INLINE void add_product_with_broadcast(Vector& sum, const float* x, Vector b
 }
 
 // How A lies within a group of rows: k next to k, or row next to row.
-enum class Lie { kRows, kColumns };
+enum class Lie { kByRows, kByColumns };
 
 // A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats. Strides that are known
 // here become immediate offsets: with any of them in a register the compiler spills.
 template <int kM, int kN, int kStride, Lie kLie>
 struct Block {
   const float* HWY_RESTRICT a;
-  int64_t a_stride;  // between rows (kRows) or between steps of k (kColumns)
+  int64_t a_stride;  // between rows (kByRows) or steps of k (kByColumns)
   const float* HWY_RESTRICT panel;
   float* HWY_RESTRICT c;
   int64_t c_stride, k;
@@ -67,7 +67,7 @@ HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a,
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kM; ++i) {
-    const float* x = kLie == Lie::kRows ? a + i * a_stride + u : a + u * a_stride + i;
+    const float* x = kLie == Lie::kByRows ? a + i * a_stride + u : a + u * a_stride + i;
     if (i < kBroadcastRows) {
       const Vector all = hn::Set(d, *x);
 #pragma GCC unroll 8
@@ -90,7 +90,7 @@ HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
 #pragma GCC unroll 8
     for (int j = 0; j < kN; ++j) sum[i][j] = hn::Zero(d);
   const float *a = p.a, *panel = p.panel;
-  const int64_t a_stride = p.a_stride, a_step = kLie == Lie::kRows ? 1 : a_stride;
+  const int64_t a_stride = p.a_stride, a_step = kLie == Lie::kByRows ? 1 : a_stride;
   int64_t k = p.k;
   for (; k >= kUnrolledK; k -= kUnrolledK) {
 #pragma GCC unroll 8
@@ -120,7 +120,7 @@ HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
 template <int kM, int kN, int kStride, Lie kLie>
 HWY_INLINE void rows_block(const TileProduct& p, int64_t i, int64_t column, size_t tail) {
   product_block<kM, kN, kStride, kLie>(
-      {p.a + i / kRows * p.a_group_stride, kLie == Lie::kRows ? p.a_row_stride : p.a_k_stride,
+      {p.a + i / kRows * p.a_group_stride, kLie == Lie::kByRows ? p.a_row_stride : p.a_k_stride,
        p.panel + column, p.c + column + i * p.c_stride, p.c_stride, p.k, tail, p.is_accumulating});
 }
 
@@ -167,7 +167,7 @@ void product_of_width(const TileProduct& p) {
 }
 
 void TileProductImpl(const TileProduct& p) {
-  p.a_row_stride == 1 ? product_of_width<Lie::kColumns>(p) : product_of_width<Lie::kRows>(p);
+  p.a_row_stride == 1 ? product_of_width<Lie::kByColumns>(p) : product_of_width<Lie::kByRows>(p);
 }
 
 void PackRowsImpl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
