@@ -11,11 +11,14 @@ namespace vit22b::cpu {
 namespace {
 
 // A block of rows of A (96 x 512 floats) and its tile of C stay in the second cache; the panels of a
-// group of columns stream past them, over kPackedK of K at a time, from the third.
+// group of columns stream past them, over some of K at a time, from the third.
 constexpr int64_t kBlockK = 512;
-constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kBlockRows = 16 * kTileRows;
-constexpr int64_t kPackedK = 4096;
+struct GroupSize {
+  int64_t columns, k;
+};
+constexpr GroupSize kGroup{6 * kPanelWidth, 4096};
+constexpr GroupSize kWideGroup{2 * kGroup.columns, kGroup.k / 2};  // where A is packed for each group
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -78,34 +81,41 @@ BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int
     load_rows(a, copy);
     return {copy.data, k, 1, kTileRows * k};
   }
-  // Rows of the transpose, cut into groups of kTileRows: [group][k][kTileRows].
+  // Rows of the transpose, cut into groups of kTileRows: [group][k][kTileRows]. A line between the
+  // groups keeps them out of each other's sets of the first cache.
+  const int64_t group_stride = k * kTileRows + kPanelStep;
   Rows a = term.a.at(k0, row);
-  float* packed = scratch.get(2 * kBlockRows * kBlockK);
+  float* packed = scratch.get(3 * kBlockRows * kBlockK);
   if (a.storage != Storage::kFloat32) {
-    const Tile copy{packed + kBlockRows * kBlockK, rows, k, rows};
+    const Tile copy{packed + 2 * kBlockRows * kBlockK, rows, k, rows};
     load_rows(a, copy);
     a = {copy.data, copy.stride, Storage::kFloat32};
   }
   const auto* source = static_cast<const float*>(a.data);
-  for (int64_t first = 0; first < rows; first += kTileRows) {
-    float* out = packed + first * k;
-    const float* in = source + first;
-    if (rows - first >= kTileRows) {
-      for (int64_t i = 0; i < k; ++i, in += a.stride, out += kTileRows)
-        std::memcpy(out, in, kTileRows * sizeof(float));  // a constant size: no call
-    } else {
-      for (int64_t i = 0; i < k; ++i, in += a.stride, out += kTileRows)
-        std::copy(in, in + rows - first, out);
-    }
+  // Row by row of the source: a row is one page, a group's column is as many pages as rows.
+  // Copies of 8 floats where they fit: the 2 too many are overwritten by the next row's.
+  constexpr int64_t kCopied = 8;
+  const int64_t wide = rows < kCopied ? 0 : (rows - kCopied) / kTileRows * kTileRows + kTileRows;
+  constexpr int64_t kAhead = 16;  // rows; the hardware does not see the next row coming
+  for (int64_t i = 0; i < k; ++i, source += a.stride) {
+    float* out = packed + i * kTileRows;
+    if (i + kAhead < k)
+      for (int64_t j = 0; j < rows; j += kPanelStep)
+        __builtin_prefetch(source + kAhead * a.stride + j);
+    int64_t first = 0;
+    for (; first < wide; first += kTileRows, out += group_stride)
+      std::memcpy(out, source + first, kCopied * sizeof(float));  // a constant size: inlined
+    for (; first < rows; first += kTileRows, out += group_stride)
+      std::copy(source + first, source + std::min(rows, first + kTileRows), out);
   }
-  return {packed, 1, kTileRows, kTileRows * k};
+  return {packed, 1, kTileRows, group_stride};
 }
 
 // Some of a term's K, and its panels.
 struct BlockOfK {
   const Term* term;
   int64_t first, count;
-  const float* panels[kGroupColumns / kPanelWidth];
+  const float* panels[kWideGroup.columns / kPanelWidth];
 };
 
 // One thread's rectangle of a product.
@@ -119,6 +129,7 @@ class Rectangle {
         first_row_(first_row),
         rows_(rows),
         share_(share),
+        group_(terms.front().is_a_transposed ? kWideGroup : kGroup),
         scratch_(thread_scratch()) {
     for (const Term& term : terms)
       for (int64_t k = 0; k < term.k; k += kBlockK)
@@ -126,20 +137,20 @@ class Rectangle {
   }
 
   void run(int64_t first_column, int64_t columns) {
-    for (int64_t j = 0; j < columns; j += kGroupColumns)
-      group({first_column + j, std::min(kGroupColumns, columns - j)});
+    for (int64_t j = 0; j < columns; j += group_.columns)
+      group({first_column + j, std::min(group_.columns, columns - j)});
   }
 
  private:
   struct Range {
     int64_t first, count;
   };
-  static constexpr size_t kBlocksAtOnce = kPackedK / kBlockK;
+  size_t blocks_at_once() const { return static_cast<size_t>(group_.k / kBlockK); }
 
   // A group of columns: packs some of K, and takes all rows through it.
   void group(Range columns) {
-    for (size_t first = 0; first < blocks_.size(); first += kBlocksAtOnce) {
-      const size_t last = std::min(blocks_.size(), first + kBlocksAtOnce);
+    for (size_t first = 0; first < blocks_.size(); first += blocks_at_once()) {
+      const size_t last = std::min(blocks_.size(), first + blocks_at_once());
       int64_t packed_floats = 0;
       for (size_t i = first; i < last; ++i)
         packed_floats += pack(blocks_[i], columns, packed_floats);
@@ -163,7 +174,7 @@ class Rectangle {
         panel = term.packed->panel(columns.first + j, block.first);
         continue;
       }
-      float* packed = scratch_.b.get(kPackedK * kGroupColumns) + offset + floats;
+      float* packed = scratch_.b.get(kGroup.k * kGroup.columns) + offset + floats;
       const int64_t n = std::min(kPanelWidth, columns.count - j);
       pack_panel(term.b, term.is_b_transposed, block.first, block.count, columns.first + j, n,
                  scratch_.a, packed);
@@ -196,9 +207,9 @@ class Rectangle {
     if (c_ != nullptr)
       return {c_->data + (first_row_ + rows.first) * c_->stride + columns.first, c_->stride,
               rows.count, columns.count};
-    const bool is_kept = blocks_.size() > kBlocksAtOnce;
-    float* data = scratch_.c.get((is_kept ? rows_ : kBlockRows) * kGroupColumns);
-    return {data + (is_kept ? rows.first * kGroupColumns : 0), kGroupColumns, rows.count,
+    const bool is_kept = blocks_.size() > blocks_at_once();
+    float* data = scratch_.c.get((is_kept ? rows_ : kBlockRows) * group_.columns);
+    return {data + (is_kept ? rows.first * group_.columns : 0), group_.columns, rows.count,
             columns.count};
   }
 
@@ -206,6 +217,7 @@ class Rectangle {
   const bool is_accumulating_;
   const Epilogue* epilogue_;
   const int64_t first_row_, rows_, share_;
+  const GroupSize group_;
   ThreadScratch& scratch_;
   std::vector<BlockOfK> blocks_;
 };
