@@ -1,5 +1,10 @@
 #include "optim/adafactor.h"
 
+#include <ATen/Parallel.h>
+
+#include "kernels/cpu/update.h"
+#include "optim/fused.h"
+
 namespace vit22b {
 namespace {
 
@@ -24,6 +29,62 @@ FactoredDims factored_dims(at::IntArrayRef shape, int64_t min_size) {
   return {true, second, order.back().second};
 }
 
+// What a matrix's squares, times the gradient's scale squared, add up to by row and by column.
+struct SquareSums {
+  at::Tensor by_row, by_column;
+};
+
+SquareSums square_sums(const at::Tensor& gradient, double scale) {
+  const int64_t rows = gradient.size(0), columns = gradient.size(1);
+  const int64_t shares = std::clamp<int64_t>(gradient.numel() / kUpdateGrain, 1,
+                                             std::min<int64_t>(rows, at::get_num_threads()));
+  SquareSums sums{at::zeros({rows}), at::zeros({shares, columns})};
+  const float* g = gradient.const_data_ptr<float>();
+  float* by_row = sums.by_row.mutable_data_ptr<float>();
+  float* by_column = sums.by_column.mutable_data_ptr<float>();
+  at::parallel_for(0, shares, 1, [&](int64_t i, int64_t last) {
+    for (; i < last; ++i) {
+      const int64_t first = i * rows / shares, count = (i + 1) * rows / shares - first;
+      cpu::add_square_sums(g + first * columns, count, columns, static_cast<float>(scale),
+                           by_row + first, by_column + i * columns);
+    }
+  });
+  sums.by_column = sums.by_column.sum(0);
+  return sums;
+}
+
+// A factored matrix with momentum: one pass for the sums, one for the update.
+void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
+                  const FactoredDims& dims, double beta2, double beta1,
+                  const UpdateContext& context) {
+  const SquareSums sums = square_sums(gradient, context.gradient_scale);
+  const int64_t rows = weight.size(0), columns = weight.size(1);
+  const at::Tensor row_means = (sums.by_row / columns + kSquareEps).unsqueeze(1),
+                   column_means = (sums.by_column / rows + kSquareEps).unsqueeze(0);
+  const bool is_wide = dims.largest == 1;  // the slot "rows" is averaged over the largest dim
+  at::Tensor& second = slots.at("second_moment_rows").lerp_(is_wide ? row_means : column_means,
+                                                           1 - beta2);
+  at::Tensor& largest = slots.at("second_moment_columns")
+                            .lerp_(is_wide ? column_means : row_means, 1 - beta2);
+  const at::Tensor second_factor = (second / second.mean()).rsqrt(), largest_factor = largest.rsqrt();
+  const at::Tensor& row_factor = is_wide ? second_factor : largest_factor;
+  const at::Tensor& column_factor = is_wide ? largest_factor : second_factor;
+  const cpu::AdafactorStep step{static_cast<float>(context.gradient_scale),
+                                static_cast<float>(beta1),
+                                static_cast<float>(context.learning_rate),
+                                static_cast<float>(context.weight_decay)};
+  const float* g = gradient.const_data_ptr<float>();
+  float* w = weight.mutable_data_ptr<float>();
+  auto* m = static_cast<uint16_t*>(slots.at("momentum").mutable_data_ptr());
+  at::parallel_for(0, rows, std::max<int64_t>(1, kUpdateGrain / columns),
+                   [&](int64_t first, int64_t last) {
+                     const int64_t at = first * columns;
+                     cpu::adafactor_update(last - first, columns, step, g + at,
+                                           row_factor.const_data_ptr<float>() + first,
+                                           column_factor.const_data_ptr<float>(), w + at, m + at);
+                   });
+}
+
 }  // namespace
 
 std::vector<SlotSpec> Adafactor::slots(const ParameterRow& row) const {
@@ -42,12 +103,16 @@ std::vector<SlotSpec> Adafactor::slots(const ParameterRow& row) const {
   return specs;
 }
 
-void Adafactor::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
+void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, NamedTensors& slots,
                         const UpdateContext& context) const {
   const double beta2 = std::min(
       config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
-  const at::Tensor square = gradient * gradient + kSquareEps;
   const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
+  if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0 &&
+      are_plain({weight, raw_gradient, slots.at("momentum")}))
+    return fused_update(weight, raw_gradient, slots, dims, beta2, config_.momentum, context);
+  const at::Tensor gradient = raw_gradient * context.gradient_scale;
+  const at::Tensor square = gradient * gradient + kSquareEps;
   at::Tensor update;
   if (dims.is_factored) {
     at::Tensor& rows = slots.at("second_moment_rows");

@@ -40,6 +40,7 @@ struct UpdateContext {
   int64_t step = 0;          ///< 0 for the first update
   double learning_rate = 0;  ///< base rate × schedule × the row's factor
   double weight_decay = 0;   ///< decoupled; multiplied by learning_rate
+  double gradient_scale = 1;  ///< what the gradient is multiplied by first: clipping, averaging
 };
 
 /// An update rule; its state is named slots a parameter, kept by the caller.
@@ -47,7 +48,7 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual std::vector<SlotSpec> slots(const ParameterRow& row) const = 0;
-  /// Overwrites weight and slots; gradient is float32 in the weight's shape and may be overwritten.
+  /// Overwrites weight and slots; gradient is float32 in the weight's shape.
   virtual void update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
                        const UpdateContext& context) const = 0;
 };

@@ -49,13 +49,11 @@ StepReport Accumulate::finish(const StepContext& context) {
     return report;
   }
   const double scale = report.clip_scale * context.gradient_scale;
-  for (Trained& t : trained_) {
-    if (scale != 1) t.gradient.mul_(scale);
+  for (Trained& t : trained_)
     optimizer_.update_(
         store_.weight(t.row), t.gradient, t.slots,
         {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
-         t.rule.weight_decay});
-  }
+         t.rule.weight_decay, scale});
   return report;
 }
 

@@ -1,0 +1,120 @@
+"""One peer's work in a process of its own: reads lines of JSON, answers with lines of JSON.
+
+    worker.py PEER FOLDER --mode infer|train --precision fp32|bf16 --batch N --images F --logits F
+
+PEER is timm, compile, openvino or onnxruntime; FOLDER is a checkpoint folder that timm opens. The first answer
+says that the peer is ready, its versions, and that its logits of the images are in the file; {"run": n} answers with
+the seconds of n runs and the process's highest resident set.
+"""
+import argparse
+import json
+import resource
+import sys
+import time
+
+import safetensors.torch
+import timm
+import torch
+
+
+def answer(**values):
+    print(json.dumps(values), flush=True)
+
+
+def make_timm(a, model, x):
+    dtype = torch.bfloat16 if a.precision == "bf16" else torch.float32
+    model = model.to(dtype).eval()
+    x = x.to(dtype)
+    run = torch.compile(model) if a.peer == "compile" else model
+
+    def infer():
+        with torch.inference_mode():
+            return run(x)
+
+    return infer
+
+
+def make_train(a, model, x):
+    """Forward, sigmoid loss, backward and AdamW with fp32 weights; bf16 by autocast."""
+    model.train()
+    run = torch.compile(model) if a.peer == "compile" else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.05)
+    targets = torch.nn.functional.one_hot(torch.arange(len(x)) % model.num_classes, model.num_classes).float()
+
+    def step():
+        with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
+            logits = run(x)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / len(x)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return logits
+
+    return step
+
+
+def make_openvino(a, model, x):
+    import openvino as ov
+
+    # Traced with explicit products: OpenVINO's front end fuses them as its own attention.
+    compiled = ov.Core().compile_model(
+        ov.convert_model(model.eval(), example_input=x, input=list(x.shape)), "CPU",
+        {"INFERENCE_PRECISION_HINT": "bf16" if a.precision == "bf16" else "f32", "INFERENCE_NUM_THREADS": a.threads,
+         "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"})
+    array = x.numpy()
+    return lambda: torch.from_numpy(compiled(array)[0])
+
+
+def make_onnxruntime(a, model, x):
+    import io
+
+    import onnxruntime
+
+    buffer = io.BytesIO()
+    torch.onnx.export(model.eval(), (x,), buffer, dynamo=False, opset_version=18, input_names=["x"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = a.threads
+    session = onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+    array = x.numpy()
+    return lambda: torch.from_numpy(session.run(None, {"x": array})[0])
+
+
+def versions(peer):
+    found = {"torch": torch.__version__, "timm": timm.__version__}
+    if peer in ("openvino", "onnxruntime"):
+        found = {peer: __import__(peer).__version__}
+    return found
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("peer", choices=["timm", "compile", "openvino", "onnxruntime"])
+    p.add_argument("folder")
+    p.add_argument("--mode", default="infer", choices=["infer", "train"])
+    p.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    p.add_argument("--images", required=True)
+    p.add_argument("--logits", required=True)
+    p.add_argument("--threads", type=int, default=2)
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    model = timm.create_model("local-dir:" + a.folder, pretrained=True)
+    x = safetensors.torch.load_file(a.images)["images"]
+    if a.mode == "train":
+        run = make_train(a, model, x)
+    else:
+        run = {"openvino": make_openvino, "onnxruntime": make_onnxruntime}.get(a.peer, make_timm)(a, model, x)
+    logits = run().float().detach()
+    safetensors.torch.save_file({"logits": logits.contiguous()}, a.logits)
+    answer(ready=True, versions=versions(a.peer))
+    for line in sys.stdin:
+        seconds = []
+        for _ in range(json.loads(line)["run"]):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        answer(seconds=seconds, peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+if __name__ == "__main__":
+    main()

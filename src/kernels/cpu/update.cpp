@@ -1,0 +1,97 @@
+#include "kernels/cpu/update.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/update.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/cpu/vector-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace vit22b::cpu::HWY_NAMESPACE {
+
+void AdamWUpdateImpl(int64_t count, const AdamWStep& step, const float* gradient, float* weight,
+                     float* momentum, float* second_moment) {
+  const V scale = constant(step.gradient_scale), rest1 = constant(1 - step.beta1),
+          beta2 = constant(step.beta2), rest2 = constant(1 - step.beta2),
+          root_scale = constant(step.root_scale), eps = constant(step.eps),
+          step_size = constant(step.step_size), decay = constant(step.decay);
+  for (int64_t i = 0; i < count; i += lanes()) {
+    const int64_t n = count - i;
+    const V g = hn::Mul(load(gradient + i, n), scale);
+    V m = load(momentum + i, n);
+    m = hn::MulAdd(hn::Sub(g, m), rest1, m);
+    const V v = hn::MulAdd(hn::Mul(g, g), rest2, hn::Mul(load(second_moment + i, n), beta2));
+    const V root = hn::MulAdd(hn::Sqrt(v), root_scale, eps);
+    const V w = hn::Mul(load(weight + i, n), decay);
+    store(m, momentum + i, n);
+    store(v, second_moment + i, n);
+    store(hn::NegMulAdd(step_size, hn::Div(m, root), w), weight + i, n);
+  }
+}
+
+void AddSquareSumsImpl(const float* gradient, int64_t rows, int64_t columns, float scale,
+                       float* row_sums, float* column_sums) {
+  const Float d;
+  const V factor = constant(scale);
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* row = gradient + i * columns;
+    V sum = hn::Zero(d);
+    for (int64_t j = 0; j < columns; j += lanes()) {
+      const int64_t n = columns - j;
+      const V g = hn::Mul(load(row + j, n), factor);
+      const V square = hn::Mul(g, g);
+      sum = hn::Add(sum, square);
+      store(hn::Add(load(column_sums + j, n), square), column_sums + j, n);
+    }
+    row_sums[i] += hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+void AdafactorUpdateImpl(int64_t rows, int64_t columns, const AdafactorStep& step,
+                         const float* gradient, const float* row_factors,
+                         const float* column_factors, float* weight, uint16_t* momentum) {
+  const V beta1 = constant(step.beta1), rest1 = constant(1 - step.beta1),
+          rate = constant(step.learning_rate), decay = constant(step.weight_decay);
+  for (int64_t i = 0; i < rows; ++i) {
+    const V row_factor = constant(step.gradient_scale * row_factors[i]);
+    for (int64_t j = 0; j < columns; j += lanes()) {
+      const int64_t n = columns - j, at = i * columns + j;
+      const V update =
+          hn::Mul(hn::Mul(load(gradient + at, n), row_factor), load(column_factors + j, n));
+      const V m = rounded_to_half(
+          hn::MulAdd(update, rest1, hn::Mul(load(momentum + at, n), beta1)));
+      store(m, momentum + at, n);
+      const V w = load(weight + at, n);
+      store(hn::NegMulAdd(hn::MulAdd(w, decay, m), rate, w), weight + at, n);
+    }
+  }
+}
+
+}  // namespace vit22b::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace vit22b::cpu {
+namespace {
+HWY_EXPORT(AdamWUpdateImpl);
+HWY_EXPORT(AddSquareSumsImpl);
+HWY_EXPORT(AdafactorUpdateImpl);
+}  // namespace
+
+void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
+                  float* momentum, float* second_moment) {
+  HWY_DYNAMIC_DISPATCH(AdamWUpdateImpl)(n, step, gradient, weight, momentum, second_moment);
+}
+void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
+                     float* row_sums, float* column_sums) {
+  HWY_DYNAMIC_DISPATCH(AddSquareSumsImpl)(gradient, rows, columns, scale, row_sums, column_sums);
+}
+void adafactor_update(int64_t rows, int64_t columns, const AdafactorStep& step,
+                      const float* gradient, const float* row_factors, const float* column_factors,
+                      float* weight, uint16_t* momentum) {
+  HWY_DYNAMIC_DISPATCH(AdafactorUpdateImpl)(rows, columns, step, gradient, row_factors,
+                                            column_factors, weight, momentum);
+}
+
+}  // namespace vit22b::cpu
+#endif

@@ -1,0 +1,37 @@
+#pragma once
+#include <cstdint>
+
+/// Optimizer updates: each reads and writes every value once. One core; no allocation.
+namespace vit22b::cpu {
+
+/// The numbers of one AdamW update.
+struct AdamWStep {
+  float gradient_scale = 1;
+  float beta1 = 0.9F, beta2 = 0.999F;
+  float root_scale = 1;      ///< 1 / sqrt(1 - beta2^t)
+  float eps = 1e-8F;
+  float step_size = 0;       ///< lr / (1 - beta1^t)
+  float decay = 1;           ///< 1 - lr * weight_decay
+};
+/// Overwrites n weights and their two moments.
+void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
+                  float* momentum, float* second_moment);
+
+/// Adds, for rows x columns of a gradient times `scale`, the squares by row and by column.
+void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
+                     float* row_sums, float* column_sums);
+
+/// The numbers of one Adafactor update, after the second moments.
+struct AdafactorStep {
+  float gradient_scale = 1;
+  float beta1 = 0.9F;
+  float learning_rate = 0;
+  float weight_decay = 0;
+};
+/// weight -= lr (m + weight_decay weight) with m = beta1 m + (1 - beta1) g row_factors column_factors;
+/// the momentum is bfloat16, and the weight is updated by its rounded value.
+void adafactor_update(int64_t rows, int64_t columns, const AdafactorStep& step,
+                      const float* gradient, const float* row_factors, const float* column_factors,
+                      float* weight, uint16_t* momentum);
+
+}  // namespace vit22b::cpu
