@@ -76,8 +76,9 @@ class BenchModel {
   static at::Tensor output(const VitOutputs& outputs) {
     return (outputs.logits_BC.defined() ? outputs.logits_BC : outputs.pooled_BD).to(at::kFloat);
   }
-  ModelContext context() const {
-    return {config_, *engine_, mesh_, precision_type(flags_.common.precision)};
+  ModelContext context() {
+    return {config_, *engine_, mesh_, precision_type(flags_.common.precision),
+            ActivationPolicy::kKeep, sink_ == nullptr ? &packed_ : nullptr};
   }
 
   ViTConfig config_;
@@ -85,6 +86,7 @@ class BenchModel {
   c10::Device device_;
   Mesh mesh_;
   std::unique_ptr<Engine> engine_;
+  PackedCache packed_;
   OptimConfig optim_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<ResidentStore> store_;

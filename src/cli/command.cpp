@@ -59,7 +59,7 @@ void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,
     command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
   if ((chosen & kPrecision) != 0) {
     command.add_option("--precision", flags.precision, "fp32 or bf16")->capture_default_str();
-    command.add_option("--engine", flags.engine, "how blocks are computed: reference")
+    command.add_option("--engine", flags.engine, "how blocks are computed: fused or reference")
         ->capture_default_str();
   }
   if ((chosen & kSeed) != 0)

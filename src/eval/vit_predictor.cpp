@@ -24,6 +24,7 @@ VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
     : config_(std::move(config)),
       engine_(make_engine(options.engine)),
       compute_type_(precision_type(options.precision)),
+      keeps_packed_(options.keeps_packed),
       device_(torch_device(options.device)),
       store_(std::move(store)) {}
 

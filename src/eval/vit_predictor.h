@@ -14,6 +14,7 @@ struct PredictorOptions {
   Device device;
   std::string precision = "fp32";  ///< "fp32" or "bf16"
   std::string engine = "fused";
+  bool keeps_packed = true;  ///< faster, at the price of the blocks' weights once more
 };
 
 /// A vision transformer over any weight store as a predictor.
@@ -28,12 +29,17 @@ class VitPredictor : public Predictor {
   at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
 
  private:
-  ModelContext context() const { return {config_, *engine_, mesh_, compute_type_}; }
+  ModelContext context() {
+    return {config_, *engine_, mesh_, compute_type_, ActivationPolicy::kKeep,
+            keeps_packed_ ? &packed_ : nullptr};
+  }
 
   ViTConfig config_;
   Mesh mesh_;
   std::unique_ptr<Engine> engine_;
   at::ScalarType compute_type_;
+  bool keeps_packed_;
+  PackedCache packed_;
   c10::Device device_;
   std::shared_ptr<WeightStore> store_;
 };

@@ -7,6 +7,7 @@
 #include "dist/mesh.h"
 #include "model/config.h"
 #include "model/engine.h"
+#include "model/packed_cache.h"
 
 namespace vit22b {
 
@@ -20,6 +21,7 @@ struct ModelContext {
   const Mesh& mesh;
   at::ScalarType compute_type = at::kFloat;  ///< dtype of activations and products
   ActivationPolicy policy = ActivationPolicy::kKeep;
+  PackedCache* packed = nullptr;  ///< null: weights are packed, where they are, for each pass
 };
 
 }  // namespace vit22b

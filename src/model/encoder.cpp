@@ -21,7 +21,12 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
                                         trained_names(request.sink, block_unit(i)), block.saved);
     } else {
       if (is_taped) request.tape->blocks[static_cast<size_t>(i)].input = x;
-      x = context.engine.forward(context.config, lease.weights(), x);
+      const PackedWeights* packed =
+          context.packed == nullptr
+              ? nullptr
+              : context.packed->get(context.engine, context.config, block_unit(i), lease.weights(),
+                                    x.size(0) * x.size(1));
+      x = context.engine.forward(context.config, lease.weights(), x, packed);
     }
     if (request.taps.count(i) != 0) taps[i] = x;
   }

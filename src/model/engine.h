@@ -12,17 +12,26 @@
 
 namespace vit22b {
 
+/// Packed forms of a block's weights; each engine has its own.
+class PackedWeights {
+ public:
+  virtual ~PackedWeights() = default;
+};
+
 /// How a block's forward and backward passes are computed; `reference` is plain ATen.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const char* name() const = 0;
-  /// Makes packed forms of a unit's weights for a number of rows (B * T); they are opaque and
-  /// optional.
-  virtual void prepare(const NamedTensors& weights, int64_t rows) const = 0;
-  /// x_BTD → [B, T, D] without anything kept.
+  /// Packs a block's weights for forward passes over `rows` rows (B * T); null where that would not
+  /// make them faster. The weights stay the truth: who changes them packs anew.
+  virtual std::unique_ptr<PackedWeights> prepare(const ViTConfig& config,
+                                                 const NamedTensors& weights,
+                                                 int64_t rows) const = 0;
+  /// x_BTD → [B, T, D] without anything kept; `packed` comes from prepare, or is null.
   virtual at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
-                             const at::Tensor& x_BTD) const = 0;
+                             const at::Tensor& x_BTD,
+                             const PackedWeights* packed = nullptr) const = 0;
   /// The same, keeping what `backward` needs.
   virtual at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                                     const at::Tensor& x_BTD, const std::set<std::string>& trained,

@@ -14,7 +14,8 @@ bool Run::is_stop_asked() const {
 void Run::validate() {
   if (data_.val == nullptr) return;
   VitPredictor predictor(config_.model, store_,
-                         {options_.device, config_.precision, config_.engine});
+                         {options_.device, config_.precision, config_.engine,
+                          /*keeps_packed=*/false});  // the next step changes the weights
   const EvalOptions options{.loss = config_.loss,
                             .mesh = &mesh_,
                             .num_workers = config_.data.workers,

@@ -28,7 +28,9 @@ double measured_gemm_rate(at::ScalarType dtype) {
 double peak_flops(const Device& device, const std::string& precision) {
   const at::NoGradGuard no_grad;
   if (device.is_cuda) return precision == "bf16" ? kHopperDenseBf16 : kHopperFp32;
-  return measured_gemm_rate(precision_type(precision));
+  // Where a CPU has no bf16 products, its float32 rate is the one to be measured against.
+  const double rate = measured_gemm_rate(at::kFloat);
+  return precision == "bf16" ? std::max(rate, measured_gemm_rate(at::kBFloat16)) : rate;
 }
 
 Throughput::Throughput(const ViTConfig& config, double peak)

@@ -137,24 +137,20 @@ void BiasGeluImpl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
 }
 
 void GeluBackwardImpl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
-                      float* column_sums) {
-  typed(activation, [&](auto* out) {
-    using T = std::remove_pointer_t<decltype(out)>;
+                      const Tile& to, float* column_sums) {
+  typed(activation, [&](auto* recomputed) {
+    using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
-    for (int64_t j = 0; j < t.columns; j += lanes()) {
-      const int64_t n = t.columns - j;
-      V sum = hn::Zero(Float());
-      for (int64_t i = 0; i < t.rows; ++i) {
-        float* gradient = t.data + i * t.stride + j;
+    for (int64_t i = 0; i < t.rows; ++i)
+      for (int64_t j = 0; j < t.columns; j += lanes()) {
+        const int64_t n = t.columns - j;
         const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
-        const V product = hn::Mul(load(gradient, n), g.slope);
-        store(product, gradient, n);
-        store(g.value, out + i * activation.stride + j, n);
-        sum = hn::Add(sum, product);
+        const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
+        store(product, to.data + i * to.stride + j, n);
+        store(g.value, recomputed + i * activation.stride + j, n);
+        if (column_sums != nullptr)
+          store(hn::Add(load(column_sums + j, n), product), column_sums + j, n);
       }
-      if (column_sums != nullptr)
-        store(hn::Add(load(column_sums + j, n), sum), column_sums + j, n);
-    }
   });
 }
 
@@ -178,28 +174,23 @@ void BiasScaleResidualImpl(const Tile& t, const float* bias, const float* scale,
 }
 
 void AddColumnSumsImpl(const Tile& t, float* sums) {
-  for (int64_t j = 0; j < t.columns; j += lanes()) {
-    const int64_t n = t.columns - j;
-    V sum = load(sums + j, n);
-    for (int64_t i = 0; i < t.rows; ++i) sum = hn::Add(sum, load(t.data + i * t.stride + j, n));
-    store(sum, sums + j, n);
-  }
+  for (int64_t i = 0; i < t.rows; ++i)
+    for (int64_t j = 0; j < t.columns; j += lanes()) {
+      const int64_t n = t.columns - j;
+      store(hn::Add(load(sums + j, n), load(t.data + i * t.stride + j, n)), sums + j, n);
+    }
 }
 
 void ScaleBackwardImpl(const Tile& t, const float* scale, const Rows& other, float* sums) {
   typed(other, [&](const auto* branch) {
-    for (int64_t j = 0; j < t.columns; j += lanes()) {
-      const int64_t n = t.columns - j;
-      V sum = load(sums + j, n);
-      const V factor = load(scale + j, n);
-      for (int64_t i = 0; i < t.rows; ++i) {
+    for (int64_t i = 0; i < t.rows; ++i)
+      for (int64_t j = 0; j < t.columns; j += lanes()) {
+        const int64_t n = t.columns - j;
         float* p = t.data + i * t.stride + j;
         const V g = load(p, n);
-        sum = hn::MulAdd(g, load(branch + i * other.stride + j, n), sum);
-        store(hn::Mul(g, factor), p, n);
+        store(hn::MulAdd(g, load(branch + i * other.stride + j, n), load(sums + j, n)), sums + j, n);
+        store(hn::Mul(g, load(scale + j, n)), p, n);
       }
-      store(sum, sums + j, n);
-    }
   });
 }
 
@@ -408,8 +399,8 @@ void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_a
   HWY_DYNAMIC_DISPATCH(BiasGeluImpl)(tile, bias, form, pre_activation, activation);
 }
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
-                   float* column_sums) {
-  HWY_DYNAMIC_DISPATCH(GeluBackwardImpl)(tile, pre_activation, form, activation, column_sums);
+                   const Tile& out, float* column_sums) {
+  HWY_DYNAMIC_DISPATCH(GeluBackwardImpl)(tile, pre_activation, form, activation, out, column_sums);
 }
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,
                          const Rows& residual, const Rows& branch, const Rows& out) {

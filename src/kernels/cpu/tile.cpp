@@ -177,10 +177,12 @@ void PackRowsImpl(const float* b, int64_t stride, int64_t k, int64_t n, float* p
   for (int64_t i = 0; i < k; ++i, b += stride, panel += width) {
     int64_t j = 0;
     for (; j + lanes <= n; j += lanes) hn::Store(hn::LoadU(d, b + j), d, panel + j);
-    for (; j < width; j += lanes)
-      hn::Store(hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(0, n - j))), d,
-                               b + j),
-                d, panel + j);
+    if (j < n) {
+      const auto mask = hn::FirstN(d, static_cast<size_t>(n - j));
+      hn::Store(hn::MaskedLoad(mask, d, b + j), d, panel + j);
+      j += lanes;
+    }
+    for (; j < width; j += lanes) hn::Store(hn::Zero(d), d, panel + j);
   }
 }
 

@@ -11,12 +11,17 @@ class FusedEngine : public Engine {
  public:
   const char* name() const override { return "fused"; }
 
-  void prepare(const NamedTensors& weights, int64_t) const override {}
+  std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
+                                         int64_t) const override {
+    const fused::BlockLayout layout(config, weights);
+    return std::make_unique<fused::PackedBlock>(layout, fused::BlockWeights(layout, weights));
+  }
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
-                     const at::Tensor& x_BTD) const override {
+                     const at::Tensor& x_BTD, const PackedWeights* packed) const override {
     const fused::BlockLayout layout(config, weights);
-    return fused::forward({layout, weights}, nullptr, x_BTD, nullptr, {});
+    return fused::forward({layout, weights}, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD,
+                          nullptr, {});
   }
 
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,

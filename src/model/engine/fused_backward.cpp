@@ -70,7 +70,8 @@ class Backward {
   // on the way, over the pre-activation's memory.
   at::Tensor mlp_backward(const at::Tensor& branch) {
     at::Tensor d_hidden = empty(l_.hidden);
-    const Rows kept = rows_of(s_.pre_activation), out = rows_of(d_hidden);
+    const Rows kept = rows_of(s_.pre_activation);
+    const Tile out = tile_of(d_hidden);
     const Target bias = target(l_.fc1.bias);
     std::vector<float> sums(
         bias.data != nullptr ? static_cast<size_t>(cpu::max_row_shares() * l_.hidden) : 0);
@@ -78,8 +79,8 @@ class Backward {
             [&](const Tile& tile, int64_t row, int64_t column, int64_t share) {
               const Rows activation = kept.at(row, column);
               cpu::gelu_backward(tile, activation, l_.gelu, activation,
-                            sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
-              cpu::store_rows(tile, out.at(row, column));
+                                 {out.data + row * out.stride + column, out.stride, 0, 0},
+                                 sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
             });
     if (bias.data != nullptr)
       cpu::add_column_sums({sums.data(), l_.hidden, cpu::max_row_shares(), l_.hidden},

@@ -8,6 +8,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
 #include "model/config.h"
+#include "model/engine.h"
 #include "model/unit_graph.h"
 #include "model/weight_store.h"
 
@@ -75,7 +76,7 @@ struct SavedBlock : SavedActivations {
 };
 
 /// Packed forms of a block's linear layers by weight name and first row.
-class PackedBlock {
+class PackedBlock : public PackedWeights {
  public:
   PackedBlock(const BlockLayout& layout, const BlockWeights& weights);
   const cpu::PackedMatrix* find(const Linear& linear) const;

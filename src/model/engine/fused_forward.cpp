@@ -63,10 +63,14 @@ class Forward {
     const at::Tensor qkv = empty(l_.qkv.out);
     const cpu::Rows out = rows_of(qkv);
     const float* bias = w_.bias(l_.qkv);
-    cpu::product(rows_, l_.qkv.out, {term(y, l_.qkv)},
-            [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
-              cpu::bias_store(tile, bias == nullptr ? nullptr : bias + column, out.at(row, column));
-            });
+    if (bias == nullptr && out.storage == cpu::Storage::kFloat32)
+      cpu::product_into(tile_of(qkv), {term(y, l_.qkv)}, false);
+    else
+      cpu::product(rows_, l_.qkv.out, {term(y, l_.qkv)},
+                   [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+                     cpu::bias_store(tile, bias == nullptr ? nullptr : bias + column,
+                                     out.at(row, column));
+                   });
     at::Tensor attended = empty(l_.width);
     const int64_t images = x_BTD_.size(0), tokens = x_BTD_.size(1);
     at::Tensor lse;

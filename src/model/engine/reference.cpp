@@ -12,10 +12,13 @@ class ReferenceEngine : public Engine {
  public:
   const char* name() const override { return "reference"; }
 
-  void prepare(const NamedTensors&, int64_t) const override {}
+  std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors&,
+                                         int64_t) const override {
+    return nullptr;
+  }
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
-                     const at::Tensor& x_BTD) const override {
+                     const at::Tensor& x_BTD, const PackedWeights*) const override {
     return block_forward(config, weights, x_BTD);
   }
 

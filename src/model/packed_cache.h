@@ -1,0 +1,30 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "model/engine.h"
+#include "model/unit.h"
+
+namespace vit22b {
+
+/// Packed weights that outlive a pass: for inference over weights that stay in memory. It costs the
+/// blocks' weights once more.
+class PackedCache {
+ public:
+  /// The unit's packed weights, made anew where the weights have changed since the last call.
+  const PackedWeights* get(const Engine& engine, const ViTConfig& config, const Unit& unit,
+                           const NamedTensors& weights, int64_t rows);
+
+ private:
+  /// Which tensors were packed, at which of their versions.
+  using Version = std::vector<std::pair<const void*, uint32_t>>;
+  struct Entry {
+    Version version;
+    std::unique_ptr<PackedWeights> packed;
+  };
+  std::map<Unit, Entry> entries_;
+};
+
+}  // namespace vit22b

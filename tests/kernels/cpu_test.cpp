@@ -1,0 +1,161 @@
+#include <gtest/gtest.h>
+
+#include <hwy/targets.h>
+
+#include "kernels/activation.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/product.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/tile.h"
+#include "kernels/cpu/update.h"
+#include "kernels/norm.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+using cpu::Rows;
+using cpu::Storage;
+using cpu::Tile;
+using test::relative_difference;
+
+Rows rows_of(const at::Tensor& t) {
+  return {t.mutable_data_ptr(), t.stride(0),
+          t.scalar_type() == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16};
+}
+Tile tile_of(const at::Tensor& t) {
+  return {t.mutable_data_ptr<float>(), t.stride(0), t.size(0), t.size(1)};
+}
+
+/// Runs each test once for each instruction set that this machine has.
+class Cpu : public testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
+  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Targets, Cpu, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+                         [](const auto& p) { return std::string(hwy::TargetName(p.param)); });
+
+TEST_P(Cpu, ProductEqualsAtensForOddSizesBothWaysRound) {
+  for (const auto& [m, n, k] : {std::tuple{1, 1, 1},
+                                {5, 7, 3},
+                                {6, 64, 512},
+                                {97, 131, 515},
+                                {13, 385, 40},
+                                {200, 16, 1025},
+                                {7, 800, 2}})
+    for (const bool is_a_transposed : {false, true})
+      for (const bool is_b_transposed : {false, true}) {
+        const at::Tensor a = is_a_transposed ? at::randn({k, m}) : at::randn({m, k});
+        const at::Tensor b = is_b_transposed ? at::randn({n, k}) : at::randn({k, n});
+        const at::Tensor want = at::mm((is_a_transposed ? a.t() : a).to(at::kDouble),
+                                       (is_b_transposed ? b.t() : b).to(at::kDouble));
+        const at::Tensor got = at::full({m, n}, 3.0F);
+        const cpu::Term term{.a = rows_of(a),
+                             .is_a_transposed = is_a_transposed,
+                             .b = rows_of(b),
+                             .is_b_transposed = is_b_transposed,
+                             .k = k};
+        cpu::product_into(tile_of(got), {term}, false);
+        EXPECT_LT(relative_difference(got, want), 1e-5) << m << " " << n << " " << k;
+        cpu::product_into(tile_of(got), {term}, true);
+        EXPECT_LT(relative_difference(got, 2 * want), 1e-5) << "added";
+      }
+}
+
+TEST_P(Cpu, ProductSumsTermsAndHandsEachTileOutOnce) {
+  // More of K than is packed at once, so that tiles wait in scratch.
+  const int64_t m = 101, n = 70, k1 = 4200, k2 = 33;
+  const at::Tensor a1 = at::randn({m, k1}), w1 = at::randn({n, k1}), a2 = at::randn({m, k2}),
+                   w2 = at::randn({n, k2}).to(at::kBFloat16);
+  const cpu::PackedMatrix packed(rows_of(w1), true, k1, n);
+  const at::Tensor got = at::zeros({m, n}), count = at::zeros({m, n});
+  cpu::product(m, n,
+               {{.a = rows_of(a1), .packed = &packed, .k = k1},
+                {.a = rows_of(a2), .b = rows_of(w2), .is_b_transposed = true, .k = k2}},
+               [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+                 for (int64_t i = 0; i < tile.rows; ++i)
+                   for (int64_t j = 0; j < tile.columns; ++j) {
+                     float* out = got.mutable_data_ptr<float>() + (row + i) * n + column + j;
+                     *out = tile.data[i * tile.stride + j];
+                     count.mutable_data_ptr<float>()[(row + i) * n + column + j] += 1;
+                   }
+               });
+  EXPECT_TRUE(at::equal(count, at::ones({m, n})));
+  const at::Tensor want = at::mm(a1.to(at::kDouble), w1.t().to(at::kDouble)) +
+                          at::mm(a2.to(at::kDouble), w2.t().to(at::kDouble));
+  EXPECT_LT(relative_difference(got, want), 1e-5);
+}
+
+TEST_P(Cpu, HalfRowsAreReadAndRoundedAsAtenDoes) {
+  const at::Tensor x = at::randn({3, 37}) * 1e3;
+  const at::Tensor half = at::empty({3, 37}, at::kBFloat16);
+  cpu::store_rows(tile_of(x), rows_of(half));
+  EXPECT_TRUE(at::equal(half, x.to(at::kBFloat16)));
+  const at::Tensor back = at::empty({3, 37});
+  cpu::load_rows(rows_of(half), tile_of(back));
+  EXPECT_TRUE(at::equal(back, half.to(at::kFloat)));
+}
+
+TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
+  const at::Tensor x = at::linspace(-12, 12, 2'001).reshape({3, 667});
+  for (const auto form : {cpu::Gelu::kTanh, cpu::Gelu::kErf}) {
+    const std::string name = form == cpu::Gelu::kTanh ? "gelu_tanh" : "gelu";
+    at::Tensor leaf = x.to(at::kDouble).requires_grad_(true);
+    const at::AutoGradMode is_recording(true);
+    const at::Tensor want = gelu(leaf, name);
+    const at::Tensor slope = torch::autograd::grad({want.sum()}, {leaf}).front();
+    const at::NoGradGuard no_grad;
+    const at::Tensor tile = x.clone(), value = at::empty_like(x);
+    cpu::bias_gelu(tile_of(tile), nullptr, form, {}, rows_of(value));
+    // Absolute: far to the left the value itself goes to zero. 7.1.26's error is 1.5e-7 times |x|/2.
+    EXPECT_LT((value - want).abs().max().item<double>(), 1.2e-6) << name;
+    const at::Tensor dy = at::ones_like(x), dx = at::empty_like(x), sums = at::zeros({667});
+    cpu::gelu_backward(tile_of(dy), rows_of(x), form, rows_of(value), tile_of(dx),
+                       sums.mutable_data_ptr<float>());
+    EXPECT_LT((dx - slope).abs().max().item<double>(), 2e-6) << name;
+    EXPECT_LT(relative_difference(sums, slope.sum(0)), 1e-5) << name;
+  }
+}
+
+TEST_P(Cpu, NormsEqualTheReference) {
+  for (const int64_t columns : {1, 5, 64, 97}) {
+    const at::Tensor x = at::randn({4, columns}) + 3, w = at::randn({columns}), b = at::randn({columns});
+    const at::Tensor got = at::empty_like(x);
+    cpu::norm_forward(rows_of(x), 4, columns, {w.const_data_ptr<float>(), nullptr, 1e-6F, false},
+                      0.5F, tile_of(got));
+    EXPECT_LT(relative_difference(got, 0.5 * rms_norm(x, w, 1e-6)), 1e-6);
+    if (columns == 1) continue;  // centred, a row of one is zero over zero
+    cpu::norm_forward(rows_of(x), 4, columns,
+                      {w.const_data_ptr<float>(), b.const_data_ptr<float>(), 1e-6F, true}, 1,
+                      tile_of(got));
+    EXPECT_LT(relative_difference(got, layer_norm(x, w, b, 1e-6)), 1e-5);
+  }
+}
+
+TEST_P(Cpu, AttentionOfHugeLogitsStaysFinite) {
+  const int64_t tokens = 600, size = 16;  // two blocks of keys: the maximum moves
+  const at::Tensor qkv = at::randn({tokens, 3 * size}) * 30, out = at::empty({tokens, size});
+  cpu::attention_forward({1, tokens, 1, size, rows_of(qkv), {}, {}}, rows_of(out), nullptr);
+  const auto part = [&](int64_t i) { return qkv.slice(1, i * size, (i + 1) * size).to(at::kDouble); };
+  const at::Tensor want = at::mm(at::softmax(at::mm(part(0), part(1).t()) / 4.0, -1), part(2));
+  // Logits reach 5,000: their float32 rounding of 2^-12 moves a weight by that share.
+  EXPECT_LT(relative_difference(out, want), 5e-3);
+}
+
+TEST_P(Cpu, AdamWUpdateIsTheFormula) {
+  const at::Tensor g = at::randn({37}), w = at::randn({37}), m = at::randn({37}),
+                   v = at::rand({37});
+  const at::Tensor m2 = m * 0.9 + 0.5 * g * 0.1, v2 = v * 0.99 + (0.5 * g).square() * 0.01;
+  const at::Tensor want = w * 0.98 - 0.3 * m2 / (v2.sqrt() * 1.5 + 1e-3);
+  cpu::adamw_update(37, {0.5F, 0.9F, 0.99F, 1.5F, 1e-3F, 0.3F, 0.98F}, g.const_data_ptr<float>(),
+                    w.mutable_data_ptr<float>(), m.mutable_data_ptr<float>(),
+                    v.mutable_data_ptr<float>());
+  EXPECT_LT(relative_difference(w, want), 1e-6);
+  EXPECT_LT(relative_difference(m, m2), 1e-6);
+  EXPECT_LT(relative_difference(v, v2), 1e-6);
+}
+
+}  // namespace
+}  // namespace vit22b
