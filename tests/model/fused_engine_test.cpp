@@ -91,6 +91,30 @@ TEST_P(FusedBlock, EqualsTheReferenceForwardAndEveryGradient) {
   }
 }
 
+TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
+  const Sizes& s = GetParam();
+  const ViTConfig config = config_of(s);
+  const NamedTensors weights = block_weights(config);
+  const at::Tensor x = at::randn({s.images, s.tokens, s.width}).to(at::kBFloat16);
+  const at::Tensor dy = at::randn_like(x);
+  const BlockResult want =
+      run_block("reference", config, weights, x.to(at::kFloat), dy.to(at::kFloat));
+  const BlockResult got = run_block("fused", config, weights, x, dy);
+  // Four tensors are rounded to bf16 on the way (qkv, attention, activation, output), each by at most
+  // 2^-9 of its value; sums stay in float32. The backward pass meets the same four once more.
+  EXPECT_EQ(got.output.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_difference(got.output, want.output), 4.0 / 512);
+  EXPECT_LT(relative_difference(got.input_gradient, want.input_gradient), 8.0 / 512);
+  double largest = 0;
+  for (const auto& [name, gradient] : want.gradients) largest = std::max(largest, most(gradient));
+  for (const auto& [name, gradient] : want.gradients) {
+    // A gradient that is zero (the keys' bias) is a sum of roundings of the size of the others.
+    const bool is_zero = most(gradient) < 1e-6 * largest;
+    const double scale = is_zero ? largest : std::max(most(gradient), largest / 512);
+    EXPECT_LT(most(got.gradients.at(name) - gradient), 8.0 / 512 * scale) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Sizes, FusedBlock,
     testing::Values(

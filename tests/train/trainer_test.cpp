@@ -182,6 +182,30 @@ TEST(Trainer, AccumulationAndRecomputationChangeOnlyRounding) {
   EXPECT_EQ(differences(folder / "a/ckpt/latest", folder / "c/ckpt/latest"), kNone);
 }
 
+double last_value(const fs::path& run_folder, const std::string& key) {
+  const std::string metrics = test::read_file(run_folder / "metrics.jsonl");
+  const size_t at = metrics.rfind("\"" + key + "\":");
+  return at == std::string::npos ? std::nan("") : std::stod(metrics.substr(at + key.size() + 3));
+}
+
+TEST(SlowTrainer, BothEnginesLearnTheDemoAlike) {
+  const TempFolder folder;
+  ConfigTree tree = read_config_file(fs::path(std::getenv("VIT22B_SOURCE_DIR")) /
+                                "configs/train/fashion_mnist.toml");
+  for (const char* text : {"total_steps=200", "eval_steps=0", "ckpt_steps=200", "log_steps=200"})
+    set_override(tree, text);
+  const TrainConfig demo = train_config_from_tree(tree);
+  std::map<std::string, double> loss;
+  for (const char* engine : {"fused", "reference"}) {
+    TrainConfig config = demo;
+    config.engine = engine;
+    run(config, folder / engine);
+    loss[engine] = last_value(folder / engine, "training_loss");
+  }
+  EXPECT_LT(loss["fused"], 1.5);  // ten classes at the start: 3.25
+  EXPECT_NEAR(loss["fused"], loss["reference"], 0.02);
+}
+
 TEST(Trainer, ANumberThatIsNotFiniteStopsWithADiagnosisAndTheCheckpointStays) {
   const TempFolder folder;
   test::write_idx(folder / "data", "train", 90);
