@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/scratch.h"
+#include "kernels/cpu/tasks.h"
 #include "kernels/cpu/tile.h"
 
 namespace vit22b::cpu {
@@ -193,17 +194,15 @@ void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
   const int64_t wanted = ceil_div(2 * at::get_num_threads(), heads);
   const int64_t cuts = heads >= 2 * at::get_num_threads() ? 1 : std::min(wanted, blocks);
   const int64_t blocks_per_cut = ceil_div(blocks, cuts);
-  at::parallel_for(0, heads * cuts, 1, [&](int64_t begin, int64_t end) {
+  for_each_task(heads * cuts, [&](int64_t task) {
     const ForwardWork work(s);
-    for (int64_t task = begin; task < end; ++task) {
-      const Head head(s, task / cuts);
-      load_keys_values(s, head, work);
-      const int64_t first = task % cuts * blocks_per_cut * kBlockQueries;
-      const int64_t last = std::min(s.tokens, first + blocks_per_cut * kBlockQueries);
-      for (int64_t i = first; i < last; i += kBlockQueries)
-        forward_queries(s, head, work, i, std::min(kBlockQueries, last - i), out,
-                        lse == nullptr ? nullptr : lse + task / cuts * s.tokens);
-    }
+    const Head head(s, task / cuts);
+    load_keys_values(s, head, work);
+    const int64_t first = task % cuts * blocks_per_cut * kBlockQueries;
+    const int64_t last = std::min(s.tokens, first + blocks_per_cut * kBlockQueries);
+    for (int64_t i = first; i < last; i += kBlockQueries)
+      forward_queries(s, head, work, i, std::min(kBlockQueries, last - i), out,
+                      lse == nullptr ? nullptr : lse + task / cuts * s.tokens);
   });
 }
 
@@ -320,16 +319,14 @@ void attention_backward(const AttentionShape& s, const Rows& out, const float* l
   const int64_t heads = s.images * s.heads, d = s.head_size;
   float* const targets[] = {norms.q_weight, norms.q_bias, norms.k_weight, norms.k_bias};
   std::vector<float> partial(static_cast<size_t>(4 * heads * d), 0.0F);
-  at::parallel_for(0, heads, 1, [&](int64_t begin, int64_t end) {
+  for_each_task(heads, [&](int64_t i) {
     BackwardWork work(s);
-    for (int64_t i = begin; i < end; ++i) {
-      float* sums = partial.data() + 4 * i * d;
-      backward_head(s, i, work, out, lse, d_out, d_qkv,
-                    {norms.q_weight != nullptr ? sums : nullptr,
-                     norms.q_bias != nullptr ? sums + d : nullptr,
-                     norms.k_weight != nullptr ? sums + 2 * d : nullptr,
-                     norms.k_bias != nullptr ? sums + 3 * d : nullptr});
-    }
+    float* sums = partial.data() + 4 * i * d;
+    backward_head(s, i, work, out, lse, d_out, d_qkv,
+                  {norms.q_weight != nullptr ? sums : nullptr,
+                   norms.q_bias != nullptr ? sums + d : nullptr,
+                   norms.k_weight != nullptr ? sums + 2 * d : nullptr,
+                   norms.k_bias != nullptr ? sums + 3 * d : nullptr});
   });
   for (int64_t part = 0; part < 4; ++part)
     if (targets[part] != nullptr)

@@ -5,50 +5,22 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/tasks.h"
 #include "kernels/cpu/tile.h"
 
 namespace vit22b::cpu {
 namespace {
 
-// A block of rows of A (96 x 512 floats) and its tile of C stay in the second cache; the panels of a
-// group of columns stream past them, over some of K at a time, from the third.
+// A block of rows of A (96 x 512 floats) and its tile of C stay in the second cache; packed panels
+// stream past them from the third.
 constexpr int64_t kBlockK = 512;
 constexpr int64_t kBlockRows = 16 * kTileRows;
-struct GroupSize {
-  int64_t columns, k;
-};
-constexpr GroupSize kGroup{6 * kPanelWidth, 4096};
-constexpr GroupSize kWideGroup{2 * kGroup.columns, kGroup.k / 2};  // where A is packed for each group
+constexpr int64_t kGroupColumns = 6 * kPanelWidth;
+constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
+constexpr int64_t kPackedFloats = 8 << 20;                // of B at a time: 32 MiB
+constexpr int64_t kTasksPerThread = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// How a product is cut into one rectangle a thread.
-struct Cut {
-  int64_t rows, columns;  // of a rectangle; multiples of the tile
-  int64_t across;         // rectangles side by side
-  int64_t down;
-};
-
-// The cut whose largest rectangle is smallest. Among equals the first tried: whole columns a thread
-// where B has to be packed, so that no two threads pack the same; whole rows where A has.
-Cut choose_cut(int64_t m, int64_t n, int64_t threads, bool is_by_rows) {
-  Cut best{};
-  double best_size = 0;
-  const int64_t most = std::min(threads, ceil_div(n, kPanelWidth));
-  for (int64_t i = 1; i <= most; ++i) {
-    const int64_t across = is_by_rows ? i : most + 1 - i;
-    const int64_t columns = ceil_div(ceil_div(n, across), kPanelWidth) * kPanelWidth;
-    const int64_t down = std::max<int64_t>(1, std::min(threads / across, ceil_div(m, kTileRows)));
-    const int64_t rows = ceil_div(ceil_div(m, down), kTileRows) * kTileRows;
-    const double size =
-        static_cast<double>(std::min(columns, n)) * static_cast<double>(std::min(rows, m));
-    if (best.across == 0 || size < best_size * 0.99) {
-      best = {rows, columns, ceil_div(n, columns), ceil_div(m, rows)};
-      best_size = size;
-    }
-  }
-  return best;
-}
 
 // Packs B[k0 .., column ..] as a panel; bfloat16 goes through `converted`.
 void pack_panel(const Rows& b, bool is_transposed, int64_t k0, int64_t k, int64_t column, int64_t n,
@@ -111,132 +83,126 @@ BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int
   return {packed, 1, kTileRows, group_stride};
 }
 
-// Some of a term's K, and its panels.
+// Some of a term's K, and where its panels of the current columns begin.
 struct BlockOfK {
   const Term* term;
   int64_t first, count;
-  const float* panels[kWideGroup.columns / kPanelWidth];
+  int64_t row;  // rows of K before it, over all terms
 };
 
-// One thread's rectangle of a product.
-class Rectangle {
+struct Range {
+  int64_t first, count;
+};
+
+// A product, some columns at a time: B is packed by all threads, then they take blocks of rows.
+class Product {
  public:
-  Rectangle(const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
-            const Epilogue* epilogue, int64_t first_row, int64_t rows, int64_t share)
-      : c_(c),
-        is_accumulating_(is_accumulating),
-        epilogue_(epilogue),
-        first_row_(first_row),
-        rows_(rows),
-        share_(share),
-        group_(terms.front().is_a_transposed ? kWideGroup : kGroup),
-        scratch_(thread_scratch()) {
-    for (const Term& term : terms)
+  Product(int64_t m, int64_t n, const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
+          const Epilogue* epilogue)
+      : m_(m), n_(n), c_(c), is_accumulating_(is_accumulating), epilogue_(epilogue) {
+    for (const Term& term : terms) {
       for (int64_t k = 0; k < term.k; k += kBlockK)
-        blocks_.push_back({&term, k, std::min(kBlockK, term.k - k), {}});
+        blocks_.push_back({&term, k, std::min(kBlockK, term.k - k), total_k_ + k});
+      total_k_ += term.k;
+      is_packing_ = is_packing_ || term.packed == nullptr;
+      is_a_packed_ = is_a_packed_ || term.is_a_transposed;
+    }
+    // Few rows: smaller blocks, so that every thread has some.
+    const int64_t groups = ceil_div(n, group_columns());
+    const int64_t wanted = ceil_div(kTasksPerThread * at::get_num_threads(), groups);
+    const int64_t rows = ceil_div(ceil_div(m, wanted), kTileRows) * kTileRows;
+    block_rows_ = std::clamp(rows, 4 * kTileRows, kBlockRows);
   }
 
-  void run(int64_t first_column, int64_t columns) {
-    for (int64_t j = 0; j < columns; j += group_.columns)
-      group({first_column + j, std::min(group_.columns, columns - j)});
+  void run() {
+    int64_t columns = n_;
+    if (is_packing_)
+      columns = std::clamp(kPackedFloats / total_k_ / kPanelWidth, int64_t{1},
+                           ceil_div(n_, kPanelWidth)) *
+                kPanelWidth;
+    for (int64_t first = 0; first < n_; first += columns)
+      run_columns({first, std::min(columns, n_ - first)});
   }
 
  private:
-  struct Range {
-    int64_t first, count;
-  };
-  size_t blocks_at_once() const { return static_cast<size_t>(group_.k / kBlockK); }
+  int64_t group_columns() const { return is_a_packed_ ? kWideGroupColumns : kGroupColumns; }
 
-  // A group of columns: packs some of K, and takes all rows through it.
-  void group(Range columns) {
-    for (size_t first = 0; first < blocks_.size(); first += blocks_at_once()) {
-      const size_t last = std::min(blocks_.size(), first + blocks_at_once());
-      int64_t packed_floats = 0;
-      for (size_t i = first; i < last; ++i)
-        packed_floats += pack(blocks_[i], columns, packed_floats);
-      for (int64_t row = 0; row < rows_; row += kBlockRows) {
-        const Range rows{row, std::min(kBlockRows, rows_ - row)};
-        const Tile c = tile_of_c(rows, columns);
-        for (size_t i = first; i < last; ++i) multiply(blocks_[i], rows, columns, c, i > 0);
-        if (epilogue_ != nullptr && last == blocks_.size())
-          (*epilogue_)(c, first_row_ + rows.first, columns.first, share_);
+  void run_columns(Range columns) {
+    if (is_packing_) pack(columns);
+    const int64_t groups = ceil_div(columns.count, group_columns());
+    const int64_t row_blocks = ceil_div(m_, block_rows_);
+    // Neighbouring tasks share a group's panels.
+    for_each_task(groups * row_blocks, [&](int64_t task) {
+      const int64_t first = task / row_blocks * group_columns(),
+                    row = task % row_blocks * block_rows_;
+      tile({row, std::min(block_rows_, m_ - row)},
+           {columns.first + first, std::min(group_columns(), columns.count - first)}, columns);
+    });
+  }
+
+  // Panels lie one after the other, each with all of K.
+  void pack(Range columns) {
+    const int64_t panels = ceil_div(columns.count, kPanelWidth);
+    packed_ = thread_scratch().b.get(panels * kPanelWidth * total_k_);
+    const auto blocks = static_cast<int64_t>(blocks_.size());
+    for_each_task(panels * blocks, [&](int64_t task) {
+      const BlockOfK& block = blocks_[static_cast<size_t>(task % blocks)];
+      const Term& term = *block.term;
+      if (term.packed != nullptr) return;
+      const int64_t column = task / blocks * kPanelWidth;
+      const int64_t n = std::min(kPanelWidth, columns.count - column);
+      pack_panel(term.b, term.is_b_transposed, block.first, block.count, columns.first + column, n,
+                 thread_scratch().a, packed_panel(block, column, n));
+    });
+  }
+
+  float* packed_panel(const BlockOfK& block, int64_t column, int64_t n) const {
+    return packed_ + column * total_k_ + block.row * panel_width(n);
+  }
+
+  // A block of rows and a group of columns, over all of K.
+  void tile(Range rows, Range columns, Range packed_columns) const {
+    ThreadScratch& scratch = thread_scratch();
+    const Tile c = c_ != nullptr
+                       ? Tile{c_->data + rows.first * c_->stride + columns.first, c_->stride,
+                              rows.count, columns.count}
+                       : Tile{scratch.c.get(kBlockRows * kWideGroupColumns), columns.count,
+                              rows.count, columns.count};
+    bool is_adding = is_accumulating_;
+    for (const BlockOfK& block : blocks_) {
+      const BlockOfA a =
+          block_of_a(*block.term, rows.first, rows.count, block.first, block.count, scratch.a);
+      for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
+        const int64_t n = std::min(kPanelWidth, columns.count - j), column = columns.first + j;
+        const PackedMatrix* packed = block.term->packed;
+        tile_product({.a = a.data,
+                      .a_row_stride = a.row_stride,
+                      .a_k_stride = a.k_stride,
+                      .a_group_stride = a.group_stride,
+                      .panel = packed != nullptr
+                                   ? packed->panel(column, block.first)
+                                   : packed_panel(block, column - packed_columns.first, n),
+                      .c = c.data + j,
+                      .c_stride = c.stride,
+                      .m = rows.count,
+                      .n = n,
+                      .k = block.count,
+                      .is_accumulating = is_adding});
       }
+      is_adding = true;
     }
+    if (epilogue_ != nullptr) (*epilogue_)(c, rows.first, columns.first, rows.first / block_rows_);
   }
 
-  // Finds or makes a block's panels, in scratch from `offset` on; returns the floats they take.
-  int64_t pack(BlockOfK& block, Range columns, int64_t offset) {
-    const Term& term = *block.term;
-    int64_t floats = 0;
-    for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
-      const float*& panel = block.panels[j / kPanelWidth];
-      if (term.packed != nullptr) {
-        panel = term.packed->panel(columns.first + j, block.first);
-        continue;
-      }
-      float* packed = scratch_.b.get(kGroup.k * kGroup.columns) + offset + floats;
-      const int64_t n = std::min(kPanelWidth, columns.count - j);
-      pack_panel(term.b, term.is_b_transposed, block.first, block.count, columns.first + j, n,
-                 scratch_.a, packed);
-      panel = packed;
-      floats += block.count * panel_width(n);
-    }
-    return floats;
-  }
-
-  void multiply(const BlockOfK& block, Range rows, Range columns, const Tile& c, bool is_later) {
-    const BlockOfA a = block_of_a(*block.term, first_row_ + rows.first, rows.count, block.first,
-                                  block.count, scratch_.a);
-    for (int64_t j = 0; j < columns.count; j += kPanelWidth)
-      tile_product({.a = a.data,
-                    .a_row_stride = a.row_stride,
-                    .a_k_stride = a.k_stride,
-                    .a_group_stride = a.group_stride,
-                    .panel = block.panels[j / kPanelWidth],
-                    .c = c.data + j,
-                    .c_stride = c.stride,
-                    .m = rows.count,
-                    .n = std::min(kPanelWidth, columns.count - j),
-                    .k = block.count,
-                    .is_accumulating = is_later || is_accumulating_});
-  }
-
-  // Where the sum of a block of rows is kept: in the result, or in scratch, for all rows where it
-  // has to wait for more of K.
-  Tile tile_of_c(Range rows, Range columns) {
-    if (c_ != nullptr)
-      return {c_->data + (first_row_ + rows.first) * c_->stride + columns.first, c_->stride,
-              rows.count, columns.count};
-    const bool is_kept = blocks_.size() > blocks_at_once();
-    float* data = scratch_.c.get((is_kept ? rows_ : kBlockRows) * group_.columns);
-    return {data + (is_kept ? rows.first * group_.columns : 0), group_.columns, rows.count,
-            columns.count};
-  }
-
+  const int64_t m_, n_;
   const Tile* c_;
   const bool is_accumulating_;
   const Epilogue* epilogue_;
-  const int64_t first_row_, rows_, share_;
-  const GroupSize group_;
-  ThreadScratch& scratch_;
   std::vector<BlockOfK> blocks_;
+  int64_t total_k_ = 0, block_rows_ = 0;
+  bool is_packing_ = false, is_a_packed_ = false;
+  float* packed_ = nullptr;
 };
-
-void run(int64_t m, int64_t n, const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
-         const Epilogue* epilogue) {
-  if (m == 0 || n == 0) return;
-  const Term& first_term = terms.front();
-  const Cut cut = choose_cut(m, n, at::get_num_threads(),
-                             first_term.is_a_transposed || first_term.packed != nullptr);
-  at::parallel_for(0, cut.across * cut.down, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t row = i / cut.across * cut.rows, column = i % cut.across * cut.columns;
-      Rectangle rectangle(terms, c, is_accumulating, epilogue, row, std::min(cut.rows, m - row),
-                          i / cut.across);
-      rectangle.run(column, std::min(cut.columns, n - column));
-    }
-  });
-}
 
 }  // namespace
 
@@ -244,11 +210,9 @@ PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t
   const int64_t whole = n / kPanelWidth * kPanelWidth;
   float* data = memory_.get(k * (whole + panel_width(n - whole)));
   data_ = data;
-  at::parallel_for(0, ceil_div(n, kPanelWidth), 1, [&](int64_t first, int64_t last) {
-    Scratch converted;
-    for (int64_t p = first; p < last; ++p)
-      pack_panel(b, is_transposed, 0, k, p * kPanelWidth, std::min(kPanelWidth, n - p * kPanelWidth),
-                 converted, data + p * kPanelWidth * k);
+  for_each_task(ceil_div(n, kPanelWidth), [&](int64_t p) {
+    pack_panel(b, is_transposed, 0, k, p * kPanelWidth, std::min(kPanelWidth, n - p * kPanelWidth),
+               thread_scratch().a, data + p * kPanelWidth * k);
   });
 }
 
@@ -256,14 +220,15 @@ const float* PackedMatrix::panel(int64_t column, int64_t k) const {
   return data_ + column * k_ + k * panel_width(n_ - column);
 }
 
-int64_t max_row_shares() { return at::get_num_threads(); }
+int64_t max_row_shares(int64_t m) { return ceil_div(m, 4 * kTileRows); }
 
 void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue) {
-  run(m, n, terms, nullptr, false, &epilogue);
+  if (m > 0 && n > 0) Product(m, n, terms, nullptr, false, &epilogue).run();
 }
 
 void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating) {
-  run(c.rows, c.columns, terms, &c, is_accumulating, nullptr);
+  if (c.rows > 0 && c.columns > 0)
+    Product(c.rows, c.columns, terms, &c, is_accumulating, nullptr).run();
 }
 
 }  // namespace vit22b::cpu

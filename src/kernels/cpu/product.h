@@ -34,12 +34,13 @@ struct Term {
 };
 
 /// Receives a finished tile and the row and column of its first element; may overwrite the tile.
-/// `share` counts the ranges of rows that run side by side: tiles of different shares may come at
-/// the same time and in the same columns, tiles of one share in the same columns never do.
+/// `share` numbers the blocks of rows: tiles of different shares may come at the same time and in
+/// the same columns, tiles of one share never in the same columns. It depends on sizes and the
+/// number of threads alone, so that sums kept by share are the same in every run.
 using Epilogue = std::function<void(const Tile& tile, int64_t row, int64_t column, int64_t share)>;
 
-/// Most shares an epilogue sees.
-int64_t max_row_shares();
+/// Most shares that an epilogue sees for m rows.
+int64_t max_row_shares(int64_t m);
 
 /// The sum of the terms, tile by tile.
 void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue);

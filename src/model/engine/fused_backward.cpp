@@ -74,7 +74,7 @@ class Backward {
     const Tile out = tile_of(d_hidden);
     const Target bias = target(l_.fc1.bias);
     std::vector<float> sums(
-        bias.data != nullptr ? static_cast<size_t>(cpu::max_row_shares() * l_.hidden) : 0);
+        bias.data != nullptr ? static_cast<size_t>(cpu::max_row_shares(rows_) * l_.hidden) : 0);
     cpu::product(rows_, l_.hidden, {input_term(branch, l_.fc2)},
             [&](const Tile& tile, int64_t row, int64_t column, int64_t share) {
               const Rows activation = kept.at(row, column);
@@ -83,7 +83,7 @@ class Backward {
                                  sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
             });
     if (bias.data != nullptr)
-      cpu::add_column_sums({sums.data(), l_.hidden, cpu::max_row_shares(), l_.hidden},
+      cpu::add_column_sums({sums.data(), l_.hidden, cpu::max_row_shares(rows_), l_.hidden},
                       bias.data + l_.fc1.bias_first);
     weight_gradient(l_.fc2, branch, s_.pre_activation);
     column_sums(l_.fc2, branch);
