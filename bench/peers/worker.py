@@ -67,15 +67,17 @@ def make_openvino(a, model, x):
 
 
 def make_onnxruntime(a, model, x):
-    import io
+    import os
+    import tempfile
 
     import onnxruntime
 
-    buffer = io.BytesIO()
-    torch.onnx.export(model.eval(), (x,), buffer, dynamo=False, opset_version=18, input_names=["x"])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = a.threads
-    session = onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.onnx")
+        torch.onnx.export(model.eval(), (x,), path, dynamo=True, input_names=["x"], verbose=False)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     array = x.numpy()
     return lambda: torch.from_numpy(session.run(None, {"x": array})[0])
 

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "core/text.h"
+#include "kernels/cpu/tile.h"
 
 namespace vit22b {
 
@@ -14,7 +15,9 @@ void add_env(CLI::App& app) {
     const Device device = begin_command(*flags);
     nlohmann::ordered_json json;
     std::string text;
-    for (const auto& [name, value] : environment_report(device)) {
+    auto report = environment_report(device);
+    report.emplace_back("kernels", cpu::instruction_set());
+    for (const auto& [name, value] : report) {
       json[name] = value;
       text += concat(name, std::string(name.size() < 22 ? 22 - name.size() : 1, ' '), value, "\n");
     }

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "kernels/cpu/tile.h"
 
 namespace vit22b {
 namespace {
@@ -94,6 +95,7 @@ std::string validation_line(int64_t step, const std::map<std::string, double>& m
 std::map<std::string, std::string> run_layout() {
   return {{"threads", std::to_string(at::get_num_threads())},
           {"isa", at::get_cpu_capability()},
+          {"kernels", cpu::instruction_set()},
           {"program", program_version()}};
 }
 

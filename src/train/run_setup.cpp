@@ -2,6 +2,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/vit_predictor.h"
+#include "kernels/cpu/tile.h"
 #include "model/initialise.h"
 #include "train/run.h"
 #include "train/run_log.h"
@@ -94,6 +95,8 @@ bool Run::start() {
                   " parameters; ", data_.train->size(), " training images, ",
                   data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,
                   " steps"));
+  log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, ",
+                  cpu::instruction_set(), " kernels"));
   return state_.step < cadence_.total || state_.is_eval_pending;
 }
 

@@ -1,4 +1,3 @@
-#include "core/error.h"
 #include "model/engine/engines.h"
 #include "model/engine/fused_block.h"
 
@@ -6,19 +5,21 @@ namespace vit22b {
 namespace {
 
 /// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
-/// pass written by hand.
+/// pass written by hand. On a device that has no such kernels the reference computes.
 class FusedEngine : public Engine {
  public:
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
                                          int64_t) const override {
+    if (!weights.begin()->second.is_cpu()) return nullptr;
     const fused::BlockLayout layout(config, weights);
     return std::make_unique<fused::PackedBlock>(layout, fused::BlockWeights(layout, weights));
   }
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
                      const at::Tensor& x_BTD, const PackedWeights* packed) const override {
+    if (!x_BTD.is_cpu()) return reference_->forward(config, weights, x_BTD);
     const fused::BlockLayout layout(config, weights);
     return fused::forward({layout, weights}, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD,
                           nullptr, {});
@@ -27,6 +28,8 @@ class FusedEngine : public Engine {
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
+    if (!x_BTD.is_cpu())
+      return reference_->forward_saving(config, weights, x_BTD, trained, saved);
     auto block = std::make_unique<fused::SavedBlock>();
     block->config = &config;
     block->weights = weights;
@@ -39,9 +42,12 @@ class FusedEngine : public Engine {
   at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
-    VIT22B_CHECK(block != nullptr, "fused engine: activations saved by another engine");
+    if (block == nullptr) return reference_->backward(std::move(saved), output_gradient_BTD, grads);
     return fused::backward(*block, output_gradient_BTD, grads);
   }
+
+ private:
+  std::unique_ptr<Engine> reference_ = make_reference_engine();
 };
 
 }  // namespace
