@@ -17,8 +17,8 @@ struct Timing {
   double median = 0, fastest = 0, slowest = 0;
 };
 
-/// Times contenders in turn, so that a noisy moment of the machine hits all of them; one run of each
-/// warms up.
+/// Times contenders in turn, so that a noisy moment of the machine hits all of them; one run of
+/// each warms up.
 std::vector<Timing> alternate(const std::vector<Contender>& contenders, int64_t repeats);
 
 }  // namespace vit22b

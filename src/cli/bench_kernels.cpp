@@ -43,8 +43,8 @@ void measure(const std::vector<Work>& works, const KernelFlags& flags) {
     if (!(error < work.bound))
       throw NumbersError("bench: ", work.name, " is off by ", error, " of the largest value, want ",
                          work.bound);
-    const auto timings = alternate({{"ours", [&] { work.ours(); }}, {"aten", [&] { work.aten(); }}},
-                                   flags.repeats);
+    const auto timings =
+        alternate({{"ours", [&] { work.ours(); }}, {"aten", [&] { work.aten(); }}}, flags.repeats);
     const double ours = work.flops / timings[0].median / 1e9,
                  aten = work.flops / timings[1].median / 1e9;
     char line[256];
@@ -89,9 +89,11 @@ void add_linear(std::vector<Work>& works, const std::string& name, int64_t rows,
                       false);
     return c;
   };
-  const at::Tensor y = at::empty({rows, out}), dx = at::empty({rows, in}), dw = at::empty({out, in});
+  const at::Tensor y = at::empty({rows, out}), dx = at::empty({rows, in}),
+                   dw = at::empty({out, in});
   const at::Tensor y2 = at::empty_like(y), dx2 = at::empty_like(dx), dw2 = at::empty_like(dw);
-  const auto packed = std::make_shared<cpu::PackedMatrix>(fused::rows_of(w), true, in, out);
+  const auto packed = std::make_shared<cpu::PackedMatrix>(fused::rows_of(w), true, in, out,
+                                                          cpu::Arithmetic::kFloat32);
   const std::string shape = concat(name, " ", in, "->", out);
   works.push_back({shape + " forward", flops,
                    [=] { return product(x, false, w, true, nullptr, y); },
@@ -162,8 +164,9 @@ void run_block(const KernelFlags& flags) {
   const at::Tensor x = at::randn({flags.batch, c.num_tokens(), c.embed_dim})
                            .to(is_bf16 ? at::kBFloat16 : at::kFloat);
   const std::shared_ptr<Engine> ours = make_engine("fused"), aten = make_engine("reference");
-  const auto forward = [&](const Engine& engine) {
-    return engine.forward(c, weights, x).to(at::kFloat);
+  const auto packed = ours->prepare(c, weights, x.scalar_type());
+  const auto forward = [&](const Engine& engine, const PackedWeights* ready) {
+    return engine.forward(c, weights, x, ready).to(at::kFloat);
   };
   const auto both = [&](const Engine& engine) {
     std::unique_ptr<SavedActivations> saved;
@@ -173,8 +176,8 @@ void run_block(const KernelFlags& flags) {
   ViTConfig one = c;
   one.depth = 1;
   const double flops = forward_flops(one) * static_cast<double>(flags.batch);
-  measure({{"block forward", flops, [&] { return forward(*ours); }, [&] { return forward(*aten); },
-            is_bf16 ? 0.05 : 1e-4},
+  measure({{"block forward", flops, [&] { return forward(*ours, packed.get()); },
+            [&] { return forward(*aten, nullptr); }, is_bf16 ? 0.05 : 1e-4},
            {"block forward and backward", 3 * flops, [&] { return both(*ours); },
             [&] { return both(*aten); }, is_bf16 ? 0.05 : 1e-4}},
           flags);

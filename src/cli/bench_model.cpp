@@ -77,8 +77,12 @@ class BenchModel {
     return (outputs.logits_BC.defined() ? outputs.logits_BC : outputs.pooled_BD).to(at::kFloat);
   }
   ModelContext context() {
-    return {config_, *engine_, mesh_, precision_type(flags_.common.precision),
-            ActivationPolicy::kKeep, sink_ == nullptr ? &packed_ : nullptr};
+    return {config_,
+            *engine_,
+            mesh_,
+            precision_type(flags_.common.precision),
+            ActivationPolicy::kKeep,
+            sink_ == nullptr ? &packed_ : nullptr};
   }
 
   ViTConfig config_;

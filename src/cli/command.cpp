@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "kernels/cpu/tile.h"
 
 namespace vit22b {
 namespace {
@@ -77,6 +78,8 @@ Device begin_command(const CommonFlags& flags) {
   check_libtorch_version();
   set_threads(flags.threads);
   install_stop_signals();
+  if (!device.is_cuda && std::string_view(cpu::instruction_set()) == "SCALAR")
+    log_warn("this CPU has no AVX2: the fused engine runs as plain code; try --engine reference");
   // Activations come and go every step: giving them back to the system costs page faults (4 % of a
   // small model's step).
   mallopt(M_MMAP_MAX, 0);

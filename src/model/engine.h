@@ -23,11 +23,11 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual const char* name() const = 0;
-  /// Packs a block's weights for forward passes over `rows` rows (B * T); null where that would not
-  /// make them faster. The weights stay the truth: who changes them packs anew.
+  /// Packs a block's weights for forward passes in a compute type; null where that would not make
+  /// them faster. The weights stay the truth: who changes them packs anew.
   virtual std::unique_ptr<PackedWeights> prepare(const ViTConfig& config,
                                                  const NamedTensors& weights,
-                                                 int64_t rows) const = 0;
+                                                 at::ScalarType compute_type) const = 0;
   /// x_BTD → [B, T, D] without anything kept; `packed` comes from prepare, or is null.
   virtual at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
                              const at::Tensor& x_BTD,

@@ -15,7 +15,7 @@ class PackedCache {
  public:
   /// The unit's packed weights, made anew where the weights have changed since the last call.
   const PackedWeights* get(const Engine& engine, const ViTConfig& config, const Unit& unit,
-                           const NamedTensors& weights, int64_t rows);
+                           const NamedTensors& weights, at::ScalarType compute_type);
 
  private:
   /// Which tensors were packed, at which of their versions.

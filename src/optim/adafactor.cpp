@@ -54,34 +54,37 @@ SquareSums square_sums(const at::Tensor& gradient, double scale) {
 }
 
 // A factored matrix with momentum: one pass for the sums, one for the update.
+struct Betas {
+  double first, second;
+};
 void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
-                  const FactoredDims& dims, double beta2, double beta1,
-                  const UpdateContext& context) {
+                  const FactoredDims& dims, const Betas& betas, const UpdateContext& context) {
   const SquareSums sums = square_sums(gradient, context.gradient_scale);
   const int64_t rows = weight.size(0), columns = weight.size(1);
   const at::Tensor row_means = (sums.by_row / columns + kSquareEps).unsqueeze(1),
                    column_means = (sums.by_column / rows + kSquareEps).unsqueeze(0);
   const bool is_wide = dims.largest == 1;  // the slot "rows" is averaged over the largest dim
-  at::Tensor& second = slots.at("second_moment_rows").lerp_(is_wide ? row_means : column_means,
-                                                           1 - beta2);
-  at::Tensor& largest = slots.at("second_moment_columns")
-                            .lerp_(is_wide ? column_means : row_means, 1 - beta2);
-  const at::Tensor second_factor = (second / second.mean()).rsqrt(), largest_factor = largest.rsqrt();
+  at::Tensor& second =
+      slots.at("second_moment_rows").lerp_(is_wide ? row_means : column_means, 1 - betas.second);
+  at::Tensor& largest =
+      slots.at("second_moment_columns").lerp_(is_wide ? column_means : row_means, 1 - betas.second);
+  const at::Tensor second_factor = (second / second.mean()).rsqrt(),
+                   largest_factor = largest.rsqrt();
   const at::Tensor& row_factor = is_wide ? second_factor : largest_factor;
   const at::Tensor& column_factor = is_wide ? largest_factor : second_factor;
-  const cpu::AdafactorStep step{static_cast<float>(context.gradient_scale),
-                                static_cast<float>(beta1),
-                                static_cast<float>(context.learning_rate),
-                                static_cast<float>(context.weight_decay)};
+  const cpu::AdafactorStep step{
+      static_cast<float>(context.gradient_scale), static_cast<float>(betas.first),
+      static_cast<float>(context.learning_rate), static_cast<float>(context.weight_decay)};
   const float* g = gradient.const_data_ptr<float>();
   float* w = weight.mutable_data_ptr<float>();
   auto* m = static_cast<uint16_t*>(slots.at("momentum").mutable_data_ptr());
   at::parallel_for(0, rows, std::max<int64_t>(1, kUpdateGrain / columns),
                    [&](int64_t first, int64_t last) {
                      const int64_t at = first * columns;
-                     cpu::adafactor_update(last - first, columns, step, g + at,
-                                           row_factor.const_data_ptr<float>() + first,
-                                           column_factor.const_data_ptr<float>(), w + at, m + at);
+                     cpu::adafactor_update(
+                         {last - first, columns, g + at, row_factor.const_data_ptr<float>() + first,
+                          column_factor.const_data_ptr<float>(), w + at, m + at},
+                         step);
                    });
 }
 
@@ -110,7 +113,7 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, Name
   const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
   if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0 &&
       are_plain({weight, raw_gradient, slots.at("momentum")}))
-    return fused_update(weight, raw_gradient, slots, dims, beta2, config_.momentum, context);
+    return fused_update(weight, raw_gradient, slots, dims, {config_.momentum, beta2}, context);
   const at::Tensor gradient = raw_gradient * context.gradient_scale;
   const at::Tensor square = gradient * gradient + kSquareEps;
   at::Tensor update;

@@ -325,5 +325,24 @@ TEST(BenchCommand, ChecksItsAnswerAndPrintsItsKeys) {
   }
 }
 
+TEST(BenchCommand, KernelsAreMeasuredBesideAten) {
+  for (const std::string kernel : {"gemm", "attention", "block"}) {
+    const Ended ended = vit("bench " + kernel + " test8 --batch 1 --repeats 1 --json");
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    for (const json& work : json::parse(ended.out)) {
+      EXPECT_GT(work.at("gflops").get<double>(), 0);
+      EXPECT_LT(work.at("relative_error").get<double>(), 1e-4) << work;
+    }
+  }
+}
+
+TEST(EngineFlag, NamesTheEnginesThereAre) {
+  const Ended ended = vit("bench model test8 img_size=32 --batch 1 --engine fast");
+  EXPECT_EQ(ended.code, 2);
+  EXPECT_NE(ended.err.find("engine 'fast' is not built here; there are: fused, reference"),
+            std::string::npos)
+      << ended.err;
+}
+
 }  // namespace
 }  // namespace vit22b

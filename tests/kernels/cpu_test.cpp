@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-
 #include <hwy/targets.h>
 
 #include "kernels/activation.h"
@@ -64,12 +63,41 @@ TEST_P(Cpu, ProductEqualsAtensForOddSizesBothWaysRound) {
       }
 }
 
+TEST_P(Cpu, PairsOfBf16GiveTheProductOfTheRoundedFactors) {
+  for (const auto& [m, n, k] : {std::tuple{1, 1, 1}, {7, 70, 5}, {97, 131, 1031}, {13, 64, 514}})
+    for (const bool is_a_transposed : {false, true})
+      for (const bool is_b_transposed : {false, true})
+        for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+          const at::Tensor a = (is_a_transposed ? at::randn({k, m}) : at::randn({m, k})).to(dtype);
+          const at::Tensor b = (is_b_transposed ? at::randn({n, k}) : at::randn({k, n})).to(dtype);
+          const auto rounded = [](const at::Tensor& x) {
+            return x.to(at::kBFloat16).to(at::kDouble);
+          };
+          const at::Tensor want =
+              at::mm(rounded(is_a_transposed ? a.t() : a), rounded(is_b_transposed ? b.t() : b));
+          const cpu::PackedMatrix packed(rows_of(b), is_b_transposed, k, n, cpu::Arithmetic::kHalf);
+          for (const cpu::PackedMatrix* ready :
+               {static_cast<const cpu::PackedMatrix*>(nullptr), &packed}) {
+            const at::Tensor got = at::empty({m, n});
+            cpu::product_into(tile_of(got),
+                              {{.a = rows_of(a),
+                                .is_a_transposed = is_a_transposed,
+                                .b = rows_of(b),
+                                .is_b_transposed = is_b_transposed,
+                                .packed = ready,
+                                .k = k}},
+                              false, cpu::Arithmetic::kHalf);
+            EXPECT_LT(relative_difference(got, want), 1e-5) << m << " " << n << " " << k;
+          }
+        }
+}
+
 TEST_P(Cpu, ProductSumsTermsAndHandsEachTileOutOnce) {
   // More of K than is packed at once, so that tiles wait in scratch.
   const int64_t m = 101, n = 70, k1 = 4200, k2 = 33;
   const at::Tensor a1 = at::randn({m, k1}), w1 = at::randn({n, k1}), a2 = at::randn({m, k2}),
                    w2 = at::randn({n, k2}).to(at::kBFloat16);
-  const cpu::PackedMatrix packed(rows_of(w1), true, k1, n);
+  const cpu::PackedMatrix packed(rows_of(w1), true, k1, n, cpu::Arithmetic::kFloat32);
   const at::Tensor got = at::zeros({m, n}), count = at::zeros({m, n});
   cpu::product(m, n,
                {{.a = rows_of(a1), .packed = &packed, .k = k1},
@@ -109,7 +137,8 @@ TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
     const at::NoGradGuard no_grad;
     const at::Tensor tile = x.clone(), value = at::empty_like(x);
     cpu::bias_gelu(tile_of(tile), nullptr, form, {}, rows_of(value));
-    // Absolute: far to the left the value itself goes to zero. 7.1.26's error is 1.5e-7 times |x|/2.
+    // Absolute: far to the left the value itself goes to zero. 7.1.26's error is 1.5e-7 times
+    // |x|/2.
     EXPECT_LT((value - want).abs().max().item<double>(), 1.2e-6) << name;
     const at::Tensor dy = at::ones_like(x), dx = at::empty_like(x), sums = at::zeros({667});
     cpu::gelu_backward(tile_of(dy), rows_of(x), form, rows_of(value), tile_of(dx),
@@ -121,7 +150,8 @@ TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
 
 TEST_P(Cpu, NormsEqualTheReference) {
   for (const int64_t columns : {1, 5, 64, 97}) {
-    const at::Tensor x = at::randn({4, columns}) + 3, w = at::randn({columns}), b = at::randn({columns});
+    const at::Tensor x = at::randn({4, columns}) + 3, w = at::randn({columns}),
+                     b = at::randn({columns});
     const at::Tensor got = at::empty_like(x);
     cpu::norm_forward(rows_of(x), 4, columns, {w.const_data_ptr<float>(), nullptr, 1e-6F, false},
                       0.5F, tile_of(got));
@@ -138,7 +168,9 @@ TEST_P(Cpu, AttentionOfHugeLogitsStaysFinite) {
   const int64_t tokens = 600, size = 16;  // two blocks of keys: the maximum moves
   const at::Tensor qkv = at::randn({tokens, 3 * size}) * 30, out = at::empty({tokens, size});
   cpu::attention_forward({1, tokens, 1, size, rows_of(qkv), {}, {}}, rows_of(out), nullptr);
-  const auto part = [&](int64_t i) { return qkv.slice(1, i * size, (i + 1) * size).to(at::kDouble); };
+  const auto part = [&](int64_t i) {
+    return qkv.slice(1, i * size, (i + 1) * size).to(at::kDouble);
+  };
   const at::Tensor want = at::mm(at::softmax(at::mm(part(0), part(1).t()) / 4.0, -1), part(2));
   // Logits reach 5,000: their float32 rounding of 2^-12 moves a weight by that share.
   EXPECT_LT(relative_difference(out, want), 5e-3);

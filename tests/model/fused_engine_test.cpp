@@ -66,7 +66,9 @@ ViTConfig config_of(const Sizes& s) {
   return c;
 }
 
-double most(const at::Tensor& tensor) { return tensor.abs().max().item<double>(); }
+double most(const at::Tensor& tensor) {
+  return tensor.abs().max().item<double>();
+}
 
 class FusedBlock : public testing::TestWithParam<Sizes> {};
 
@@ -82,8 +84,9 @@ TEST_P(FusedBlock, EqualsTheReferenceForwardAndEveryGradient) {
   double largest = 0;
   for (const auto& [name, gradient] : want.gradients) largest = std::max(largest, most(gradient));
   for (const auto& [name, gradient] : want.gradients) {
-    // Softmax does not see a shift of all keys, nor anything at one token: those gradients are zero,
-    // and each engine gives its own rounding errors, small beside the block's other gradients.
+    // Softmax does not see a shift of all keys, nor anything at one token: those gradients are
+    // zero, and each engine gives its own rounding errors, small beside the block's other
+    // gradients.
     if (most(gradient) < 1e-6 * largest)
       EXPECT_LT(most(got.gradients.at(name)), 1e-6 * largest) << name;
     else
@@ -100,8 +103,8 @@ TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
   const BlockResult want =
       run_block("reference", config, weights, x.to(at::kFloat), dy.to(at::kFloat));
   const BlockResult got = run_block("fused", config, weights, x, dy);
-  // Four tensors are rounded to bf16 on the way (qkv, attention, activation, output), each by at most
-  // 2^-9 of its value; sums stay in float32. The backward pass meets the same four once more.
+  // Four tensors are rounded to bf16 on the way (qkv, attention, activation, output), each by at
+  // most 2^-9 of its value; sums stay in float32. The backward pass meets the same four once more.
   EXPECT_EQ(got.output.scalar_type(), at::kBFloat16);
   EXPECT_LT(relative_difference(got.output, want.output), 4.0 / 512);
   EXPECT_LT(relative_difference(got.input_gradient, want.input_gradient), 8.0 / 512);
@@ -123,8 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         Sizes{"small_heads", "parallel", 12, 3, 2.5, 2, 7},
         Sizes{"head_128", "parallel", 256, 2, 2, 1, 65},
         Sizes{"head_80_many_rows", "parallel", 160, 2, 3, 3, 131},
-        Sizes{"long", "parallel", 32, 1, 1, 1, 1100},
-        Sizes{"wide", "parallel", 600, 8, 1, 1, 130},
+        Sizes{"long", "parallel", 32, 1, 1, 1, 1100}, Sizes{"wide", "parallel", 600, 8, 1, 1, 130},
         Sizes{"no_qk_norm", "parallel", 48, 3, 4, 2, 19, false},
         Sizes{"biases_and_scale", "parallel", 48, 3, 4, 2, 19, true, true, "layernorm", "gelu",
               0.3},

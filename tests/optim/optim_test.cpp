@@ -151,6 +151,28 @@ TEST(Schedule, CosineAndLinearEndAtZero) {
   EXPECT_EQ((Schedule{{"constant", 1}, 100, 0, 0}.at(99)), 1);
 }
 
+TEST(GradientScale, IsTheSameAsScalingTheGradientFirst) {
+  for (const char* name : {"adafactor", "adamw", "sgd"}) {
+    OptimConfig config;
+    config.name = name;
+    const auto optimizer = make_optimizer(config);
+    const ParameterRow row{.name = "w", .shape = {37, 65}};
+    const at::Tensor gradient = at::randn(row.shape);
+    std::vector<at::Tensor> results;
+    for (const bool is_scaled_before : {true, false}) {
+      NamedTensors slots;
+      for (const SlotSpec& slot : optimizer->slots(row))
+        slots[slot.name] = at::zeros(slot.shape, slot.dtype);
+      at::Tensor weight = at::ones(row.shape);
+      for (int64_t step = 0; step < 3; ++step)
+        optimizer->update_(weight, is_scaled_before ? gradient * 0.25 : gradient, slots,
+                           {step, 0.1, 0.01, is_scaled_before ? 1.0 : 0.25});
+      results.push_back(weight);
+    }
+    EXPECT_LT(test::relative_difference(results[1], results[0]), 1e-6) << name;
+  }
+}
+
 TEST(Clip, NormIsGlobalAndScaleBringsItDown) {
   const double norm =
       std::sqrt(squared_norm({at::tensor({3.0F}), at::tensor({0.0F, 4.0F})}).item<double>());

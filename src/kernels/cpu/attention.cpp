@@ -18,7 +18,9 @@ namespace {
 constexpr int64_t kBlockQueries = 16 * kTileRows;
 constexpr int64_t kBlockKeys = 8 * kPanelWidth;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // Hands out parts of one scratch, each aligned to a line.
 class Parts {
@@ -157,9 +159,14 @@ void load_keys_values(const AttentionShape& s, const Head& head, const ForwardWo
   work.values.pack_rows_of(raw.data, raw.stride);
 }
 
+struct Block {
+  int64_t first, count;
+};
+
 // All keys for one block of queries.
-void forward_queries(const AttentionShape& s, const Head& head, const ForwardWork& w, int64_t first,
-                     int64_t count, const Rows& out, float* lse) {
+void forward_queries(const AttentionShape& s, const Head& head, const ForwardWork& w,
+                     Block queries_block, const Rows& out, float* lse) {
+  const auto [first, count] = queries_block;
   const int64_t d = s.head_size;
   const Tile queries{w.queries, d, count, d}, sum{w.out, d, count, d};
   head.normalised(0, first, queries);
@@ -171,12 +178,9 @@ void forward_queries(const AttentionShape& s, const Head& head, const ForwardWor
     multiply({.a = queries.data, .a_stride = d, .k = d, .first_column = key}, w.keys, scores);
     online_softmax(scores, w.maxima, w.sums, w.corrections);
     if (key > 0) scale_rows(sum, w.corrections);
-    multiply({.a = scores.data,
-              .a_stride = keys,
-              .first_k = key,
-              .k = keys,
-              .is_accumulating = key > 0},
-             w.values, sum);
+    multiply(
+        {.a = scores.data, .a_stride = keys, .first_k = key, .k = keys, .is_accumulating = key > 0},
+        w.values, sum);
   }
   for (int64_t i = 0; i < count; ++i) {
     w.corrections[i] = 1 / w.sums[i];
@@ -201,7 +205,7 @@ void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
     const int64_t first = task % cuts * blocks_per_cut * kBlockQueries;
     const int64_t last = std::min(s.tokens, first + blocks_per_cut * kBlockQueries);
     for (int64_t i = first; i < last; i += kBlockQueries)
-      forward_queries(s, head, work, i, std::min(kBlockQueries, last - i), out,
+      forward_queries(s, head, work, {i, std::min(kBlockQueries, last - i)}, out,
                       lse == nullptr ? nullptr : lse + task / cuts * s.tokens);
   });
 }
@@ -240,6 +244,14 @@ struct BackwardWork {
   }
 };
 
+// What the backward pass reads and writes, whole.
+struct BackwardTensors {
+  const Rows& out;
+  const float* lse;
+  const Rows& d_out;
+  const Rows& d_qkv;
+};
+
 struct BackwardHead {
   const AttentionShape& s;
   const Head& head;
@@ -255,9 +267,11 @@ struct BackwardHead {
   }
 
   // Adds one block of queries to d_keys and d_values, and gives d_queries.
-  void queries(int64_t first, int64_t count, const Rows& out, const float* lse, const Rows& d_out_rows) {
+  void queries(int64_t first, int64_t count, const Rows& out, const float* lse,
+               const Rows& d_out_rows) {
     const int64_t d = s.head_size;
-    const Tile q{w.queries, d, count, d}, d_q{w.d_queries, d, count, d}, d_out{w.d_out, d, count, d};
+    const Tile q{w.queries, d, count, d}, d_q{w.d_queries, d, count, d},
+        d_out{w.d_out, d, count, d};
     head.normalised(0, first, q);
     load_rows(head.of(d_out_rows, 0, first), d_out);
     row_dots(d_out, head.of(out, 0, first), w.delta);
@@ -281,19 +295,16 @@ struct BackwardHead {
       multiply(by_weights, d_out_panels, d_v);
       softmax_backward(p, d_p, w.delta);
       multiply(by_weights, q_panels, d_k);
-      multiply({.a = p.data,
-                .a_stride = keys,
-                .first_k = key,
-                .k = keys,
-                .is_accumulating = key > 0},
-               w.keys, d_q);
+      multiply(
+          {.a = p.data, .a_stride = keys, .first_k = key, .k = keys, .is_accumulating = key > 0},
+          w.keys, d_q);
     }
   }
 };
 
-void backward_head(const AttentionShape& s, int64_t index, BackwardWork& w, const Rows& out,
-                   const float* lse, const Rows& d_out, const Rows& d_qkv,
-                   const QkNormGradients& sums) {
+void backward_head(const AttentionShape& s, int64_t index, BackwardWork& w,
+                   const BackwardTensors& tensors, const QkNormGradients& sums) {
+  const auto& [out, lse, d_out, d_qkv] = tensors;
   const Head head(s, index);
   BackwardHead backward{s, head, w};
   backward.load();
@@ -322,11 +333,11 @@ void attention_backward(const AttentionShape& s, const Rows& out, const float* l
   for_each_task(heads, [&](int64_t i) {
     BackwardWork work(s);
     float* sums = partial.data() + 4 * i * d;
-    backward_head(s, i, work, out, lse, d_out, d_qkv,
-                  {norms.q_weight != nullptr ? sums : nullptr,
-                   norms.q_bias != nullptr ? sums + d : nullptr,
-                   norms.k_weight != nullptr ? sums + 2 * d : nullptr,
-                   norms.k_bias != nullptr ? sums + 3 * d : nullptr});
+    backward_head(
+        s, i, work, {out, lse, d_out, d_qkv},
+        {norms.q_weight != nullptr ? sums : nullptr, norms.q_bias != nullptr ? sums + d : nullptr,
+         norms.k_weight != nullptr ? sums + 2 * d : nullptr,
+         norms.k_bias != nullptr ? sums + 3 * d : nullptr});
   });
   for (int64_t part = 0; part < 4; ++part)
     if (targets[part] != nullptr)

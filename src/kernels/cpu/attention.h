@@ -10,8 +10,8 @@ namespace vit22b::cpu {
 /// Attention of B images, T tokens and H heads of size K; q, k, v are columns of one matrix.
 struct AttentionShape {
   int64_t images = 0, tokens = 0, heads = 0, head_size = 0;
-  Rows qkv;                     ///< [B * T, 3 * H * K], as the projection gives it
-  NormWeights q_norm, k_norm;   ///< over each head; weight null for none
+  Rows qkv;                    ///< [B * T, 3 * H * K], as the projection gives it
+  NormWeights q_norm, k_norm;  ///< over each head; weight null for none
 };
 
 /// out[B * T, H * K]; `lse` [B, H, T] receives each row's log-sum-exp where it is not null.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/error.h"
 #include "kernels/cpu/tasks.h"
 #include "kernels/cpu/tile.h"
 
@@ -20,15 +21,61 @@ constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed f
 constexpr int64_t kPackedFloats = 8 << 20;                // of B at a time: 32 MiB
 constexpr int64_t kTasksPerThread = 4;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
-// Packs B[k0 .., column ..] as a panel; bfloat16 goes through `converted`.
-void pack_panel(const Rows& b, bool is_transposed, int64_t k0, int64_t k, int64_t column, int64_t n,
-                Scratch& converted, float* panel) {
-  Rows source = is_transposed ? b.at(column, k0) : b.at(k0, column);
+// A matrix as bfloat16 with rows of `columns` values (even or padded with zero), in scratch.
+struct HalfRows {
+  const uint16_t* data;
+  int64_t stride;
+};
+
+HalfRows as_half(const Rows& from, int64_t rows, int64_t columns, Scratch& scratch) {
+  const int64_t stride = columns + columns % 2;
+  float* memory = scratch.get(rows * columns + rows * stride);
+  const Tile values{memory, columns, rows, columns};
+  load_rows(from, values);
+  auto* half = reinterpret_cast<uint16_t*>(memory + rows * columns);
+  store_rows(values, {half, stride, Storage::kBFloat16});
+  if (stride != columns)
+    for (int64_t i = 0; i < rows; ++i) half[i * stride + columns] = 0;
+  return {half, stride};
+}
+
+const float* as_words(const uint16_t* pairs) {
+  return reinterpret_cast<const float*>(pairs);
+}
+
+int64_t words_of(int64_t k, Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kHalf ? (k + 1) / 2 : k;
+}
+
+// What a panel is packed from: k x n of B, lying as [n, k] when transposed.
+struct PanelSource {
+  Rows b;
+  bool is_transposed;
+  int64_t k, n;
+};
+
+PanelSource panel_source(const Rows& b, bool is_transposed, int64_t first_k, int64_t k,
+                         int64_t column, int64_t n) {
+  return {is_transposed ? b.at(column, first_k) : b.at(first_k, column), is_transposed, k, n};
+}
+
+// Other storage than float32 goes through scratch.
+void pack_panel(const PanelSource& from, Arithmetic arithmetic, Scratch& scratch, float* panel) {
+  const auto [b, is_transposed, k, n] = from;
+  Rows source = b;
+  const int64_t rows = is_transposed ? n : k, columns = is_transposed ? k : n;
+  if (arithmetic == Arithmetic::kHalf) {
+    const HalfRows half = as_half(source, rows, columns, scratch);
+    return is_transposed
+               ? pack_transposed(as_words(half.data), half.stride / 2, half.stride / 2, n, panel)
+               : pack_pairs(half.data, half.stride, k, n, panel);
+  }
   if (source.storage != Storage::kFloat32) {
-    const int64_t rows = is_transposed ? n : k, columns = is_transposed ? k : n;
-    const Tile copy{converted.get(rows * columns), columns, rows, columns};
+    const Tile copy{scratch.get(rows * columns), columns, rows, columns};
     load_rows(source, copy);
     source = {copy.data, copy.stride, Storage::kFloat32};
   }
@@ -43,67 +90,115 @@ struct BlockOfA {
   int64_t row_stride, k_stride, group_stride;
 };
 
-BlockOfA block_of_a(const Term& term, int64_t row, int64_t rows, int64_t k0, int64_t k,
-                    Scratch& scratch) {
-  if (!term.is_a_transposed) {
-    const Rows a = term.a.at(row, k0);
-    if (a.storage == Storage::kFloat32)
-      return {static_cast<const float*>(a.data), a.stride, 1, kTileRows * a.stride};
-    const Tile copy{scratch.get(kBlockRows * kBlockK), k, rows, k};
-    load_rows(a, copy);
-    return {copy.data, k, 1, kTileRows * k};
+BlockOfA by_rows(const float* data, int64_t stride) {
+  return {data, stride, 1, kTileRows * stride};
+}
+
+BlockOfA rows_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,
+                   Scratch& scratch) {
+  const bool is_half = arithmetic == Arithmetic::kHalf;
+  const bool is_in_place = is_half ? a.storage == Storage::kBFloat16 && a.stride % 2 == 0 &&
+                                         k % 2 == 0 && reinterpret_cast<uintptr_t>(a.data) % 4 == 0
+                                   : a.storage == Storage::kFloat32;
+  if (is_in_place)
+    return by_rows(static_cast<const float*>(a.data), is_half ? a.stride / 2 : a.stride);
+  if (is_half) {
+    const HalfRows half = as_half(a, rows, k, scratch);
+    return by_rows(as_words(half.data), half.stride / 2);
   }
-  // Rows of the transpose, cut into groups of kTileRows: [group][k][kTileRows]. A line between the
-  // groups keeps them out of each other's sets of the first cache.
-  const int64_t group_stride = k * kTileRows + kPanelStep;
-  Rows a = term.a.at(k0, row);
-  float* packed = scratch.get(3 * kBlockRows * kBlockK);
-  if (a.storage != Storage::kFloat32) {
-    const Tile copy{packed + 2 * kBlockRows * kBlockK, rows, k, rows};
-    load_rows(a, copy);
-    a = {copy.data, copy.stride, Storage::kFloat32};
-  }
-  const auto* source = static_cast<const float*>(a.data);
+  const Tile copy{scratch.get(rows * k), k, rows, k};
+  load_rows(a, copy);
+  return by_rows(copy.data, k);
+}
+
+// Rows of the transpose, cut into groups of kTileRows: [group][k][kTileRows] words. A line between
+// the groups keeps them out of each other's sets of the first cache.
+struct Groups {
+  float* data;
+  int64_t stride;
+};
+
+void group_floats(const float* source, int64_t source_stride, int64_t rows, int64_t k,
+                  const Groups& groups) {
   // Row by row of the source: a row is one page, a group's column is as many pages as rows.
   // Copies of 8 floats where they fit: the 2 too many are overwritten by the next row's.
   constexpr int64_t kCopied = 8;
   const int64_t wide = rows < kCopied ? 0 : (rows - kCopied) / kTileRows * kTileRows + kTileRows;
   constexpr int64_t kAhead = 16;  // rows; the hardware does not see the next row coming
-  for (int64_t i = 0; i < k; ++i, source += a.stride) {
-    float* out = packed + i * kTileRows;
+  for (int64_t i = 0; i < k; ++i, source += source_stride) {
+    float* out = groups.data + i * kTileRows;
     if (i + kAhead < k)
       for (int64_t j = 0; j < rows; j += kPanelStep)
-        __builtin_prefetch(source + kAhead * a.stride + j);
+        __builtin_prefetch(source + kAhead * source_stride + j);
     int64_t first = 0;
-    for (; first < wide; first += kTileRows, out += group_stride)
+    for (; first < wide; first += kTileRows, out += groups.stride)
       std::memcpy(out, source + first, kCopied * sizeof(float));  // a constant size: inlined
-    for (; first < rows; first += kTileRows, out += group_stride)
+    for (; first < rows; first += kTileRows, out += groups.stride)
       std::copy(source + first, source + std::min(rows, first + kTileRows), out);
   }
-  return {packed, 1, kTileRows, group_stride};
+}
+
+void group_pairs(const HalfRows& source, int64_t rows, int64_t k, const Groups& groups) {
+  for (int64_t i = 0; i < k; i += 2) {
+    const uint16_t* low = source.data + i * source.stride;
+    const uint16_t* high = i + 1 < k ? low + source.stride : nullptr;
+    for (int64_t j = 0; j < rows; ++j) {
+      const uint32_t word = low[j] | (high == nullptr ? 0U : static_cast<uint32_t>(high[j]) << 16);
+      std::memcpy(groups.data + j / kTileRows * groups.stride + i / 2 * kTileRows + j % kTileRows,
+                  &word, sizeof word);
+    }
+  }
+}
+
+BlockOfA columns_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,
+                      ThreadScratch& scratch) {
+  const int64_t words = words_of(k, arithmetic);
+  const int64_t stride = words * kTileRows + kPanelStep;
+  const Groups groups{scratch.groups.get(ceil_div(rows, kTileRows) * stride), stride};
+  if (arithmetic == Arithmetic::kHalf) {
+    group_pairs(as_half(a, k, rows, scratch.a), rows, k, groups);
+  } else if (a.storage != Storage::kFloat32) {
+    const Tile copy{scratch.a.get(k * rows), rows, k, rows};
+    load_rows(a, copy);
+    group_floats(copy.data, copy.stride, rows, k, groups);
+  } else {
+    group_floats(static_cast<const float*>(a.data), a.stride, rows, k, groups);
+  }
+  return {groups.data, 1, kTileRows, stride};
 }
 
 // Some of a term's K, and where its panels of the current columns begin.
 struct BlockOfK {
   const Term* term;
   int64_t first, count;
-  int64_t row;  // rows of K before it, over all terms
+  int64_t words, first_word;  // of packed panels, over all terms
 };
 
 struct Range {
   int64_t first, count;
 };
 
+// Where finished tiles go: into a matrix, or to an epilogue.
+struct Target {
+  const Tile* c = nullptr;
+  bool is_accumulating = false;
+  const Epilogue* epilogue = nullptr;
+};
+
 // A product, some columns at a time: B is packed by all threads, then they take blocks of rows.
 class Product {
  public:
-  Product(int64_t m, int64_t n, const std::vector<Term>& terms, const Tile* c, bool is_accumulating,
-          const Epilogue* epilogue)
-      : m_(m), n_(n), c_(c), is_accumulating_(is_accumulating), epilogue_(epilogue) {
+  Product(int64_t m, int64_t n, const std::vector<Term>& terms, const Target& target,
+          Arithmetic arithmetic)
+      : m_(m), n_(n), target_(target), arithmetic_(arithmetic) {
     for (const Term& term : terms) {
-      for (int64_t k = 0; k < term.k; k += kBlockK)
-        blocks_.push_back({&term, k, std::min(kBlockK, term.k - k), total_k_ + k});
-      total_k_ += term.k;
+      for (int64_t k = 0; k < term.k; k += kBlockK) {
+        const int64_t count = std::min(kBlockK, term.k - k), words = words_of(count, arithmetic);
+        blocks_.push_back({&term, k, count, words, total_words_});
+        total_words_ += words;
+      }
+      VIT22B_CHECK(term.packed == nullptr || term.packed->arithmetic() == arithmetic,
+                   "product: a matrix packed for another arithmetic");
       is_packing_ = is_packing_ || term.packed == nullptr;
       is_a_packed_ = is_a_packed_ || term.is_a_transposed;
     }
@@ -117,7 +212,7 @@ class Product {
   void run() {
     int64_t columns = n_;
     if (is_packing_)
-      columns = std::clamp(kPackedFloats / total_k_ / kPanelWidth, int64_t{1},
+      columns = std::clamp(kPackedFloats / total_words_ / kPanelWidth, int64_t{1},
                            ceil_div(n_, kPanelWidth)) *
                 kPanelWidth;
     for (int64_t first = 0; first < n_; first += columns)
@@ -143,7 +238,7 @@ class Product {
   // Panels lie one after the other, each with all of K.
   void pack(Range columns) {
     const int64_t panels = ceil_div(columns.count, kPanelWidth);
-    packed_ = thread_scratch().b.get(panels * kPanelWidth * total_k_);
+    packed_ = thread_scratch().b.get(panels * kPanelWidth * total_words_);
     const auto blocks = static_cast<int64_t>(blocks_.size());
     for_each_task(panels * blocks, [&](int64_t task) {
       const BlockOfK& block = blocks_[static_cast<size_t>(task % blocks)];
@@ -151,31 +246,39 @@ class Product {
       if (term.packed != nullptr) return;
       const int64_t column = task / blocks * kPanelWidth;
       const int64_t n = std::min(kPanelWidth, columns.count - column);
-      pack_panel(term.b, term.is_b_transposed, block.first, block.count, columns.first + column, n,
-                 thread_scratch().a, packed_panel(block, column, n));
+      pack_panel(panel_source(term.b, term.is_b_transposed, block.first, block.count,
+                              columns.first + column, n),
+                 arithmetic_, thread_scratch().a, packed_panel(block, column, n));
     });
   }
 
   float* packed_panel(const BlockOfK& block, int64_t column, int64_t n) const {
-    return packed_ + column * total_k_ + block.row * panel_width(n);
+    return packed_ + column * total_words_ + block.first_word * panel_width(n);
   }
 
   // A block of rows and a group of columns, over all of K.
   void tile(Range rows, Range columns, Range packed_columns) const {
     ThreadScratch& scratch = thread_scratch();
-    const Tile c = c_ != nullptr
-                       ? Tile{c_->data + rows.first * c_->stride + columns.first, c_->stride,
-                              rows.count, columns.count}
-                       : Tile{scratch.c.get(kBlockRows * kWideGroupColumns), columns.count,
-                              rows.count, columns.count};
-    bool is_adding = is_accumulating_;
+    Tile c{nullptr, columns.count, rows.count, columns.count};
+    if (target_.c != nullptr) {
+      c.stride = target_.c->stride;
+      c.data = target_.c->data + rows.first * c.stride + columns.first;
+    } else {
+      c.data = scratch.c.get(kBlockRows * kWideGroupColumns);
+    }
+    bool is_adding = target_.is_accumulating;
     for (const BlockOfK& block : blocks_) {
-      const BlockOfA a =
-          block_of_a(*block.term, rows.first, rows.count, block.first, block.count, scratch.a);
+      const Rows& of_a = block.term->a;
+      const BlockOfA a = block.term->is_a_transposed
+                             ? columns_of_a(of_a.at(block.first, rows.first), rows.count,
+                                            block.count, arithmetic_, scratch)
+                             : rows_of_a(of_a.at(rows.first, block.first), rows.count, block.count,
+                                         arithmetic_, scratch.a);
       for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
         const int64_t n = std::min(kPanelWidth, columns.count - j), column = columns.first + j;
         const PackedMatrix* packed = block.term->packed;
-        tile_product({.a = a.data,
+        tile_product({.arithmetic = arithmetic_,
+                      .a = a.data,
                       .a_row_stride = a.row_stride,
                       .a_k_stride = a.k_stride,
                       .a_group_stride = a.group_stride,
@@ -186,49 +289,62 @@ class Product {
                       .c_stride = c.stride,
                       .m = rows.count,
                       .n = n,
-                      .k = block.count,
+                      .k = block.words,
                       .is_accumulating = is_adding});
       }
       is_adding = true;
     }
-    if (epilogue_ != nullptr) (*epilogue_)(c, rows.first, columns.first, rows.first / block_rows_);
+    if (target_.epilogue != nullptr)
+      (*target_.epilogue)(c, rows.first, columns.first, rows.first / block_rows_);
   }
 
   const int64_t m_, n_;
-  const Tile* c_;
-  const bool is_accumulating_;
-  const Epilogue* epilogue_;
+  const Target target_;
+  const Arithmetic arithmetic_;
   std::vector<BlockOfK> blocks_;
-  int64_t total_k_ = 0, block_rows_ = 0;
+  int64_t total_words_ = 0, block_rows_ = 0;
   bool is_packing_ = false, is_a_packed_ = false;
   float* packed_ = nullptr;
 };
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t n) : k_(k), n_(n) {
+PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t n,
+                           Arithmetic arithmetic)
+    : words_(words_of(k, arithmetic)), n_(n), arithmetic_(arithmetic) {
   const int64_t whole = n / kPanelWidth * kPanelWidth;
-  float* data = memory_.get(k * (whole + panel_width(n - whole)));
+  float* data = memory_.get(words_ * (whole + panel_width(n - whole)));
   data_ = data;
   for_each_task(ceil_div(n, kPanelWidth), [&](int64_t p) {
-    pack_panel(b, is_transposed, 0, k, p * kPanelWidth, std::min(kPanelWidth, n - p * kPanelWidth),
-               thread_scratch().a, data + p * kPanelWidth * k);
+    const int64_t column = p * kPanelWidth;
+    pack_panel(panel_source(b, is_transposed, 0, k, column, std::min(kPanelWidth, n - column)),
+               arithmetic, thread_scratch().a, data + column * words_);
   });
 }
 
 const float* PackedMatrix::panel(int64_t column, int64_t k) const {
-  return data_ + column * k_ + k * panel_width(n_ - column);
+  // Blocks of K begin at even k, so that a word never straddles two of them.
+  return data_ + column * words_ + words_of(k, arithmetic_) * panel_width(n_ - column);
 }
 
-int64_t max_row_shares(int64_t m) { return ceil_div(m, 4 * kTileRows); }
-
-void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue) {
-  if (m > 0 && n > 0) Product(m, n, terms, nullptr, false, &epilogue).run();
+Arithmetic best_arithmetic(Storage storage) {
+  return storage == Storage::kBFloat16 && has_half_products() ? Arithmetic::kHalf
+                                                              : Arithmetic::kFloat32;
 }
 
-void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating) {
+int64_t max_row_shares(int64_t m) {
+  return ceil_div(m, 4 * kTileRows);
+}
+
+void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue,
+             Arithmetic arithmetic) {
+  if (m > 0 && n > 0) Product(m, n, terms, {.epilogue = &epilogue}, arithmetic).run();
+}
+
+void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating,
+                  Arithmetic arithmetic) {
   if (c.rows > 0 && c.columns > 0)
-    Product(c.rows, c.columns, terms, &c, is_accumulating, nullptr).run();
+    Product(c.rows, c.columns, terms, {&c, is_accumulating}, arithmetic).run();
 }
 
 }  // namespace vit22b::cpu

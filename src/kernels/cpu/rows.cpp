@@ -59,9 +59,8 @@ struct GeluParts {
 template <bool kSlope>
 HWY_INLINE GeluParts gelu_tanh(V x) {
   const V square = hn::Mul(x, x);
-  const V two_z = hn::Mul(
-      x, hn::MulAdd(square, constant(2 * 0.79788456080286536 * 0.044715),
-                    constant(2 * 0.79788456080286536)));
+  const V two_z = hn::Mul(x, hn::MulAdd(square, constant(2 * 0.79788456080286536 * 0.044715),
+                                        constant(2 * 0.79788456080286536)));
   const V e = exponential(hn::Min(hn::Neg(two_z), constant(80)));
   const V s = reciprocal(hn::Add(constant(1), e));
   GeluParts g{hn::Mul(x, s), s};
@@ -86,8 +85,8 @@ HWY_INLINE GeluParts gelu_erf(V x) {
   p = hn::MulAdd(p, t, constant(-0.284496736));
   p = hn::MulAdd(p, t, constant(0.254829592));
   const V half_tail = hn::Mul(constant(0.5), hn::Mul(hn::Mul(p, t), density));
-  const V phi = hn::IfThenElse(hn::Lt(x, hn::Zero(Float())), half_tail,
-                               hn::Sub(constant(1), half_tail));
+  const V phi =
+      hn::IfThenElse(hn::Lt(x, hn::Zero(Float())), half_tail, hn::Sub(constant(1), half_tail));
   GeluParts g{hn::Mul(x, phi), phi};
   if (kSlope) g.slope = hn::MulAdd(hn::Mul(x, constant(0.39894228040143268)), density, phi);
   return g;
@@ -98,7 +97,7 @@ HWY_INLINE GeluParts gelu(V x, Gelu form) {
   return form == Gelu::kTanh ? gelu_tanh<kSlope>(x) : gelu_erf<kSlope>(x);
 }
 
-void LoadRowsImpl(const Rows& from, const Tile& to) {
+void load_rows_impl(const Rows& from, const Tile& to) {
   typed(from, [&](const auto* in) {
     for (int64_t i = 0; i < to.rows; ++i)
       for (int64_t j = 0; j < to.columns; j += lanes()) {
@@ -108,7 +107,7 @@ void LoadRowsImpl(const Rows& from, const Tile& to) {
   });
 }
 
-void BiasStoreImpl(const Tile& t, const float* bias, const Rows& to) {
+void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
   typed(to, [&](auto* out) {
     for (int64_t i = 0; i < t.rows; ++i)
       for (int64_t j = 0; j < t.columns; j += lanes()) {
@@ -120,8 +119,8 @@ void BiasStoreImpl(const Tile& t, const float* bias, const Rows& to) {
   });
 }
 
-void BiasGeluImpl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
-                  const Rows& activation) {
+void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
+                    const Rows& activation) {
   typed(activation, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     auto* kept = static_cast<T*>(pre.data);
@@ -136,8 +135,8 @@ void BiasGeluImpl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
   });
 }
 
-void GeluBackwardImpl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
-                      const Tile& to, float* column_sums) {
+void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
+                        const Tile& to, float* column_sums) {
   typed(activation, [&](auto* recomputed) {
     using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
@@ -154,8 +153,8 @@ void GeluBackwardImpl(const Tile& t, const Rows& pre, Gelu form, const Rows& act
   });
 }
 
-void BiasScaleResidualImpl(const Tile& t, const float* bias, const float* scale,
-                           const Rows& residual, const Rows& branch, const Rows& to) {
+void bias_scale_residual_impl(const Tile& t, const float* bias, const float* scale,
+                              const Rows& residual, const Rows& branch, const Rows& to) {
   typed(to, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     const auto* base = static_cast<const T*>(residual.data);
@@ -173,7 +172,7 @@ void BiasScaleResidualImpl(const Tile& t, const float* bias, const float* scale,
   });
 }
 
-void AddColumnSumsImpl(const Tile& t, float* sums) {
+void add_column_sums_impl(const Tile& t, float* sums) {
   for (int64_t i = 0; i < t.rows; ++i)
     for (int64_t j = 0; j < t.columns; j += lanes()) {
       const int64_t n = t.columns - j;
@@ -181,14 +180,15 @@ void AddColumnSumsImpl(const Tile& t, float* sums) {
     }
 }
 
-void ScaleBackwardImpl(const Tile& t, const float* scale, const Rows& other, float* sums) {
+void scale_backward_impl(const Tile& t, const float* scale, const Rows& other, float* sums) {
   typed(other, [&](const auto* branch) {
     for (int64_t i = 0; i < t.rows; ++i)
       for (int64_t j = 0; j < t.columns; j += lanes()) {
         const int64_t n = t.columns - j;
         float* p = t.data + i * t.stride + j;
         const V g = load(p, n);
-        store(hn::MulAdd(g, load(branch + i * other.stride + j, n), load(sums + j, n)), sums + j, n);
+        store(hn::MulAdd(g, load(branch + i * other.stride + j, n), load(sums + j, n)), sums + j,
+              n);
         store(hn::Mul(g, load(scale + j, n)), p, n);
       }
   });
@@ -227,8 +227,8 @@ HWY_INLINE RowStatistics row_statistics(const T* x, int64_t columns, const NormW
   return {mean, 1 / std::sqrt(square / count + norm.eps)};
 }
 
-void NormForwardImpl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
-                     float factor, const Tile& to) {
+void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
+                       float factor, const Tile& to) {
   const Float d;
   typed(from, [&](const auto* in) {
     for (int64_t i = 0; i < rows; ++i) {
@@ -247,8 +247,8 @@ void NormForwardImpl(const Rows& from, int64_t rows, int64_t columns, const Norm
   });
 }
 
-void NormBackwardImpl(const Rows& from, const Tile& gradient, const NormWeights& norm, float factor,
-                      float* weight_sums, float* bias_sums) {
+void norm_backward_impl(const Rows& from, const Tile& gradient, const NormWeights& norm,
+                        float factor, float* weight_sums, float* bias_sums) {
   const Float d;
   const int64_t columns = gradient.columns;
   typed(from, [&](const auto* in) {
@@ -283,7 +283,7 @@ void NormBackwardImpl(const Rows& from, const Tile& gradient, const NormWeights&
   });
 }
 
-void OnlineSoftmaxImpl(const Tile& t, float* maxima, float* sums, float* corrections) {
+void online_softmax_impl(const Tile& t, float* maxima, float* sums, float* corrections) {
   const Float d;
   const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
   for (int64_t i = 0; i < t.rows; ++i) {
@@ -318,7 +318,7 @@ void OnlineSoftmaxImpl(const Tile& t, float* maxima, float* sums, float* correct
   }
 }
 
-void SoftmaxByLseImpl(const Tile& t, const float* lse) {
+void softmax_by_lse_impl(const Tile& t, const float* lse) {
   const Float d;
   for (int64_t i = 0; i < t.rows; ++i) {
     float* row = t.data + i * t.stride;
@@ -330,7 +330,7 @@ void SoftmaxByLseImpl(const Tile& t, const float* lse) {
   }
 }
 
-void SoftmaxBackwardImpl(const Tile& weights, const Tile& gradients, const float* delta) {
+void softmax_backward_impl(const Tile& weights, const Tile& gradients, const float* delta) {
   const Float d;
   for (int64_t i = 0; i < weights.rows; ++i) {
     float* p = weights.data + i * weights.stride;
@@ -343,7 +343,7 @@ void SoftmaxBackwardImpl(const Tile& weights, const Tile& gradients, const float
   }
 }
 
-void ScaleRowsImpl(const Tile& t, const float* factors) {
+void scale_rows_impl(const Tile& t, const float* factors) {
   const Float d;
   for (int64_t i = 0; i < t.rows; ++i) {
     const V factor = hn::Set(d, factors[i]);
@@ -353,14 +353,15 @@ void ScaleRowsImpl(const Tile& t, const float* factors) {
   }
 }
 
-void RowDotsImpl(const Tile& a, const Rows& b, float* result) {
+void row_dots_impl(const Tile& a, const Rows& b, float* result) {
   const Float d;
   typed(b, [&](const auto* other) {
     for (int64_t i = 0; i < a.rows; ++i) {
       V sum = hn::Zero(d);
       for (int64_t j = 0; j < a.columns; j += lanes()) {
         const int64_t n = a.columns - j;
-        sum = hn::MulAdd(load(a.data + i * a.stride + j, n), load(other + i * b.stride + j, n), sum);
+        sum =
+            hn::MulAdd(load(a.data + i * a.stride + j, n), load(other + i * b.stride + j, n), sum);
       }
       result[i] = hn::GetLane(hn::SumOfLanes(d, sum));
     }
@@ -373,67 +374,72 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace vit22b::cpu {
 namespace {
-HWY_EXPORT(LoadRowsImpl);
-HWY_EXPORT(BiasStoreImpl);
-HWY_EXPORT(BiasGeluImpl);
-HWY_EXPORT(GeluBackwardImpl);
-HWY_EXPORT(BiasScaleResidualImpl);
-HWY_EXPORT(AddColumnSumsImpl);
-HWY_EXPORT(ScaleBackwardImpl);
-HWY_EXPORT(NormForwardImpl);
-HWY_EXPORT(NormBackwardImpl);
-HWY_EXPORT(OnlineSoftmaxImpl);
-HWY_EXPORT(SoftmaxByLseImpl);
-HWY_EXPORT(SoftmaxBackwardImpl);
-HWY_EXPORT(ScaleRowsImpl);
-HWY_EXPORT(RowDotsImpl);
+HWY_EXPORT(load_rows_impl);
+HWY_EXPORT(bias_store_impl);
+HWY_EXPORT(bias_gelu_impl);
+HWY_EXPORT(gelu_backward_impl);
+HWY_EXPORT(bias_scale_residual_impl);
+HWY_EXPORT(add_column_sums_impl);
+HWY_EXPORT(scale_backward_impl);
+HWY_EXPORT(norm_forward_impl);
+HWY_EXPORT(norm_backward_impl);
+HWY_EXPORT(online_softmax_impl);
+HWY_EXPORT(softmax_by_lse_impl);
+HWY_EXPORT(softmax_backward_impl);
+HWY_EXPORT(scale_rows_impl);
+HWY_EXPORT(row_dots_impl);
 }  // namespace
 
-void load_rows(const Rows& from, const Tile& to) { HWY_DYNAMIC_DISPATCH(LoadRowsImpl)(from, to); }
-void store_rows(const Tile& from, const Rows& to) { bias_store(from, nullptr, to); }
+void load_rows(const Rows& from, const Tile& to) {
+  HWY_DYNAMIC_DISPATCH(load_rows_impl)(from, to);
+}
+void store_rows(const Tile& from, const Rows& to) {
+  bias_store(from, nullptr, to);
+}
 void bias_store(const Tile& tile, const float* bias, const Rows& out) {
-  HWY_DYNAMIC_DISPATCH(BiasStoreImpl)(tile, bias, out);
+  HWY_DYNAMIC_DISPATCH(bias_store_impl)(tile, bias, out);
 }
 void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
                const Rows& activation) {
-  HWY_DYNAMIC_DISPATCH(BiasGeluImpl)(tile, bias, form, pre_activation, activation);
+  HWY_DYNAMIC_DISPATCH(bias_gelu_impl)(tile, bias, form, pre_activation, activation);
 }
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
                    const Tile& out, float* column_sums) {
-  HWY_DYNAMIC_DISPATCH(GeluBackwardImpl)(tile, pre_activation, form, activation, out, column_sums);
+  HWY_DYNAMIC_DISPATCH(gelu_backward_impl)
+  (tile, pre_activation, form, activation, out, column_sums);
 }
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,
                          const Rows& residual, const Rows& branch, const Rows& out) {
-  HWY_DYNAMIC_DISPATCH(BiasScaleResidualImpl)(tile, bias, scale, residual, branch, out);
+  HWY_DYNAMIC_DISPATCH(bias_scale_residual_impl)(tile, bias, scale, residual, branch, out);
 }
 void add_column_sums(const Tile& tile, float* sums) {
-  HWY_DYNAMIC_DISPATCH(AddColumnSumsImpl)(tile, sums);
+  HWY_DYNAMIC_DISPATCH(add_column_sums_impl)(tile, sums);
 }
 void scale_backward(const Tile& tile, const float* scale, const Rows& other, float* sums) {
-  HWY_DYNAMIC_DISPATCH(ScaleBackwardImpl)(tile, scale, other, sums);
+  HWY_DYNAMIC_DISPATCH(scale_backward_impl)(tile, scale, other, sums);
 }
 void norm_forward(const Rows& x, int64_t rows, int64_t columns, const NormWeights& norm,
                   float factor, const Tile& out) {
-  HWY_DYNAMIC_DISPATCH(NormForwardImpl)(x, rows, columns, norm, factor, out);
+  HWY_DYNAMIC_DISPATCH(norm_forward_impl)(x, rows, columns, norm, factor, out);
 }
 void norm_backward(const Rows& x, const Tile& gradient, const NormWeights& norm, float factor,
                    float* weight_sums, float* bias_sums) {
-  HWY_DYNAMIC_DISPATCH(NormBackwardImpl)(x, gradient, norm, factor, weight_sums, bias_sums);
+  HWY_DYNAMIC_DISPATCH(norm_backward_impl)(x, gradient, norm, factor, weight_sums, bias_sums);
 }
 void online_softmax(const Tile& scores, float* maxima, float* sums, float* corrections) {
-  HWY_DYNAMIC_DISPATCH(OnlineSoftmaxImpl)(scores, maxima, sums, corrections);
+  HWY_DYNAMIC_DISPATCH(online_softmax_impl)(scores, maxima, sums, corrections);
 }
 void softmax_by_lse(const Tile& scores, const float* lse) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxByLseImpl)(scores, lse);
+  HWY_DYNAMIC_DISPATCH(softmax_by_lse_impl)(scores, lse);
 }
 void softmax_backward(const Tile& weights, const Tile& weight_gradients, const float* delta) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxBackwardImpl)(weights, weight_gradients, delta);
+  HWY_DYNAMIC_DISPATCH(softmax_backward_impl)(weights, weight_gradients, delta);
 }
 void scale_rows(const Tile& tile, const float* factors) {
-  HWY_DYNAMIC_DISPATCH(ScaleRowsImpl)(tile, factors);
+  HWY_DYNAMIC_DISPATCH(scale_rows_impl)(tile, factors);
 }
 void row_dots(const Tile& a, const Rows& b, float* result) {
-  HWY_DYNAMIC_DISPATCH(RowDotsImpl)(a, b, result);
+  HWY_DYNAMIC_DISPATCH(row_dots_impl)(a, b, result);
 }
 
 }  // namespace vit22b::cpu

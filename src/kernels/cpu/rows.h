@@ -43,8 +43,8 @@ enum class Gelu { kTanh, kErf };
 /// tile += bias; pre_activation = tile (where wanted); activation = gelu(tile). `bias` may be null.
 void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
                const Rows& activation);
-/// out (float32) = tile * gelu'(pre_activation), and activation = gelu(pre_activation), which may be
-/// the same memory. Adds the column sums of `out` to `column_sums` where it is not null.
+/// out (float32) = tile * gelu'(pre_activation), and activation = gelu(pre_activation), which may
+/// be the same memory. Adds the column sums of `out` to `column_sums` where it is not null.
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
                    const Tile& out, float* column_sums);
 /// out = residual + scale * (tile + bias); `bias` and `scale` may be null, and so may `branch`,

@@ -11,7 +11,9 @@ constexpr size_t kLargePage = 2 << 20;
 constexpr size_t kLine = 64;
 }  // namespace
 
-void Scratch::Free::operator()(float* p) const { std::free(p); }
+void Scratch::Free::operator()(float* p) const {
+  std::free(p);
+}
 
 float* Scratch::get(int64_t floats) {
   if (floats <= size_) return memory_.get();

@@ -2,11 +2,12 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/tile.cpp"
-#include <hwy/foreach_target.h>
 #include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstring>
 
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
@@ -16,7 +17,8 @@ using Float = hn::ScalableTag<float>;
 using Vector = hn::Vec<Float>;
 
 #if HWY_TARGET <= HWY_AVX3
-constexpr int kVectors = 4;  // 6 x 4 sums, 4 vectors of the panel and a broadcast: 29 of 32 registers
+constexpr int kVectors =
+    4;  // 6 x 4 sums, 4 vectors of the panel and a broadcast: 29 of 32 registers
 // Rows of A whose broadcast is an instruction of its own, used for 4 products. The others are
 // broadcast inside each product: that costs load slots, of which there are enough, and saves issue
 // slots, which run out first where another thread shares the core (10 % of the rate there).
@@ -29,21 +31,52 @@ constexpr int kRows = static_cast<int>(kTileRows);
 constexpr int kUnrolledK = 4;
 constexpr int64_t kPrefetchRows = 8;  // how far ahead of its use a panel's row is asked for
 
+// How a word of A and a vector of the panel are multiplied.
+enum class Words { kFloat32, kHalf, kHalfByParts };
+
+// sum += x * b, where x is one word for all lanes.
+template <Words kWords>
+HWY_INLINE void add_product(Vector& sum, Vector x, Vector b) {
+  if constexpr (kWords == Words::kFloat32) {
+    sum = hn::MulAdd(x, b, sum);
+  } else if constexpr (kWords == Words::kHalfByParts) {
+    const hn::RebindToSigned<Float> di;
+    const auto low = [&](Vector v) {
+      return hn::BitCast(Float(), hn::ShiftLeft<16>(hn::BitCast(di, v)));
+    };
+    const auto high = [&](Vector v) {
+      return hn::BitCast(Float(), hn::And(hn::BitCast(di, v), hn::Set(di, int32_t{-65536})));
+    };
+    sum = hn::MulAdd(low(x), low(b), hn::MulAdd(high(x), high(b), sum));
+  } else {
+#if HWY_TARGET <= HWY_AVX3
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(b.raw), "v"(x.raw));
+#endif
+  }
+}
+
+template <Words kWords>
 HWY_INLINE void add_product_with_broadcast(Vector& sum, const float* x, Vector b) {
 #if HWY_TARGET <= HWY_AVX3
   // The compiler would hoist the broadcast out of the four products of a row.
-  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(b.raw), "m"(*x));
-#else
-  sum = hn::MulAdd(hn::Set(Float(), *x), b, sum);
+  if constexpr (kWords == Words::kFloat32) {
+    asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(b.raw), "m"(*x));
+    return;
+  }
+  if constexpr (kWords == Words::kHalf) {
+    asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(b.raw), "m"(*x));
+    return;
+  }
 #endif
+  add_product<kWords>(sum, hn::Set(Float(), *x), b);
 }
 
 // How A lies within a group of rows: k next to k, or row next to row.
 enum class Lie { kByRows, kByColumns };
 
-// A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats. Strides that are known
-// here become immediate offsets: with any of them in a register the compiler spills.
-template <int kM, int kN, int kStride, Lie kLie>
+// A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats. Strides that are
+// known here become immediate offsets: with any of them in a register the compiler spills.
+template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 struct Block {
   const float* HWY_RESTRICT a;
   int64_t a_stride;  // between rows (kByRows) or steps of k (kByColumns)
@@ -54,7 +87,7 @@ struct Block {
   bool is_accumulating;
 };
 
-template <int kM, int kN, int kStride, Lie kLie>
+template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
                              int u, const float* HWY_RESTRICT panel) {
   const Float d;
@@ -71,17 +104,17 @@ HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a,
     if (i < kBroadcastRows) {
       const Vector all = hn::Set(d, *x);
 #pragma GCC unroll 8
-      for (int j = 0; j < kN; ++j) sum[i][j] = hn::MulAdd(all, b[j], sum[i][j]);
+      for (int j = 0; j < kN; ++j) add_product<kWords>(sum[i][j], all, b[j]);
     } else {
 #pragma GCC unroll 8
-      for (int j = 0; j < kN; ++j) add_product_with_broadcast(sum[i][j], x, b[j]);
+      for (int j = 0; j < kN; ++j) add_product_with_broadcast<kWords>(sum[i][j], x, b[j]);
     }
   }
 }
 
 // Not inlined: each block gets the registers for itself.
-template <int kM, int kN, int kStride, Lie kLie>
-HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
+template <Words kWords, int kM, int kN, int kStride, Lie kLie>
+HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
   const Float d;
   constexpr size_t kLanes = hn::MaxLanes(Float());
   Vector sum[kM][kN];
@@ -95,12 +128,12 @@ HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
   for (; k >= kUnrolledK; k -= kUnrolledK) {
 #pragma GCC unroll 8
     for (int u = 0; u < kUnrolledK; ++u)
-      product_step<kM, kN, kStride, kLie>(sum, a, a_stride, u, panel);
+      product_step<kWords, kM, kN, kStride, kLie>(sum, a, a_stride, u, panel);
     panel += kUnrolledK * kStride;
     a += kUnrolledK * a_step;
   }
   for (; k > 0; --k, panel += kStride, a += a_step)
-    product_step<kM, kN, kStride, kLie>(sum, a, a_stride, 0, panel);
+    product_step<kWords, kM, kN, kStride, kLie>(sum, a, a_stride, 0, panel);
   const auto mask = hn::FirstN(d, p.tail);
   float* c = p.c;
 #pragma GCC unroll 8
@@ -117,60 +150,81 @@ HWY_NOINLINE void product_block(const Block<kM, kN, kStride, kLie>& p) {
     }
 }
 
-template <int kM, int kN, int kStride, Lie kLie>
+template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 HWY_INLINE void rows_block(const TileProduct& p, int64_t i, int64_t column, size_t tail) {
-  product_block<kM, kN, kStride, kLie>(
+  product_block<kWords, kM, kN, kStride, kLie>(
       {p.a + i / kRows * p.a_group_stride, kLie == Lie::kByRows ? p.a_row_stride : p.a_k_stride,
        p.panel + column, p.c + column + i * p.c_stride, p.c_stride, p.k, tail, p.is_accumulating});
 }
 
-template <int kN, int kStride, Lie kLie>
+template <Words kWords, int kN, int kStride, Lie kLie>
 void product_columns(const TileProduct& p, int64_t column, size_t tail) {
   int64_t i = 0;
-  for (; i + kRows <= p.m; i += kRows) rows_block<kRows, kN, kStride, kLie>(p, i, column, tail);
+  for (; i + kRows <= p.m; i += kRows)
+    rows_block<kWords, kRows, kN, kStride, kLie>(p, i, column, tail);
   switch (p.m - i) {
-    case 5: return rows_block<5, kN, kStride, kLie>(p, i, column, tail);
-    case 4: return rows_block<4, kN, kStride, kLie>(p, i, column, tail);
-    case 3: return rows_block<3, kN, kStride, kLie>(p, i, column, tail);
-    case 2: return rows_block<2, kN, kStride, kLie>(p, i, column, tail);
-    case 1: return rows_block<1, kN, kStride, kLie>(p, i, column, tail);
-    default: return;
+    case 5:
+      return rows_block<kWords, 5, kN, kStride, kLie>(p, i, column, tail);
+    case 4:
+      return rows_block<kWords, 4, kN, kStride, kLie>(p, i, column, tail);
+    case 3:
+      return rows_block<kWords, 3, kN, kStride, kLie>(p, i, column, tail);
+    case 2:
+      return rows_block<kWords, 2, kN, kStride, kLie>(p, i, column, tail);
+    case 1:
+      return rows_block<kWords, 1, kN, kStride, kLie>(p, i, column, tail);
+    default:
+      return;
   }
 }
 
-template <int kStride, Lie kLie>
+template <Words kWords, int kStride, Lie kLie>
 void product_panel(const TileProduct& p) {
   constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
+#if HWY_TARGET <= HWY_AVX3
+  // A panel is as many vectors as its width, the last one perhaps partial.
+  constexpr int kN = kStride / static_cast<int>(kLanes);
+  product_columns<kWords, kN, kStride, kLie>(p, 0, static_cast<size_t>(p.n - (kN - 1) * kLanes));
+#else
   for (int64_t column = 0; column < p.n; column += kVectors * kLanes) {
     const int64_t columns = std::min<int64_t>(kVectors * kLanes, p.n - column);
     const int64_t vectors = (columns + kLanes - 1) / kLanes;
     const auto tail = static_cast<size_t>(columns - (vectors - 1) * kLanes);
-    switch (vectors) {
-#if HWY_TARGET <= HWY_AVX3
-      case 4: product_columns<4, kStride, kLie>(p, column, tail); break;
-      case 3: product_columns<3, kStride, kLie>(p, column, tail); break;
-#endif
-      case 2: product_columns<2, kStride, kLie>(p, column, tail); break;
-      default: product_columns<1, kStride, kLie>(p, column, tail); break;
-    }
+    vectors == 2 ? product_columns<kWords, 2, kStride, kLie>(p, column, tail)
+                 : product_columns<kWords, 1, kStride, kLie>(p, column, tail);
   }
+#endif
 }
 
-template <Lie kLie>
+template <Words kWords, Lie kLie>
 void product_of_width(const TileProduct& p) {
   switch (panel_width(p.n)) {
-    case 16: return product_panel<16, kLie>(p);
-    case 32: return product_panel<32, kLie>(p);
-    case 48: return product_panel<48, kLie>(p);
-    default: return product_panel<64, kLie>(p);
+    case 16:
+      return product_panel<kWords, 16, kLie>(p);
+    case 32:
+      return product_panel<kWords, 32, kLie>(p);
+    case 48:
+      return product_panel<kWords, 48, kLie>(p);
+    default:
+      return product_panel<kWords, 64, kLie>(p);
   }
 }
 
-void TileProductImpl(const TileProduct& p) {
-  p.a_row_stride == 1 ? product_of_width<Lie::kByColumns>(p) : product_of_width<Lie::kByRows>(p);
+template <Words kWords>
+void product_of_words(const TileProduct& p) {
+  p.a_row_stride == 1 ? product_of_width<kWords, Lie::kByColumns>(p)
+                      : product_of_width<kWords, Lie::kByRows>(p);
 }
 
-void PackRowsImpl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
+void tile_product_impl(const TileProduct& p, bool is_half_native) {
+  if (p.arithmetic == Arithmetic::kFloat32) return product_of_words<Words::kFloat32>(p);
+#if HWY_TARGET <= HWY_AVX3
+  if (is_half_native) return product_of_words<Words::kHalf>(p);
+#endif
+  product_of_words<Words::kHalfByParts>(p);
+}
+
+void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
   const Float d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t width = panel_width(n);
@@ -186,7 +240,7 @@ void PackRowsImpl(const float* b, int64_t stride, int64_t k, int64_t n, float* p
   }
 }
 
-void PackTransposedImpl(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
+void pack_transposed_impl(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
   const int64_t width = panel_width(n);
 #if HWY_TARGET == HWY_SCALAR
   const int64_t whole_n = 0, whole_k = 0;
@@ -211,7 +265,8 @@ void PackTransposedImpl(const float* w, int64_t stride, int64_t k, int64_t n, fl
     }
 #endif
   for (int64_t i = 0; i < k; ++i) {
-    for (int64_t j = i < whole_k ? whole_n : 0; j < n; ++j) panel[i * width + j] = w[j * stride + i];
+    for (int64_t j = i < whole_k ? whole_n : 0; j < n; ++j)
+      panel[i * width + j] = w[j * stride + i];
     std::fill(panel + i * width + n, panel + (i + 1) * width, 0.0F);
   }
 }
@@ -222,21 +277,72 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace vit22b::cpu {
 namespace {
-HWY_EXPORT(TileProductImpl);
-HWY_EXPORT(PackRowsImpl);
-HWY_EXPORT(PackTransposedImpl);
+HWY_EXPORT(tile_product_impl);
+HWY_EXPORT(pack_rows_impl);
+HWY_EXPORT(pack_transposed_impl);
+
+// Products of small whole numbers are exact either way, so that the two must be equal.
+bool is_half_native_right() {
+  constexpr int64_t kM = 7, kN = 64, kK = 5;
+  alignas(64) float panel[kK * kN];
+  float a[kM * kK], native[kM * kN], by_parts[kM * kN];
+  const auto fill = [](float* words, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {  // bf16 of -4 .. 4: the high half of their float32
+      const float low = static_cast<float>(i % 9 - 4), high = static_cast<float>(i * 5 % 9 - 4);
+      uint32_t low_bits, high_bits;
+      std::memcpy(&low_bits, &low, sizeof low);
+      std::memcpy(&high_bits, &high, sizeof high);
+      const uint32_t word = (low_bits >> 16) | (high_bits & 0xffff0000U);
+      std::memcpy(words + i, &word, sizeof word);
+    }
+  };
+  fill(panel, kK * kN);
+  fill(a, kM * kK);
+  TileProduct product{.arithmetic = Arithmetic::kHalf,
+                      .a = a,
+                      .a_row_stride = kK,
+                      .a_group_stride = kTileRows * kK,
+                      .panel = panel,
+                      .c = native,
+                      .c_stride = kN,
+                      .m = kM,
+                      .n = kN,
+                      .k = kK};
+  HWY_DYNAMIC_DISPATCH(tile_product_impl)(product, true);
+  product.c = by_parts;
+  HWY_DYNAMIC_DISPATCH(tile_product_impl)(product, false);
+  return std::equal(native, native + kM * kN, by_parts);
+}
 }  // namespace
 
 void tile_product(const TileProduct& product) {
-  HWY_DYNAMIC_DISPATCH(TileProductImpl)(product);
+  const bool is_native = product.arithmetic == Arithmetic::kHalf && has_half_products();
+  HWY_DYNAMIC_DISPATCH(tile_product_impl)(product, is_native);
+}
+
+bool has_half_products() {
+  static const bool has = __builtin_cpu_supports("avx512bf16") && is_half_native_right();
+  return has;
+}
+
+void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
+  const int64_t width = panel_width(n);
+  for (int64_t i = 0; i < k; i += 2, b += 2 * stride, panel += width) {
+    const uint16_t* next = i + 1 < k ? b + stride : nullptr;
+    for (int64_t j = 0; j < n; ++j) {
+      const uint32_t word = b[j] | (next == nullptr ? 0U : static_cast<uint32_t>(next[j]) << 16);
+      std::memcpy(panel + j, &word, sizeof word);
+    }
+    std::fill(panel + n, panel + width, 0.0F);
+  }
 }
 
 void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  HWY_DYNAMIC_DISPATCH(PackRowsImpl)(b, stride, k, n, panel);
+  HWY_DYNAMIC_DISPATCH(pack_rows_impl)(b, stride, k, n, panel);
 }
 
 void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
-  HWY_DYNAMIC_DISPATCH(PackTransposedImpl)(w, stride, k, n, panel);
+  HWY_DYNAMIC_DISPATCH(pack_transposed_impl)(w, stride, k, n, panel);
 }
 
 const char* instruction_set() {

@@ -15,19 +15,25 @@ constexpr int64_t kTileRows = 6;
 
 /// Columns that a panel of `columns` columns occupies.
 constexpr int64_t panel_width(int64_t columns) {
-  return columns >= kPanelWidth ? kPanelWidth : (columns + kPanelStep - 1) / kPanelStep * kPanelStep;
+  return columns >= kPanelWidth ? kPanelWidth
+                                : (columns + kPanelStep - 1) / kPanelStep * kPanelStep;
 }
+
+/// What a product multiplies: float32, or bfloat16 in pairs, two steps of k in the halves of a word
+/// (the first in the low half), summed in float32. Words take the place of floats everywhere.
+enum class Arithmetic { kFloat32, kHalf };
 
 /// c[m, n] = (is_accumulating ? c : 0) + a[m, k] * panel[k, n]
 struct TileProduct {
+  Arithmetic arithmetic = Arithmetic::kFloat32;
   const float* a = nullptr;
   /// In floats, within a group of kTileRows rows; one of the two is 1.
   int64_t a_row_stride = 0, a_k_stride = 1;
-  int64_t a_group_stride = 0;                ///< from one group of rows to the next
+  int64_t a_group_stride = 0;    ///< from one group of rows to the next
   const float* panel = nullptr;  ///< [k, panel_width(n)], aligned to 64 bytes, zero beyond n
   float* c = nullptr;
   int64_t c_stride = 0;
-  int64_t m = 0, n = 0, k = 0;  ///< n at most kPanelWidth
+  int64_t m = 0, n = 0, k = 0;  ///< n at most kPanelWidth; k in words
   bool is_accumulating = false;
 };
 void tile_product(const TileProduct& product);
@@ -36,6 +42,14 @@ void tile_product(const TileProduct& product);
 void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel);
 /// Packs the transpose of w[n, k] (rows of k floats, `stride` apart) into a panel.
 void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel);
+
+/// Packs bfloat16 b[k, n] (rows `stride` apart) into a panel of pairs; an odd k is filled with
+/// zero.
+void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel);
+
+/// Whether this CPU multiplies bfloat16 in one instruction (AVX-512 BF16) and does it as the plain
+/// code does; checked once. Without, Arithmetic::kHalf is right but slow.
+bool has_half_products();
 
 /// The instruction set in use, such as "AVX3" (Highway's name for AVX-512).
 const char* instruction_set();

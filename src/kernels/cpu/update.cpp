@@ -9,8 +9,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
 
-void AdamWUpdateImpl(int64_t count, const AdamWStep& step, const float* gradient, float* weight,
-                     float* momentum, float* second_moment) {
+void adamw_update_impl(int64_t count, const AdamWStep& step, const float* gradient, float* weight,
+                       float* momentum, float* second_moment) {
   const V scale = constant(step.gradient_scale), rest1 = constant(1 - step.beta1),
           beta2 = constant(step.beta2), rest2 = constant(1 - step.beta2),
           root_scale = constant(step.root_scale), eps = constant(step.eps),
@@ -29,8 +29,8 @@ void AdamWUpdateImpl(int64_t count, const AdamWStep& step, const float* gradient
   }
 }
 
-void AddSquareSumsImpl(const float* gradient, int64_t rows, int64_t columns, float scale,
-                       float* row_sums, float* column_sums) {
+void add_square_sums_impl(const float* gradient, int64_t rows, int64_t columns, float scale,
+                          float* row_sums, float* column_sums) {
   const Float d;
   const V factor = constant(scale);
   for (int64_t i = 0; i < rows; ++i) {
@@ -47,22 +47,20 @@ void AddSquareSumsImpl(const float* gradient, int64_t rows, int64_t columns, flo
   }
 }
 
-void AdafactorUpdateImpl(int64_t rows, int64_t columns, const AdafactorStep& step,
-                         const float* gradient, const float* row_factors,
-                         const float* column_factors, float* weight, uint16_t* momentum) {
+void adafactor_update_impl(const AdafactorRows& matrix, const AdafactorStep& step) {
   const V beta1 = constant(step.beta1), rest1 = constant(1 - step.beta1),
           rate = constant(step.learning_rate), decay = constant(step.weight_decay);
-  for (int64_t i = 0; i < rows; ++i) {
-    const V row_factor = constant(step.gradient_scale * row_factors[i]);
-    for (int64_t j = 0; j < columns; j += lanes()) {
-      const int64_t n = columns - j, at = i * columns + j;
-      const V update =
-          hn::Mul(hn::Mul(load(gradient + at, n), row_factor), load(column_factors + j, n));
-      const V m = rounded_to_half(
-          hn::MulAdd(update, rest1, hn::Mul(load(momentum + at, n), beta1)));
-      store(m, momentum + at, n);
-      const V w = load(weight + at, n);
-      store(hn::NegMulAdd(hn::MulAdd(w, decay, m), rate, w), weight + at, n);
+  for (int64_t i = 0; i < matrix.rows; ++i) {
+    const V row_factor = constant(step.gradient_scale * matrix.row_factors[i]);
+    for (int64_t j = 0; j < matrix.columns; j += lanes()) {
+      const int64_t n = matrix.columns - j, at = i * matrix.columns + j;
+      const V update = hn::Mul(hn::Mul(load(matrix.gradient + at, n), row_factor),
+                               load(matrix.column_factors + j, n));
+      const V m =
+          rounded_to_half(hn::MulAdd(update, rest1, hn::Mul(load(matrix.momentum + at, n), beta1)));
+      store(m, matrix.momentum + at, n);
+      const V w = load(matrix.weight + at, n);
+      store(hn::NegMulAdd(hn::MulAdd(w, decay, m), rate, w), matrix.weight + at, n);
     }
   }
 }
@@ -73,24 +71,21 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace vit22b::cpu {
 namespace {
-HWY_EXPORT(AdamWUpdateImpl);
-HWY_EXPORT(AddSquareSumsImpl);
-HWY_EXPORT(AdafactorUpdateImpl);
+HWY_EXPORT(adamw_update_impl);
+HWY_EXPORT(add_square_sums_impl);
+HWY_EXPORT(adafactor_update_impl);
 }  // namespace
 
 void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
                   float* momentum, float* second_moment) {
-  HWY_DYNAMIC_DISPATCH(AdamWUpdateImpl)(n, step, gradient, weight, momentum, second_moment);
+  HWY_DYNAMIC_DISPATCH(adamw_update_impl)(n, step, gradient, weight, momentum, second_moment);
 }
 void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
                      float* row_sums, float* column_sums) {
-  HWY_DYNAMIC_DISPATCH(AddSquareSumsImpl)(gradient, rows, columns, scale, row_sums, column_sums);
+  HWY_DYNAMIC_DISPATCH(add_square_sums_impl)(gradient, rows, columns, scale, row_sums, column_sums);
 }
-void adafactor_update(int64_t rows, int64_t columns, const AdafactorStep& step,
-                      const float* gradient, const float* row_factors, const float* column_factors,
-                      float* weight, uint16_t* momentum) {
-  HWY_DYNAMIC_DISPATCH(AdafactorUpdateImpl)(rows, columns, step, gradient, row_factors,
-                                            column_factors, weight, momentum);
+void adafactor_update(const AdafactorRows& matrix, const AdafactorStep& step) {
+  HWY_DYNAMIC_DISPATCH(adafactor_update_impl)(matrix, step);
 }
 
 }  // namespace vit22b::cpu

@@ -8,10 +8,10 @@ namespace vit22b::cpu {
 struct AdamWStep {
   float gradient_scale = 1;
   float beta1 = 0.9F, beta2 = 0.999F;
-  float root_scale = 1;      ///< 1 / sqrt(1 - beta2^t)
+  float root_scale = 1;  ///< 1 / sqrt(1 - beta2^t)
   float eps = 1e-8F;
-  float step_size = 0;       ///< lr / (1 - beta1^t)
-  float decay = 1;           ///< 1 - lr * weight_decay
+  float step_size = 0;  ///< lr / (1 - beta1^t)
+  float decay = 1;      ///< 1 - lr * weight_decay
 };
 /// Overwrites n weights and their two moments.
 void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
@@ -28,10 +28,17 @@ struct AdafactorStep {
   float learning_rate = 0;
   float weight_decay = 0;
 };
-/// weight -= lr (m + weight_decay weight) with m = beta1 m + (1 - beta1) g row_factors column_factors;
-/// the momentum is bfloat16, and the weight is updated by its rounded value.
-void adafactor_update(int64_t rows, int64_t columns, const AdafactorStep& step,
-                      const float* gradient, const float* row_factors, const float* column_factors,
-                      float* weight, uint16_t* momentum);
+/// Some rows of a matrix, and what is read and written for them.
+struct AdafactorRows {
+  int64_t rows = 0, columns = 0;
+  const float* gradient = nullptr;
+  const float* row_factors = nullptr;     ///< one a row
+  const float* column_factors = nullptr;  ///< one a column
+  float* weight = nullptr;
+  uint16_t* momentum = nullptr;  ///< bfloat16
+};
+/// weight -= lr (m + weight_decay weight) with m = beta1 m + (1 - beta1) g row_factor
+/// column_factor; the weight is updated by the rounded momentum.
+void adafactor_update(const AdafactorRows& matrix, const AdafactorStep& step);
 
 }  // namespace vit22b::cpu

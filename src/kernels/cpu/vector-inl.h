@@ -12,9 +12,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Float = hn::ScalableTag<float>;
 using Int = hn::RebindToSigned<Float>;
 using V = hn::Vec<Float>;
-constexpr int64_t lanes() { return static_cast<int64_t>(hn::MaxLanes(Float())); }
+constexpr int64_t lanes() {
+  return static_cast<int64_t>(hn::MaxLanes(Float()));
+}
 
-HWY_INLINE V constant(double value) { return hn::Set(Float(), static_cast<float>(value)); }
+HWY_INLINE V constant(double value) {
+  return hn::Set(Float(), static_cast<float>(value));
+}
 
 // The first n lanes (all where n is larger) of float32 or bfloat16; the others are zero.
 HWY_INLINE V load(const float* p, int64_t n) {

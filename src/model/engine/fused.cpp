@@ -11,14 +11,17 @@ class FusedEngine : public Engine {
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
-                                         int64_t) const override {
+                                         at::ScalarType compute_type) const override {
     if (!weights.begin()->second.is_cpu()) return nullptr;
     const fused::BlockLayout layout(config, weights);
-    return std::make_unique<fused::PackedBlock>(layout, fused::BlockWeights(layout, weights));
+    const cpu::Storage storage =
+        compute_type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
+    return std::make_unique<fused::PackedBlock>(layout, fused::BlockWeights(layout, weights),
+                                                cpu::best_arithmetic(storage));
   }
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
-                     const at::Tensor& x_BTD, const PackedWeights* packed) const override {
+  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+                     const PackedWeights* packed) const override {
     if (!x_BTD.is_cpu()) return reference_->forward(config, weights, x_BTD);
     const fused::BlockLayout layout(config, weights);
     return fused::forward({layout, weights}, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD,
@@ -28,8 +31,7 @@ class FusedEngine : public Engine {
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu())
-      return reference_->forward_saving(config, weights, x_BTD, trained, saved);
+    if (!x_BTD.is_cpu()) return reference_->forward_saving(config, weights, x_BTD, trained, saved);
     auto block = std::make_unique<fused::SavedBlock>();
     block->config = &config;
     block->weights = weights;
@@ -52,6 +54,8 @@ class FusedEngine : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_fused_engine() { return std::make_unique<FusedEngine>(); }
+std::unique_ptr<Engine> make_fused_engine() {
+  return std::make_unique<FusedEngine>();
+}
 
 }  // namespace vit22b

@@ -26,15 +26,15 @@ class Backward {
         grads_(grads),
         l_(*saved.config, saved.weights),
         w_(l_, saved.weights),
-        rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)) {
+        rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)),
+        arithmetic_(cpu::best_arithmetic(rows_of(saved.x_BTD).storage)) {
     if (grads_ != nullptr && grads_->is_overwrite)
       for (auto& [name, tensor] : grads_->tensors)
         if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
   }
 
   at::Tensor run(const at::Tensor& output_gradient_BTD) {
-    const at::Tensor g =
-        output_gradient_BTD.to(at::kFloat).reshape({rows_, l_.width}).contiguous();
+    const at::Tensor g = output_gradient_BTD.to(at::kFloat).reshape({rows_, l_.width}).contiguous();
     return (l_.is_parallel ? parallel(g) : serial(g)).view(s_.x_BTD.sizes());
   }
 
@@ -47,7 +47,8 @@ class Backward {
     weight_gradient(l_.fc1, d_hidden, y);
     weight_gradient(l_.qkv, d_qkv, y);
     const at::Tensor d_y = y;  // its memory serves again
-    cpu::product_into(tile_of(d_y), {input_term(d_hidden, l_.fc1), input_term(d_qkv, l_.qkv)}, false);
+    cpu::product_into(tile_of(d_y), {input_term(d_hidden, l_.fc1), input_term(d_qkv, l_.qkv)},
+                      false, arithmetic_);
     return through_norm(l_.norm1, s_.x_BTD, d_y, g);
   }
 
@@ -55,14 +56,14 @@ class Backward {
     const at::Tensor d_hidden = mlp_backward(through_scale(g, l_.scale2, s_.branch2));
     at::Tensor y = normalised(l_.norm2, s_.middle);
     weight_gradient(l_.fc1, d_hidden, y);
-    cpu::product_into(tile_of(y), {input_term(d_hidden, l_.fc1)}, false);
+    cpu::product_into(tile_of(y), {input_term(d_hidden, l_.fc1)}, false, arithmetic_);
     const at::Tensor d_middle = through_norm(l_.norm2, s_.middle, y, g);
     const at::Tensor branch = through_scale(d_middle, l_.scale1, s_.branch1);
     column_sums(l_.proj, branch);
     const at::Tensor d_qkv = attention_part(branch);
     y = normalised(l_.norm1, s_.x_BTD);
     weight_gradient(l_.qkv, d_qkv, y);
-    cpu::product_into(tile_of(y), {input_term(d_qkv, l_.qkv)}, false);
+    cpu::product_into(tile_of(y), {input_term(d_qkv, l_.qkv)}, false, arithmetic_);
     return through_norm(l_.norm1, s_.x_BTD, y, d_middle);
   }
 
@@ -75,16 +76,18 @@ class Backward {
     const Target bias = target(l_.fc1.bias);
     std::vector<float> sums(
         bias.data != nullptr ? static_cast<size_t>(cpu::max_row_shares(rows_) * l_.hidden) : 0);
-    cpu::product(rows_, l_.hidden, {input_term(branch, l_.fc2)},
-            [&](const Tile& tile, int64_t row, int64_t column, int64_t share) {
-              const Rows activation = kept.at(row, column);
-              cpu::gelu_backward(tile, activation, l_.gelu, activation,
-                                 {out.data + row * out.stride + column, out.stride, 0, 0},
-                                 sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
-            });
+    cpu::product(
+        rows_, l_.hidden, {input_term(branch, l_.fc2)},
+        [&](const Tile& tile, int64_t row, int64_t column, int64_t share) {
+          const Rows activation = kept.at(row, column);
+          cpu::gelu_backward(tile, activation, l_.gelu, activation,
+                             {out.data + row * out.stride + column, out.stride, 0, 0},
+                             sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
+        },
+        arithmetic_);
     if (bias.data != nullptr)
       cpu::add_column_sums({sums.data(), l_.hidden, cpu::max_row_shares(rows_), l_.hidden},
-                      bias.data + l_.fc1.bias_first);
+                           bias.data + l_.fc1.bias_first);
     weight_gradient(l_.fc2, branch, s_.pre_activation);
     column_sums(l_.fc2, branch);
     s_.pre_activation.reset();
@@ -95,16 +98,15 @@ class Backward {
   at::Tensor attention_part(const at::Tensor& branch) {
     weight_gradient(l_.proj, branch, s_.attended);
     const at::Tensor d_attended = empty(l_.width);
-    cpu::product_into(tile_of(d_attended), {input_term(branch, l_.proj)}, false);
+    cpu::product_into(tile_of(d_attended), {input_term(branch, l_.proj)}, false, arithmetic_);
     at::Tensor d_qkv = empty(3 * l_.width);
     const int64_t images = s_.x_BTD.size(0), tokens = s_.x_BTD.size(1);
-    cpu::attention_backward(
-        {images, tokens, l_.heads, l_.width / l_.heads, rows_of(s_.qkv), w_.norm(l_.q_norm),
-         w_.norm(l_.k_norm)},
-        rows_of(s_.attended), s_.lse_BHT.const_data_ptr<float>(), rows_of(d_attended),
-        rows_of(d_qkv),
-        {target(l_.q_norm, ".weight").data, target(l_.q_norm, ".bias").data,
-         target(l_.k_norm, ".weight").data, target(l_.k_norm, ".bias").data});
+    cpu::attention_backward({images, tokens, l_.heads, l_.width / l_.heads, rows_of(s_.qkv),
+                             w_.norm(l_.q_norm), w_.norm(l_.k_norm)},
+                            rows_of(s_.attended), s_.lse_BHT.const_data_ptr<float>(),
+                            rows_of(d_attended), rows_of(d_qkv),
+                            {target(l_.q_norm, ".weight").data, target(l_.q_norm, ".bias").data,
+                             target(l_.k_norm, ".weight").data, target(l_.k_norm, ".bias").data});
     column_sums(l_.qkv, d_qkv);
     s_.qkv.reset();
     s_.attended.reset();
@@ -137,13 +139,10 @@ class Backward {
   void weight_gradient(const Linear& linear, const at::Tensor& d_output, const at::Tensor& input) {
     const Target weight = target(linear.weight);
     if (weight.data == nullptr) return;
-    cpu::product_into({weight.data + linear.first_row * weight.columns, weight.columns, linear.out,
-                  linear.in},
-                 {{.a = rows_of(d_output),
-                   .is_a_transposed = true,
-                   .b = rows_of(input),
-                   .k = rows_}},
-                 !grads_->is_overwrite);
+    cpu::product_into(
+        {weight.data + linear.first_row * weight.columns, weight.columns, linear.out, linear.in},
+        {{.a = rows_of(d_output), .is_a_transposed = true, .b = rows_of(input), .k = rows_}},
+        !grads_->is_overwrite, arithmetic_);
   }
 
   // The gradient of a linear layer's bias.
@@ -156,8 +155,8 @@ class Backward {
     at::parallel_for(0, (all.columns + kColumns - 1) / kColumns, 1, [&](int64_t i, int64_t last) {
       for (; i < last; ++i)
         cpu::add_column_sums({all.data + i * kColumns, all.stride, all.rows,
-                         std::min(kColumns, all.columns - i * kColumns)},
-                        bias.data + linear.bias_first + i * kColumns);
+                              std::min(kColumns, all.columns - i * kColumns)},
+                             bias.data + linear.bias_first + i * kColumns);
     });
   }
 
@@ -188,10 +187,10 @@ class Backward {
         const Tile part{all.data + first * d, d, count, d};
         float* own = sums.data() + 2 * i * d;
         cpu::norm_backward(from.at(first, 0), part, norm, 1, weight.data != nullptr ? own : nullptr,
-                      bias.data != nullptr ? own + d : nullptr);
+                           bias.data != nullptr ? own + d : nullptr);
         const Rows rows{part.data, d};
-        cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows, {},
-                            rows);
+        cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows,
+                                 {}, rows);
       }
     });
     if (weight.data != nullptr) cpu::add_column_sums({sums.data(), 2 * d, shares, d}, weight.data);
@@ -204,6 +203,7 @@ class Backward {
   const BlockLayout l_;
   const BlockWeights w_;
   const int64_t rows_;
+  const cpu::Arithmetic arithmetic_;
 };
 
 }  // namespace

@@ -77,11 +77,12 @@ cpu::Tile tile_of(const at::Tensor& tensor) {
           tensor.numel() / tensor.size(-1), tensor.size(-1)};
 }
 
-PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights) {
+PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights,
+                         cpu::Arithmetic arithmetic) {
   for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
     matrices_.emplace(
         std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),
-        std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out));
+        std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out, arithmetic));
 }
 
 const cpu::PackedMatrix* PackedBlock::find(const Linear& linear) const {

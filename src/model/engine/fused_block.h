@@ -48,9 +48,7 @@ class BlockWeights {
   const NamedTensors& tensors() const { return tensors_; }
   cpu::NormWeights norm(const std::string& name) const;
   const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
-  const float* bias(const Linear& linear) const {
-    return vector(linear.bias, linear.bias_first);
-  }
+  const float* bias(const Linear& linear) const { return vector(linear.bias, linear.bias_first); }
   cpu::Rows matrix(const Linear& linear) const;
 
  private:
@@ -67,18 +65,18 @@ struct SavedBlock : SavedActivations {
   const ViTConfig* config = nullptr;
   NamedTensors weights;
   at::Tensor x_BTD;
-  at::Tensor middle;          ///< serial block: after the attention's residual
-  at::Tensor pre_activation;  ///< [B * T, M]
-  at::Tensor qkv;             ///< [B * T, 3 D], before QK normalisation
-  at::Tensor attended;        ///< [B * T, D]
-  at::Tensor lse_BHT;         ///< float32
+  at::Tensor middle;            ///< serial block: after the attention's residual
+  at::Tensor pre_activation;    ///< [B * T, M]
+  at::Tensor qkv;               ///< [B * T, 3 D], before QK normalisation
+  at::Tensor attended;          ///< [B * T, D]
+  at::Tensor lse_BHT;           ///< float32
   at::Tensor branch1, branch2;  ///< before LayerScale, where it trains
 };
 
 /// Packed forms of a block's linear layers by weight name and first row.
 class PackedBlock : public PackedWeights {
  public:
-  PackedBlock(const BlockLayout& layout, const BlockWeights& weights);
+  PackedBlock(const BlockLayout& layout, const BlockWeights& weights, cpu::Arithmetic arithmetic);
   const cpu::PackedMatrix* find(const Linear& linear) const;
 
  private:

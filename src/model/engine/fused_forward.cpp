@@ -27,7 +27,8 @@ class Forward {
         x_BTD_(x_BTD.contiguous()),
         saved_(saved),
         trained_(trained),
-        rows_(x_BTD.numel() / x_BTD.size(-1)) {}
+        rows_(x_BTD.numel() / x_BTD.size(-1)),
+        arithmetic_(cpu::best_arithmetic(rows_of(x_BTD_).storage)) {}
 
   at::Tensor run() {
     at::Tensor y = normalised(w_, l_.norm1, x_BTD_);
@@ -64,21 +65,23 @@ class Forward {
     const cpu::Rows out = rows_of(qkv);
     const float* bias = w_.bias(l_.qkv);
     if (bias == nullptr && out.storage == cpu::Storage::kFloat32)
-      cpu::product_into(tile_of(qkv), {term(y, l_.qkv)}, false);
+      cpu::product_into(tile_of(qkv), {term(y, l_.qkv)}, false, arithmetic_);
     else
-      cpu::product(rows_, l_.qkv.out, {term(y, l_.qkv)},
-                   [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
-                     cpu::bias_store(tile, bias == nullptr ? nullptr : bias + column,
-                                     out.at(row, column));
-                   });
+      cpu::product(
+          rows_, l_.qkv.out, {term(y, l_.qkv)},
+          [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+            cpu::bias_store(tile, bias == nullptr ? nullptr : bias + column, out.at(row, column));
+          },
+          arithmetic_);
     at::Tensor attended = empty(l_.width);
     const int64_t images = x_BTD_.size(0), tokens = x_BTD_.size(1);
     at::Tensor lse;
     if (saved_ != nullptr)
       lse = at::empty({images, l_.heads, tokens}, x_BTD_.options().dtype(at::kFloat));
     cpu::attention_forward({images, tokens, l_.heads, l_.width / l_.heads, out, w_.norm(l_.q_norm),
-                       w_.norm(l_.k_norm)},
-                      rows_of(attended), lse.defined() ? lse.mutable_data_ptr<float>() : nullptr);
+                            w_.norm(l_.k_norm)},
+                           rows_of(attended),
+                           lse.defined() ? lse.mutable_data_ptr<float>() : nullptr);
     if (saved_ != nullptr) {
       saved_->qkv = qkv;
       saved_->attended = attended;
@@ -96,11 +99,13 @@ class Forward {
       kept = rows_of(saved_->pre_activation);
     }
     const float* bias = w_.bias(l_.fc1);
-    cpu::product(rows_, l_.hidden, {term(y, l_.fc1)},
-            [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
-              cpu::bias_gelu(tile, bias == nullptr ? nullptr : bias + column, l_.gelu,
-                        kept.data == nullptr ? kept : kept.at(row, column), out.at(row, column));
-            });
+    cpu::product(
+        rows_, l_.hidden, {term(y, l_.fc1)},
+        [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+          cpu::bias_gelu(tile, bias == nullptr ? nullptr : bias + column, l_.gelu,
+                         kept.data == nullptr ? kept : kept.at(row, column), out.at(row, column));
+        },
+        arithmetic_);
     return activation;
   }
 
@@ -116,12 +121,15 @@ class Forward {
       branch = rows_of(*kept);
     }
     const float *bias = w_.bias(linear), *scale = w_.vector(scale_name);
-    cpu::product(rows_, l_.width, terms, [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
-      cpu::bias_scale_residual(tile, bias == nullptr ? nullptr : bias + column,
-                          scale == nullptr ? nullptr : scale + column, base.at(row, column),
-                          branch.data == nullptr ? branch : branch.at(row, column),
-                          to.at(row, column));
-    });
+    cpu::product(
+        rows_, l_.width, terms,
+        [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+          cpu::bias_scale_residual(
+              tile, bias == nullptr ? nullptr : bias + column,
+              scale == nullptr ? nullptr : scale + column, base.at(row, column),
+              branch.data == nullptr ? branch : branch.at(row, column), to.at(row, column));
+        },
+        arithmetic_);
     return out;
   }
 
@@ -132,6 +140,7 @@ class Forward {
   SavedBlock* saved_;
   const std::set<std::string>& trained_;
   const int64_t rows_;
+  const cpu::Arithmetic arithmetic_;
 };
 
 }  // namespace
@@ -143,7 +152,7 @@ void normalise(const BlockWeights& weights, const std::string& name, const at::T
   const cpu::NormWeights norm = weights.norm(name);
   at::parallel_for(0, to.rows, kNormGrain, [&](int64_t first, int64_t last) {
     cpu::norm_forward(from.at(first, 0), last - first, to.columns, norm, 1,
-                 {to.data + first * to.stride, to.stride, last - first, to.columns});
+                      {to.data + first * to.stride, to.stride, last - first, to.columns});
   });
 }
 

@@ -13,12 +13,12 @@ class ReferenceEngine : public Engine {
   const char* name() const override { return "reference"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors&,
-                                         int64_t) const override {
+                                         at::ScalarType) const override {
     return nullptr;
   }
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
-                     const at::Tensor& x_BTD, const PackedWeights*) const override {
+  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+                     const PackedWeights*) const override {
     return block_forward(config, weights, x_BTD);
   }
 
@@ -45,6 +45,8 @@ class ReferenceEngine : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_reference_engine() { return std::make_unique<ReferenceEngine>(); }
+std::unique_ptr<Engine> make_reference_engine() {
+  return std::make_unique<ReferenceEngine>();
+}
 
 }  // namespace vit22b
