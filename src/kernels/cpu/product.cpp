@@ -15,7 +15,7 @@ namespace {
 // A block of rows of A (96 x 512 floats) and its tile of C stay in the second cache; packed panels
 // stream past them from the third.
 constexpr int64_t kBlockK = 512;
-constexpr int64_t kBlockRows = 16 * kTileRows;
+constexpr int64_t kBlockRows = 32 * kTileRows;
 constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
 constexpr int64_t kPackedFloats = 8 << 20;                // of B at a time: 32 MiB
