@@ -191,7 +191,7 @@ double last_value(const fs::path& run_folder, const std::string& key) {
 TEST(SlowTrainer, BothEnginesLearnTheDemoAlike) {
   const TempFolder folder;
   ConfigTree tree = read_config_file(fs::path(std::getenv("VIT22B_SOURCE_DIR")) /
-                                "configs/train/fashion_mnist.toml");
+                                     "configs/train/fashion_mnist.toml");
   for (const char* text : {"total_steps=200", "eval_steps=0", "ckpt_steps=200", "log_steps=200"})
     set_override(tree, text);
   const TrainConfig demo = train_config_from_tree(tree);

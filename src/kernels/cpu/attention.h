@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/norms.h"
 
 /// Softmax attention over all threads, with QK normalisation and the scale inside, in blocks of
 /// queries and keys: the weights [T, T] never exist as a whole.

@@ -4,52 +4,10 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/rows.cpp"
 #include <hwy/foreach_target.h>
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
-
-// Calls f with a typed pointer: float* or uint16_t* (bfloat16).
-template <class F>
-HWY_INLINE void typed(const Rows& rows, const F& f) {
-  if (rows.storage == Storage::kFloat32)
-    f(static_cast<float*>(rows.data));
-  else
-    f(static_cast<uint16_t*>(rows.data));
-}
-
-// e^x for x <= 88, 2 ulp; 0 below -87.3. Range reduction by ln 2 in two parts, then the series of
-// e^r to the sixth power on |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
-HWY_INLINE V exponential(V x) {
-  const Float d;
-  const Int di;
-  const V low = constant(-87.336544);
-  const auto is_tiny = hn::Lt(x, low);
-  x = hn::Min(hn::Max(x, low), constant(88.0));
-  const V n = hn::Round(hn::Mul(x, constant(1.44269504088896341)));
-  V r = hn::NegMulAdd(n, constant(0.693359375), x);
-  r = hn::NegMulAdd(n, constant(-2.12194440e-4), r);
-  V p = constant(1.9875691500e-4);
-  p = hn::MulAdd(p, r, constant(1.3981999507e-3));
-  p = hn::MulAdd(p, r, constant(8.3334519073e-3));
-  p = hn::MulAdd(p, r, constant(4.1665795894e-2));
-  p = hn::MulAdd(p, r, constant(1.6666665459e-1));
-  p = hn::MulAdd(p, r, constant(5.0000001201e-1));
-  p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, constant(1)));
-  const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
-  return hn::IfThenZeroElse(is_tiny, hn::Mul(p, hn::BitCast(d, power)));
-}
-
-// 1 / x by the hardware's estimate and two Newton steps: 1 ulp for normal x.
-HWY_INLINE V reciprocal(V x) {
-  V y = hn::ApproximateReciprocal(x);
-  y = hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
-  return hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
-}
 
 struct GeluParts {
   V value, slope;
@@ -194,180 +152,6 @@ void scale_backward_impl(const Tile& t, const float* scale, const Rows& other, f
   });
 }
 
-struct RowStatistics {
-  float mean, rstd;
-};
-
-// Two passes over the row for LayerNorm: the difference of squares would cancel.
-template <class T>
-HWY_INLINE RowStatistics row_statistics(const T* x, int64_t columns, const NormWeights& norm) {
-  const Float d;
-  const auto count = static_cast<float>(columns);
-  float mean = 0;
-  if (norm.is_centred) {
-    V sum = hn::Zero(d);
-    for (int64_t j = 0; j < columns; j += lanes()) sum = hn::Add(sum, load(x + j, columns - j));
-    mean = hn::GetLane(hn::SumOfLanes(d, sum)) / count;
-  }
-  const V centre = hn::Set(d, mean);
-  V square0 = hn::Zero(d), square1 = hn::Zero(d);
-  int64_t j = 0;
-  for (; j + 2 * lanes() <= columns; j += 2 * lanes()) {
-    const V a = hn::Sub(load(x + j, lanes()), centre);
-    const V b = hn::Sub(load(x + j + lanes(), lanes()), centre);
-    square0 = hn::MulAdd(a, a, square0);
-    square1 = hn::MulAdd(b, b, square1);
-  }
-  for (; j < columns; j += lanes()) {
-    const auto mask = hn::FirstN(d, static_cast<size_t>(columns - j));
-    const V a = hn::IfThenElseZero(mask, hn::Sub(load(x + j, columns - j), centre));
-    square0 = hn::MulAdd(a, a, square0);
-  }
-  const float square = hn::GetLane(hn::SumOfLanes(d, hn::Add(square0, square1)));
-  return {mean, 1 / std::sqrt(square / count + norm.eps)};
-}
-
-void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
-                       float factor, const Tile& to) {
-  const Float d;
-  typed(from, [&](const auto* in) {
-    for (int64_t i = 0; i < rows; ++i) {
-      const auto* x = in + i * from.stride;
-      float* y = to.data + i * to.stride;
-      const RowStatistics s = row_statistics(x, columns, norm);
-      const V scale = hn::Set(d, s.rstd * factor), centre = hn::Set(d, s.mean),
-              outer = hn::Set(d, factor);
-      for (int64_t j = 0; j < columns; j += lanes()) {
-        const int64_t n = columns - j;
-        V v = hn::Mul(hn::Mul(hn::Sub(load(x + j, n), centre), scale), load(norm.weight + j, n));
-        if (norm.bias != nullptr) v = hn::MulAdd(load(norm.bias + j, n), outer, v);
-        store(v, y + j, n);
-      }
-    }
-  });
-}
-
-void norm_backward_impl(const Rows& from, const Tile& gradient, const NormWeights& norm,
-                        float factor, float* weight_sums, float* bias_sums) {
-  const Float d;
-  const int64_t columns = gradient.columns;
-  typed(from, [&](const auto* in) {
-    for (int64_t i = 0; i < gradient.rows; ++i) {
-      const auto* x = in + i * from.stride;
-      float* g = gradient.data + i * gradient.stride;
-      const RowStatistics s = row_statistics(x, columns, norm);
-      const V rstd = hn::Set(d, s.rstd), centre = hn::Set(d, s.mean), outer = hn::Set(d, factor);
-      V dot = hn::Zero(d), sum = hn::Zero(d);
-      for (int64_t j = 0; j < columns; j += lanes()) {
-        const int64_t n = columns - j;
-        const V xhat = hn::Mul(hn::Sub(load(x + j, n), centre), rstd);
-        const V dy = hn::Mul(load(g + j, n), outer);
-        if (weight_sums != nullptr)
-          store(hn::MulAdd(dy, xhat, load(weight_sums + j, n)), weight_sums + j, n);
-        if (bias_sums != nullptr) store(hn::Add(dy, load(bias_sums + j, n)), bias_sums + j, n);
-        const V dxhat = hn::Mul(dy, load(norm.weight + j, n));
-        dot = hn::MulAdd(dxhat, xhat, dot);  // lanes beyond n: dxhat is 0
-        sum = hn::Add(sum, dxhat);
-      }
-      const auto count = static_cast<float>(columns);
-      const V mean_dot = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, dot)) / count);
-      const V mean_sum =
-          hn::Set(d, norm.is_centred ? hn::GetLane(hn::SumOfLanes(d, sum)) / count : 0.0F);
-      for (int64_t j = 0; j < columns; j += lanes()) {
-        const int64_t n = columns - j;
-        const V xhat = hn::Mul(hn::Sub(load(x + j, n), centre), rstd);
-        const V dxhat = hn::Mul(hn::Mul(load(g + j, n), outer), load(norm.weight + j, n));
-        store(hn::Mul(rstd, hn::Sub(hn::NegMulAdd(xhat, mean_dot, dxhat), mean_sum)), g + j, n);
-      }
-    }
-  });
-}
-
-void online_softmax_impl(const Tile& t, float* maxima, float* sums, float* corrections) {
-  const Float d;
-  const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (int64_t i = 0; i < t.rows; ++i) {
-    float* row = t.data + i * t.stride;
-    V largest = lowest;
-    int64_t j = 0;
-    for (; j + lanes() <= t.columns; j += lanes())
-      largest = hn::Max(largest, hn::LoadU(d, row + j));
-    if (j < t.columns) {
-      const auto mask = hn::FirstN(d, static_cast<size_t>(t.columns - j));
-      largest = hn::Max(largest, hn::IfThenElse(mask, load(row + j, t.columns - j), lowest));
-    }
-    const float maximum = std::max(maxima[i], hn::GetLane(hn::MaxOfLanes(d, largest)));
-    const V centre = hn::Set(d, maximum);
-    V sum = hn::Zero(d);
-    for (j = 0; j + lanes() <= t.columns; j += lanes()) {
-      const V e = exponential(hn::Sub(hn::LoadU(d, row + j), centre));
-      hn::StoreU(e, d, row + j);
-      sum = hn::Add(sum, e);
-    }
-    if (j < t.columns) {
-      const auto mask = hn::FirstN(d, static_cast<size_t>(t.columns - j));
-      const V e =
-          hn::IfThenElseZero(mask, exponential(hn::Sub(load(row + j, t.columns - j), centre)));
-      store(e, row + j, t.columns - j);
-      sum = hn::Add(sum, e);
-    }
-    // The first block has no old maximum: e^-inf is 0.
-    corrections[i] = std::exp(maxima[i] - maximum);
-    sums[i] = sums[i] * corrections[i] + hn::GetLane(hn::SumOfLanes(d, sum));
-    maxima[i] = maximum;
-  }
-}
-
-void softmax_by_lse_impl(const Tile& t, const float* lse) {
-  const Float d;
-  for (int64_t i = 0; i < t.rows; ++i) {
-    float* row = t.data + i * t.stride;
-    const V centre = hn::Set(d, lse[i]);
-    for (int64_t j = 0; j < t.columns; j += lanes()) {
-      const int64_t n = t.columns - j;
-      store(exponential(hn::Sub(load(row + j, n), centre)), row + j, n);
-    }
-  }
-}
-
-void softmax_backward_impl(const Tile& weights, const Tile& gradients, const float* delta) {
-  const Float d;
-  for (int64_t i = 0; i < weights.rows; ++i) {
-    float* p = weights.data + i * weights.stride;
-    const float* g = gradients.data + i * gradients.stride;
-    const V mean = hn::Set(d, delta[i]);
-    for (int64_t j = 0; j < weights.columns; j += lanes()) {
-      const int64_t n = weights.columns - j;
-      store(hn::Mul(load(p + j, n), hn::Sub(load(g + j, n), mean)), p + j, n);
-    }
-  }
-}
-
-void scale_rows_impl(const Tile& t, const float* factors) {
-  const Float d;
-  for (int64_t i = 0; i < t.rows; ++i) {
-    const V factor = hn::Set(d, factors[i]);
-    float* row = t.data + i * t.stride;
-    for (int64_t j = 0; j < t.columns; j += lanes())
-      store(hn::Mul(load(row + j, t.columns - j), factor), row + j, t.columns - j);
-  }
-}
-
-void row_dots_impl(const Tile& a, const Rows& b, float* result) {
-  const Float d;
-  typed(b, [&](const auto* other) {
-    for (int64_t i = 0; i < a.rows; ++i) {
-      V sum = hn::Zero(d);
-      for (int64_t j = 0; j < a.columns; j += lanes()) {
-        const int64_t n = a.columns - j;
-        sum =
-            hn::MulAdd(load(a.data + i * a.stride + j, n), load(other + i * b.stride + j, n), sum);
-      }
-      result[i] = hn::GetLane(hn::SumOfLanes(d, sum));
-    }
-  });
-}
-
 }  // namespace vit22b::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -381,65 +165,42 @@ HWY_EXPORT(gelu_backward_impl);
 HWY_EXPORT(bias_scale_residual_impl);
 HWY_EXPORT(add_column_sums_impl);
 HWY_EXPORT(scale_backward_impl);
-HWY_EXPORT(norm_forward_impl);
-HWY_EXPORT(norm_backward_impl);
-HWY_EXPORT(online_softmax_impl);
-HWY_EXPORT(softmax_by_lse_impl);
-HWY_EXPORT(softmax_backward_impl);
-HWY_EXPORT(scale_rows_impl);
-HWY_EXPORT(row_dots_impl);
 }  // namespace
 
 void load_rows(const Rows& from, const Tile& to) {
   HWY_DYNAMIC_DISPATCH(load_rows_impl)(from, to);
 }
+
 void store_rows(const Tile& from, const Rows& to) {
   bias_store(from, nullptr, to);
 }
+
 void bias_store(const Tile& tile, const float* bias, const Rows& out) {
   HWY_DYNAMIC_DISPATCH(bias_store_impl)(tile, bias, out);
 }
+
 void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
                const Rows& activation) {
   HWY_DYNAMIC_DISPATCH(bias_gelu_impl)(tile, bias, form, pre_activation, activation);
 }
+
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
                    const Tile& out, float* column_sums) {
   HWY_DYNAMIC_DISPATCH(gelu_backward_impl)
   (tile, pre_activation, form, activation, out, column_sums);
 }
+
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,
                          const Rows& residual, const Rows& branch, const Rows& out) {
   HWY_DYNAMIC_DISPATCH(bias_scale_residual_impl)(tile, bias, scale, residual, branch, out);
 }
+
 void add_column_sums(const Tile& tile, float* sums) {
   HWY_DYNAMIC_DISPATCH(add_column_sums_impl)(tile, sums);
 }
+
 void scale_backward(const Tile& tile, const float* scale, const Rows& other, float* sums) {
   HWY_DYNAMIC_DISPATCH(scale_backward_impl)(tile, scale, other, sums);
-}
-void norm_forward(const Rows& x, int64_t rows, int64_t columns, const NormWeights& norm,
-                  float factor, const Tile& out) {
-  HWY_DYNAMIC_DISPATCH(norm_forward_impl)(x, rows, columns, norm, factor, out);
-}
-void norm_backward(const Rows& x, const Tile& gradient, const NormWeights& norm, float factor,
-                   float* weight_sums, float* bias_sums) {
-  HWY_DYNAMIC_DISPATCH(norm_backward_impl)(x, gradient, norm, factor, weight_sums, bias_sums);
-}
-void online_softmax(const Tile& scores, float* maxima, float* sums, float* corrections) {
-  HWY_DYNAMIC_DISPATCH(online_softmax_impl)(scores, maxima, sums, corrections);
-}
-void softmax_by_lse(const Tile& scores, const float* lse) {
-  HWY_DYNAMIC_DISPATCH(softmax_by_lse_impl)(scores, lse);
-}
-void softmax_backward(const Tile& weights, const Tile& weight_gradients, const float* delta) {
-  HWY_DYNAMIC_DISPATCH(softmax_backward_impl)(weights, weight_gradients, delta);
-}
-void scale_rows(const Tile& tile, const float* factors) {
-  HWY_DYNAMIC_DISPATCH(scale_rows_impl)(tile, factors);
-}
-void row_dots(const Tile& a, const Rows& b, float* result) {
-  HWY_DYNAMIC_DISPATCH(row_dots_impl)(a, b, result);
 }
 
 }  // namespace vit22b::cpu

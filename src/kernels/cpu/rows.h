@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-/// Row-wise mathematics on one core: norms, activations, softmax and their derivatives.
+/// Rows of activations on one core: storage types, biases, GELU, LayerScale, residuals, sums.
 ///
 /// All arithmetic is float32. Compiled once for each instruction set and chosen at run time; no
 /// threads, no allocation. Matrices are rows of floats, `stride` floats apart.
@@ -57,32 +57,5 @@ void bias_store(const Tile& tile, const float* bias, const Rows& out);
 void add_column_sums(const Tile& tile, float* sums);
 /// tile *= scale[column]; adds the column sums of tile * other (before scaling) to `sums`.
 void scale_backward(const Tile& tile, const float* scale, const Rows& other, float* sums);
-
-/// A norm over each row: RMSNorm, or LayerNorm with centring; `bias` may be null.
-struct NormWeights {
-  const float* weight = nullptr;
-  const float* bias = nullptr;
-  float eps = 1e-6F;
-  bool is_centred = false;
-};
-/// out = factor * norm(x), row by row. In place when `out` is `x`.
-void norm_forward(const Rows& x, int64_t rows, int64_t columns, const NormWeights& norm,
-                  float factor, const Tile& out);
-/// gradient (of factor * norm(x)) becomes the gradient of x; the weight's and bias's gradients are
-/// added to `weight_sums` and `bias_sums` where not null.
-void norm_backward(const Rows& x, const Tile& gradient, const NormWeights& norm, float factor,
-                   float* weight_sums, float* bias_sums);
-
-/// One step of a softmax over blocks of keys: scores become exp(score - new maximum); `maxima` and
-/// `sums` are brought up to date, and `corrections` receives exp(old maximum - new maximum).
-void online_softmax(const Tile& scores, float* maxima, float* sums, float* corrections);
-/// Scores become softmax weights by their saved log-sum-exp.
-void softmax_by_lse(const Tile& scores, const float* lse);
-/// weights = weights * (weight_gradients - delta[row]): softmax's derivative.
-void softmax_backward(const Tile& weights, const Tile& weight_gradients, const float* delta);
-/// tile[row] *= factors[row]
-void scale_rows(const Tile& tile, const float* factors);
-/// result[row] = a[row] . b[row]
-void row_dots(const Tile& a, const Rows& b, float* result);
 
 }  // namespace vit22b::cpu

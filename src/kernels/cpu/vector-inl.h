@@ -1,9 +1,11 @@
-// What the Highway sources share: loads and stores of float32 and bfloat16. Included once for each
-// instruction set, inside its namespace's source.
+// What the Highway sources share: loads and stores of float32 and bfloat16, e^x and 1/x. Included
+// once for each instruction set, inside its namespace's source.
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "kernels/cpu/rows.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
@@ -62,6 +64,44 @@ HWY_INLINE void store(V v, uint16_t* p, int64_t n) {
   HWY_ALIGN uint16_t padded[hn::MaxLanes(di)];
   hn::StoreU(packed, half, padded);
   std::copy(padded, padded + n, p);
+}
+
+// Calls f with a typed pointer: float* or uint16_t* (bfloat16).
+template <class F>
+HWY_INLINE void typed(const Rows& rows, const F& f) {
+  if (rows.storage == Storage::kFloat32)
+    f(static_cast<float*>(rows.data));
+  else
+    f(static_cast<uint16_t*>(rows.data));
+}
+
+// e^x for x <= 88, 2 ulp; 0 below -87.3. Range reduction by ln 2 in two parts, then the series of
+// e^r to the sixth power on |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
+HWY_INLINE V exponential(V x) {
+  const Float d;
+  const Int di;
+  const V low = constant(-87.336544);
+  const auto is_tiny = hn::Lt(x, low);
+  x = hn::Min(hn::Max(x, low), constant(88.0));
+  const V n = hn::Round(hn::Mul(x, constant(1.44269504088896341)));
+  V r = hn::NegMulAdd(n, constant(0.693359375), x);
+  r = hn::NegMulAdd(n, constant(-2.12194440e-4), r);
+  V p = constant(1.9875691500e-4);
+  p = hn::MulAdd(p, r, constant(1.3981999507e-3));
+  p = hn::MulAdd(p, r, constant(8.3334519073e-3));
+  p = hn::MulAdd(p, r, constant(4.1665795894e-2));
+  p = hn::MulAdd(p, r, constant(1.6666665459e-1));
+  p = hn::MulAdd(p, r, constant(5.0000001201e-1));
+  p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, constant(1)));
+  const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
+  return hn::IfThenZeroElse(is_tiny, hn::Mul(p, hn::BitCast(d, power)));
+}
+
+// 1 / x by the hardware's estimate and two Newton steps: 1 ulp for normal x.
+HWY_INLINE V reciprocal(V x) {
+  V y = hn::ApproximateReciprocal(x);
+  y = hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
+  return hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
 }
 
 }  // namespace vit22b::cpu::HWY_NAMESPACE

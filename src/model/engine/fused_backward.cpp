@@ -11,9 +11,9 @@ using cpu::Rows;
 using cpu::Term;
 using cpu::Tile;
 
-// A weight's gradient, or part of it: where to add, and whether what is there counts.
+// Where a parameter's gradient goes.
 struct Target {
-  float* data = nullptr;  // null: not wanted
+  float* data = nullptr;  // null: it does not train
   int64_t columns = 0;
 };
 
