@@ -77,8 +77,8 @@ void forward_queries(const AttentionShape& s, const Head& head, const ForwardWor
 void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
   // Few heads and many threads: cut each head's queries, at the price of packing its keys again.
   const int64_t heads = s.images * s.heads, blocks = ceil_div(s.tokens, kBlockQueries);
-  const int64_t wanted = ceil_div(2 * at::get_num_threads(), heads);
-  const int64_t cuts = heads >= 2 * at::get_num_threads() ? 1 : std::min(wanted, blocks);
+  const int64_t tasks = 2 * static_cast<int64_t>(at::get_num_threads());
+  const int64_t cuts = std::min(blocks, ceil_div(tasks, heads));
   const int64_t blocks_per_cut = ceil_div(blocks, cuts);
   for_each_task(heads * cuts, [&](int64_t task) {
     const ForwardWork work(s);

@@ -28,7 +28,7 @@ constexpr int kVectors = 2;  // 6 x 2, for 16 registers
 constexpr int kBroadcastRows = static_cast<int>(kTileRows);
 #endif
 constexpr int kRows = static_cast<int>(kTileRows);
-constexpr int kUnrolledK = 4;
+constexpr int64_t kUnrolledK = 4;
 constexpr int64_t kPrefetchRows = 8;  // how far ahead of its use a panel's row is asked for
 
 // How a word of A and a vector of the panel are multiplied.
@@ -89,9 +89,9 @@ struct Block {
 
 template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
-                             int u, const float* HWY_RESTRICT panel) {
+                             int64_t u, const float* HWY_RESTRICT panel) {
   const Float d;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(Float()));
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
   Vector b[kN];
 #pragma GCC unroll 8
   for (int j = 0; j < kN; ++j) {
@@ -127,7 +127,7 @@ HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
   int64_t k = p.k;
   for (; k >= kUnrolledK; k -= kUnrolledK) {
 #pragma GCC unroll 8
-    for (int u = 0; u < kUnrolledK; ++u)
+    for (int64_t u = 0; u < kUnrolledK; ++u)
       product_step<kWords, kM, kN, kStride, kLie>(sum, a, a_stride, u, panel);
     panel += kUnrolledK * kStride;
     a += kUnrolledK * a_step;
@@ -216,7 +216,7 @@ void product_of_words(const TileProduct& p) {
                       : product_of_width<kWords, Lie::kByRows>(p);
 }
 
-void tile_product_impl(const TileProduct& p, bool is_half_native) {
+void tile_product_impl(const TileProduct& p, [[maybe_unused]] bool is_half_native) {
   if (p.arithmetic == Arithmetic::kFloat32) return product_of_words<Words::kFloat32>(p);
 #if HWY_TARGET <= HWY_AVX3
   if (is_half_native) return product_of_words<Words::kHalf>(p);
@@ -321,8 +321,8 @@ void tile_product(const TileProduct& product) {
 }
 
 bool has_half_products() {
-  static const bool has = __builtin_cpu_supports("avx512bf16") && is_half_native_right();
-  return has;
+  static const bool kHas = __builtin_cpu_supports("avx512bf16") && is_half_native_right();
+  return kHas;
 }
 
 void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
