@@ -30,7 +30,11 @@ class VitPredictor : public Predictor {
 
  private:
   ModelContext context() {
-    return {config_, *engine_, mesh_, compute_type_, ActivationPolicy::kKeep,
+    return {config_,
+            *engine_,
+            mesh_,
+            compute_type_,
+            ActivationPolicy::kKeep,
             keeps_packed_ ? &packed_ : nullptr};
   }
 

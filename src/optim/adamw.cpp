@@ -35,12 +35,11 @@ void AdamW::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors
   const double step_size = context.learning_rate / correction1;
   const double decay = 1 - context.learning_rate * context.weight_decay;
   if (are_plain({weight, gradient, momentum, second_moment}))
-    return fused_update({static_cast<float>(context.gradient_scale),
-                         static_cast<float>(config_.momentum), static_cast<float>(config_.beta2),
-                         static_cast<float>(1 / std::sqrt(correction2)),
-                         static_cast<float>(config_.eps), static_cast<float>(step_size),
-                         static_cast<float>(decay)},
-                        weight, gradient, momentum, second_moment);
+    return fused_update(
+        {static_cast<float>(context.gradient_scale), static_cast<float>(config_.momentum),
+         static_cast<float>(config_.beta2), static_cast<float>(1 / std::sqrt(correction2)),
+         static_cast<float>(config_.eps), static_cast<float>(step_size), static_cast<float>(decay)},
+        weight, gradient, momentum, second_moment);
   const at::Tensor g = gradient * context.gradient_scale;
   momentum.lerp_(g, 1 - config_.momentum);
   second_moment.mul_(config_.beta2).addcmul_(g, g, 1 - config_.beta2);

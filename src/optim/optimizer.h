@@ -37,9 +37,9 @@ struct SlotSpec {
 
 /// What an update needs beyond the tensors.
 struct UpdateContext {
-  int64_t step = 0;          ///< 0 for the first update
-  double learning_rate = 0;  ///< base rate × schedule × the row's factor
-  double weight_decay = 0;   ///< decoupled; multiplied by learning_rate
+  int64_t step = 0;           ///< 0 for the first update
+  double learning_rate = 0;   ///< base rate × schedule × the row's factor
+  double weight_decay = 0;    ///< decoupled; multiplied by learning_rate
   double gradient_scale = 1;  ///< what the gradient is multiplied by first: clipping, averaging
 };
 
