@@ -18,8 +18,9 @@ class PackedCache {
                            const NamedTensors& weights, at::ScalarType compute_type);
 
  private:
-  /// Which tensors were packed, at which of their versions.
-  using Version = std::vector<std::pair<const void*, uint32_t>>;
+  /// Which tensors were packed, at which of their versions. They are held, so that no other tensor
+  /// can come to lie where they lay.
+  using Version = std::vector<std::pair<at::Tensor, uint32_t>>;
   struct Entry {
     Version version;
     std::unique_ptr<PackedWeights> packed;

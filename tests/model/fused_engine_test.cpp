@@ -135,5 +135,26 @@ INSTANTIATE_TEST_SUITE_P(
         Sizes{"serial_rms", "serial", 44, 2, 3, 1, 5, true, false, "rmsnorm", "gelu"}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
 
+TEST(PackedCache, PacksAnewWhenAWeightHasChanged) {
+  const at::NoGradGuard no_grad;
+  const ViTConfig config = config_of({"", "parallel", 48, 3, 4, 2, 19});
+  NamedTensors weights = block_weights(config);
+  const at::Tensor x = at::randn({2, 19, 48});
+  const auto engine = make_engine("fused");
+  PackedCache cache;
+  const auto packed = [&] {
+    return cache.get(*engine, config, block_unit(0), weights, at::kFloat);
+  };
+  const PackedWeights* first = packed();
+  EXPECT_EQ(packed(), first);
+  for (const bool is_in_place : {true, false}) {
+    at::Tensor& weight = weights.at("in_proj.weight");
+    is_in_place ? static_cast<void>(weight.mul_(2)) : static_cast<void>(weight = weight * 2);
+    EXPECT_LT(relative_difference(engine->forward(config, weights, x, packed()),
+                                  engine->forward(config, weights, x)),
+              1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace vit22b
