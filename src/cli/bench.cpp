@@ -2,9 +2,19 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/command.h"
-
 namespace vit22b {
+
+void BenchFlags::add_to(CLI::App& command, unsigned chosen) {
+  command.add_option("name", name, "preset")->required();
+  add_overrides(command, overrides);
+  command.add_option("--batch", batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  command.add_option("--repeats", repeats, "timed runs of each, in turn")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  add_common_flags(command, common, chosen);
+}
 
 void add_bench(CLI::App& app) {
   CLI::App* group = app.add_subcommand("bench", "speed, with answers checked first");

@@ -1,10 +1,27 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "model/config.h"
+
 namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
 class App;
 }
 
 namespace vit22b {
+
+/// What every benchmark of a model's sizes is told.
+struct BenchFlags {
+  CommonFlags common;
+  std::string name;
+  std::vector<std::string> overrides;
+  int64_t batch = 16, repeats = 5;
+
+  void add_to(CLI::App& command, unsigned chosen);
+};
 
 // The parts of `vit22b bench`, each in the file of its name.
 void add_bench_model(CLI::App& group);

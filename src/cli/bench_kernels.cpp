@@ -4,7 +4,6 @@
 
 #include "cli/alternation.h"
 #include "cli/bench.h"
-#include "cli/command.h"
 #include "core/error.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
@@ -15,13 +14,6 @@
 
 namespace vit22b {
 namespace {
-
-struct KernelFlags {
-  CommonFlags common;
-  std::string name;
-  std::vector<std::string> overrides;
-  int64_t batch = 16, repeats = 9;
-};
 
 // One line of the table: the same work done by the fused engine's kernels and by ATen.
 struct Work {
@@ -35,7 +27,7 @@ double relative_error(const at::Tensor& got, const at::Tensor& want) {
   return ((got - want).abs().max() / want.abs().max()).item<double>();
 }
 
-void measure(const std::vector<Work>& works, const KernelFlags& flags) {
+void measure(const std::vector<Work>& works, const BenchFlags& flags) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   std::string table;
   for (const Work& work : works) {
@@ -64,13 +56,6 @@ void measure(const std::vector<Work>& works, const KernelFlags& flags) {
   print_out(flags.common.is_json ? json.dump(1) + "\n" : table);
 }
 
-ViTConfig config_of(const KernelFlags& flags) {
-  ConfigTree tree;
-  set_override(tree, "name=" + flags.name);
-  apply_overrides(tree, flags.overrides);
-  return model_from_tree(tree);
-}
-
 // x W^T, dy W and dy^T x of one linear layer.
 void add_linear(std::vector<Work>& works, const std::string& name, int64_t rows, int64_t in,
                 int64_t out) {
@@ -91,28 +76,28 @@ void add_linear(std::vector<Work>& works, const std::string& name, int64_t rows,
   };
   const at::Tensor y = at::empty({rows, out}), dx = at::empty({rows, in}),
                    dw = at::empty({out, in});
-  const at::Tensor y2 = at::empty_like(y), dx2 = at::empty_like(dx), dw2 = at::empty_like(dw);
+  at::Tensor y2 = at::empty_like(y), dx2 = at::empty_like(dx), dw2 = at::empty_like(dw);
   const auto packed = std::make_shared<cpu::PackedMatrix>(fused::rows_of(w), true, in, out,
                                                           cpu::Arithmetic::kFloat32);
   const std::string shape = concat(name, " ", in, "->", out);
   works.push_back({shape + " forward", flops,
                    [=] { return product(x, false, w, true, nullptr, y); },
-                   [=] { return at::mm_out(const_cast<at::Tensor&>(y2), x, w.t()); }});
+                   [=]() mutable { return at::mm_out(y2, x, w.t()); }});
   works.push_back({shape + " forward, packed", flops,
                    [=] { return product(x, false, w, true, packed.get(), y); },
-                   [=] { return at::mm_out(const_cast<at::Tensor&>(y2), x, w.t()); }});
+                   [=]() mutable { return at::mm_out(y2, x, w.t()); }});
   works.push_back({shape + " input gradient", flops,
                    [=] { return product(dy, false, w, false, nullptr, dx); },
-                   [=] { return at::mm_out(const_cast<at::Tensor&>(dx2), dy, w); }});
+                   [=]() mutable { return at::mm_out(dx2, dy, w); }});
   works.push_back({shape + " weight gradient", flops,
                    [=] { return product(dy, true, x, false, nullptr, dw); },
-                   [=] { return at::mm_out(const_cast<at::Tensor&>(dw2), dy.t(), x); }});
+                   [=]() mutable { return at::mm_out(dw2, dy.t(), x); }});
 }
 
-void run_gemm(const KernelFlags& flags) {
+void run_gemm(const BenchFlags& flags) {
   begin_command(flags.common);
   const at::NoGradGuard no_grad;
-  const ViTConfig c = config_of(flags);
+  const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t rows = flags.batch * c.num_tokens(), d = c.embed_dim;
   std::vector<Work> works;
   add_linear(works, "qkv", rows, d, 3 * d);
@@ -122,10 +107,10 @@ void run_gemm(const KernelFlags& flags) {
   measure(works, flags);
 }
 
-void run_attention(const KernelFlags& flags) {
+void run_attention(const BenchFlags& flags) {
   begin_command(flags.common);
   const at::NoGradGuard no_grad;
-  const ViTConfig c = config_of(flags);
+  const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t b = flags.batch, t = c.num_tokens(), d = c.embed_dim, h = c.num_heads;
   const at::Tensor qkv = at::randn({b * t, 3 * d}), out = at::empty({b * t, d}),
                    lse = at::empty({b, h, t});
@@ -147,10 +132,10 @@ void run_attention(const KernelFlags& flags) {
           flags);
 }
 
-void run_block(const KernelFlags& flags) {
+void run_block(const BenchFlags& flags) {
   begin_command(flags.common);
   const at::NoGradGuard no_grad;
-  const ViTConfig c = config_of(flags);
+  const ViTConfig c = preset_config(flags.name, flags.overrides);
   const bool is_bf16 = flags.common.precision == "bf16";
   NamedTensors weights;
   UnitGrads grads;
@@ -184,18 +169,10 @@ void run_block(const KernelFlags& flags) {
 }
 
 void add_kernel_bench(CLI::App& group, const char* name, const char* help, unsigned chosen,
-                      void (*run)(const KernelFlags&)) {
-  auto flags = std::make_shared<KernelFlags>();
+                      void (*run)(const BenchFlags&)) {
+  auto flags = std::make_shared<BenchFlags>();
   CLI::App* command = group.add_subcommand(name, help);
-  command->add_option("name", flags->name, "preset whose sizes are used")->required();
-  add_overrides(*command, flags->overrides);
-  command->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
-  command->add_option("--repeats", flags->repeats, "timed runs of each, in turn")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000));
-  add_common_flags(*command, flags->common, chosen);
+  flags->add_to(*command, chosen);
   command->callback([flags, run] { run(*flags); });
 }
 

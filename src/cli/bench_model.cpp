@@ -4,7 +4,6 @@
 
 #include "cli/alternation.h"
 #include "cli/bench.h"
-#include "cli/command.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
 #include "kernels/shape.h"
@@ -17,17 +16,14 @@
 namespace vit22b {
 namespace {
 
-struct BenchFlags {
-  CommonFlags common;
-  std::string name, mode = "infer";
-  std::vector<std::string> overrides;
-  int64_t batch = 16, repeats = 5;
+struct ModelBenchFlags : BenchFlags {
+  std::string mode = "infer";
 };
 
 /// A model with random weights, and one unit of its work.
 class BenchModel {
  public:
-  BenchModel(const ViTConfig& config, const BenchFlags& flags, const Device& device)
+  BenchModel(const ViTConfig& config, const ModelBenchFlags& flags, const Device& device)
       : config_(config),
         flags_(flags),
         device_(torch_device(device)),
@@ -86,7 +82,7 @@ class BenchModel {
   }
 
   ViTConfig config_;
-  const BenchFlags& flags_;
+  const ModelBenchFlags& flags_;
   c10::Device device_;
   Mesh mesh_;
   std::unique_ptr<Engine> engine_;
@@ -99,13 +95,10 @@ class BenchModel {
   at::Tensor images_BCHW_, labels_B_;
 };
 
-void run_bench(const BenchFlags& flags) {
+void run_bench(const ModelBenchFlags& flags) {
   const Device device = begin_command(flags.common);
   const at::NoGradGuard no_grad;
-  ConfigTree tree;
-  set_override(tree, "name=" + flags.name);
-  apply_overrides(tree, flags.overrides);
-  const ViTConfig config = model_from_tree(tree);
+  const ViTConfig config = preset_config(flags.name, flags.overrides);
   BenchModel model(config, flags, device);
   const double error = model.check_answer();
   const std::string& precision = flags.common.precision;
@@ -149,21 +142,13 @@ void run_bench(const BenchFlags& flags) {
 }  // namespace
 
 void add_bench_model(CLI::App& group) {
-  auto flags = std::make_shared<BenchFlags>();
+  auto flags = std::make_shared<ModelBenchFlags>();
   CLI::App* model = group.add_subcommand(
       "model", "images per second of a model, beside the machine's GEMM rate in the same run");
-  model->add_option("name", flags->name, "preset")->required();
-  add_overrides(*model, flags->overrides);
-  model->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
+  flags->add_to(*model, kDevice | kPrecision | kJson);
   model->add_option("--mode", flags->mode, "infer or train (forward, backward, AdamW)")
       ->capture_default_str()
       ->check(CLI::IsMember({"infer", "train"}));
-  model->add_option("--repeats", flags->repeats, "timed runs")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000));
-  add_common_flags(*model, flags->common, kDevice | kPrecision | kJson);
   model->callback([flags] { run_bench(*flags); });
 }
 

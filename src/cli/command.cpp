@@ -96,6 +96,13 @@ void apply_overrides(ConfigTree& tree, const std::vector<std::string>& overrides
   for (const std::string& assignment : overrides) set_override(tree, assignment);
 }
 
+ViTConfig preset_config(const std::string& name, const std::vector<std::string>& overrides) {
+  ConfigTree tree;
+  set_override(tree, "name=" + name);
+  apply_overrides(tree, overrides);
+  return model_from_tree(tree);
+}
+
 std::string option_table(const Fields& fields) {
   std::string text;
   for (const FieldText& field : list_fields(fields)) {

@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "core/device.h"
+#include "model/config.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
 class App;
@@ -39,6 +40,9 @@ void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
 
 /// Applies overrides to a tree in order.
 void apply_overrides(ConfigTree& tree, const std::vector<std::string>& overrides);
+
+/// A preset with a model's keys overridden.
+ViTConfig preset_config(const std::string& name, const std::vector<std::string>& overrides);
 
 /// A table of options for a command's help.
 std::string option_table(const Fields& fields);

@@ -25,10 +25,7 @@ ViTConfig named_model(const ModelFlags& flags) {
       throw UsageError("overrides go with a preset's name; ", flags.name, " is a checkpoint");
     return read_model_info(resolve_checkpoint(flags.name).folder).config;
   }
-  ConfigTree tree;
-  set_override(tree, "name=" + flags.name);
-  apply_overrides(tree, flags.overrides);
-  return model_from_tree(tree);
+  return preset_config(flags.name, flags.overrides);
 }
 
 nlohmann::ordered_json show_json(const ViTConfig& config) {

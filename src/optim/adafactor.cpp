@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "kernels/cpu/tasks.h"
 #include "kernels/cpu/update.h"
 #include "optim/fused.h"
 
@@ -42,21 +43,20 @@ SquareSums square_sums(const at::Tensor& gradient, double scale) {
   const float* g = gradient.const_data_ptr<float>();
   float* by_row = sums.by_row.mutable_data_ptr<float>();
   float* by_column = sums.by_column.mutable_data_ptr<float>();
-  at::parallel_for(0, shares, 1, [&](int64_t i, int64_t last) {
-    for (; i < last; ++i) {
-      const int64_t first = i * rows / shares, count = (i + 1) * rows / shares - first;
-      cpu::add_square_sums(g + first * columns, count, columns, static_cast<float>(scale),
-                           by_row + first, by_column + i * columns);
-    }
+  cpu::for_each_task(shares, [&](int64_t i) {
+    const int64_t first = i * rows / shares, count = (i + 1) * rows / shares - first;
+    cpu::add_square_sums(g + first * columns, count, columns, static_cast<float>(scale),
+                         by_row + first, by_column + i * columns);
   });
   sums.by_column = sums.by_column.sum(0);
   return sums;
 }
 
-// A factored matrix with momentum: one pass for the sums, one for the update.
 struct Betas {
   double first, second;
 };
+
+// A factored matrix with momentum: one pass for the sums, one for the update.
 void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
                   const FactoredDims& dims, const Betas& betas, const UpdateContext& context) {
   const SquareSums sums = square_sums(gradient, context.gradient_scale);

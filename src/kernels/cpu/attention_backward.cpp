@@ -15,15 +15,15 @@ struct BackwardWork {
   explicit BackwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block = std::min(kBlockKeys, t),
                   queries_rows = kBlockQueries;
-    const int64_t floats = Panels::floats(t, d) + 2 * Panels::floats(d, t) +
-                           2 * Panels::floats(queries_rows, d) + 3 * t * d +
+    const int64_t floats = panels_floats(t, d) + 2 * panels_floats(d, t) +
+                           2 * panels_floats(queries_rows, d) + 3 * t * d +
                            queries_rows * (3 * d + 2 * block + 1) + 32 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
-    keys = {parts.take(Panels::floats(t, d)), t, d};
-    keys_transposed = {parts.take(Panels::floats(d, t)), d, t};
-    values_transposed = {parts.take(Panels::floats(d, t)), d, t};
-    block_queries = {parts.take(Panels::floats(queries_rows, d)), queries_rows, d};
-    block_d_out = {parts.take(Panels::floats(queries_rows, d)), queries_rows, d};
+    keys = {parts.take(panels_floats(t, d)), t, d};
+    keys_transposed = {parts.take(panels_floats(d, t)), d, t};
+    values_transposed = {parts.take(panels_floats(d, t)), d, t};
+    block_queries = {parts.take(panels_floats(queries_rows, d)), queries_rows, d};
+    block_d_out = {parts.take(panels_floats(queries_rows, d)), queries_rows, d};
     raw = parts.take(t * d);
     d_keys = parts.take(t * d);
     d_values = parts.take(t * d);

@@ -15,11 +15,11 @@ struct ForwardWork {
 
   explicit ForwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block_keys = std::min(kBlockKeys, t);
-    const int64_t floats = Panels::floats(d, t) + Panels::floats(t, d) + t * d +
+    const int64_t floats = panels_floats(d, t) + panels_floats(t, d) + t * d +
                            kBlockQueries * (2 * d + block_keys + 3) + 16 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
-    keys = {parts.take(Panels::floats(d, t)), d, t};
-    values = {parts.take(Panels::floats(t, d)), t, d};
+    keys = {parts.take(panels_floats(d, t)), d, t};
+    values = {parts.take(panels_floats(t, d)), t, d};
     raw = parts.take(t * d);
     queries = parts.take(kBlockQueries * d);
     scores = parts.take(kBlockQueries * block_keys);

@@ -34,9 +34,6 @@ struct Panels {
   float* data;
   int64_t k, n;
 
-  static int64_t floats(int64_t k, int64_t n) {
-    return k * (n / kPanelWidth * kPanelWidth + panel_width(n % kPanelWidth));
-  }
   void pack_rows_of(const float* b, int64_t stride) const {
     for (int64_t j = 0; j < n; j += kPanelWidth)
       pack_rows(b + j, stride, k, std::min(kPanelWidth, n - j), data + j * k);
@@ -68,7 +65,7 @@ inline void multiply(const BlockProduct& p, const Panels& b, const Tile& c) {
                   .a_row_stride = is_plain ? p.a_stride : 1,
                   .a_k_stride = is_plain ? 1 : p.a_stride,
                   .a_group_stride = is_plain ? kTileRows * p.a_stride : kTileRows,
-                  .panel = b.data + column * b.k + p.first_k * panel_width(b.n - column),
+                  .panel = b.data + panel_offset(b.k, b.n, column, p.first_k),
                   .c = c.data + j,
                   .c_stride = c.stride,
                   .m = c.rows,

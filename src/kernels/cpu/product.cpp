@@ -15,6 +15,7 @@ namespace {
 // stream past them from the third.
 constexpr int64_t kBlockK = 512;
 constexpr int64_t kBlockRows = 32 * kTileRows;
+constexpr int64_t kLeastBlockRows = 4 * kTileRows;
 constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
 constexpr int64_t kPackedFloats = 8 << 20;                // of B at a time: 32 MiB
@@ -59,7 +60,7 @@ class Product {
     const int64_t groups = ceil_div(n, group_columns());
     const int64_t wanted = ceil_div(kTasksPerThread * at::get_num_threads(), groups);
     const int64_t rows = ceil_div(ceil_div(m, wanted), kTileRows) * kTileRows;
-    block_rows_ = std::clamp(rows, 4 * kTileRows, kBlockRows);
+    block_rows_ = std::clamp(rows, kLeastBlockRows, kBlockRows);
   }
 
   void run() {
@@ -91,7 +92,7 @@ class Product {
   // Panels lie one after the other, each with all of K.
   void pack(Range columns) {
     const int64_t panels = ceil_div(columns.count, kPanelWidth);
-    packed_ = thread_scratch().b.get(panels * kPanelWidth * total_words_);
+    packed_ = thread_scratch().b.get(panels_floats(total_words_, columns.count));
     const auto blocks = static_cast<int64_t>(blocks_.size());
     for_each_task(panels * blocks, [&](int64_t task) {
       const BlockOfK& block = blocks_[static_cast<size_t>(task % blocks)];
@@ -101,12 +102,13 @@ class Product {
       const int64_t n = std::min(kPanelWidth, columns.count - column);
       pack_panel(panel_source(term.b, term.is_b_transposed, block.first, block.count,
                               columns.first + column, n),
-                 arithmetic_, thread_scratch().a, packed_panel(block, column, n));
+                 arithmetic_, thread_scratch().a, packed_panel(block, column, columns.count));
     });
   }
 
-  float* packed_panel(const BlockOfK& block, int64_t column, int64_t n) const {
-    return packed_ + column * total_words_ + block.first_word * panel_width(n);
+  // The column counts from the first of the `columns` that are packed.
+  float* packed_panel(const BlockOfK& block, int64_t column, int64_t columns) const {
+    return packed_ + panel_offset(total_words_, columns, column, block.first_word);
   }
 
   // A block of rows and a group of columns, over all of K.
@@ -137,7 +139,8 @@ class Product {
                       .a_group_stride = a.group_stride,
                       .panel = packed != nullptr
                                    ? packed->panel(column, block.first)
-                                   : packed_panel(block, column - packed_columns.first, n),
+                                   : packed_panel(block, column - packed_columns.first,
+                                                  packed_columns.count),
                       .c = c.data + j,
                       .c_stride = c.stride,
                       .m = rows.count,
@@ -165,8 +168,7 @@ class Product {
 PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t n,
                            Arithmetic arithmetic)
     : words_(words_of(k, arithmetic)), n_(n), arithmetic_(arithmetic) {
-  const int64_t whole = n / kPanelWidth * kPanelWidth;
-  float* data = memory_.get(words_ * (whole + panel_width(n - whole)));
+  float* data = memory_.get(panels_floats(words_, n));
   data_ = data;
   for_each_task(ceil_div(n, kPanelWidth), [&](int64_t p) {
     const int64_t column = p * kPanelWidth;
@@ -177,7 +179,7 @@ PackedMatrix::PackedMatrix(const Rows& b, bool is_transposed, int64_t k, int64_t
 
 const float* PackedMatrix::panel(int64_t column, int64_t k) const {
   // Blocks of K begin at even k, so that a word never straddles two of them.
-  return data_ + column * words_ + words_of(k, arithmetic_) * panel_width(n_ - column);
+  return data_ + panel_offset(words_, n_, column, words_of(k, arithmetic_));
 }
 
 Arithmetic best_arithmetic(Storage storage) {
@@ -186,7 +188,7 @@ Arithmetic best_arithmetic(Storage storage) {
 }
 
 int64_t max_row_shares(int64_t m) {
-  return ceil_div(m, 4 * kTileRows);
+  return ceil_div(m, kLeastBlockRows);
 }
 
 void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue,

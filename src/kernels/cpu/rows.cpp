@@ -26,7 +26,7 @@ HWY_INLINE GeluParts gelu_tanh(V x) {
     const V two_z_slope = hn::MulAdd(square, constant(6 * 0.79788456080286536 * 0.044715),
                                      constant(2 * 0.79788456080286536));
     // s'(2z) = s (1 - s), and 1 - s = e s without cancellation.
-    g.slope = hn::MulAdd(hn::Mul(g.value, hn::Mul(hn::Mul(e, s), two_z_slope)), constant(1), s);
+    g.slope = hn::MulAdd(g.value, hn::Mul(hn::Mul(e, s), two_z_slope), s);
   }
   return g;
 }
@@ -55,25 +55,34 @@ HWY_INLINE GeluParts gelu(V x, Gelu form) {
   return form == Gelu::kTanh ? gelu_tanh<kSlope>(x) : gelu_erf<kSlope>(x);
 }
 
+// Calls f(row, column, columns left) for each vector of a tile.
+template <class F>
+HWY_INLINE void each_vector(const Tile& t, const F& f) {
+  for (int64_t i = 0; i < t.rows; ++i)
+    for (int64_t j = 0; j < t.columns; j += lanes()) f(i, j, t.columns - j);
+}
+
+// tile + bias, where there is one.
+HWY_INLINE V biased(const Tile& t, const float* bias, int64_t i, int64_t j) {
+  const int64_t n = t.columns - j;
+  const V v = load(t.data + i * t.stride + j, n);
+  return bias != nullptr ? hn::Add(v, load(bias + j, n)) : v;
+}
+
 void load_rows_impl(const Rows& from, const Tile& to) {
   typed(from, [&](const auto* in) {
-    for (int64_t i = 0; i < to.rows; ++i)
-      for (int64_t j = 0; j < to.columns; j += lanes()) {
-        const int64_t n = to.columns - j;
-        store(load(in + i * from.stride + j, n), to.data + i * to.stride + j, n);
-      }
+    each_vector(to, [&](int64_t i, int64_t j, int64_t n) {
+      store(load(in + i * from.stride + j, n), to.data + i * to.stride + j, n);
+    });
   });
 }
 
 void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
   typed(to, [&](auto* out) {
-    for (int64_t i = 0; i < t.rows; ++i)
-      for (int64_t j = 0; j < t.columns; j += lanes()) {
-        const int64_t n = t.columns - j;
-        V v = load(t.data + i * t.stride + j, n);
-        if (bias != nullptr) v = hn::Add(v, load(bias + j, n));
-        store(v, out + i * to.stride + j, n);
-      }
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      const V v = biased(t, bias, i, j);
+      store(v, out + i * to.stride + j, n);
+    });
   });
 }
 
@@ -82,14 +91,11 @@ void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre
   typed(activation, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     auto* kept = static_cast<T*>(pre.data);
-    for (int64_t i = 0; i < t.rows; ++i)
-      for (int64_t j = 0; j < t.columns; j += lanes()) {
-        const int64_t n = t.columns - j;
-        V x = load(t.data + i * t.stride + j, n);
-        if (bias != nullptr) x = hn::Add(x, load(bias + j, n));
-        if (kept != nullptr) store(x, kept + i * pre.stride + j, n);
-        store(gelu<false>(x, form).value, out + i * activation.stride + j, n);
-      }
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      const V x = biased(t, bias, i, j);
+      if (kept != nullptr) store(x, kept + i * pre.stride + j, n);
+      store(gelu<false>(x, form).value, out + i * activation.stride + j, n);
+    });
   });
 }
 
@@ -98,16 +104,14 @@ void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& a
   typed(activation, [&](auto* recomputed) {
     using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
-    for (int64_t i = 0; i < t.rows; ++i)
-      for (int64_t j = 0; j < t.columns; j += lanes()) {
-        const int64_t n = t.columns - j;
-        const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
-        const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
-        store(product, to.data + i * to.stride + j, n);
-        store(g.value, recomputed + i * activation.stride + j, n);
-        if (column_sums != nullptr)
-          store(hn::Add(load(column_sums + j, n), product), column_sums + j, n);
-      }
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
+      const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
+      store(product, to.data + i * to.stride + j, n);
+      store(g.value, recomputed + i * activation.stride + j, n);
+      if (column_sums != nullptr)
+        store(hn::Add(load(column_sums + j, n), product), column_sums + j, n);
+    });
   });
 }
 
@@ -117,38 +121,30 @@ void bias_scale_residual_impl(const Tile& t, const float* bias, const float* sca
     using T = std::remove_pointer_t<decltype(out)>;
     const auto* base = static_cast<const T*>(residual.data);
     auto* kept = static_cast<T*>(branch.data);
-    for (int64_t i = 0; i < t.rows; ++i)
-      for (int64_t j = 0; j < t.columns; j += lanes()) {
-        const int64_t n = t.columns - j;
-        V v = load(t.data + i * t.stride + j, n);
-        if (bias != nullptr) v = hn::Add(v, load(bias + j, n));
-        if (kept != nullptr) store(v, kept + i * branch.stride + j, n);
-        const V r = load(base + i * residual.stride + j, n);
-        v = scale != nullptr ? hn::MulAdd(v, load(scale + j, n), r) : hn::Add(v, r);
-        store(v, out + i * to.stride + j, n);
-      }
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      const V v = biased(t, bias, i, j);
+      if (kept != nullptr) store(v, kept + i * branch.stride + j, n);
+      const V r = load(base + i * residual.stride + j, n);
+      store(scale != nullptr ? hn::MulAdd(v, load(scale + j, n), r) : hn::Add(v, r),
+            out + i * to.stride + j, n);
+    });
   });
 }
 
 void add_column_sums_impl(const Tile& t, float* sums) {
-  for (int64_t i = 0; i < t.rows; ++i)
-    for (int64_t j = 0; j < t.columns; j += lanes()) {
-      const int64_t n = t.columns - j;
-      store(hn::Add(load(sums + j, n), load(t.data + i * t.stride + j, n)), sums + j, n);
-    }
+  each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+    store(hn::Add(load(sums + j, n), load(t.data + i * t.stride + j, n)), sums + j, n);
+  });
 }
 
 void scale_backward_impl(const Tile& t, const float* scale, const Rows& other, float* sums) {
   typed(other, [&](const auto* branch) {
-    for (int64_t i = 0; i < t.rows; ++i)
-      for (int64_t j = 0; j < t.columns; j += lanes()) {
-        const int64_t n = t.columns - j;
-        float* p = t.data + i * t.stride + j;
-        const V g = load(p, n);
-        store(hn::MulAdd(g, load(branch + i * other.stride + j, n), load(sums + j, n)), sums + j,
-              n);
-        store(hn::Mul(g, load(scale + j, n)), p, n);
-      }
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      float* p = t.data + i * t.stride + j;
+      const V g = load(p, n);
+      store(hn::MulAdd(g, load(branch + i * other.stride + j, n), load(sums + j, n)), sums + j, n);
+      store(hn::Mul(g, load(scale + j, n)), p, n);
+    });
   });
 }
 

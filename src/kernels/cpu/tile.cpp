@@ -4,21 +4,18 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/tile.cpp"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/vector-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Float = hn::ScalableTag<float>;
-using Vector = hn::Vec<Float>;
 
 #if HWY_TARGET <= HWY_AVX3
-constexpr int kVectors =
-    4;  // 6 x 4 sums, 4 vectors of the panel and a broadcast: 29 of 32 registers
+// 6 x 4 sums, 4 vectors of the panel and a broadcast: 29 of 32 registers.
+constexpr int kVectors = 4;
 // Rows of A whose broadcast is an instruction of its own, used for 4 products. The others are
 // broadcast inside each product: that costs load slots, of which there are enough, and saves issue
 // slots, which run out first where another thread shares the core (10 % of the rate there).
@@ -36,15 +33,15 @@ enum class Words { kFloat32, kHalf, kHalfByParts };
 
 // sum += x * b, where x is one word for all lanes.
 template <Words kWords>
-HWY_INLINE void add_product(Vector& sum, Vector x, Vector b) {
+HWY_INLINE void add_product(V& sum, V x, V b) {
   if constexpr (kWords == Words::kFloat32) {
     sum = hn::MulAdd(x, b, sum);
   } else if constexpr (kWords == Words::kHalfByParts) {
     const hn::RebindToSigned<Float> di;
-    const auto low = [&](Vector v) {
+    const auto low = [&](V v) {
       return hn::BitCast(Float(), hn::ShiftLeft<16>(hn::BitCast(di, v)));
     };
-    const auto high = [&](Vector v) {
+    const auto high = [&](V v) {
       return hn::BitCast(Float(), hn::And(hn::BitCast(di, v), hn::Set(di, int32_t{-65536})));
     };
     sum = hn::MulAdd(low(x), low(b), hn::MulAdd(high(x), high(b), sum));
@@ -56,7 +53,7 @@ HWY_INLINE void add_product(Vector& sum, Vector x, Vector b) {
 }
 
 template <Words kWords>
-HWY_INLINE void add_product_with_broadcast(Vector& sum, const float* x, Vector b) {
+HWY_INLINE void add_product_with_broadcast(V& sum, const float* x, V b) {
 #if HWY_TARGET <= HWY_AVX3
   // The compiler would hoist the broadcast out of the four products of a row.
   if constexpr (kWords == Words::kFloat32) {
@@ -88,11 +85,11 @@ struct Block {
 };
 
 template <Words kWords, int kM, int kN, int kStride, Lie kLie>
-HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
+HWY_INLINE void product_step(V (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
                              int64_t u, const float* HWY_RESTRICT panel) {
   const Float d;
-  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
-  Vector b[kN];
+  constexpr int64_t kLanes = lanes();
+  V b[kN];
 #pragma GCC unroll 8
   for (int j = 0; j < kN; ++j) {
     b[j] = hn::Load(d, panel + u * kStride + j * kLanes);
@@ -102,7 +99,7 @@ HWY_INLINE void product_step(Vector (&sum)[kM][kN], const float* HWY_RESTRICT a,
   for (int i = 0; i < kM; ++i) {
     const float* x = kLie == Lie::kByRows ? a + i * a_stride + u : a + u * a_stride + i;
     if (i < kBroadcastRows) {
-      const Vector all = hn::Set(d, *x);
+      const V all = hn::Set(d, *x);
 #pragma GCC unroll 8
       for (int j = 0; j < kN; ++j) add_product<kWords>(sum[i][j], all, b[j]);
     } else {
@@ -117,7 +114,7 @@ template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
   const Float d;
   constexpr size_t kLanes = hn::MaxLanes(Float());
-  Vector sum[kM][kN];
+  V sum[kM][kN];
 #pragma GCC unroll 8
   for (int i = 0; i < kM; ++i)
 #pragma GCC unroll 8
@@ -144,7 +141,7 @@ HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
       if (j + 1 < kN || p.tail == kLanes) {
         hn::StoreU(p.is_accumulating ? hn::Add(sum[i][j], hn::LoadU(d, out)) : sum[i][j], d, out);
       } else {
-        const Vector old = p.is_accumulating ? hn::MaskedLoad(mask, d, out) : hn::Zero(d);
+        const V old = p.is_accumulating ? hn::MaskedLoad(mask, d, out) : hn::Zero(d);
         hn::BlendedStore(hn::Add(sum[i][j], old), mask, d, out);
       }
     }
@@ -180,7 +177,7 @@ void product_columns(const TileProduct& p, int64_t column, size_t tail) {
 
 template <Words kWords, int kStride, Lie kLie>
 void product_panel(const TileProduct& p) {
-  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
+  constexpr int64_t kLanes = lanes();
 #if HWY_TARGET <= HWY_AVX3
   // A panel is as many vectors as its width, the last one perhaps partial.
   constexpr int kN = kStride / static_cast<int>(kLanes);
@@ -226,17 +223,12 @@ void tile_product_impl(const TileProduct& p, [[maybe_unused]] bool is_half_nativ
 
 void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
   const Float d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t width = panel_width(n);
   for (int64_t i = 0; i < k; ++i, b += stride, panel += width) {
-    int64_t j = 0;
-    for (; j + lanes <= n; j += lanes) hn::Store(hn::LoadU(d, b + j), d, panel + j);
-    if (j < n) {
-      const auto mask = hn::FirstN(d, static_cast<size_t>(n - j));
-      hn::Store(hn::MaskedLoad(mask, d, b + j), d, panel + j);
-      j += lanes;
+    for (int64_t j = 0; j < width; j += lanes()) {
+      const V v = j < n ? load(b + j, n - j) : hn::Zero(d);
+      hn::Store(v, d, panel + j);
     }
-    for (; j < width; j += lanes) hn::Store(hn::Zero(d), d, panel + j);
   }
 }
 

@@ -19,6 +19,15 @@ constexpr int64_t panel_width(int64_t columns) {
                                 : (columns + kPanelStep - 1) / kPanelStep * kPanelStep;
 }
 
+/// Panels of a matrix B[k, n] lie one after the other, each with all of k.
+constexpr int64_t panels_floats(int64_t k, int64_t n) {
+  return k * (n / kPanelWidth * kPanelWidth + panel_width(n % kPanelWidth));
+}
+/// Where row `first_k` of the panel that starts at `column` begins.
+constexpr int64_t panel_offset(int64_t k, int64_t n, int64_t column, int64_t first_k) {
+  return column * k + first_k * panel_width(n - column);
+}
+
 /// What a product multiplies: float32, or bfloat16 in pairs, two steps of k in the halves of a word
 /// (the first in the low half), summed in float32. Words take the place of floats everywhere.
 enum class Arithmetic { kFloat32, kHalf };

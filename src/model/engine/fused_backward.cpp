@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/tasks.h"
 #include "model/engine/fused_block.h"
 
 namespace vit22b::fused {
@@ -43,7 +44,7 @@ class Backward {
     const at::Tensor branch = through_scale(g, l_.scale2, s_.branch2);
     const at::Tensor d_hidden = mlp_backward(branch);
     const at::Tensor d_qkv = attention_part(branch);
-    const at::Tensor y = normalised(l_.norm1, s_.x_BTD);
+    const at::Tensor y = normalised(w_, l_.norm1, s_.x_BTD);
     weight_gradient(l_.fc1, d_hidden, y);
     weight_gradient(l_.qkv, d_qkv, y);
     const at::Tensor d_y = y;  // its memory serves again
@@ -54,14 +55,14 @@ class Backward {
 
   at::Tensor serial(const at::Tensor& g) {
     const at::Tensor d_hidden = mlp_backward(through_scale(g, l_.scale2, s_.branch2));
-    at::Tensor y = normalised(l_.norm2, s_.middle);
+    at::Tensor y = normalised(w_, l_.norm2, s_.middle);
     weight_gradient(l_.fc1, d_hidden, y);
     cpu::product_into(tile_of(y), {input_term(d_hidden, l_.fc1)}, false, arithmetic_);
     const at::Tensor d_middle = through_norm(l_.norm2, s_.middle, y, g);
     const at::Tensor branch = through_scale(d_middle, l_.scale1, s_.branch1);
     column_sums(l_.proj, branch);
     const at::Tensor d_qkv = attention_part(branch);
-    y = normalised(l_.norm1, s_.x_BTD);
+    y = normalised(w_, l_.norm1, s_.x_BTD);
     weight_gradient(l_.qkv, d_qkv, y);
     cpu::product_into(tile_of(y), {input_term(d_qkv, l_.qkv)}, false, arithmetic_);
     return through_norm(l_.norm1, s_.x_BTD, y, d_middle);
@@ -100,11 +101,8 @@ class Backward {
     const at::Tensor d_attended = empty(l_.width);
     cpu::product_into(tile_of(d_attended), {input_term(branch, l_.proj)}, false, arithmetic_);
     at::Tensor d_qkv = empty(3 * l_.width);
-    const int64_t images = s_.x_BTD.size(0), tokens = s_.x_BTD.size(1);
-    cpu::attention_backward({images, tokens, l_.heads, l_.width / l_.heads, rows_of(s_.qkv),
-                             w_.norm(l_.q_norm), w_.norm(l_.k_norm)},
-                            rows_of(s_.attended), s_.lse_BHT.const_data_ptr<float>(),
-                            rows_of(d_attended), rows_of(d_qkv),
+    cpu::attention_backward(w_.attention(s_.x_BTD, s_.qkv), rows_of(s_.attended),
+                            s_.lse_BHT.const_data_ptr<float>(), rows_of(d_attended), rows_of(d_qkv),
                             {target(l_.q_norm, ".weight").data, target(l_.q_norm, ".bias").data,
                              target(l_.k_norm, ".weight").data, target(l_.k_norm, ".bias").data});
     column_sums(l_.qkv, d_qkv);
@@ -115,12 +113,6 @@ class Backward {
 
   at::Tensor empty(int64_t columns) const {
     return at::empty({rows_, columns}, s_.x_BTD.options().dtype(at::kFloat));
-  }
-
-  at::Tensor normalised(const std::string& name, const at::Tensor& x) const {
-    at::Tensor y = empty(l_.width);
-    normalise(w_, name, x, y);
-    return y;
   }
 
   Target target(const std::string& name, const char* suffix = "") const {
@@ -152,11 +144,10 @@ class Backward {
     const Tile all = tile_of(d_output);
     // A thread sums whole lines of columns.
     constexpr int64_t kColumns = 64;
-    at::parallel_for(0, (all.columns + kColumns - 1) / kColumns, 1, [&](int64_t i, int64_t last) {
-      for (; i < last; ++i)
-        cpu::add_column_sums({all.data + i * kColumns, all.stride, all.rows,
-                              std::min(kColumns, all.columns - i * kColumns)},
-                             bias.data + linear.bias_first + i * kColumns);
+    cpu::for_each_task((all.columns + kColumns - 1) / kColumns, [&](int64_t i) {
+      cpu::add_column_sums({all.data + i * kColumns, all.stride, all.rows,
+                            std::min(kColumns, all.columns - i * kColumns)},
+                           bias.data + linear.bias_first + i * kColumns);
     });
   }
 
@@ -181,17 +172,15 @@ class Backward {
     const Rows from = rows_of(x);
     const Tile all = tile_of(d_y), residual = tile_of(residual_gradient);
     const cpu::NormWeights norm = w_.norm(name);
-    at::parallel_for(0, shares, 1, [&](int64_t i, int64_t last) {
-      for (; i < last; ++i) {
-        const int64_t first = i * rows_ / shares, count = (i + 1) * rows_ / shares - first;
-        const Tile part{all.data + first * d, d, count, d};
-        float* own = sums.data() + 2 * i * d;
-        cpu::norm_backward(from.at(first, 0), part, norm, 1, weight.data != nullptr ? own : nullptr,
-                           bias.data != nullptr ? own + d : nullptr);
-        const Rows rows{part.data, d};
-        cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows,
-                                 {}, rows);
-      }
+    cpu::for_each_task(shares, [&](int64_t i) {
+      const int64_t first = i * rows_ / shares, count = (i + 1) * rows_ / shares - first;
+      const Tile part{all.data + first * d, d, count, d};
+      float* own = sums.data() + 2 * i * d;
+      cpu::norm_backward(from.at(first, 0), part, norm, 1, weight.data != nullptr ? own : nullptr,
+                         bias.data != nullptr ? own + d : nullptr);
+      const Rows rows{part.data, d};
+      cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows, {},
+                               rows);
     });
     if (weight.data != nullptr) cpu::add_column_sums({sums.data(), 2 * d, shares, d}, weight.data);
     if (bias.data != nullptr) cpu::add_column_sums({sums.data() + d, 2 * d, shares, d}, bias.data);

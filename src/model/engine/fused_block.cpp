@@ -66,6 +66,11 @@ cpu::Rows BlockWeights::matrix(const Linear& linear) const {
   return rows_of(tensors_.at(linear.weight)).at(linear.first_row, 0);
 }
 
+cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
+  return {x_BTD.size(0), x_BTD.size(1),        layout_.heads,       layout_.width / layout_.heads,
+          rows_of(qkv),  norm(layout_.q_norm), norm(layout_.k_norm)};
+}
+
 cpu::Rows rows_of(const at::Tensor& tensor) {
   VIT22B_CHECK(tensor.is_contiguous(), "fused engine: want a contiguous tensor");
   // The kernels' views are mutable; who reads only never writes through them.

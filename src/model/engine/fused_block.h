@@ -50,6 +50,8 @@ class BlockWeights {
   const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
   const float* bias(const Linear& linear) const { return vector(linear.bias, linear.bias_first); }
   cpu::Rows matrix(const Linear& linear) const;
+  /// Attention over a batch x_BTD's projection qkv.
+  cpu::AttentionShape attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const;
 
  private:
   const BlockLayout& layout_;
@@ -83,9 +85,8 @@ class PackedBlock : public PackedWeights {
   std::map<std::pair<std::string, int64_t>, cpu::PackedMatrix> matrices_;
 };
 
-/// out [B * T, D] float32 = the norm of that name over the rows of x.
-void normalise(const BlockWeights& weights, const std::string& name, const at::Tensor& x,
-               const at::Tensor& out);
+/// The norm of that name over the rows of x: [B * T, D] float32.
+at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 
 /// The forward pass; fills `saved` where it is not null. `packed` may be null.
 at::Tensor forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,

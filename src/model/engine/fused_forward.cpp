@@ -10,13 +10,6 @@ using cpu::Tile;
 // Rows normalised at a time by one thread.
 constexpr int64_t kNormGrain = 16;
 
-at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
-  const int64_t rows = x.numel() / x.size(-1);
-  at::Tensor y = at::empty({rows, x.size(-1)}, x.options().dtype(at::kFloat));
-  normalise(weights, name, x, y);
-  return y;
-}
-
 class Forward {
  public:
   Forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,
@@ -38,7 +31,7 @@ class Forward {
       residual = add_branch({term(attended, l_.proj)}, l_.proj, l_.scale1, x_BTD_,
                             saved_ != nullptr ? &saved_->branch1 : nullptr);
       if (saved_ != nullptr) saved_->middle = residual;
-      normalise(w_, l_.norm2, residual, y);
+      y = normalised(w_, l_.norm2, residual);
     }
     const at::Tensor activation = activate(y);
     std::vector<cpu::Term> terms = {term(activation, l_.fc2)};
@@ -74,13 +67,11 @@ class Forward {
           },
           arithmetic_);
     at::Tensor attended = empty(l_.width);
-    const int64_t images = x_BTD_.size(0), tokens = x_BTD_.size(1);
     at::Tensor lse;
     if (saved_ != nullptr)
-      lse = at::empty({images, l_.heads, tokens}, x_BTD_.options().dtype(at::kFloat));
-    cpu::attention_forward({images, tokens, l_.heads, l_.width / l_.heads, out, w_.norm(l_.q_norm),
-                            w_.norm(l_.k_norm)},
-                           rows_of(attended),
+      lse =
+          at::empty({x_BTD_.size(0), l_.heads, x_BTD_.size(1)}, x_BTD_.options().dtype(at::kFloat));
+    cpu::attention_forward(w_.attention(x_BTD_, qkv), rows_of(attended),
                            lse.defined() ? lse.mutable_data_ptr<float>() : nullptr);
     if (saved_ != nullptr) {
       saved_->qkv = qkv;
@@ -145,15 +136,16 @@ class Forward {
 
 }  // namespace
 
-void normalise(const BlockWeights& weights, const std::string& name, const at::Tensor& x,
-               const at::Tensor& out) {
+at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
+  at::Tensor y = at::empty({x.numel() / x.size(-1), x.size(-1)}, x.options().dtype(at::kFloat));
   const cpu::Rows from = rows_of(x);
-  const Tile to = tile_of(out);
+  const Tile to = tile_of(y);
   const cpu::NormWeights norm = weights.norm(name);
   at::parallel_for(0, to.rows, kNormGrain, [&](int64_t first, int64_t last) {
     cpu::norm_forward(from.at(first, 0), last - first, to.columns, norm, 1,
                       {to.data + first * to.stride, to.stride, last - first, to.columns});
   });
+  return y;
 }
 
 at::Tensor forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,
