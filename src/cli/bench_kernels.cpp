@@ -112,8 +112,8 @@ void run_attention(const BenchFlags& flags) {
   const at::NoGradGuard no_grad;
   const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t b = flags.batch, t = c.num_tokens(), d = c.embed_dim, h = c.num_heads;
-  const at::Tensor qkv = at::randn({b * t, 3 * d}), out = at::empty({b * t, d}),
-                   lse = at::empty({b, h, t});
+  const at::Tensor qkv = at::randn({b * t, 3 * d}), lse = at::empty({b, h, t});
+  at::Tensor out = at::empty({b * t, d});
   const auto part = [=](int64_t i) {
     return qkv.slice(1, i * d, (i + 1) * d).view({b, t, h, d / h}).transpose(1, 2);
   };

@@ -47,7 +47,7 @@ class Backward {
     const at::Tensor y = normalised(w_, l_.norm1, s_.x_BTD);
     weight_gradient(l_.fc1, d_hidden, y);
     weight_gradient(l_.qkv, d_qkv, y);
-    const at::Tensor d_y = y;  // its memory serves again
+    const at::Tensor& d_y = y;  // its memory serves again
     cpu::product_into(tile_of(d_y), {input_term(d_hidden, l_.fc1), input_term(d_qkv, l_.qkv)},
                       false, arithmetic_);
     return through_norm(l_.norm1, s_.x_BTD, d_y, g);
