@@ -56,14 +56,27 @@ void measure(const std::vector<Work>& works, const BenchFlags& flags) {
   print_out(flags.common.is_json ? json.dump(1) + "\n" : table);
 }
 
-// x W^T, dy W and dy^T x of one linear layer.
+at::ScalarType compute_type(const BenchFlags& flags) {
+  return flags.common.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+// Sums of products in bfloat16 are rounded once by ATen, to 2^-9 of the largest.
+double product_bound(at::ScalarType type) {
+  return type == at::kFloat ? 1e-4 : 4e-3;
+}
+
+// x W^T, dy W and dy^T x of one linear layer. Ours reads the float32 weight, ATen one in the
+// compute type.
 void add_linear(std::vector<Work>& works, const std::string& name, int64_t rows, int64_t in,
-                int64_t out) {
-  const at::Tensor x = at::randn({rows, in}), w = at::randn({out, in}), dy = at::randn({rows, out});
-  const double flops = 2.0 * static_cast<double>(rows * in) * static_cast<double>(out);
-  const auto product = [](const at::Tensor& a, bool is_a_transposed, const at::Tensor& b,
-                          bool is_b_transposed, const cpu::PackedMatrix* packed,
-                          const at::Tensor& c) {
+                int64_t out, at::ScalarType type) {
+  const at::Tensor x = at::randn({rows, in}).to(type), w = at::randn({out, in}),
+                   dy = at::randn({rows, out}).to(type), w_aten = w.to(type);
+  const cpu::Arithmetic arithmetic = cpu::best_arithmetic(fused::rows_of(x).storage);
+  const double bound = product_bound(type),
+               flops = 2.0 * static_cast<double>(rows * in) * static_cast<double>(out);
+  const auto product = [=](const at::Tensor& a, bool is_a_transposed, const at::Tensor& b,
+                           bool is_b_transposed, const cpu::PackedMatrix* packed,
+                           const at::Tensor& c) {
     cpu::product_into(fused::tile_of(c),
                       {{.a = fused::rows_of(a),
                         .is_a_transposed = is_a_transposed,
@@ -71,27 +84,27 @@ void add_linear(std::vector<Work>& works, const std::string& name, int64_t rows,
                         .is_b_transposed = is_b_transposed,
                         .packed = packed,
                         .k = a.size(is_a_transposed ? 0 : 1)}},
-                      false);
+                      false, arithmetic);
     return c;
   };
   const at::Tensor y = at::empty({rows, out}), dx = at::empty({rows, in}),
                    dw = at::empty({out, in});
-  at::Tensor y2 = at::empty_like(y), dx2 = at::empty_like(dx), dw2 = at::empty_like(dw);
-  const auto packed = std::make_shared<cpu::PackedMatrix>(fused::rows_of(w), true, in, out,
-                                                          cpu::Arithmetic::kFloat32);
+  at::Tensor y2 = y.to(type), dx2 = dx.to(type), dw2 = dw.to(type);
+  const auto packed =
+      std::make_shared<cpu::PackedMatrix>(fused::rows_of(w), true, in, out, arithmetic);
   const std::string shape = concat(name, " ", in, "->", out);
   works.push_back({shape + " forward", flops,
                    [=] { return product(x, false, w, true, nullptr, y); },
-                   [=]() mutable { return at::mm_out(y2, x, w.t()); }});
+                   [=]() mutable { return at::mm_out(y2, x, w_aten.t()); }, bound});
   works.push_back({shape + " forward, packed", flops,
                    [=] { return product(x, false, w, true, packed.get(), y); },
-                   [=]() mutable { return at::mm_out(y2, x, w.t()); }});
+                   [=]() mutable { return at::mm_out(y2, x, w_aten.t()); }, bound});
   works.push_back({shape + " input gradient", flops,
                    [=] { return product(dy, false, w, false, nullptr, dx); },
-                   [=]() mutable { return at::mm_out(dx2, dy, w); }});
+                   [=]() mutable { return at::mm_out(dx2, dy, w_aten); }, bound});
   works.push_back({shape + " weight gradient", flops,
                    [=] { return product(dy, true, x, false, nullptr, dw); },
-                   [=]() mutable { return at::mm_out(dw2, dy.t(), x); }});
+                   [=]() mutable { return at::mm_out(dw2, dy.t(), x); }, bound});
 }
 
 void run_gemm(const BenchFlags& flags) {
@@ -99,11 +112,12 @@ void run_gemm(const BenchFlags& flags) {
   const at::NoGradGuard no_grad;
   const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t rows = flags.batch * c.num_tokens(), d = c.embed_dim;
+  const at::ScalarType type = compute_type(flags);
   std::vector<Work> works;
-  add_linear(works, "qkv", rows, d, 3 * d);
-  add_linear(works, "mlp in", rows, d, c.mlp_dim());
-  add_linear(works, "mlp out", rows, c.mlp_dim(), d);
-  add_linear(works, "attention out", rows, d, d);
+  add_linear(works, "qkv", rows, d, 3 * d, type);
+  add_linear(works, "mlp in", rows, d, c.mlp_dim(), type);
+  add_linear(works, "mlp out", rows, c.mlp_dim(), d, type);
+  add_linear(works, "attention out", rows, d, d, type);
   measure(works, flags);
 }
 
@@ -112,8 +126,9 @@ void run_attention(const BenchFlags& flags) {
   const at::NoGradGuard no_grad;
   const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t b = flags.batch, t = c.num_tokens(), d = c.embed_dim, h = c.num_heads;
-  const at::Tensor qkv = at::randn({b * t, 3 * d}), lse = at::empty({b, h, t});
-  at::Tensor out = at::empty({b * t, d});
+  const at::ScalarType type = compute_type(flags);
+  const at::Tensor qkv = at::randn({b * t, 3 * d}).to(type), lse = at::empty({b, h, t});
+  at::Tensor out = at::empty({b * t, d}, type);
   const auto part = [=](int64_t i) {
     return qkv.slice(1, i * d, (i + 1) * d).view({b, t, h, d / h}).transpose(1, 2);
   };
@@ -128,7 +143,8 @@ void run_attention(const BenchFlags& flags) {
               return at::scaled_dot_product_attention(part(0), part(1), part(2))
                   .transpose(1, 2)
                   .reshape({b * t, d});
-            }}},
+            },
+            type == at::kFloat ? 1e-4 : 2e-2}},
           flags);
 }
 
@@ -136,7 +152,7 @@ void run_block(const BenchFlags& flags) {
   begin_command(flags.common);
   const at::NoGradGuard no_grad;
   const ViTConfig c = preset_config(flags.name, flags.overrides);
-  const bool is_bf16 = flags.common.precision == "bf16";
+  const bool is_bf16 = compute_type(flags) == at::kBFloat16;
   NamedTensors weights;
   UnitGrads grads;
   std::set<std::string> trained;
@@ -146,8 +162,8 @@ void run_block(const BenchFlags& flags) {
       grads.tensors[row.local_name] = at::zeros(row.shape);
       trained.insert(row.local_name);
     }
-  const at::Tensor x = at::randn({flags.batch, c.num_tokens(), c.embed_dim})
-                           .to(is_bf16 ? at::kBFloat16 : at::kFloat);
+  const at::Tensor x =
+      at::randn({flags.batch, c.num_tokens(), c.embed_dim}).to(compute_type(flags));
   const std::shared_ptr<Engine> ours = make_engine("fused"), aten = make_engine("reference");
   const auto packed = ours->prepare(c, weights, x.scalar_type());
   const auto forward = [&](const Engine& engine, const PackedWeights* ready) {
@@ -179,8 +195,10 @@ void add_kernel_bench(CLI::App& group, const char* name, const char* help, unsig
 }  // namespace
 
 void add_bench_kernels(CLI::App& group) {
-  add_kernel_bench(group, "gemm", "a block's products, beside ATen's", kJson, run_gemm);
-  add_kernel_bench(group, "attention", "attention, beside ATen's", kJson, run_attention);
+  add_kernel_bench(group, "gemm", "a block's products, beside ATen's", kJson | kPrecision,
+                   run_gemm);
+  add_kernel_bench(group, "attention", "attention, beside ATen's", kJson | kPrecision,
+                   run_attention);
   add_kernel_bench(group, "block", "one block, fused beside the reference engine",
                    kJson | kPrecision, run_block);
 }

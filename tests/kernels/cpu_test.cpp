@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
+#include "core/text.h"
 #include "kernels/activation.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
@@ -141,7 +142,7 @@ TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
     // |x|/2.
     EXPECT_LT((value - want).abs().max().item<double>(), 1.2e-6) << name;
     const at::Tensor dy = at::ones_like(x), dx = at::empty_like(x), sums = at::zeros({667});
-    cpu::gelu_backward(tile_of(dy), rows_of(x), form, rows_of(value), tile_of(dx),
+    cpu::gelu_backward(tile_of(dy), rows_of(x), form, rows_of(value), rows_of(dx),
                        sums.mutable_data_ptr<float>());
     EXPECT_LT((dx - slope).abs().max().item<double>(), 2e-6) << name;
     EXPECT_LT(relative_difference(sums, slope.sum(0)), 1e-5) << name;
@@ -154,12 +155,12 @@ TEST_P(Cpu, NormsEqualTheReference) {
                      b = at::randn({columns});
     const at::Tensor got = at::empty_like(x);
     cpu::norm_forward(rows_of(x), 4, columns, {w.const_data_ptr<float>(), nullptr, 1e-6F, false},
-                      0.5F, tile_of(got));
+                      0.5F, rows_of(got));
     EXPECT_LT(relative_difference(got, 0.5 * rms_norm(x, w, 1e-6)), 1e-6);
     if (columns == 1) continue;  // centred, a row of one is zero over zero
     cpu::norm_forward(rows_of(x), 4, columns,
                       {w.const_data_ptr<float>(), b.const_data_ptr<float>(), 1e-6F, true}, 1,
-                      tile_of(got));
+                      rows_of(got));
     EXPECT_LT(relative_difference(got, layer_norm(x, w, b, 1e-6)), 1e-5);
   }
 }
@@ -174,6 +175,53 @@ TEST_P(Cpu, AttentionOfHugeLogitsStaysFinite) {
   const at::Tensor want = at::mm(at::softmax(at::mm(part(0), part(1).t()) / 4.0, -1), part(2));
   // Logits reach 5,000: their float32 rounding of 2^-12 moves a weight by that share.
   EXPECT_LT(relative_difference(out, want), 5e-3);
+}
+
+TEST_P(Cpu, AttentionFollowsItsDefinitionInBothArithmetics) {
+  struct Case {
+    int64_t images, tokens, heads, size;
+  };
+  for (const Case& c : {Case{2, 1, 1, 8}, {1, 7, 3, 5}, {1, 101, 2, 64}, {1, 600, 1, 16}})
+    for (const auto arithmetic : {cpu::Arithmetic::kFloat32, cpu::Arithmetic::kHalf}) {
+      const bool is_half = arithmetic == cpu::Arithmetic::kHalf;
+      const auto type = is_half ? at::kBFloat16 : at::kFloat;
+      const int64_t rows = c.images * c.tokens, width = c.heads * c.size;
+      const at::Tensor qkv = at::randn({rows, 3 * width}).to(type),
+                       d_out = at::randn({rows, width}).to(type), weight = at::rand({c.size}) + 0.5;
+      const cpu::NormWeights norm{weight.const_data_ptr<float>(), nullptr, 1e-6F, false};
+      const cpu::AttentionShape shape{c.images,     c.tokens, c.heads, c.size,
+                                      rows_of(qkv), norm,     norm,    arithmetic};
+      const at::Tensor out = at::empty({rows, width}, type), d_qkv = at::empty_like(qkv),
+                       lse = at::empty({c.images, c.heads, c.tokens}), sums = at::zeros({c.size});
+      cpu::attention_forward(shape, rows_of(out), lse.mutable_data_ptr<float>());
+      cpu::attention_backward(shape, rows_of(out), lse.const_data_ptr<float>(), rows_of(d_out),
+                              rows_of(d_qkv), {sums.mutable_data_ptr<float>()});
+
+      const at::AutoGradMode is_recording(true);
+      at::Tensor leaf = qkv.to(at::kDouble).requires_grad_(true),
+                 q_weight = weight.to(at::kDouble).requires_grad_(true);
+      const auto part = [&](int64_t i) {
+        return leaf.slice(1, i * width, (i + 1) * width)
+            .view({c.images, c.tokens, c.heads, c.size})
+            .transpose(1, 2);
+      };
+      const at::Tensor q = rms_norm(part(0), q_weight, 1e-6),
+                       k = rms_norm(part(1), q_weight.detach(), 1e-6);
+      const at::Tensor scores =
+          at::matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(c.size));
+      const at::Tensor p = at::softmax(scores, -1);
+      const at::Tensor want = at::matmul(p, part(2)).transpose(1, 2).reshape({rows, width});
+      const auto gradients =
+          torch::autograd::grad({want}, {leaf, q_weight}, {d_out.to(at::kDouble)});
+      // Half: q, k, v, weights, results and their gradients are rounded to 2^-9 each, and a weight
+      // is off by what its score is off, which is a share of the score.
+      const double bound = is_half ? (6 + scores.abs().max().item<double>()) / 512 : 2e-5;
+      const std::string name = concat(c.tokens, " tokens, bits ", is_half ? 16 : 32);
+      EXPECT_LT(relative_difference(out.to(at::kDouble), want.detach()), bound) << name;
+      EXPECT_LT(relative_difference(d_qkv.to(at::kDouble), gradients[0]), bound) << name;
+      if (c.tokens == 1) continue;  // one weight is 1 whatever its score: no gradient
+      EXPECT_LT(relative_difference(sums, gradients[1]), 4 * bound) << name;
+    }
 }
 
 TEST_P(Cpu, AdamWUpdateIsTheFormula) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/norms.h"
+#include "kernels/cpu/tile.h"
 
 /// Softmax attention over all threads, with QK normalisation and the scale inside, in blocks of
 /// queries and keys: the weights [T, T] never exist as a whole.
@@ -12,6 +13,9 @@ struct AttentionShape {
   int64_t images = 0, tokens = 0, heads = 0, head_size = 0;
   Rows qkv;                    ///< [B * T, 3 * H * K], as the projection gives it
   NormWeights q_norm, k_norm;  ///< over each head; weight null for none
+  /// With kHalf the factors of every product (normalised q and k, v, softmax weights and all their
+  /// gradients) are rounded to bfloat16; scores, statistics and sums stay float32.
+  Arithmetic arithmetic = Arithmetic::kFloat32;
 };
 
 /// out[B * T, H * K]; `lse` [B, H, T] receives each row's log-sum-exp where it is not null.

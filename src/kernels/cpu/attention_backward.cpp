@@ -8,30 +8,32 @@ namespace {
 struct BackwardWork {
   Panels keys, keys_transposed, values_transposed;  // [T, K], [K, T], [K, T]
   Panels block_queries, block_d_out;                // [queries, K]
-  float *raw, *d_keys, *d_values;                   // [T, K]
-  float *queries, *d_queries, *d_out;               // [queries, K]
-  float *scores, *d_scores, *delta;
+  Rows normalised_keys, queries;                    // [T, K], [queries, K], as factors
+  float *d_keys, *d_values;                         // [T, K]
+  float *d_queries, *scores, *d_scores, *delta, *pairs;
 
   explicit BackwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block = std::min(kBlockKeys, t),
                   queries_rows = kBlockQueries;
     const int64_t floats = panels_floats(t, d) + 2 * panels_floats(d, t) +
                            2 * panels_floats(queries_rows, d) + 3 * t * d +
-                           queries_rows * (3 * d + 2 * block + 1) + 32 * kPanelStep;
+                           queries_rows * (2 * d + 3 * block + 1) + 32 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
-    keys = {parts.take(panels_floats(t, d)), t, d};
-    keys_transposed = {parts.take(panels_floats(d, t)), d, t};
-    values_transposed = {parts.take(panels_floats(d, t)), d, t};
-    block_queries = {parts.take(panels_floats(queries_rows, d)), queries_rows, d};
-    block_d_out = {parts.take(panels_floats(queries_rows, d)), queries_rows, d};
-    raw = parts.take(t * d);
+    const Arithmetic arithmetic = s.arithmetic;
+    const Storage storage = storage_of(arithmetic);
+    keys = {parts.take(panels_floats(t, d)), t, d, arithmetic};
+    keys_transposed = {parts.take(panels_floats(d, t)), d, t, arithmetic};
+    values_transposed = {parts.take(panels_floats(d, t)), d, t, arithmetic};
+    block_queries = {parts.take(panels_floats(queries_rows, d)), queries_rows, d, arithmetic};
+    block_d_out = {parts.take(panels_floats(queries_rows, d)), queries_rows, d, arithmetic};
+    normalised_keys = {parts.take(t * d), d, storage};
+    queries = {parts.take(queries_rows * d), d, storage};
     d_keys = parts.take(t * d);
     d_values = parts.take(t * d);
-    queries = parts.take(queries_rows * d);
     d_queries = parts.take(queries_rows * d);
-    d_out = parts.take(queries_rows * d);
     scores = parts.take(queries_rows * block);
     d_scores = parts.take(queries_rows * block);
+    pairs = parts.take(queries_rows * block);
     delta = parts.take(queries_rows);
   }
 };
@@ -50,47 +52,58 @@ struct BackwardHead {
   BackwardWork& w;
 
   void load() const {
-    const Tile raw{w.raw, s.head_size, s.tokens, s.head_size};
-    load_rows(head.of(s.qkv, 2), raw);
-    w.values_transposed.pack_columns_of(raw.data, raw.stride);
-    head.normalised(1, 0, raw);
-    w.keys_transposed.pack_columns_of(raw.data, raw.stride);
-    w.keys.pack_rows_of(raw.data, raw.stride);
+    w.values_transposed.pack(head.of(s.qkv, 2), true);
+    head.normalised(1, 0, s.tokens, w.normalised_keys);
+    w.keys_transposed.pack(w.normalised_keys, true);
+    w.keys.pack(w.normalised_keys, false);
   }
 
   // Adds one block of queries to d_keys and d_values, and gives d_queries.
   void queries(int64_t first, int64_t count, const Rows& out, const float* lse,
                const Rows& d_out_rows) {
     const int64_t d = s.head_size;
-    const Tile q{w.queries, d, count, d}, d_q{w.d_queries, d, count, d},
-        d_out{w.d_out, d, count, d};
-    head.normalised(0, first, q);
-    load_rows(head.of(d_out_rows, 0, first), d_out);
-    row_dots(d_out, head.of(out, 0, first), w.delta);
+    const Rows d_out = head.of(d_out_rows, 0, first);
+    const Tile d_q{w.d_queries, d, count, d};
+    head.normalised(0, first, count, w.queries);
+    row_dots(d_out, head.of(out, 0, first), count, d, w.delta);
     Panels q_panels = w.block_queries, d_out_panels = w.block_d_out;
     q_panels.k = d_out_panels.k = count;
-    q_panels.pack_rows_of(q.data, d);
-    d_out_panels.pack_rows_of(d_out.data, d);
+    q_panels.pack(w.queries, false);
+    d_out_panels.pack(d_out, false);
+    ThreadScratch& scratch = thread_scratch();
+    const BlockOfA q_factors = rows_of_a(w.queries, count, d, s.arithmetic, scratch.row),
+                   d_out_factors = rows_of_a(d_out, count, d, s.arithmetic, scratch.groups);
     for (int64_t key = 0; key < s.tokens; key += kBlockKeys) {
       const int64_t keys = std::min(kBlockKeys, s.tokens - key);
-      const Tile p{w.scores, keys, count, keys}, d_p{w.d_scores, keys, count, keys};
+      const Tile scores{w.scores, keys, count, keys}, d_p{w.d_scores, keys, count, keys};
       const Tile d_v{w.d_values + key * d, d, keys, d}, d_k{w.d_keys + key * d, d, keys, d};
-      multiply({.a = q.data, .a_stride = d, .k = d, .first_column = key}, w.keys_transposed, p);
-      softmax_by_lse(p, lse + first);
-      multiply({.a = d_out.data, .a_stride = d, .k = d, .first_column = key}, w.values_transposed,
-               d_p);
-      const BlockProduct by_weights{.a = p.data,
-                                    .a_stride = keys,
-                                    .side = Side::kTransposed,
-                                    .k = count,
-                                    .is_accumulating = first > 0};
-      multiply(by_weights, d_out_panels, d_v);
+      const Rows p = factors_over(scores, s.arithmetic);
+      multiply({.a = q_factors, .k = d, .first_column = key}, w.keys_transposed, scores);
+      softmax_by_lse(scores, lse + first, p);
+      multiply({.a = d_out_factors, .k = d, .first_column = key}, w.values_transposed, d_p);
+      const bool is_adding = first > 0;
+      multiply({.a = transposed(p, count, keys), .k = count, .is_accumulating = is_adding},
+               d_out_panels, d_v);
       softmax_backward(p, d_p, w.delta);
-      multiply(by_weights, q_panels, d_k);
-      multiply(
-          {.a = p.data, .a_stride = keys, .first_k = key, .k = keys, .is_accumulating = key > 0},
-          w.keys, d_q);
+      multiply({.a = transposed(p, count, keys), .k = count, .is_accumulating = is_adding},
+               q_panels, d_k);
+      multiply({.a = rows_of_a(p, count, keys, s.arithmetic, scratch.a),
+                .first_k = key,
+                .k = keys,
+                .is_accumulating = key > 0},
+               w.keys, d_q);
     }
+  }
+
+  // The transpose of [rows, columns] as a product's first factor: in place, or as pairs of rows.
+  BlockOfA transposed(const Rows& p, int64_t rows, int64_t columns) const {
+    if (s.arithmetic == Arithmetic::kFloat32)
+      return {static_cast<const float*>(p.data), 1, p.stride, kTileRows};
+    const auto* half = static_cast<const uint16_t*>(p.data);
+    for (int64_t i = 0; i < rows; i += 2)
+      pair_rows(half + i * p.stride, i + 1 < rows ? half + (i + 1) * p.stride : nullptr, columns,
+                w.pairs + i / 2 * columns);
+    return {w.pairs, 1, columns, kTileRows};
   }
 };
 
@@ -133,7 +146,7 @@ void attention_backward(const AttentionShape& s, const Rows& out, const float* l
   });
   for (int64_t part = 0; part < 4; ++part)
     if (targets[part] != nullptr)
-      add_column_sums({partial.data() + part * d, 4 * d, heads, d}, targets[part]);
+      add_column_sums({partial.data() + part * d, 4 * d}, heads, d, targets[part]);
 }
 
 }  // namespace vit22b::cpu

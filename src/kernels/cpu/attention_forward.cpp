@@ -10,18 +10,20 @@ namespace {
 
 // Scratch of a forward task.
 struct ForwardWork {
-  Panels keys, values;  // [K, T] and [T, K]
-  float *raw, *queries, *scores, *out, *maxima, *sums, *corrections;
+  Panels keys, values;       // [K, T] and [T, K]
+  Rows normalised, queries;  // [T, K] and [queries, K], as factors
+  float *scores, *out, *maxima, *sums, *corrections;
 
   explicit ForwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block_keys = std::min(kBlockKeys, t);
+    const Storage storage = storage_of(s.arithmetic);
     const int64_t floats = panels_floats(d, t) + panels_floats(t, d) + t * d +
                            kBlockQueries * (2 * d + block_keys + 3) + 16 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
-    keys = {parts.take(panels_floats(d, t)), d, t};
-    values = {parts.take(panels_floats(t, d)), t, d};
-    raw = parts.take(t * d);
-    queries = parts.take(kBlockQueries * d);
+    keys = {parts.take(panels_floats(d, t)), d, t, s.arithmetic};
+    values = {parts.take(panels_floats(t, d)), t, d, s.arithmetic};
+    normalised = {parts.take(t * d), d, storage};
+    queries = {parts.take(kBlockQueries * d), d, storage};
     scores = parts.take(kBlockQueries * block_keys);
     out = parts.take(kBlockQueries * d);
     maxima = parts.take(kBlockQueries);
@@ -31,14 +33,9 @@ struct ForwardWork {
 };
 
 void load_keys_values(const AttentionShape& s, const Head& head, const ForwardWork& work) {
-  const Tile raw{work.raw, s.head_size, s.tokens, s.head_size};
-  head.normalised(1, 0, raw);
-  work.keys.pack_columns_of(raw.data, raw.stride);
-  const Rows values = head.of(s.qkv, 2);
-  if (values.storage == Storage::kFloat32)
-    return work.values.pack_rows_of(static_cast<const float*>(values.data), values.stride);
-  load_rows(values, raw);
-  work.values.pack_rows_of(raw.data, raw.stride);
+  head.normalised(1, 0, s.tokens, work.normalised);
+  work.keys.pack(work.normalised, true);
+  work.values.pack(head.of(s.qkv, 2), false);
 }
 
 struct Block {
@@ -50,19 +47,25 @@ void forward_queries(const AttentionShape& s, const Head& head, const ForwardWor
                      Block queries_block, const Rows& out, float* lse) {
   const auto [first, count] = queries_block;
   const int64_t d = s.head_size;
-  const Tile queries{w.queries, d, count, d}, sum{w.out, d, count, d};
-  head.normalised(0, first, queries);
+  Scratch& scratch = thread_scratch().a;
+  const Tile sum{w.out, d, count, d};
+  head.normalised(0, first, count, w.queries);
   std::fill_n(w.maxima, count, -std::numeric_limits<float>::infinity());
   std::fill_n(w.sums, count, 0.0F);
   for (int64_t key = 0; key < s.tokens; key += kBlockKeys) {
     const int64_t keys = std::min(kBlockKeys, s.tokens - key);
     const Tile scores{w.scores, keys, count, keys};
-    multiply({.a = queries.data, .a_stride = d, .k = d, .first_column = key}, w.keys, scores);
-    online_softmax(scores, w.maxima, w.sums, w.corrections);
-    if (key > 0) scale_rows(sum, w.corrections);
+    const Rows weights = factors_over(scores, s.arithmetic);
     multiply(
-        {.a = scores.data, .a_stride = keys, .first_k = key, .k = keys, .is_accumulating = key > 0},
-        w.values, sum);
+        {.a = rows_of_a(w.queries, count, d, s.arithmetic, scratch), .k = d, .first_column = key},
+        w.keys, scores);
+    online_softmax(scores, weights, w.maxima, w.sums, w.corrections);
+    if (key > 0) scale_rows(sum, w.corrections);
+    multiply({.a = rows_of_a(weights, count, keys, s.arithmetic, scratch),
+              .first_k = key,
+              .k = keys,
+              .is_accumulating = key > 0},
+             w.values, sum);
   }
   for (int64_t i = 0; i < count; ++i) {
     w.corrections[i] = 1 / w.sums[i];

@@ -1,7 +1,6 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/operands.h"
@@ -33,46 +32,53 @@ class Parts {
 struct Panels {
   float* data;
   int64_t k, n;
+  Arithmetic arithmetic;
 
-  void pack_rows_of(const float* b, int64_t stride) const {
+  int64_t words() const { return words_of(k, arithmetic); }
+  /// `b` is [n, k] when transposed.
+  void pack(const Rows& b, bool is_transposed) const {
     for (int64_t j = 0; j < n; j += kPanelWidth)
-      pack_rows(b + j, stride, k, std::min(kPanelWidth, n - j), data + j * k);
-  }
-  // b is [n, k].
-  void pack_columns_of(const float* b, int64_t stride) const {
-    for (int64_t j = 0; j < n; j += kPanelWidth)
-      pack_transposed(b + j * stride, stride, k, std::min(kPanelWidth, n - j), data + j * k);
+      pack_panel(panel_source(b, is_transposed, 0, k, j, std::min(kPanelWidth, n - j)), arithmetic,
+                 thread_scratch().a, data + j * words());
   }
 };
 
-enum class Side { kPlain, kTransposed };
-
 /// c[m, count] (+)= a · panels[rows first_k .. of B, columns first ..]
 struct BlockProduct {
-  const float* a;
-  int64_t a_stride;
-  Side side = Side::kPlain;  // kTransposed: a is [k, m]
+  BlockOfA a;
   int64_t first_k = 0, k = 0;
   int64_t first_column = 0;
   bool is_accumulating = false;
 };
 inline void multiply(const BlockProduct& p, const Panels& b, const Tile& c) {
-  const bool is_plain = p.side == Side::kPlain;
   for (int64_t j = 0; j < c.columns; j += kPanelWidth) {
     const int64_t column = p.first_column + j;
     const int64_t n = std::min(kPanelWidth, c.columns - j);
-    tile_product({.a = p.a,
-                  .a_row_stride = is_plain ? p.a_stride : 1,
-                  .a_k_stride = is_plain ? 1 : p.a_stride,
-                  .a_group_stride = is_plain ? kTileRows * p.a_stride : kTileRows,
-                  .panel = b.data + panel_offset(b.k, b.n, column, p.first_k),
-                  .c = c.data + j,
-                  .c_stride = c.stride,
-                  .m = c.rows,
-                  .n = n,
-                  .k = p.k,
-                  .is_accumulating = p.is_accumulating});
+    tile_product(
+        {.arithmetic = b.arithmetic,
+         .a = p.a.data,
+         .a_row_stride = p.a.row_stride,
+         .a_k_stride = p.a.k_stride,
+         .a_group_stride = p.a.group_stride,
+         .panel = b.data + panel_offset(b.words(), b.n, column, words_of(p.first_k, b.arithmetic)),
+         .c = c.data + j,
+         .c_stride = c.stride,
+         .m = c.rows,
+         .n = n,
+         .k = words_of(p.k, b.arithmetic),
+         .is_accumulating = p.is_accumulating});
   }
+}
+
+/// How a product's factors are stored.
+constexpr Storage storage_of(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kHalf ? Storage::kBFloat16 : Storage::kFloat32;
+}
+
+/// Factors of a product over the memory of a tile, row over row.
+inline Rows factors_over(const Tile& tile, Arithmetic arithmetic) {
+  const Storage storage = storage_of(arithmetic);
+  return {tile.data, tile.stride * 4 / storage_bytes(storage), storage};
 }
 
 /// One head of one image, and what both passes need of it.
@@ -87,13 +93,12 @@ class Head {
     return matrix.at(image_ * s_.tokens + token, part * width() + head_ * s_.head_size);
   }
   // Queries (part 0, scaled) or keys (part 1) as the scores see them.
-  void normalised(int64_t part, int64_t token, const Tile& to) const {
+  void normalised(int64_t part, int64_t token, int64_t rows, const Rows& to) const {
     const NormWeights& norm = part == 0 ? s_.q_norm : s_.k_norm;
     const float factor = part == 0 ? scale() : 1.0F;
-    if (norm.weight != nullptr)
-      return norm_forward(of(s_.qkv, part, token), to.rows, to.columns, norm, factor, to);
-    load_rows(of(s_.qkv, part, token), to);
-    if (part == 0) scale_tile(to);
+    const Rows from = of(s_.qkv, part, token);
+    norm.weight != nullptr ? norm_forward(from, rows, s_.head_size, norm, factor, to)
+                           : scale_copy(from, rows, s_.head_size, factor, to);
   }
   // The gradient of what `normalised` gave becomes that of the raw queries or keys.
   void normalised_backward(int64_t part, int64_t token, const Tile& gradient, float* weight_sums,
@@ -102,15 +107,12 @@ class Head {
     if (norm.weight != nullptr)
       return norm_backward(of(s_.qkv, part, token), gradient, norm, part == 0 ? scale() : 1.0F,
                            weight_sums, bias_sums);
-    if (part == 0) scale_tile(gradient);
+    const Rows rows{gradient.data, gradient.stride};
+    if (part == 0) scale_copy(rows, gradient.rows, gradient.columns, scale(), rows);
   }
 
  private:
   float scale() const { return 1 / std::sqrt(static_cast<float>(s_.head_size)); }
-  void scale_tile(const Tile& tile) const {
-    const std::vector<float> factors(static_cast<size_t>(tile.rows), scale());
-    scale_rows(tile, factors.data());
-  }
 
   const AttentionShape& s_;
   int64_t image_, head_;

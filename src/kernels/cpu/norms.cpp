@@ -44,23 +44,28 @@ HWY_INLINE RowStatistics row_statistics(const T* x, int64_t columns, const NormW
   return {mean, 1 / std::sqrt(square / count + norm.eps)};
 }
 
-void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
-                       float factor, const Tile& to) {
+template <class In, class Out>
+HWY_INLINE void norm_row(const In* x, int64_t columns, const NormWeights& norm, float factor,
+                         Out* y) {
   const Float d;
+  const RowStatistics s = row_statistics(x, columns, norm);
+  const V scale = hn::Set(d, s.rstd * factor), centre = hn::Set(d, s.mean),
+          outer = hn::Set(d, factor);
+  for (int64_t j = 0; j < columns; j += lanes()) {
+    const int64_t n = columns - j;
+    V v = hn::Mul(hn::Mul(hn::Sub(load(x + j, n), centre), scale), load(norm.weight + j, n));
+    if (norm.bias != nullptr) v = hn::MulAdd(load(norm.bias + j, n), outer, v);
+    store(v, y + j, n);
+  }
+}
+
+void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
+                       float factor, const Rows& to) {
   typed(from, [&](const auto* in) {
-    for (int64_t i = 0; i < rows; ++i) {
-      const auto* x = in + i * from.stride;
-      float* y = to.data + i * to.stride;
-      const RowStatistics s = row_statistics(x, columns, norm);
-      const V scale = hn::Set(d, s.rstd * factor), centre = hn::Set(d, s.mean),
-              outer = hn::Set(d, factor);
-      for (int64_t j = 0; j < columns; j += lanes()) {
-        const int64_t n = columns - j;
-        V v = hn::Mul(hn::Mul(hn::Sub(load(x + j, n), centre), scale), load(norm.weight + j, n));
-        if (norm.bias != nullptr) v = hn::MulAdd(load(norm.bias + j, n), outer, v);
-        store(v, y + j, n);
-      }
-    }
+    typed(to, [&](auto* out) {
+      for (int64_t i = 0; i < rows; ++i)
+        norm_row(in + i * from.stride, columns, norm, factor, out + i * to.stride);
+    });
   });
 }
 
@@ -111,7 +116,7 @@ HWY_EXPORT(norm_backward_impl);
 }  // namespace
 
 void norm_forward(const Rows& x, int64_t rows, int64_t columns, const NormWeights& norm,
-                  float factor, const Tile& out) {
+                  float factor, const Rows& out) {
   HWY_DYNAMIC_DISPATCH(norm_forward_impl)(x, rows, columns, norm, factor, out);
 }
 

@@ -15,7 +15,7 @@ struct NormWeights {
 };
 /// out = factor * norm(x), row by row. In place when `out` is `x`.
 void norm_forward(const Rows& x, int64_t rows, int64_t columns, const NormWeights& norm,
-                  float factor, const Tile& out);
+                  float factor, const Rows& out);
 /// gradient (of factor * norm(x)) becomes the gradient of x; the weight's and bias's gradients are
 /// added to `weight_sums` and `bias_sums` where not null.
 void norm_backward(const Rows& x, const Tile& gradient, const NormWeights& norm, float factor,

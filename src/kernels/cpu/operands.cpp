@@ -6,22 +6,34 @@
 namespace vit22b::cpu {
 namespace {
 
-// A matrix as bfloat16 with rows of `columns` values (even or padded with zero), in scratch.
+// A matrix as bfloat16: where it lies, or a copy in scratch.
 struct HalfRows {
   const uint16_t* data;
   int64_t stride;
 };
 
-HalfRows as_half(const Rows& from, int64_t rows, int64_t columns, Scratch& scratch) {
+// Where the two values of a word stand: next to each other in a row, which then begins and ends
+// with whole words (an odd value beside a zero), or one below the other.
+enum class Pairs { kWithinRows, kAcrossRows };
+
+HalfRows as_half(const Rows& from, int64_t rows, int64_t columns, Pairs pairs, Scratch& scratch) {
+  const bool has_words =
+      from.stride % 2 == 0 && columns % 2 == 0 && reinterpret_cast<uintptr_t>(from.data) % 4 == 0;
+  if (from.storage == Storage::kBFloat16 && (has_words || pairs == Pairs::kAcrossRows))
+    return {static_cast<const uint16_t*>(from.data), from.stride};
   const int64_t stride = columns + columns % 2;
-  float* memory = scratch.get(rows * columns + rows * stride);
-  const Tile values{memory, columns, rows, columns};
-  load_rows(from, values);
-  auto* half = reinterpret_cast<uint16_t*>(memory + rows * columns);
-  store_rows(values, {half, stride, Storage::kBFloat16});
+  const Rows half{scratch.get(ceil_div(rows * stride, 2)), stride, Storage::kBFloat16};
+  auto* data = static_cast<uint16_t*>(half.data);
+  if (from.storage == Storage::kBFloat16) {
+    const auto* source = static_cast<const uint16_t*>(from.data);
+    for (int64_t i = 0; i < rows; ++i)
+      std::copy_n(source + i * from.stride, columns, data + i * stride);
+  } else {
+    store_rows({static_cast<float*>(from.data), from.stride, rows, columns}, half);
+  }
   if (stride != columns)
-    for (int64_t i = 0; i < rows; ++i) half[i * stride + columns] = 0;
-  return {half, stride};
+    for (int64_t i = 0; i < rows; ++i) data[i * stride + columns] = 0;
+  return {data, stride};
 }
 
 const float* as_words(const uint16_t* pairs) {
@@ -39,35 +51,46 @@ struct Groups {
   int64_t stride;
 };
 
-void group_floats(const float* source, int64_t source_stride, int64_t rows, int64_t k,
-                  const Groups& groups) {
-  // Row by row of the source: a row is one page, a group's column is as many pages as rows.
-  // Copies of 8 floats where they fit: the 2 too many are overwritten by the next row's.
+// Deals one row out, kTileRows values to each group.
+// Copies of 8 floats where they fit: the 2 too many are overwritten by the next row's.
+void deal_row(const float* row, int64_t rows, float* out, int64_t group_stride) {
   constexpr int64_t kCopied = 8;
   const int64_t wide = rows < kCopied ? 0 : (rows - kCopied) / kTileRows * kTileRows + kTileRows;
-  constexpr int64_t kAhead = 16;  // rows; the hardware does not see the next row coming
+  int64_t first = 0;
+  for (; first < wide; first += kTileRows, out += group_stride)
+    std::memcpy(out, row + first, kCopied * sizeof(float));  // a constant size: inlined
+  for (; first < rows; first += kTileRows, out += group_stride)
+    std::copy(row + first, row + std::min(rows, first + kTileRows), out);
+}
+
+// The hardware does not see the next row coming, so many rows ahead.
+constexpr int64_t kRowsAhead = 16;
+constexpr int64_t kLineBytes = 64;
+
+void prefetch(const void* row, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += kLineBytes)
+    __builtin_prefetch(static_cast<const char*>(row) + i);
+}
+
+// Row by row of the source: a row is one page, a group's column is as many pages as rows.
+void group_floats(const float* source, int64_t source_stride, int64_t rows, int64_t k,
+                  const Groups& groups) {
   for (int64_t i = 0; i < k; ++i, source += source_stride) {
-    float* out = groups.data + i * kTileRows;
-    if (i + kAhead < k)
-      for (int64_t j = 0; j < rows; j += kPanelStep)
-        __builtin_prefetch(source + kAhead * source_stride + j);
-    int64_t first = 0;
-    for (; first < wide; first += kTileRows, out += groups.stride)
-      std::memcpy(out, source + first, kCopied * sizeof(float));  // a constant size: inlined
-    for (; first < rows; first += kTileRows, out += groups.stride)
-      std::copy(source + first, source + std::min(rows, first + kTileRows), out);
+    if (i + kRowsAhead < k) prefetch(source + kRowsAhead * source_stride, rows * 4);
+    deal_row(source, rows, groups.data + i * kTileRows, groups.stride);
   }
 }
 
-void group_pairs(const HalfRows& source, int64_t rows, int64_t k, const Groups& groups) {
-  for (int64_t i = 0; i < k; i += 2) {
-    const uint16_t* low = source.data + i * source.stride;
-    const uint16_t* high = i + 1 < k ? low + source.stride : nullptr;
-    for (int64_t j = 0; j < rows; ++j) {
-      const uint32_t word = low[j] | (high == nullptr ? 0U : static_cast<uint32_t>(high[j]) << 16);
-      std::memcpy(groups.data + j / kTileRows * groups.stride + i / 2 * kTileRows + j % kTileRows,
-                  &word, sizeof word);
+void group_pairs(const HalfRows& source, int64_t rows, int64_t k, const Groups& groups,
+                 float* words) {
+  const uint16_t* low = source.data;
+  for (int64_t i = 0; i < k; i += 2, low += 2 * source.stride) {
+    if (i + kRowsAhead + 1 < k) {
+      prefetch(low + kRowsAhead * source.stride, rows * 2);
+      prefetch(low + (kRowsAhead + 1) * source.stride, rows * 2);
     }
+    pair_rows(low, i + 1 < k ? low + source.stride : nullptr, rows, words);
+    deal_row(words, rows, groups.data + i / 2 * kTileRows, groups.stride);
   }
 }
 
@@ -83,9 +106,10 @@ void pack_panel(const PanelSource& from, Arithmetic arithmetic, Scratch& scratch
   Rows source = b;
   const int64_t rows = is_transposed ? n : k, columns = is_transposed ? k : n;
   if (arithmetic == Arithmetic::kHalf) {
-    const HalfRows half = as_half(source, rows, columns, scratch);
+    const HalfRows half = as_half(source, rows, columns,
+                                  is_transposed ? Pairs::kWithinRows : Pairs::kAcrossRows, scratch);
     return is_transposed
-               ? pack_transposed(as_words(half.data), half.stride / 2, half.stride / 2, n, panel)
+               ? pack_transposed(as_words(half.data), half.stride / 2, ceil_div(k, 2), n, panel)
                : pack_pairs(half.data, half.stride, k, n, panel);
   }
   if (source.storage != Storage::kFloat32) {
@@ -100,16 +124,11 @@ void pack_panel(const PanelSource& from, Arithmetic arithmetic, Scratch& scratch
 
 BlockOfA rows_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,
                    Scratch& scratch) {
-  const bool is_half = arithmetic == Arithmetic::kHalf;
-  const bool is_in_place = is_half ? a.storage == Storage::kBFloat16 && a.stride % 2 == 0 &&
-                                         k % 2 == 0 && reinterpret_cast<uintptr_t>(a.data) % 4 == 0
-                                   : a.storage == Storage::kFloat32;
-  if (is_in_place)
-    return by_rows(static_cast<const float*>(a.data), is_half ? a.stride / 2 : a.stride);
-  if (is_half) {
-    const HalfRows half = as_half(a, rows, k, scratch);
+  if (arithmetic == Arithmetic::kHalf) {
+    const HalfRows half = as_half(a, rows, k, Pairs::kWithinRows, scratch);
     return by_rows(as_words(half.data), half.stride / 2);
   }
+  if (a.storage == Storage::kFloat32) return by_rows(static_cast<const float*>(a.data), a.stride);
   const Tile copy{scratch.get(rows * k), k, rows, k};
   load_rows(a, copy);
   return by_rows(copy.data, k);
@@ -121,7 +140,8 @@ BlockOfA columns_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithme
   const int64_t stride = words * kTileRows + kPanelStep;
   const Groups groups{scratch.groups.get(ceil_div(rows, kTileRows) * stride), stride};
   if (arithmetic == Arithmetic::kHalf) {
-    group_pairs(as_half(a, k, rows, scratch.a), rows, k, groups);
+    const HalfRows half = as_half(a, k, rows, Pairs::kAcrossRows, scratch.a);
+    group_pairs(half, rows, k, groups, scratch.row.get(rows));
   } else if (a.storage != Storage::kFloat32) {
     const Tile copy{scratch.a.get(k * rows), rows, k, rows};
     load_rows(a, copy);

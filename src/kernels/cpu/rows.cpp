@@ -77,6 +77,18 @@ void load_rows_impl(const Rows& from, const Tile& to) {
   });
 }
 
+void scale_copy_impl(const Rows& from, int64_t rows, int64_t columns, float factor,
+                     const Rows& to) {
+  const V scale = hn::Set(Float(), factor);
+  typed(from, [&](const auto* in) {
+    typed(to, [&](auto* out) {
+      each_vector({nullptr, 0, rows, columns}, [&](int64_t i, int64_t j, int64_t n) {
+        store(hn::Mul(load(in + i * from.stride + j, n), scale), out + i * to.stride + j, n);
+      });
+    });
+  });
+}
+
 void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
   typed(to, [&](auto* out) {
     each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
@@ -100,17 +112,19 @@ void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre
 }
 
 void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
-                        const Tile& to, float* column_sums) {
+                        const Rows& to, float* column_sums) {
   typed(activation, [&](auto* recomputed) {
     using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
-    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
-      const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
-      const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
-      store(product, to.data + i * to.stride + j, n);
-      store(g.value, recomputed + i * activation.stride + j, n);
-      if (column_sums != nullptr)
-        store(hn::Add(load(column_sums + j, n), product), column_sums + j, n);
+    typed(to, [&](auto* out) {
+      each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+        const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
+        const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
+        store(product, out + i * to.stride + j, n);
+        store(g.value, recomputed + i * activation.stride + j, n);
+        if (column_sums != nullptr)
+          store(hn::Add(load(column_sums + j, n), product), column_sums + j, n);
+      });
     });
   });
 }
@@ -131,9 +145,11 @@ void bias_scale_residual_impl(const Tile& t, const float* bias, const float* sca
   });
 }
 
-void add_column_sums_impl(const Tile& t, float* sums) {
-  each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
-    store(hn::Add(load(sums + j, n), load(t.data + i * t.stride + j, n)), sums + j, n);
+void add_column_sums_impl(const Rows& from, int64_t rows, int64_t columns, float* sums) {
+  typed(from, [&](const auto* in) {
+    each_vector({nullptr, 0, rows, columns}, [&](int64_t i, int64_t j, int64_t n) {
+      store(hn::Add(load(sums + j, n), load(in + i * from.stride + j, n)), sums + j, n);
+    });
   });
 }
 
@@ -155,6 +171,7 @@ HWY_AFTER_NAMESPACE();
 namespace vit22b::cpu {
 namespace {
 HWY_EXPORT(load_rows_impl);
+HWY_EXPORT(scale_copy_impl);
 HWY_EXPORT(bias_store_impl);
 HWY_EXPORT(bias_gelu_impl);
 HWY_EXPORT(gelu_backward_impl);
@@ -181,7 +198,7 @@ void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_a
 }
 
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
-                   const Tile& out, float* column_sums) {
+                   const Rows& out, float* column_sums) {
   HWY_DYNAMIC_DISPATCH(gelu_backward_impl)
   (tile, pre_activation, form, activation, out, column_sums);
 }
@@ -191,8 +208,12 @@ void bias_scale_residual(const Tile& tile, const float* bias, const float* scale
   HWY_DYNAMIC_DISPATCH(bias_scale_residual_impl)(tile, bias, scale, residual, branch, out);
 }
 
-void add_column_sums(const Tile& tile, float* sums) {
-  HWY_DYNAMIC_DISPATCH(add_column_sums_impl)(tile, sums);
+void scale_copy(const Rows& from, int64_t rows, int64_t columns, float factor, const Rows& to) {
+  HWY_DYNAMIC_DISPATCH(scale_copy_impl)(from, rows, columns, factor, to);
+}
+
+void add_column_sums(const Rows& from, int64_t rows, int64_t columns, float* sums) {
+  HWY_DYNAMIC_DISPATCH(add_column_sums_impl)(from, rows, columns, sums);
 }
 
 void scale_backward(const Tile& tile, const float* scale, const Rows& other, float* sums) {

@@ -36,6 +36,8 @@ struct Tile {
 /// Copies a matrix to float32, and back with rounding.
 void load_rows(const Rows& from, const Tile& to);
 void store_rows(const Tile& from, const Rows& to);
+/// to = factor * from
+void scale_copy(const Rows& from, int64_t rows, int64_t columns, float factor, const Rows& to);
 
 /// The GELU: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) or x/2 (1 + erf(x / sqrt 2)).
 enum class Gelu { kTanh, kErf };
@@ -43,10 +45,10 @@ enum class Gelu { kTanh, kErf };
 /// tile += bias; pre_activation = tile (where wanted); activation = gelu(tile). `bias` may be null.
 void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
                const Rows& activation);
-/// out (float32) = tile * gelu'(pre_activation), and activation = gelu(pre_activation), which may
+/// out = tile * gelu'(pre_activation), and activation = gelu(pre_activation), which may
 /// be the same memory. Adds the column sums of `out` to `column_sums` where it is not null.
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
-                   const Tile& out, float* column_sums);
+                   const Rows& out, float* column_sums);
 /// out = residual + scale * (tile + bias); `bias` and `scale` may be null, and so may `branch`,
 /// which receives tile + bias.
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,
@@ -54,7 +56,7 @@ void bias_scale_residual(const Tile& tile, const float* bias, const float* scale
 /// tile += bias where bias is not null; out = tile.
 void bias_store(const Tile& tile, const float* bias, const Rows& out);
 /// sums[column] += sum over rows.
-void add_column_sums(const Tile& tile, float* sums);
+void add_column_sums(const Rows& from, int64_t rows, int64_t columns, float* sums);
 /// tile *= scale[column]; adds the column sums of tile * other (before scaling) to `sums`.
 void scale_backward(const Tile& tile, const float* scale, const Rows& other, float* sums);
 

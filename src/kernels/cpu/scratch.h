@@ -22,7 +22,7 @@ class Scratch {
 /// What a thread keeps for its share of a product or an attention, so that no step pays for fresh
 /// pages. One use at a time: an operation holds its scratch only while it runs.
 struct ThreadScratch {
-  Scratch a, b, c, groups;
+  Scratch a, b, c, groups, row;
 };
 ThreadScratch& thread_scratch();
 

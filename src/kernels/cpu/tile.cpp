@@ -221,6 +221,24 @@ void tile_product_impl(const TileProduct& p, [[maybe_unused]] bool is_half_nativ
   product_of_words<Words::kHalfByParts>(p);
 }
 
+// Pairs of bfloat16 from two rows; `high` null stands for zeros.
+void pair_rows_impl(const uint16_t* low, const uint16_t* high, int64_t n, float* words) {
+  const hn::RebindToUnsigned<Float> du;
+  for (int64_t j = 0; j < n; j += lanes()) {
+    auto word = hn::ShiftRight<16>(hn::BitCast(du, load(low + j, n - j)));
+    if (high != nullptr) word = hn::Or(word, hn::BitCast(du, load(high + j, n - j)));
+    store(hn::BitCast(Float(), word), words + j, n - j);
+  }
+}
+
+void pack_pairs_impl(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
+  const int64_t width = panel_width(n);
+  for (int64_t i = 0; i < k; i += 2, b += 2 * stride, panel += width) {
+    pair_rows_impl(b, i + 1 < k ? b + stride : nullptr, n, panel);
+    std::fill(panel + n, panel + width, 0.0F);
+  }
+}
+
 void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
   const Float d;
   const int64_t width = panel_width(n);
@@ -270,6 +288,8 @@ HWY_AFTER_NAMESPACE();
 namespace vit22b::cpu {
 namespace {
 HWY_EXPORT(tile_product_impl);
+HWY_EXPORT(pair_rows_impl);
+HWY_EXPORT(pack_pairs_impl);
 HWY_EXPORT(pack_rows_impl);
 HWY_EXPORT(pack_transposed_impl);
 
@@ -318,15 +338,11 @@ bool has_half_products() {
 }
 
 void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  const int64_t width = panel_width(n);
-  for (int64_t i = 0; i < k; i += 2, b += 2 * stride, panel += width) {
-    const uint16_t* next = i + 1 < k ? b + stride : nullptr;
-    for (int64_t j = 0; j < n; ++j) {
-      const uint32_t word = b[j] | (next == nullptr ? 0U : static_cast<uint32_t>(next[j]) << 16);
-      std::memcpy(panel + j, &word, sizeof word);
-    }
-    std::fill(panel + n, panel + width, 0.0F);
-  }
+  HWY_DYNAMIC_DISPATCH(pack_pairs_impl)(b, stride, k, n, panel);
+}
+
+void pair_rows(const uint16_t* low, const uint16_t* high, int64_t n, float* words) {
+  HWY_DYNAMIC_DISPATCH(pair_rows_impl)(low, high, n, words);
 }
 
 void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {

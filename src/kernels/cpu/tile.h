@@ -56,6 +56,9 @@ void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float
 /// zero.
 void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel);
 
+/// words[j] = the pair of low[j] and high[j]; `high` null stands for zeros.
+void pair_rows(const uint16_t* low, const uint16_t* high, int64_t n, float* words);
+
 /// Whether this CPU multiplies bfloat16 in one instruction (AVX-512 BF16) and does it as the plain
 /// code does; checked once. Without, Arithmetic::kHalf is right but slow.
 bool has_half_products();

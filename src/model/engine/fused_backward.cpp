@@ -18,8 +18,9 @@ struct Target {
   int64_t columns = 0;
 };
 
-// The gradients of one block. All of them are float32; what the forward pass kept is freed or
-// overwritten as it has been used.
+// The gradients of one block. Those of the residual stream, the norms and the weights are float32,
+// those that only products read are factors. What the forward pass kept is freed or overwritten as
+// it has been used.
 class Backward {
  public:
   Backward(SavedBlock& saved, UnitGrads* grads)
@@ -41,39 +42,37 @@ class Backward {
 
  private:
   at::Tensor parallel(const at::Tensor& g) {
-    const at::Tensor branch = through_scale(g, l_.scale2, s_.branch2);
+    const at::Tensor branch = factor(through_scale(g, l_.scale2, s_.branch2));
     const at::Tensor d_hidden = mlp_backward(branch);
     const at::Tensor d_qkv = attention_part(branch);
     const at::Tensor y = normalised(w_, l_.norm1, s_.x_BTD);
     weight_gradient(l_.fc1, d_hidden, y);
     weight_gradient(l_.qkv, d_qkv, y);
-    const at::Tensor& d_y = y;  // its memory serves again
-    cpu::product_into(tile_of(d_y), {input_term(d_hidden, l_.fc1), input_term(d_qkv, l_.qkv)},
-                      false, arithmetic_);
+    const at::Tensor d_y =
+        input_gradient({input_term(d_hidden, l_.fc1), input_term(d_qkv, l_.qkv)}, y);
     return through_norm(l_.norm1, s_.x_BTD, d_y, g);
   }
 
   at::Tensor serial(const at::Tensor& g) {
-    const at::Tensor d_hidden = mlp_backward(through_scale(g, l_.scale2, s_.branch2));
+    const at::Tensor d_hidden = mlp_backward(factor(through_scale(g, l_.scale2, s_.branch2)));
     at::Tensor y = normalised(w_, l_.norm2, s_.middle);
     weight_gradient(l_.fc1, d_hidden, y);
-    cpu::product_into(tile_of(y), {input_term(d_hidden, l_.fc1)}, false, arithmetic_);
-    const at::Tensor d_middle = through_norm(l_.norm2, s_.middle, y, g);
-    const at::Tensor branch = through_scale(d_middle, l_.scale1, s_.branch1);
+    const at::Tensor d_middle =
+        through_norm(l_.norm2, s_.middle, input_gradient({input_term(d_hidden, l_.fc1)}, y), g);
+    const at::Tensor branch = factor(through_scale(d_middle, l_.scale1, s_.branch1));
     column_sums(l_.proj, branch);
     const at::Tensor d_qkv = attention_part(branch);
     y = normalised(w_, l_.norm1, s_.x_BTD);
     weight_gradient(l_.qkv, d_qkv, y);
-    cpu::product_into(tile_of(y), {input_term(d_qkv, l_.qkv)}, false, arithmetic_);
-    return through_norm(l_.norm1, s_.x_BTD, y, d_middle);
+    return through_norm(l_.norm1, s_.x_BTD, input_gradient({input_term(d_qkv, l_.qkv)}, y),
+                        d_middle);
   }
 
   // From the MLP's output gradient to that of its pre-activation. The activation is computed again
   // on the way, over the pre-activation's memory.
   at::Tensor mlp_backward(const at::Tensor& branch) {
     at::Tensor d_hidden = empty(l_.hidden);
-    const Rows kept = rows_of(s_.pre_activation);
-    const Tile out = tile_of(d_hidden);
+    const Rows kept = rows_of(s_.pre_activation), out = rows_of(d_hidden);
     const Target bias = target(l_.fc1.bias);
     std::vector<float> sums(
         bias.data != nullptr ? static_cast<size_t>(cpu::max_row_shares(rows_) * l_.hidden) : 0);
@@ -81,13 +80,12 @@ class Backward {
         rows_, l_.hidden, {input_term(branch, l_.fc2)},
         [&](const Tile& tile, int64_t row, int64_t column, int64_t share) {
           const Rows activation = kept.at(row, column);
-          cpu::gelu_backward(tile, activation, l_.gelu, activation,
-                             {out.data + row * out.stride + column, out.stride, 0, 0},
+          cpu::gelu_backward(tile, activation, l_.gelu, activation, out.at(row, column),
                              sums.empty() ? nullptr : sums.data() + share * l_.hidden + column);
         },
         arithmetic_);
     if (bias.data != nullptr)
-      cpu::add_column_sums({sums.data(), l_.hidden, cpu::max_row_shares(rows_), l_.hidden},
+      cpu::add_column_sums({sums.data(), l_.hidden}, cpu::max_row_shares(rows_), l_.hidden,
                            bias.data + l_.fc1.bias_first);
     weight_gradient(l_.fc2, branch, s_.pre_activation);
     column_sums(l_.fc2, branch);
@@ -99,7 +97,13 @@ class Backward {
   at::Tensor attention_part(const at::Tensor& branch) {
     weight_gradient(l_.proj, branch, s_.attended);
     const at::Tensor d_attended = empty(l_.width);
-    cpu::product_into(tile_of(d_attended), {input_term(branch, l_.proj)}, false, arithmetic_);
+    const Rows out = rows_of(d_attended);
+    cpu::product(
+        rows_, l_.width, {input_term(branch, l_.proj)},
+        [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
+          cpu::store_rows(tile, out.at(row, column));
+        },
+        arithmetic_);
     at::Tensor d_qkv = empty(3 * l_.width);
     cpu::attention_backward(w_.attention(s_.x_BTD, s_.qkv), rows_of(s_.attended),
                             s_.lse_BHT.const_data_ptr<float>(), rows_of(d_attended), rows_of(d_qkv),
@@ -112,7 +116,17 @@ class Backward {
   }
 
   at::Tensor empty(int64_t columns) const {
-    return at::empty({rows_, columns}, s_.x_BTD.options().dtype(at::kFloat));
+    return empty_factor(rows_, columns, rows_of(s_.x_BTD).storage);
+  }
+  at::Tensor factor(const at::Tensor& gradient) const {
+    return gradient.to(arithmetic_ == cpu::Arithmetic::kHalf ? at::kBFloat16 : at::kFloat);
+  }
+
+  // The sum of the terms in float32, in the memory of `used` where it fits.
+  at::Tensor input_gradient(const std::vector<Term>& terms, const at::Tensor& used) const {
+    at::Tensor d_input = used.scalar_type() == at::kFloat ? used : at::empty_like(used, at::kFloat);
+    cpu::product_into(tile_of(d_input), terms, false, arithmetic_);
+    return d_input;
   }
 
   Target target(const std::string& name, const char* suffix = "") const {
@@ -141,12 +155,12 @@ class Backward {
   void column_sums(const Linear& linear, const at::Tensor& d_output) {
     const Target bias = target(linear.bias);
     if (bias.data == nullptr) return;
-    const Tile all = tile_of(d_output);
+    const Rows all = rows_of(d_output);
     // A thread sums whole lines of columns.
     constexpr int64_t kColumns = 64;
-    cpu::for_each_task((all.columns + kColumns - 1) / kColumns, [&](int64_t i) {
-      cpu::add_column_sums({all.data + i * kColumns, all.stride, all.rows,
-                            std::min(kColumns, all.columns - i * kColumns)},
+    cpu::for_each_task((linear.out + kColumns - 1) / kColumns, [&](int64_t i) {
+      cpu::add_column_sums(all.at(0, i * kColumns), rows_,
+                           std::min(kColumns, linear.out - i * kColumns),
                            bias.data + linear.bias_first + i * kColumns);
     });
   }
@@ -159,7 +173,7 @@ class Backward {
     std::vector<float> sums(static_cast<size_t>(l_.width), 0.0F);
     at::Tensor scaled = g.clone();
     cpu::scale_backward(tile_of(scaled), w_.vector(name), rows_of(branch), sums.data());
-    cpu::add_column_sums({sums.data(), l_.width, 1, l_.width}, scale.data);
+    cpu::add_column_sums({sums.data(), l_.width}, 1, l_.width, scale.data);
     return scaled;
   }
 
@@ -182,8 +196,8 @@ class Backward {
       cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows, {},
                                rows);
     });
-    if (weight.data != nullptr) cpu::add_column_sums({sums.data(), 2 * d, shares, d}, weight.data);
-    if (bias.data != nullptr) cpu::add_column_sums({sums.data() + d, 2 * d, shares, d}, bias.data);
+    if (weight.data != nullptr) cpu::add_column_sums({sums.data(), 2 * d}, shares, d, weight.data);
+    if (bias.data != nullptr) cpu::add_column_sums({sums.data() + d, 2 * d}, shares, d, bias.data);
     return d_y;
   }
 

@@ -67,8 +67,19 @@ cpu::Rows BlockWeights::matrix(const Linear& linear) const {
 }
 
 cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
-  return {x_BTD.size(0), x_BTD.size(1),        layout_.heads,       layout_.width / layout_.heads,
-          rows_of(qkv),  norm(layout_.q_norm), norm(layout_.k_norm)};
+  return {.images = x_BTD.size(0),
+          .tokens = x_BTD.size(1),
+          .heads = layout_.heads,
+          .head_size = layout_.width / layout_.heads,
+          .qkv = rows_of(qkv),
+          .q_norm = norm(layout_.q_norm),
+          .k_norm = norm(layout_.k_norm),
+          .arithmetic = cpu::best_arithmetic(rows_of(qkv).storage)};
+}
+
+at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage) {
+  const bool is_half = cpu::best_arithmetic(storage) == cpu::Arithmetic::kHalf;
+  return at::empty({rows, columns}, is_half ? at::kBFloat16 : at::kFloat);
 }
 
 cpu::Rows rows_of(const at::Tensor& tensor) {

@@ -85,7 +85,11 @@ class PackedBlock : public PackedWeights {
   std::map<std::pair<std::string, int64_t>, cpu::PackedMatrix> matrices_;
 };
 
-/// The norm of that name over the rows of x: [B * T, D] float32.
+/// An uninitialised [rows, columns] that only products will read, for activations of a storage
+/// type: bfloat16 where they would round it to that.
+at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage);
+
+/// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 
 /// The forward pass; fills `saved` where it is not null. `packed` may be null.

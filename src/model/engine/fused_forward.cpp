@@ -137,13 +137,13 @@ class Forward {
 }  // namespace
 
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
-  at::Tensor y = at::empty({x.numel() / x.size(-1), x.size(-1)}, x.options().dtype(at::kFloat));
   const cpu::Rows from = rows_of(x);
-  const Tile to = tile_of(y);
+  const int64_t rows = x.numel() / x.size(-1), columns = x.size(-1);
+  at::Tensor y = empty_factor(rows, columns, from.storage);
+  const cpu::Rows to = rows_of(y);
   const cpu::NormWeights norm = weights.norm(name);
-  at::parallel_for(0, to.rows, kNormGrain, [&](int64_t first, int64_t last) {
-    cpu::norm_forward(from.at(first, 0), last - first, to.columns, norm, 1,
-                      {to.data + first * to.stride, to.stride, last - first, to.columns});
+  at::parallel_for(0, rows, kNormGrain, [&](int64_t first, int64_t last) {
+    cpu::norm_forward(from.at(first, 0), last - first, columns, norm, 1, to.at(first, 0));
   });
   return y;
 }
