@@ -132,7 +132,8 @@ void run_attention(const BenchFlags& flags) {
   const auto part = [=](int64_t i) {
     return qkv.slice(1, i * d, (i + 1) * d).view({b, t, h, d / h}).transpose(1, 2);
   };
-  const cpu::AttentionShape shape{b, t, h, d / h, fused::rows_of(qkv), {}, {}};
+  const cpu::Rows rows = fused::rows_of(qkv);
+  const cpu::AttentionShape shape{b, t, h, d / h, rows, {}, {}, cpu::best_arithmetic(rows.storage)};
   const double flops = 4.0 * static_cast<double>(b * t * t) * static_cast<double>(d);
   measure({{concat("attention T ", t, " K ", d / h, " B ", b), flops,
             [=] {

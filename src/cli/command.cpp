@@ -1,12 +1,12 @@
 #include "cli/command.h"
 
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <new>
 
 #include "core/error.h"
+#include "core/heap.h"
 #include "core/log.h"
 #include "core/signals.h"
 #include "kernels/cpu/tile.h"
@@ -80,10 +80,7 @@ Device begin_command(const CommonFlags& flags) {
   install_stop_signals();
   if (!device.is_cuda && std::string_view(cpu::instruction_set()) == "SCALAR")
     log_warn("this CPU has no AVX2: the fused engine runs as plain code; try --engine reference");
-  // Activations come and go every step: giving them back to the system costs page faults (4 % of a
-  // small model's step).
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+  prepare_heap();
   return device;
 }
 

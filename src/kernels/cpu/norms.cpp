@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norms.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 
 #include <cmath>
@@ -44,6 +45,15 @@ HWY_INLINE RowStatistics row_statistics(const T* x, int64_t columns, const NormW
   return {mean, 1 / std::sqrt(square / count + norm.eps)};
 }
 
+constexpr int64_t kRowsAhead = 8;
+constexpr int64_t kLineBytes = 64;
+
+template <class T>
+HWY_INLINE void prefetch(const T* row, int64_t columns) {
+  for (int64_t j = 0; j < columns; j += kLineBytes / static_cast<int64_t>(sizeof(T)))
+    hwy::Prefetch(row + j);
+}
+
 template <class In, class Out>
 HWY_INLINE void norm_row(const In* x, int64_t columns, const NormWeights& norm, float factor,
                          Out* y) {
@@ -63,8 +73,11 @@ void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const No
                        float factor, const Rows& to) {
   typed(from, [&](const auto* in) {
     typed(to, [&](auto* out) {
-      for (int64_t i = 0; i < rows; ++i)
+      for (int64_t i = 0; i < rows; ++i) {
+        // A head's rows are far apart: the hardware does not see the next one coming.
+        if (i + kRowsAhead < rows) prefetch(in + (i + kRowsAhead) * from.stride, columns);
         norm_row(in + i * from.stride, columns, norm, factor, out + i * to.stride);
+      }
     });
   });
 }
