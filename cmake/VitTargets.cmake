@@ -6,8 +6,7 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 add_library(vit22b_flags INTERFACE)
 target_compile_features(vit22b_flags INTERFACE cxx_std_20)
-target_compile_options(vit22b_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-missing-field-initializers -fPIC -fpch-preprocess -fopenmp
-  -fvisibility=hidden -Winvalid-pch)
+target_compile_options(vit22b_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wno-unused-parameter;-Wno-missing-field-initializers;-fPIC;-fpch-preprocess;-fopenmp;-fvisibility=hidden;-Winvalid-pch>")
 target_include_directories(vit22b_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
 # libgomp comes from the compiler flag at compile time and from libtorch's own dependency at link time: one copy.
 target_link_libraries(vit22b_flags INTERFACE LibTorch::cpu Threads::Threads gomp)
@@ -25,6 +24,7 @@ target_precompile_headers(vit22b_pch PRIVATE "${PROJECT_SOURCE_DIR}/cmake/torch_
 # vit22b_library(FOLDER DEPENDENCY...): src/FOLDER/**.cpp as vit22b_FOLDER, linked to the folders and libraries named.
 function(vit22b_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/kernels/cuda/")  # cmake/VitCuda.cmake's
   add_library(vit22b_${folder} STATIC ${sources})
   target_link_libraries(vit22b_${folder} PUBLIC vit22b_flags ${ARGN})
   target_precompile_headers(vit22b_${folder} REUSE_FROM vit22b_pch)

@@ -109,8 +109,19 @@ VIT22B_INLINE void uniform_block(uint64_t seed, uint64_t stream, uint64_t counte
     for (int w = 0; w < 4; ++w) out[4 * i + w] = unit_float(words[w][i]);
 }
 
-using BlockFunction = void (*)(uint64_t, uint64_t, uint64_t, float*);
+VIT22B_INLINE void bits_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
+  uint32_t words[4][kLanes];
+  philox(seed, stream, counter, words);
+  for (int i = 0; i < kLanes; ++i)
+    for (int w = 0; w < 4; ++w) out[4 * i + w] = words[w][i];
+}
 
+template <class T>
+using BlockFunction = void (*)(uint64_t, uint64_t, uint64_t, T*);
+
+void bits_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
+  bits_block(seed, stream, counter, out);
+}
 void normal_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
   normal_block(seed, stream, counter, out);
 }
@@ -126,9 +137,20 @@ __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void normal_block_
     uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
   normal_block(seed, stream, counter, out);
 }
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void bits_block_avx512(
+    uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
+  bits_block(seed, stream, counter, out);
+}
 #endif
 
-BlockFunction normal_path(CounterRng::Isa isa) {
+BlockFunction<uint32_t> bits_path() {
+#if defined(__x86_64__)
+  if (CounterRng::has(CounterRng::Isa::kAvx512)) return bits_block_avx512;
+#endif
+  return bits_block_scalar;
+}
+
+BlockFunction<float> normal_path(CounterRng::Isa isa) {
   using Isa = CounterRng::Isa;
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx512)))
@@ -140,10 +162,11 @@ BlockFunction normal_path(CounterRng::Isa isa) {
 }
 
 // Runs a block function over any range: the first and last block go through a buffer.
-void fill(BlockFunction block, uint64_t seed, uint64_t stream, std::span<float> out,
+template <class T>
+void fill(BlockFunction<T> block, uint64_t seed, uint64_t stream, std::span<T> out,
           uint64_t first) {
   constexpr uint64_t kBlock = uint64_t{4} * kLanes;
-  float buffer[kBlock];
+  T buffer[kBlock];
   size_t done = 0;
   while (done < out.size()) {
     const uint64_t element = first + done;
@@ -183,8 +206,13 @@ uint64_t CounterRng::below(uint64_t index, uint64_t bound) const {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(wide) * bound) >> 64);
 }
 
+void CounterRng::fill_bits(std::span<uint32_t> out, uint64_t first) const {
+  static const BlockFunction<uint32_t> kPath = bits_path();
+  fill(kPath, seed_, stream_hash_, out, first);
+}
+
 void CounterRng::fill_uniform(std::span<float> out, uint64_t first) const {
-  fill(uniform_block_scalar, seed_, stream_hash_, out, first);
+  fill<float>(uniform_block_scalar, seed_, stream_hash_, out, first);
 }
 
 void CounterRng::fill_normal(std::span<float> out, uint64_t first) const {
@@ -192,7 +220,7 @@ void CounterRng::fill_normal(std::span<float> out, uint64_t first) const {
 }
 
 void CounterRng::fill_normal_with(Isa isa, std::span<float> out, uint64_t first) const {
-  fill(normal_path(isa), seed_, stream_hash_, out, first);
+  fill<float>(normal_path(isa), seed_, stream_hash_, out, first);
 }
 
 bool CounterRng::has(Isa isa) {

@@ -20,6 +20,10 @@ class CounterRng {
  public:
   CounterRng(uint64_t seed, std::string_view stream, std::string_view name);
 
+  /// The key and the high half of the counter, for code that runs the generator itself.
+  uint64_t seed() const { return seed_; }
+  uint64_t counter_high() const { return stream_hash_; }
+
   /// 32 random bits for element `index`.
   uint32_t bits(uint64_t index) const;
   /// Uniform in [0, 1), a multiple of 2^-24.
@@ -27,6 +31,8 @@ class CounterRng {
   /// Uniform integer in [0, bound); bound > 0. Bias below bound / 2^64.
   uint64_t below(uint64_t index, uint64_t bound) const;
 
+  /// out[i] = bits(first + i).
+  void fill_bits(std::span<uint32_t> out, uint64_t first) const;
   /// out[i] = uniform(first + i).
   void fill_uniform(std::span<float> out, uint64_t first) const;
   /// out[i] = standard normal number of element first + i.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "model/engine/engines.h"
+#include "support/emulated_ops.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
 
@@ -14,10 +16,9 @@ struct BlockResult {
   NamedTensors gradients;
 };
 
-BlockResult run_block(const std::string& engine_name, const ViTConfig& config,
+BlockResult run_block(const std::unique_ptr<Engine>& engine, const ViTConfig& config,
                       const NamedTensors& weights, const at::Tensor& x, const at::Tensor& dy) {
   const at::NoGradGuard no_grad;
-  const auto engine = make_engine(engine_name);
   std::set<std::string> trained;
   UnitGrads grads;
   for (const auto& [name, tensor] : weights) {
@@ -70,15 +71,12 @@ double most(const at::Tensor& tensor) {
   return tensor.abs().max().item<double>();
 }
 
-class FusedBlock : public testing::TestWithParam<Sizes> {};
-
-TEST_P(FusedBlock, EqualsTheReferenceForwardAndEveryGradient) {
-  const Sizes& s = GetParam();
+void expect_equals_the_reference(const std::unique_ptr<Engine>& engine, const Sizes& s) {
   const ViTConfig config = config_of(s);
   const NamedTensors weights = block_weights(config);
   const at::Tensor x = at::randn({s.images, s.tokens, s.width}), dy = at::randn_like(x);
-  const BlockResult want = run_block("reference", config, weights, x, dy),
-                    got = run_block("fused", config, weights, x, dy);
+  const BlockResult want = run_block(make_engine("reference"), config, weights, x, dy),
+                    got = run_block(engine, config, weights, x, dy);
   EXPECT_LT(relative_difference(got.output, want.output), 2e-5);
   EXPECT_LT(relative_difference(got.input_gradient, want.input_gradient), 2e-5);
   double largest = 0;
@@ -94,16 +92,16 @@ TEST_P(FusedBlock, EqualsTheReferenceForwardAndEveryGradient) {
   }
 }
 
-TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
-  const Sizes& s = GetParam();
+void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s) {
   const ViTConfig config = config_of(s);
   const NamedTensors weights = block_weights(config);
   const at::Tensor x = at::randn({s.images, s.tokens, s.width}).to(at::kBFloat16);
   const at::Tensor dy = at::randn_like(x);
+  const auto reference = make_engine("reference");
   const BlockResult want =
-      run_block("reference", config, weights, x.to(at::kFloat), dy.to(at::kFloat));
-  const BlockResult got = run_block("fused", config, weights, x, dy),
-                    rounded = run_block("reference", config, weights, x, dy);
+      run_block(reference, config, weights, x.to(at::kFloat), dy.to(at::kFloat));
+  const BlockResult got = run_block(engine, config, weights, x, dy),
+                    rounded = run_block(reference, config, weights, x, dy);
   // Twice what ATen's operators in bf16, each rounded, are off: heads with small norms multiply
   // roundings in both. And no less than a few roundings of 2^-9 on the way: of the norm, q, k, v,
   // softmax weights, attention, activation and output forward, of the same and their gradients
@@ -126,6 +124,27 @@ TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
     expect_near(name.c_str(), got.gradients.at(name), rounded.gradients.at(name), gradient,
                 8 * kRounding * scale);
   }
+}
+
+class FusedBlock : public testing::TestWithParam<Sizes> {};
+
+TEST_P(FusedBlock, EqualsTheReferenceForwardAndEveryGradient) {
+  expect_equals_the_reference(make_engine("fused"), GetParam());
+}
+
+TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
+  expect_roundings_only(make_engine("fused"), GetParam());
+}
+
+TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
+  expect_equals_the_reference(make_device_engine(nullptr), GetParam());
+  expect_roundings_only(make_device_engine(nullptr), GetParam());
+}
+
+TEST_P(FusedBlock, OnTheGpusKernelsEqualsTheReference) {
+  const test::EmulatedOps ops;
+  expect_equals_the_reference(make_device_engine(&ops), GetParam());
+  expect_roundings_only(make_device_engine(&ops), GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 
+#include "kernels/device_ops.h"
 #include "model/engine.h"
 
 namespace vit22b {
@@ -8,7 +9,11 @@ namespace vit22b {
 /// Plain ATen, the standard that the others are held to; runs on every device.
 std::unique_ptr<Engine> make_reference_engine();
 
-/// Own kernels: float32 arithmetic on activations stored in float32 or bfloat16, on the CPU.
+/// Own kernels: on the CPU products and attention too, on other devices make_device_engine's.
 std::unique_ptr<Engine> make_fused_engine();
+
+/// A device's fused operations between libtorch's products and attention; `ops` null takes those of
+/// each tensor's device. They outlive the engine.
+std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops);
 
 }  // namespace vit22b

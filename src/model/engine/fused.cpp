@@ -5,14 +5,14 @@ namespace vit22b {
 namespace {
 
 /// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
-/// pass written by hand. On a device that has no such kernels the reference computes.
+/// pass written by hand. Tensors on other devices go to the device engine.
 class FusedEngine : public Engine {
  public:
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
                                          at::ScalarType compute_type) const override {
-    if (!weights.begin()->second.is_cpu()) return nullptr;
+    if (!weights.begin()->second.is_cpu()) return device_->prepare(config, weights, compute_type);
     const fused::BlockLayout layout(config, weights);
     const cpu::Storage storage =
         compute_type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
@@ -22,7 +22,7 @@ class FusedEngine : public Engine {
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    if (!x_BTD.is_cpu()) return reference_->forward(config, weights, x_BTD);
+    if (!x_BTD.is_cpu()) return device_->forward(config, weights, x_BTD, packed);
     const fused::BlockLayout layout(config, weights);
     return fused::forward({layout, weights}, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD,
                           nullptr, {});
@@ -31,7 +31,7 @@ class FusedEngine : public Engine {
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu()) return reference_->forward_saving(config, weights, x_BTD, trained, saved);
+    if (!x_BTD.is_cpu()) return device_->forward_saving(config, weights, x_BTD, trained, saved);
     auto block = std::make_unique<fused::SavedBlock>();
     block->config = &config;
     block->weights = weights;
@@ -44,12 +44,12 @@ class FusedEngine : public Engine {
   at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
-    if (block == nullptr) return reference_->backward(std::move(saved), output_gradient_BTD, grads);
+    if (block == nullptr) return device_->backward(std::move(saved), output_gradient_BTD, grads);
     return fused::backward(*block, output_gradient_BTD, grads);
   }
 
  private:
-  std::unique_ptr<Engine> reference_ = make_reference_engine();
+  std::unique_ptr<Engine> device_ = make_device_engine(nullptr);
 };
 
 }  // namespace

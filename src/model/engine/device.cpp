@@ -1,0 +1,57 @@
+#include "core/error.h"
+#include "model/engine/device_block.h"
+#include "model/engine/engines.h"
+
+namespace vit22b {
+namespace {
+
+/// The block on a device's fused operations, with libtorch's products and attention between them.
+class DeviceEngine : public Engine {
+ public:
+  explicit DeviceEngine(const DeviceOps* ops) : given_(ops) {}
+  const char* name() const override { return "fused"; }
+
+  std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors& weights,
+                                         at::ScalarType compute_type) const override {
+    return std::make_unique<fused::DevicePacked>(weights, compute_type);
+  }
+
+  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+                     const PackedWeights* packed) const override {
+    return fused::device_forward(ops(x_BTD), config, weights,
+                                 dynamic_cast<const fused::DevicePacked*>(packed), x_BTD, nullptr,
+                                 {});
+  }
+
+  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+                            const at::Tensor& x_BTD, const std::set<std::string>& trained,
+                            std::unique_ptr<SavedActivations>& saved) const override {
+    auto block = std::make_unique<fused::SavedDeviceBlock>();
+    const at::Tensor out =
+        fused::device_forward(ops(x_BTD), config, weights, nullptr, x_BTD, block.get(), trained);
+    saved = std::move(block);
+    return out;
+  }
+
+  at::Tensor backward(std::unique_ptr<SavedActivations> saved,
+                      const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
+    auto* block = dynamic_cast<fused::SavedDeviceBlock*>(saved.get());
+    VIT22B_CHECK(block != nullptr, "fused engine: activations saved by another engine");
+    return fused::device_backward(ops(block->x_BTD), *block, output_gradient_BTD, grads);
+  }
+
+ private:
+  const DeviceOps& ops(const at::Tensor& x) const {
+    return given_ != nullptr ? *given_ : device_ops(x.device());
+  }
+
+  const DeviceOps* given_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops) {
+  return std::make_unique<DeviceEngine>(ops);
+}
+
+}  // namespace vit22b

@@ -1,0 +1,272 @@
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "kernels/attention.h"
+#include "kernels/attention_pair.h"
+#include "kernels/rounding.h"
+#include "support/emulated_ops.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+using test::relative_difference;
+
+/// The kernels of src/kernels/cuda, emulated, against the same operations in ATen; activations of
+/// both storage types.
+class CudaKernels : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  /// Rounding of the storage type, twice where the two may round to different sides.
+  double bound() const { return GetParam() == at::kFloat ? 1e-5 : 2.0 / 256; }
+  at::Tensor random(at::IntArrayRef sizes) const { return at::randn(sizes).to(GetParam()); }
+
+  void expect_near(const at::Tensor& got, const at::Tensor& want) const {
+    ASSERT_EQ(got.scalar_type(), want.scalar_type());
+    EXPECT_LT(relative_difference(got, want), bound());
+  }
+  /// Sums are float32 whatever is stored, but of values that were rounded.
+  void expect_sums(const at::Tensor& got, const at::Tensor& want) const {
+    EXPECT_LT(relative_difference(got, want), GetParam() == at::kFloat ? 1e-5 : 1e-2);
+  }
+
+  const at::NoGradGuard no_grad_;
+  const std::unique_ptr<DeviceOps> aten_ = make_aten_ops();
+  const test::EmulatedOps cuda_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Storage, CudaKernels, testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& p) {
+                           return std::string(p.param == at::kFloat ? "fp32" : "bf16");
+                         });
+
+TEST_P(CudaKernels, NormsAndTheirDerivativesEqualAtens) {
+  // Wide loads and single ones, fewer and more rows than blocks, several rounds of a block's
+  // threads.
+  for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 37}, {5, 64}, {300, 12}, {2, 2052}})
+    for (const bool is_layer_norm : {false, true}) {
+      const NormSpec spec{at::randn({columns}), is_layer_norm ? at::randn({columns}) : at::Tensor(),
+                          1e-6, is_layer_norm};
+      const at::Tensor x = random({rows, columns}) + 1, d_y = random({rows, columns}),
+                       residual = at::randn({rows, columns});
+      expect_near(cuda_.norm(x, spec), aten_->norm(x, spec));
+      const auto run = [&](const DeviceOps& ops) {
+        const NormSums sums{at::ones({columns}),
+                            is_layer_norm ? at::ones({columns}) : at::Tensor()};
+        return std::pair(ops.norm_backward(d_y, x, spec, residual, sums), sums);
+      };
+      const auto [got, got_sums] = run(cuda_);
+      const auto [want, want_sums] = run(*aten_);
+      EXPECT_LT(relative_difference(got, want), 1e-5) << rows << " x " << columns;
+      EXPECT_LT(relative_difference(got_sums.weight, want_sums.weight), 1e-5);
+      if (is_layer_norm) {
+        EXPECT_LT(relative_difference(got_sums.bias, want_sums.bias), 1e-5);
+      }
+    }
+}
+
+TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
+  struct Case {
+    int64_t images, tokens, heads, size;
+    bool has_norm, is_layer_norm;
+  };
+  for (const Case& c : {Case{1, 1, 1, 1, true, false}, Case{2, 19, 3, 16, true, false},
+                        Case{1, 7, 2, 33, true, true}, Case{2, 5, 2, 128, true, true},
+                        Case{2, 5, 3, 8, false, false}}) {
+    const auto spec = [&] {
+      if (!c.has_norm) return NormSpec{};
+      return NormSpec{at::randn({c.size}), c.is_layer_norm ? at::randn({c.size}) : at::Tensor(),
+                      1e-6, c.is_layer_norm};
+    };
+    const NormSpec q_norm = spec(), k_norm = spec();
+    // Columns of a wider matrix, as the parallel block's projection has them.
+    const int64_t width = 3 * c.heads * c.size, before = 4;
+    const auto heads = [&](const at::Tensor& rows) {
+      return rows.narrow(1, before, width)
+          .unflatten(1, {3, c.heads, c.size})
+          .unflatten(0, {c.images, c.tokens});
+    };
+    const at::Tensor qkv = heads(random({c.images * c.tokens, before + width}));
+    const QkvHeads got = cuda_.split_heads(qkv, q_norm, k_norm),
+                   want = aten_->split_heads(qkv, q_norm, k_norm);
+    expect_near(got.q, want.q);
+    expect_near(got.k, want.k);
+    EXPECT_TRUE(at::equal(got.v, want.v));
+    const QkvHeads gradients{random(want.q.sizes()), random(want.q.sizes()),
+                             random(want.q.sizes())};
+    const auto run = [&](const DeviceOps& ops) {
+      const at::Tensor d_rows = at::full({c.images * c.tokens, before + width}, 7, GetParam());
+      const auto sums = [&](const NormSpec& s) {
+        return NormSums{s.weight.defined() ? at::ones({c.size}) : at::Tensor(),
+                        s.bias.defined() ? at::ones({c.size}) : at::Tensor()};
+      };
+      const NormSums q_sums = sums(q_norm), k_sums = sums(k_norm);
+      ops.split_heads_backward(gradients, qkv, q_norm, k_norm, heads(d_rows), q_sums, k_sums);
+      return std::tuple(d_rows, q_sums, k_sums);
+    };
+    const auto [d_got, q_got, k_got] = run(cuda_);
+    const auto [d_want, q_want, k_want] = run(*aten_);
+    // Heads of one value: a norm's derivative is zero, and each side gives its roundings.
+    if (c.size > 1) expect_near(d_got, d_want);
+    EXPECT_TRUE(at::equal(d_got.narrow(1, 0, before),
+                          at::full({c.images * c.tokens, before}, 7, GetParam())));
+    if (c.has_norm) expect_sums(q_got.weight, q_want.weight);
+    if (c.is_layer_norm) expect_sums(k_got.bias, k_want.bias);
+  }
+}
+
+TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
+  for (const auto& [rows, columns] : {std::pair{1, 3}, {700, 8}, {37, 1030}})
+    for (const bool is_full : {false, true}) {
+      const at::Tensor wide = random({rows, columns + 4}) * 3, pre = wide.narrow(1, 0, columns),
+                       d = random({rows, columns}),
+                       vector = is_full ? at::randn({columns}) : at::Tensor();
+      expect_near(cuda_.bias_gelu(pre, vector, is_full), aten_->bias_gelu(pre, vector, is_full));
+      const auto back = [&](const DeviceOps& ops) {
+        const at::Tensor d_pre = at::empty_like(wide).narrow(1, 4, columns);
+        const at::Tensor sums = at::ones({columns});
+        const at::Tensor activation = ops.gelu_backward(d, pre, vector, is_full, d_pre, sums);
+        return std::tuple(activation, d_pre, sums);
+      };
+      const auto [activation, d_pre, sums] = back(cuda_);
+      const auto [want_activation, want_d_pre, want_sums] = back(*aten_);
+      expect_near(activation, want_activation);
+      expect_near(d_pre, want_d_pre);
+      EXPECT_LT(relative_difference(sums, want_sums), 1e-4);
+
+      const at::Tensor residual = random({rows, columns}), branch = random({rows, columns}),
+                       gradient = at::randn({rows, columns});
+      expect_near(cuda_.add_branch(residual, branch, vector),
+                  aten_->add_branch(residual, branch, vector));
+      const auto branch_back = [&](const DeviceOps& ops) {
+        const at::Tensor bias_sums = at::ones({columns}),
+                         scale_sums = is_full ? at::ones({columns}) : at::Tensor();
+        const at::Tensor d_branch =
+            ops.branch_backward(gradient, branch, vector, GetParam(), bias_sums, scale_sums);
+        return std::tuple(d_branch, bias_sums, scale_sums);
+      };
+      const auto [d_branch, bias_sums, scale_sums] = branch_back(cuda_);
+      const auto [want_d_branch, want_bias_sums, want_scale_sums] = branch_back(*aten_);
+      expect_near(d_branch, want_d_branch);
+      EXPECT_LT(relative_difference(bias_sums, want_bias_sums), 1e-5);
+      if (is_full) {
+        EXPECT_LT(relative_difference(scale_sums, want_scale_sums), 1e-5);
+      }
+    }
+}
+
+// GetParam() is how the weight is stored.
+TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
+  const CounterRng rng(3, "rounding", "w");
+  for (const auto& [rows, columns] : {std::pair{1, 1}, {37, 50}, {130, 1028}}) {
+    const at::Tensor scale = at::full({1}, 0.5F), gradient = at::randn({rows, columns});
+    const at::Tensor weight = random({rows, columns});
+    // A weight's update is rounded by the same bits on both sides, so it differs only where the
+    // float32 results do, by one place of bfloat16.
+    const auto expect_weights = [&](const at::Tensor& got, const at::Tensor& want) {
+      if (GetParam() == at::kFloat) return expect_near(got, want);
+      const at::Tensor differ = got.ne(want);
+      EXPECT_LT(differ.sum().item<int64_t>(), 2 + weight.numel() / 500);
+      EXPECT_LT(relative_difference(got, want), bound());
+    };
+    const at::Tensor m0 = at::randn({rows, columns}), v0 = at::rand({rows, columns});
+    const auto adamw = [&](const DeviceOps& ops, const at::Tensor& by) {
+      std::tuple state(weight.clone(), m0.clone(), v0.clone());
+      ops.adamw_update(
+          {.correction1 = 0.19, .correction2 = 0.002, .learning_rate = 0.01, .weight_decay = 0.1},
+          by, gradient, rng, std::get<0>(state), std::get<1>(state), std::get<2>(state));
+      return state;
+    };
+    const auto [w, m, v] = adamw(cuda_, scale);
+    const auto [want_w, want_m, want_v] = adamw(*aten_, scale);
+    expect_weights(w, want_w);
+    EXPECT_LT(relative_difference(m, want_m), 1e-6);
+    EXPECT_LT(relative_difference(v, want_v), 1e-6);
+
+    const auto [by_row, by_column] = cuda_.square_sums(gradient, scale);
+    EXPECT_LT(relative_difference(by_row, (gradient * scale).square().sum(1)), 1e-5);
+    EXPECT_LT(relative_difference(by_column, (gradient * scale).square().sum(0)), 1e-5);
+
+    const at::Tensor m16 = m0.to(at::kBFloat16);
+    const auto adafactor = [&](const DeviceOps& ops, const at::Tensor& by, bool is_factored) {
+      std::pair state(weight.clone(), m16.clone());
+      ops.adafactor_update({.learning_rate = 0.01, .weight_decay = 0.1}, by, gradient,
+                           is_factored ? v0.select(1, 0).contiguous() : at::Tensor(),
+                           is_factored ? v0.select(0, 0).contiguous() : at::Tensor(), rng,
+                           state.first, state.second);
+      return state;
+    };
+    for (const bool is_factored : {false, true}) {
+      const auto got = adafactor(cuda_, scale, is_factored),
+                 want = adafactor(*aten_, scale, is_factored);
+      expect_weights(got.first, want.first);
+      EXPECT_LT(relative_difference(got.second, want.second), 1.0 / 128);
+    }
+    for (const float bad : {std::nanf(""), INFINITY}) {
+      const at::Tensor by = at::full({1}, bad);
+      EXPECT_TRUE(at::equal(std::get<0>(adamw(cuda_, by)), weight));
+      EXPECT_TRUE(at::equal(std::get<1>(adamw(cuda_, by)), m0));
+      EXPECT_TRUE(at::equal(adafactor(cuda_, by, true).first, weight));
+      EXPECT_TRUE(at::equal(adafactor(cuda_, by, true).second, m16));
+    }
+  }
+}
+
+TEST(KernelOps, RefuseWhatTheyCannotWalk) {
+  const test::EmulatedOps ops;
+  try {
+    ops.norm(at::randn({4, 4}).t(), {at::ones({4}), {}, 1e-6, false});
+    FAIL();
+  } catch (const InternalError& error) {
+    EXPECT_STREQ(error.what(), "cuda kernels: want dense rows");
+  }
+}
+
+TEST(DeviceOps, WithoutAGpuAreAtens) {
+  EXPECT_STREQ(device_ops(at::kCPU).name(), "aten");
+}
+
+TEST(AttentionPair, EqualsAttentionAndItsGradient) {
+  for (const auto& [tokens, size] : {std::pair{1, 8}, {19, 16}, {130, 33}}) {
+    at::Tensor q = at::randn({2, tokens, 3, size}).requires_grad_(true),
+               k = at::randn_like(q).requires_grad_(true),
+               v = at::randn_like(q).requires_grad_(true);
+    const at::Tensor d_out = at::randn({2, tokens, 3, size});
+    at::Tensor want;
+    std::vector<at::Tensor> gradients;
+    {
+      const at::AutoGradMode is_recording(true);
+      want = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2);
+      gradients = torch::autograd::grad({want}, {q, k, v}, {d_out});
+    }
+    const at::NoGradGuard no_grad;
+    AttentionTape tape;
+    const QkvHeads heads{q.detach(), k.detach(), v.detach()};
+    EXPECT_LT(relative_difference(attention_pair_forward(heads, &tape), want.detach()), 1e-5);
+    const QkvHeads got = attention_pair_backward(heads, tape, d_out);
+    EXPECT_LT(relative_difference(got.q, gradients[0]), 1e-4);
+    EXPECT_LT(relative_difference(got.k, gradients[1]), 1e-4);
+    EXPECT_LT(relative_difference(got.v, gradients[2]), 1e-5);
+  }
+}
+
+TEST(StochasticRounding, HasTheValueAsItsMeanAndKeepsWhatIsExact) {
+  constexpr int64_t kCount = 40'000;
+  const float low = 1.0F, step = 1.0F / 128;  // bfloat16's distance at 1
+  const at::Tensor rounded =
+      round_stochastically(at::full({kCount}, low + 0.3F * step), CounterRng(1, "rounding", "t"));
+  const at::Tensor ups = rounded.to(at::kFloat).ne(low);
+  EXPECT_TRUE(at::equal(rounded.to(at::kFloat).masked_select(ups),
+                        at::full({ups.sum().item<int64_t>()}, low + step)));
+  // 4 sigma of a share of 0.3 over 40,000 draws.
+  EXPECT_NEAR(ups.to(at::kFloat).mean().item<double>(), 0.3, 4 * std::sqrt(0.21 / kCount));
+  const at::Tensor exact = at::tensor({0.0F, -1.5F, INFINITY, -INFINITY, 3.0F, -0.0F});
+  EXPECT_TRUE(at::equal(round_stochastically(exact, CounterRng(1, "rounding", "t")),
+                        exact.to(at::kBFloat16)));
+  EXPECT_TRUE(
+      at::isnan(round_stochastically(at::full({9}, std::nanf("")), CounterRng(1, "rounding", "t")))
+          .all()
+          .item<bool>());
+}
+
+}  // namespace
+}  // namespace vit22b
