@@ -72,7 +72,7 @@ HWY_INLINE void norm_row(const In* x, int64_t columns, const NormWeights& norm, 
 void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const NormWeights& norm,
                        float factor, const Rows& to) {
   typed(from, [&](const auto* in) {
-    typed(to, [&](auto* out) {
+    typed_out(to, [&](auto* out) {
       for (int64_t i = 0; i < rows; ++i) {
         // A head's rows are far apart: the hardware does not see the next one coming.
         if (i + kRowsAhead < rows) prefetch(in + (i + kRowsAhead) * from.stride, columns);

@@ -46,8 +46,9 @@ class Product {
           Arithmetic arithmetic)
       : m_(m), n_(n), target_(target), arithmetic_(arithmetic) {
     for (const Term& term : terms) {
-      for (int64_t k = 0; k < term.k; k += kBlockK) {
-        const int64_t count = std::min(kBlockK, term.k - k), words = words_of(count, arithmetic);
+      const int64_t block_k = arithmetic == Arithmetic::kHalf ? 2 * kBlockK : kBlockK;
+      for (int64_t k = 0; k < term.k; k += block_k) {
+        const int64_t count = std::min(block_k, term.k - k), words = words_of(count, arithmetic);
         blocks_.push_back({&term, k, count, words, total_words_});
         total_words_ += words;
       }

@@ -81,7 +81,7 @@ void scale_copy_impl(const Rows& from, int64_t rows, int64_t columns, float fact
                      const Rows& to) {
   const V scale = hn::Set(Float(), factor);
   typed(from, [&](const auto* in) {
-    typed(to, [&](auto* out) {
+    typed_out(to, [&](auto* out) {
       each_vector({nullptr, 0, rows, columns}, [&](int64_t i, int64_t j, int64_t n) {
         store(hn::Mul(load(in + i * from.stride + j, n), scale), out + i * to.stride + j, n);
       });
@@ -90,7 +90,7 @@ void scale_copy_impl(const Rows& from, int64_t rows, int64_t columns, float fact
 }
 
 void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
-  typed(to, [&](auto* out) {
+  typed_out(to, [&](auto* out) {
     each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
       const V v = biased(t, bias, i, j);
       store(v, out + i * to.stride + j, n);
@@ -100,7 +100,7 @@ void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
 
 void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
                     const Rows& activation) {
-  typed(activation, [&](auto* out) {
+  typed_out(activation, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     auto* kept = static_cast<T*>(pre.data);
     each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
@@ -113,10 +113,10 @@ void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre
 
 void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
                         const Rows& to, float* column_sums) {
-  typed(activation, [&](auto* recomputed) {
+  typed_out(activation, [&](auto* recomputed) {
     using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
-    typed(to, [&](auto* out) {
+    typed_out(to, [&](auto* out) {
       each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
         const GeluParts g = gelu<true>(load(kept + i * pre.stride + j, n), form);
         const V product = hn::Mul(load(t.data + i * t.stride + j, n), g.slope);
@@ -131,7 +131,7 @@ void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& a
 
 void bias_scale_residual_impl(const Tile& t, const float* bias, const float* scale,
                               const Rows& residual, const Rows& branch, const Rows& to) {
-  typed(to, [&](auto* out) {
+  typed_out(to, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     const auto* base = static_cast<const T*>(residual.data);
     auto* kept = static_cast<T*>(branch.data);

@@ -48,7 +48,7 @@ HWY_INLINE float exponentials(const float* row, int64_t columns, float maximum, 
 
 void online_softmax_impl(const Tile& t, const Rows& weights, float* maxima, float* sums,
                          float* corrections) {
-  typed(weights, [&](auto* out) {
+  typed_out(weights, [&](auto* out) {
     for (int64_t i = 0; i < t.rows; ++i) {
       const float* row = t.data + i * t.stride;
       const float maximum = std::max(maxima[i], row_maximum(row, t.columns));
@@ -63,7 +63,7 @@ void online_softmax_impl(const Tile& t, const Rows& weights, float* maxima, floa
 
 void softmax_by_lse_impl(const Tile& t, const float* lse, const Rows& weights) {
   const Float d;
-  typed(weights, [&](auto* out) {
+  typed_out(weights, [&](auto* out) {
     for (int64_t i = 0; i < t.rows; ++i) {
       const float* row = t.data + i * t.stride;
       const V centre = hn::Set(d, lse[i]);
@@ -77,7 +77,7 @@ void softmax_by_lse_impl(const Tile& t, const float* lse, const Rows& weights) {
 
 void softmax_backward_impl(const Rows& weights, const Tile& gradients, const float* delta) {
   const Float d;
-  typed(weights, [&](auto* first) {
+  typed_out(weights, [&](auto* first) {
     for (int64_t i = 0; i < gradients.rows; ++i) {
       auto* p = first + i * weights.stride;
       const float* g = gradients.data + i * gradients.stride;

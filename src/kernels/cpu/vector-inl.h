@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
@@ -66,6 +67,23 @@ HWY_INLINE void store(V v, uint16_t* p, int64_t n) {
   std::copy(padded, padded + n, p);
 }
 
+#if HWY_TARGET <= HWY_AVX3
+// bfloat16 that the CPU rounds by an instruction of its own (AVX-512 BF16).
+struct NativeHalf {
+  uint16_t bits;
+};
+HWY_INLINE V load(const NativeHalf* p, int64_t n) {
+  return load(&p->bits, n);
+}
+HWY_INLINE void store(V v, NativeHalf* p, int64_t n) {
+  __m256i packed;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(packed) : "v"(v.raw));
+  if (n >= lanes()) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
+  const auto mask = static_cast<__mmask16>((1U << n) - 1U);
+  _mm256_mask_storeu_epi16(p, mask, packed);
+}
+#endif
+
 // Calls f with a typed pointer: float* or uint16_t* (bfloat16).
 template <class F>
 HWY_INLINE void typed(const Rows& rows, const F& f) {
@@ -75,14 +93,29 @@ HWY_INLINE void typed(const Rows& rows, const F& f) {
     f(static_cast<uint16_t*>(rows.data));
 }
 
-// e^x for x <= 88, 2 ulp; 0 below -87.3. Range reduction by ln 2 in two parts, then the series of
-// e^r to the sixth power on |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
+// The same for what is written: also NativeHalf*.
+template <class F>
+HWY_INLINE void typed_out(const Rows& rows, const F& f) {
+#if HWY_TARGET <= HWY_AVX3
+  if (rows.storage == Storage::kBFloat16 && has_half_products())
+    return f(static_cast<NativeHalf*>(rows.data));
+#endif
+  typed(rows, f);
+}
+
+// e^x, 2 ulp, infinite from 88.8 on (AVX-512) or held at e^88; below -87.3 it is 0 or nearly so.
+// A NaN stays one. Range reduction by ln 2 in two parts, then the series of e^r to the sixth power on
+// |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
 HWY_INLINE V exponential(V x) {
   const Float d;
+#if HWY_TARGET <= HWY_AVX3
+  x = hn::Max(constant(-110), x);  // e^-inf; the second operand is the one kept for a NaN
+#else
   const Int di;
   const V low = constant(-87.336544);
   const auto is_tiny = hn::Lt(x, low);
-  x = hn::Min(hn::Max(x, low), constant(88.0));
+  x = hn::Min(constant(88), hn::Max(low, x));
+#endif
   const V n = hn::Round(hn::Mul(x, constant(1.44269504088896341)));
   V r = hn::NegMulAdd(n, constant(0.693359375), x);
   r = hn::NegMulAdd(n, constant(-2.12194440e-4), r);
@@ -93,14 +126,21 @@ HWY_INLINE V exponential(V x) {
   p = hn::MulAdd(p, r, constant(1.6666665459e-1));
   p = hn::MulAdd(p, r, constant(5.0000001201e-1));
   p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, constant(1)));
+#if HWY_TARGET <= HWY_AVX3
+  static_cast<void>(d);
+  return V{_mm512_scalef_ps(p.raw, n.raw)};
+#else
   const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
   return hn::IfThenZeroElse(is_tiny, hn::Mul(p, hn::BitCast(d, power)));
+#endif
 }
 
-// 1 / x by the hardware's estimate and two Newton steps: 1 ulp for normal x.
+// 1 / x for normal x, 1 ulp: the hardware's estimate (14 bits on AVX-512, else 12) and Newton steps.
 HWY_INLINE V reciprocal(V x) {
   V y = hn::ApproximateReciprocal(x);
+#if HWY_TARGET > HWY_AVX3
   y = hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
+#endif
   return hn::Mul(y, hn::NegMulAdd(x, y, constant(2)));
 }
 
