@@ -155,7 +155,7 @@ class AtenOps : public DeviceOps {
       const at::Tensor&) const override {
     return std::make_unique<PlainFunction>(function);
   }
-  void forbid_waiting(bool) const override {}
+  void report_waiting(bool) const override {}
 
  private:
   // .item() waits for the device: kernels decide this there.

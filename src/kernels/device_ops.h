@@ -122,8 +122,8 @@ class DeviceOps {
       const std::function<at::Tensor(const at::Tensor&)>& function,
       const at::Tensor& example) const = 0;
 
-  /// While true, a call that waits for the device is an error (tests and benches).
-  virtual void forbid_waiting(bool is_forbidden) const = 0;
+  /// While true, each of libtorch's calls that waits for the device is a c10 warning (for tests).
+  virtual void report_waiting(bool is_reported) const = 0;
 };
 
 /// Plain ATen.

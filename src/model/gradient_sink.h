@@ -25,6 +25,9 @@ struct StepContext {
   int64_t step = 0;
   double learning_rate_scale = 1;  ///< the schedule's value at this step
   double gradient_scale = 1;       ///< multiplies the sums, such as 1 / accumulate
+  at::Tensor
+      loss;  ///< [1], the step's: where it is not finite, nothing is applied; may be undefined
+  uint64_t seed = 0;  ///< of stochastic rounding
 };
 
 /// What becomes of gradients: kept and applied at the end of a step, reduced over ranks, or applied
@@ -37,7 +40,7 @@ class GradientSink {
   virtual UnitGrads& begin(const Unit& unit) = 0;
   virtual void commit(const Unit& unit) = 0;
   /// Ends a step: clips, updates the weights, and reports. Nothing is applied when a gradient is
-  /// not finite.
+  /// not finite. Waits for the device once, when all of the step has been enqueued.
   virtual StepReport finish(const StepContext& context) = 0;
 };
 

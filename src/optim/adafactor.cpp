@@ -4,7 +4,8 @@
 
 #include "kernels/cpu/tasks.h"
 #include "kernels/cpu/update.h"
-#include "optim/fused.h"
+#include "kernels/device_ops.h"
+#include "optim/update.h"
 
 namespace vit22b {
 namespace {
@@ -35,7 +36,7 @@ struct SquareSums {
   at::Tensor by_row, by_column;
 };
 
-SquareSums square_sums(const at::Tensor& gradient, double scale) {
+SquareSums square_sums(const at::Tensor& gradient, float scale) {
   const int64_t rows = gradient.size(0), columns = gradient.size(1);
   const int64_t shares = std::clamp<int64_t>(gradient.numel() / kUpdateGrain, 1,
                                              std::min<int64_t>(rows, at::get_num_threads()));
@@ -45,8 +46,8 @@ SquareSums square_sums(const at::Tensor& gradient, double scale) {
   float* by_column = sums.by_column.mutable_data_ptr<float>();
   cpu::for_each_task(shares, [&](int64_t i) {
     const int64_t first = i * rows / shares, count = (i + 1) * rows / shares - first;
-    cpu::add_square_sums(g + first * columns, count, columns, static_cast<float>(scale),
-                         by_row + first, by_column + i * columns);
+    cpu::add_square_sums(g + first * columns, count, columns, scale, by_row + first,
+                         by_column + i * columns);
   });
   sums.by_column = sums.by_column.sum(0);
   return sums;
@@ -56,36 +57,63 @@ struct Betas {
   double first, second;
 };
 
-// A factored matrix with momentum: one pass for the sums, one for the update.
-void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
-                  const FactoredDims& dims, const Betas& betas, const UpdateContext& context) {
-  const SquareSums sums = square_sums(gradient, context.gradient_scale);
-  const int64_t rows = weight.size(0), columns = weight.size(1);
+// What each row and each column of the gradient is multiplied by.
+struct Factors {
+  at::Tensor of_rows, of_columns;
+};
+
+// Brings the factored second moment up to date by the gradient's sums.
+Factors next_factors(const SquareSums& sums, NamedTensors& slots, const FactoredDims& dims,
+                     double beta2, const at::Tensor& scale) {
+  const int64_t rows = sums.by_row.size(0), columns = sums.by_column.size(0);
   const at::Tensor row_means = (sums.by_row / columns + kSquareEps).unsqueeze(1),
                    column_means = (sums.by_column / rows + kSquareEps).unsqueeze(0);
   const bool is_wide = dims.largest == 1;  // the slot "rows" is averaged over the largest dim
-  at::Tensor& second =
-      slots.at("second_moment_rows").lerp_(is_wide ? row_means : column_means, 1 - betas.second);
-  at::Tensor& largest =
-      slots.at("second_moment_columns").lerp_(is_wide ? column_means : row_means, 1 - betas.second);
-  const at::Tensor second_factor = (second / second.mean()).rsqrt(),
-                   largest_factor = largest.rsqrt();
-  const at::Tensor& row_factor = is_wide ? second_factor : largest_factor;
-  const at::Tensor& column_factor = is_wide ? largest_factor : second_factor;
-  const cpu::AdafactorStep step{
-      static_cast<float>(context.gradient_scale), static_cast<float>(betas.first),
-      static_cast<float>(context.learning_rate), static_cast<float>(context.weight_decay)};
+  at::Tensor& second = slots.at("second_moment_rows");
+  at::Tensor& largest = slots.at("second_moment_columns");
+  assign(second, second.lerp(is_wide ? row_means : column_means, 1 - beta2), scale);
+  assign(largest, largest.lerp(is_wide ? column_means : row_means, 1 - beta2), scale);
+  const at::Tensor second_factor = (second / second.mean()).rsqrt().flatten(),
+                   largest_factor = largest.rsqrt().flatten();
+  return is_wide ? Factors{second_factor, largest_factor} : Factors{largest_factor, second_factor};
+}
+
+// A factored matrix with momentum: one pass for the sums, one for the update.
+void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
+                  const FactoredDims& dims, const Betas& betas, const UpdateContext& context) {
+  const float scale = scale_on_host(context);
+  if (!std::isfinite(scale)) return;
+  const int64_t rows = weight.size(0), columns = weight.size(1);
+  const Factors factors = next_factors(square_sums(gradient, scale), slots, dims, betas.second,
+                                       scale_tensor(context, weight));
+  const cpu::AdafactorStep step{scale, static_cast<float>(betas.first),
+                                static_cast<float>(context.learning_rate),
+                                static_cast<float>(context.weight_decay)};
   const float* g = gradient.const_data_ptr<float>();
+  const float* of_rows = factors.of_rows.const_data_ptr<float>();
+  const float* of_columns = factors.of_columns.const_data_ptr<float>();
   float* w = weight.mutable_data_ptr<float>();
   auto* m = static_cast<uint16_t*>(slots.at("momentum").mutable_data_ptr());
-  at::parallel_for(0, rows, std::max<int64_t>(1, kUpdateGrain / columns),
-                   [&](int64_t first, int64_t last) {
-                     const int64_t at = first * columns;
-                     cpu::adafactor_update(
-                         {last - first, columns, g + at, row_factor.const_data_ptr<float>() + first,
-                          column_factor.const_data_ptr<float>(), w + at, m + at},
-                         step);
-                   });
+  at::parallel_for(
+      0, rows, std::max<int64_t>(1, kUpdateGrain / columns), [&](int64_t first, int64_t last) {
+        const int64_t at = first * columns;
+        cpu::adafactor_update(
+            {last - first, columns, g + at, of_rows + first, of_columns, w + at, m + at}, step);
+      });
+}
+
+// The same on a device's operations.
+void device_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
+                   const FactoredDims& dims, const Betas& betas, const UpdateContext& context) {
+  const DeviceOps& ops = device_ops(weight.device());
+  const at::Tensor scale = scale_tensor(context, weight);
+  const auto [by_row, by_column] = ops.square_sums(gradient, scale);
+  const Factors factors = next_factors({by_row, by_column}, slots, dims, betas.second, scale);
+  ops.adafactor_update({.beta1 = betas.first,
+                        .learning_rate = context.learning_rate,
+                        .weight_decay = context.weight_decay},
+                       scale, gradient, factors.of_rows, factors.of_columns, rounding_bits(context),
+                       weight, slots.at("momentum"));
 }
 
 }  // namespace
@@ -111,31 +139,39 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, Name
   const double beta2 = std::min(
       config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
   const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
-  if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0 &&
-      are_plain({weight, raw_gradient, slots.at("momentum")}))
-    return fused_update(weight, raw_gradient, slots, dims, {config_.momentum, beta2}, context);
-  const at::Tensor gradient = raw_gradient * context.gradient_scale;
+  if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0) {
+    const bool is_plain = are_plain({weight, raw_gradient, slots.at("momentum")}) &&
+                          weight.scalar_type() == at::kFloat;
+    return (is_plain ? fused_update : device_update)(weight, raw_gradient, slots, dims,
+                                                     {config_.momentum, beta2}, context);
+  }
+  const at::Tensor scale = scale_tensor(context, weight);
+  const at::Tensor gradient = raw_gradient * scale;
   const at::Tensor square = gradient * gradient + kSquareEps;
   at::Tensor update;
   if (dims.is_factored) {
     at::Tensor& rows = slots.at("second_moment_rows");
     at::Tensor& columns = slots.at("second_moment_columns");
-    rows.lerp_(square.mean(dims.largest, /*keepdim=*/true), 1 - beta2);
-    columns.lerp_(square.mean(dims.second, /*keepdim=*/true), 1 - beta2);
+    assign(rows, rows.lerp(square.mean(dims.largest, /*keepdim=*/true), 1 - beta2), scale);
+    assign(columns, columns.lerp(square.mean(dims.second, /*keepdim=*/true), 1 - beta2), scale);
     update = gradient * (rows / rows.mean(dims.second, /*keepdim=*/true)).rsqrt() * columns.rsqrt();
   } else {
     at::Tensor& moment = slots.at("second_moment");
-    moment.lerp_(square, 1 - beta2);
+    assign(moment, moment.lerp(square, 1 - beta2), scale);
     update = gradient * moment.rsqrt();
   }
   if (config_.momentum > 0) {
     at::Tensor& momentum = slots.at("momentum");
-    momentum.copy_(
-        momentum.to(at::kFloat).mul_(config_.momentum).add_(update, 1 - config_.momentum));
-    update = momentum.to(at::kFloat);
+    const at::Tensor next = momentum.to(at::kFloat)
+                                .mul_(config_.momentum)
+                                .add_(update, 1 - config_.momentum)
+                                .to(at::kBFloat16);
+    assign(momentum, next, scale);
+    update = next.to(at::kFloat);
   }
-  if (context.weight_decay != 0) update = update.add(weight, context.weight_decay);
-  weight.sub_(update, context.learning_rate);
+  const at::Tensor old = weight.to(at::kFloat);
+  if (context.weight_decay != 0) update = update.add(old, context.weight_decay);
+  assign_weight(weight, old.sub(update, context.learning_rate), scale, context);
 }
 
 }  // namespace vit22b

@@ -3,13 +3,22 @@
 #include <ATen/Parallel.h>
 
 #include "kernels/cpu/update.h"
-#include "optim/fused.h"
+#include "kernels/device_ops.h"
+#include "optim/update.h"
 
 namespace vit22b {
 namespace {
 
-void fused_update(const cpu::AdamWStep& step, at::Tensor& weight, const at::Tensor& gradient,
-                  at::Tensor& momentum, at::Tensor& second_moment) {
+void fused_update(const AdamWNumbers& n, float scale, at::Tensor& weight,
+                  const at::Tensor& gradient, at::Tensor& momentum, at::Tensor& second_moment) {
+  if (!std::isfinite(scale)) return;
+  const cpu::AdamWStep step{scale,
+                            static_cast<float>(n.beta1),
+                            static_cast<float>(n.beta2),
+                            static_cast<float>(1 / std::sqrt(n.correction2)),
+                            static_cast<float>(n.eps),
+                            static_cast<float>(n.learning_rate / n.correction1),
+                            static_cast<float>(1 - n.learning_rate * n.weight_decay)};
   const float* g = gradient.const_data_ptr<float>();
   float* w = weight.mutable_data_ptr<float>();
   float* m = momentum.mutable_data_ptr<float>();
@@ -30,21 +39,18 @@ void AdamW::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors
   at::Tensor& momentum = slots.at("momentum");
   at::Tensor& second_moment = slots.at("second_moment");
   const auto updates = static_cast<double>(context.step + 1);
-  const double correction1 = 1 - std::pow(config_.momentum, updates);
-  const double correction2 = 1 - std::pow(config_.beta2, updates);
-  const double step_size = context.learning_rate / correction1;
-  const double decay = 1 - context.learning_rate * context.weight_decay;
-  if (are_plain({weight, gradient, momentum, second_moment}))
-    return fused_update(
-        {static_cast<float>(context.gradient_scale), static_cast<float>(config_.momentum),
-         static_cast<float>(config_.beta2), static_cast<float>(1 / std::sqrt(correction2)),
-         static_cast<float>(config_.eps), static_cast<float>(step_size), static_cast<float>(decay)},
-        weight, gradient, momentum, second_moment);
-  const at::Tensor g = gradient * context.gradient_scale;
-  momentum.lerp_(g, 1 - config_.momentum);
-  second_moment.mul_(config_.beta2).addcmul_(g, g, 1 - config_.beta2);
-  const at::Tensor root = (second_moment.sqrt() / std::sqrt(correction2)).add_(config_.eps);
-  weight.mul_(decay).addcdiv_(momentum, root, -step_size);
+  const AdamWNumbers numbers{.beta1 = config_.momentum,
+                             .beta2 = config_.beta2,
+                             .correction1 = 1 - std::pow(config_.momentum, updates),
+                             .correction2 = 1 - std::pow(config_.beta2, updates),
+                             .eps = config_.eps,
+                             .learning_rate = context.learning_rate,
+                             .weight_decay = context.weight_decay};
+  if (are_plain({weight, gradient, momentum, second_moment}) && weight.scalar_type() == at::kFloat)
+    return fused_update(numbers, scale_on_host(context), weight, gradient, momentum, second_moment);
+  device_ops(weight.device())
+      .adamw_update(numbers, scale_tensor(context, weight), gradient, rounding_bits(context),
+                    weight, momentum, second_moment);
 }
 
 }  // namespace vit22b

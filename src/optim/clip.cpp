@@ -4,17 +4,13 @@ namespace vit22b {
 
 at::Tensor squared_norm(const std::vector<at::Tensor>& gradients) {
   if (gradients.empty()) return at::zeros({1}, at::kDouble);
-  std::vector<at::Tensor> squares;
-  squares.reserve(gradients.size());
-  for (const at::Tensor& gradient : gradients) {
-    const at::Tensor norm = at::linalg_vector_norm(gradient, 2);
-    squares.push_back(norm.to(at::kDouble).square());
-  }
-  return at::stack(squares).sum().reshape({1});
+  return at::stack(at::_foreach_norm(gradients, 2)).to(at::kDouble).square().sum().reshape({1});
 }
 
-double clip_scale(double norm, double clip_norm) {
-  return clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1;
+at::Tensor clip_scale(const at::Tensor& norm, double clip_norm) {
+  const at::Tensor scale =
+      clip_norm > 0 ? norm.reciprocal().mul(clip_norm).clamp_max(1) : at::ones_like(norm);
+  return at::where(at::isfinite(norm), scale, norm);
 }
 
 }  // namespace vit22b

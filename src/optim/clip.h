@@ -11,6 +11,10 @@ namespace vit22b {
 at::Tensor squared_norm(const std::vector<at::Tensor>& gradients);
 
 /// The factor that brings a norm down to `clip_norm`; 1 when it is smaller or clipping is off (0).
-double clip_scale(double norm, double clip_norm);
+/// Not finite where the norm is not.
+///
+/// norm     [1] float64
+/// returns  [1] float64 on its device
+at::Tensor clip_scale(const at::Tensor& norm, double clip_norm);
 
 }  // namespace vit22b

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fields.h"
@@ -37,10 +38,14 @@ struct SlotSpec {
 
 /// What an update needs beyond the tensors.
 struct UpdateContext {
-  int64_t step = 0;           ///< 0 for the first update
-  double learning_rate = 0;   ///< base rate × schedule × the row's factor
-  double weight_decay = 0;    ///< decoupled; multiplied by learning_rate
-  double gradient_scale = 1;  ///< what the gradient is multiplied by first: clipping, averaging
+  int64_t step = 0;          ///< 0 for the first update
+  double learning_rate = 0;  ///< base rate × schedule × the row's factor
+  double weight_decay = 0;   ///< decoupled; multiplied by learning_rate
+  /// [1] float32 on the weight's device: what the gradient is multiplied by first (clipping,
+  /// averaging). Where it is not finite, nothing changes. Undefined for 1.
+  at::Tensor gradient_scale;
+  uint64_t seed = 0;      ///< with the step and the name: the key of stochastic rounding
+  std::string_view name;  ///< the parameter's
 };
 
 /// An update rule; its state is named slots a parameter, kept by the caller.
@@ -48,7 +53,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual std::vector<SlotSpec> slots(const ParameterRow& row) const = 0;
-  /// Overwrites weight and slots; gradient is float32 in the weight's shape.
+  /// Overwrites weight (float32, or bfloat16 by stochastic rounding) and slots; gradient is float32
+  /// in the weight's shape. Does not wait for the device.
   virtual void update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
                        const UpdateContext& context) const = 0;
 };

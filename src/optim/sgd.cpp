@@ -1,5 +1,7 @@
 #include "optim/sgd.h"
 
+#include "optim/update.h"
+
 namespace vit22b {
 
 std::vector<SlotSpec> Sgd::slots(const ParameterRow& row) const {
@@ -9,10 +11,16 @@ std::vector<SlotSpec> Sgd::slots(const ParameterRow& row) const {
 
 void Sgd::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,
                   const UpdateContext& context) const {
-  at::Tensor update = gradient * context.gradient_scale;
-  if (config_.momentum > 0) update = slots.at("momentum").mul_(config_.momentum).add_(update);
-  if (context.weight_decay != 0) update = update.add(weight, context.weight_decay);
-  weight.sub_(update, context.learning_rate);
+  const at::Tensor scale = scale_tensor(context, weight);
+  at::Tensor update = gradient * scale;
+  if (config_.momentum > 0) {
+    at::Tensor& momentum = slots.at("momentum");
+    update = update.add(momentum, config_.momentum);
+    assign(momentum, update, scale);
+  }
+  const at::Tensor old = weight.to(at::kFloat);
+  if (context.weight_decay != 0) update = update.add(old, context.weight_decay);
+  assign_weight(weight, old.sub(update, context.learning_rate), scale, context);
 }
 
 }  // namespace vit22b

@@ -40,20 +40,21 @@ void Accumulate::commit(const Unit& unit) {
 StepReport Accumulate::finish(const StepContext& context) {
   const std::vector<at::Tensor> all = gradients();
   for (at::Tensor gradient : all) mesh_.sum_(gradient, MeshAxis::kData);
-  // .item() waits for the device: once a step, for the guard and the clip factor together.
-  const double norm = context.gradient_scale * std::sqrt(squared_norm(all).item<double>());
   for (auto& [unit, grads] : units_) grads.is_overwrite = true;
-  StepReport report{norm, clip_scale(norm, config_.clip_norm), ""};
-  if (!std::isfinite(norm)) {
-    report.bad_tensor = first_bad_tensor();
-    return report;
-  }
-  const double scale = report.clip_scale * context.gradient_scale;
+  const at::Tensor norm = squared_norm(all).sqrt() * context.gradient_scale;
+  const at::Tensor clip = clip_scale(norm, config_.clip_norm);
+  at::Tensor scale = clip * context.gradient_scale;
+  if (context.loss.defined())
+    scale = at::where(at::isfinite(context.loss.to(scale.device())), scale, context.loss);
+  scale = scale.to(at::kFloat);
   for (Trained& t : trained_)
     optimizer_.update_(
         store_.weight(t.row), t.gradient, t.slots,
         {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
-         t.rule.weight_decay, scale});
+         t.rule.weight_decay, scale, context.seed, t.row.name});
+  // .item() waits for the device: here, once a step, with all updates under way.
+  StepReport report{norm.item<double>(), clip.item<double>(), ""};
+  if (!std::isfinite(report.gradient_norm)) report.bad_tensor = first_bad_tensor();
   return report;
 }
 

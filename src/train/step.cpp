@@ -18,13 +18,15 @@ StepResult run_step(const ModelContext& context, WeightStore& store, GradientSin
   }
   const auto pieces = static_cast<double>(images.size());
   const auto ranks = static_cast<double>(context.mesh.size(MeshAxis::kData));
-  // .item() waits for the device: once a step, for the guard against a loss that is not finite.
-  at::Tensor agreed =
-      at::tensor({loss_sum.item<double>() / pieces, is_stop_asked ? 1.0 : 0.0}, at::kDouble);
+  at::Tensor agreed = at::stack({loss_sum.to(at::kDouble) / pieces,
+                                 at::full_like(loss_sum, is_stop_asked ? 1 : 0, at::kDouble)});
   context.mesh.sum_(agreed, MeshAxis::kData);
-  StepResult result{agreed[0].item<double>() / ranks, agreed[1].item<double>() > 0, {}};
   step.gradient_scale = 1 / (pieces * ranks);
-  if (std::isfinite(result.loss)) result.report = sink.finish(step);
+  step.loss = agreed.slice(0, 0, 1) / ranks;
+  StepResult result;
+  result.report = sink.finish(step);  // waits for the device, after which these do not
+  result.loss = step.loss.item<double>();
+  result.should_stop = agreed[1].item<double>() > 0;
   return result;
 }
 

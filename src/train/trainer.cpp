@@ -54,7 +54,9 @@ void Run::loop() {
     const double rate = cadence_.schedule.at(state_.step);
     const StepResult result =
         run_step(ctx, *store_, *sink_, *task_, batch, config_.accumulate, is_stop_asked(),
-                 {.step = state_.step, .learning_rate_scale = rate});
+                 {.step = state_.step,
+                  .learning_rate_scale = rate,
+                  .seed = static_cast<uint64_t>(config_.seed)});
     check_finite(result, state_.step + 1, ctx, *store_, batch, ops_, folder_.path());
     ++state_.step;
     state_.examples_seen += config_.data.batch_size;

@@ -4,7 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_pair.h"
 #include "kernels/rounding.h"
-#include "support/emulated_ops.h"
+#include "support/device.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -12,13 +12,26 @@ namespace {
 
 using test::relative_difference;
 
-/// The kernels of src/kernels/cuda, emulated, against the same operations in ATen; activations of
-/// both storage types.
+at::Tensor randn(at::IntArrayRef sizes) {
+  return at::randn(sizes).to(test::device());
+}
+at::Tensor rand(at::IntArrayRef sizes) {
+  return at::rand(sizes).to(test::device());
+}
+at::Tensor ones(at::IntArrayRef sizes) {
+  return at::ones(sizes, test::device());
+}
+at::Tensor full(at::IntArrayRef sizes, float value, at::ScalarType type = at::kFloat) {
+  return at::full(sizes, value, at::TensorOptions(test::device()).dtype(type));
+}
+
+/// The kernels of src/kernels/cuda, emulated or on a GPU, against the same operations in ATen;
+/// activations of both storage types.
 class CudaKernels : public testing::TestWithParam<at::ScalarType> {
  protected:
   /// Rounding of the storage type, twice where the two may round to different sides.
   double bound() const { return GetParam() == at::kFloat ? 1e-5 : 2.0 / 256; }
-  at::Tensor random(at::IntArrayRef sizes) const { return at::randn(sizes).to(GetParam()); }
+  at::Tensor random(at::IntArrayRef sizes) const { return randn(sizes).to(GetParam()); }
 
   void expect_near(const at::Tensor& got, const at::Tensor& want) const {
     ASSERT_EQ(got.scalar_type(), want.scalar_type());
@@ -31,7 +44,7 @@ class CudaKernels : public testing::TestWithParam<at::ScalarType> {
 
   const at::NoGradGuard no_grad_;
   const std::unique_ptr<DeviceOps> aten_ = make_aten_ops();
-  const test::EmulatedOps cuda_;
+  const DeviceOps& cuda_ = test::gpu_ops();
 };
 
 INSTANTIATE_TEST_SUITE_P(Storage, CudaKernels, testing::Values(at::kFloat, at::kBFloat16),
@@ -44,14 +57,13 @@ TEST_P(CudaKernels, NormsAndTheirDerivativesEqualAtens) {
   // threads.
   for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 37}, {5, 64}, {300, 12}, {2, 2052}})
     for (const bool is_layer_norm : {false, true}) {
-      const NormSpec spec{at::randn({columns}), is_layer_norm ? at::randn({columns}) : at::Tensor(),
-                          1e-6, is_layer_norm};
+      const NormSpec spec{randn({columns}), is_layer_norm ? randn({columns}) : at::Tensor(), 1e-6,
+                          is_layer_norm};
       const at::Tensor x = random({rows, columns}) + 1, d_y = random({rows, columns}),
-                       residual = at::randn({rows, columns});
+                       residual = randn({rows, columns});
       expect_near(cuda_.norm(x, spec), aten_->norm(x, spec));
       const auto run = [&](const DeviceOps& ops) {
-        const NormSums sums{at::ones({columns}),
-                            is_layer_norm ? at::ones({columns}) : at::Tensor()};
+        const NormSums sums{ones({columns}), is_layer_norm ? ones({columns}) : at::Tensor()};
         return std::pair(ops.norm_backward(d_y, x, spec, residual, sums), sums);
       };
       const auto [got, got_sums] = run(cuda_);
@@ -74,8 +86,8 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
                         Case{2, 5, 3, 8, false, false}}) {
     const auto spec = [&] {
       if (!c.has_norm) return NormSpec{};
-      return NormSpec{at::randn({c.size}), c.is_layer_norm ? at::randn({c.size}) : at::Tensor(),
-                      1e-6, c.is_layer_norm};
+      return NormSpec{randn({c.size}), c.is_layer_norm ? randn({c.size}) : at::Tensor(), 1e-6,
+                      c.is_layer_norm};
     };
     const NormSpec q_norm = spec(), k_norm = spec();
     // Columns of a wider matrix, as the parallel block's projection has them.
@@ -94,10 +106,10 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
     const QkvHeads gradients{random(want.q.sizes()), random(want.q.sizes()),
                              random(want.q.sizes())};
     const auto run = [&](const DeviceOps& ops) {
-      const at::Tensor d_rows = at::full({c.images * c.tokens, before + width}, 7, GetParam());
+      const at::Tensor d_rows = full({c.images * c.tokens, before + width}, 7, GetParam());
       const auto sums = [&](const NormSpec& s) {
-        return NormSums{s.weight.defined() ? at::ones({c.size}) : at::Tensor(),
-                        s.bias.defined() ? at::ones({c.size}) : at::Tensor()};
+        return NormSums{s.weight.defined() ? ones({c.size}) : at::Tensor(),
+                        s.bias.defined() ? ones({c.size}) : at::Tensor()};
       };
       const NormSums q_sums = sums(q_norm), k_sums = sums(k_norm);
       ops.split_heads_backward(gradients, qkv, q_norm, k_norm, heads(d_rows), q_sums, k_sums);
@@ -107,8 +119,8 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
     const auto [d_want, q_want, k_want] = run(*aten_);
     // Heads of one value: a norm's derivative is zero, and each side gives its roundings.
     if (c.size > 1) expect_near(d_got, d_want);
-    EXPECT_TRUE(at::equal(d_got.narrow(1, 0, before),
-                          at::full({c.images * c.tokens, before}, 7, GetParam())));
+    EXPECT_TRUE(
+        at::equal(d_got.narrow(1, 0, before), full({c.images * c.tokens, before}, 7, GetParam())));
     if (c.has_norm) expect_sums(q_got.weight, q_want.weight);
     if (c.is_layer_norm) expect_sums(k_got.bias, k_want.bias);
   }
@@ -119,11 +131,11 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
     for (const bool is_full : {false, true}) {
       const at::Tensor wide = random({rows, columns + 4}) * 3, pre = wide.narrow(1, 0, columns),
                        d = random({rows, columns}),
-                       vector = is_full ? at::randn({columns}) : at::Tensor();
+                       vector = is_full ? randn({columns}) : at::Tensor();
       expect_near(cuda_.bias_gelu(pre, vector, is_full), aten_->bias_gelu(pre, vector, is_full));
       const auto back = [&](const DeviceOps& ops) {
         const at::Tensor d_pre = at::empty_like(wide).narrow(1, 4, columns);
-        const at::Tensor sums = at::ones({columns});
+        const at::Tensor sums = ones({columns});
         const at::Tensor activation = ops.gelu_backward(d, pre, vector, is_full, d_pre, sums);
         return std::tuple(activation, d_pre, sums);
       };
@@ -134,12 +146,12 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
       EXPECT_LT(relative_difference(sums, want_sums), 1e-4);
 
       const at::Tensor residual = random({rows, columns}), branch = random({rows, columns}),
-                       gradient = at::randn({rows, columns});
+                       gradient = randn({rows, columns});
       expect_near(cuda_.add_branch(residual, branch, vector),
                   aten_->add_branch(residual, branch, vector));
       const auto branch_back = [&](const DeviceOps& ops) {
-        const at::Tensor bias_sums = at::ones({columns}),
-                         scale_sums = is_full ? at::ones({columns}) : at::Tensor();
+        const at::Tensor bias_sums = ones({columns}),
+                         scale_sums = is_full ? ones({columns}) : at::Tensor();
         const at::Tensor d_branch =
             ops.branch_backward(gradient, branch, vector, GetParam(), bias_sums, scale_sums);
         return std::tuple(d_branch, bias_sums, scale_sums);
@@ -158,7 +170,7 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
 TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
   const CounterRng rng(3, "rounding", "w");
   for (const auto& [rows, columns] : {std::pair{1, 1}, {37, 50}, {130, 1028}}) {
-    const at::Tensor scale = at::full({1}, 0.5F), gradient = at::randn({rows, columns});
+    const at::Tensor scale = full({1}, 0.5F), gradient = randn({rows, columns});
     const at::Tensor weight = random({rows, columns});
     // A weight's update is rounded by the same bits on both sides, so it differs only where the
     // float32 results do, by one place of bfloat16.
@@ -168,7 +180,7 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
       EXPECT_LT(differ.sum().item<int64_t>(), 2 + weight.numel() / 500);
       EXPECT_LT(relative_difference(got, want), bound());
     };
-    const at::Tensor m0 = at::randn({rows, columns}), v0 = at::rand({rows, columns});
+    const at::Tensor m0 = randn({rows, columns}), v0 = rand({rows, columns});
     const auto adamw = [&](const DeviceOps& ops, const at::Tensor& by) {
       std::tuple state(weight.clone(), m0.clone(), v0.clone());
       ops.adamw_update(
@@ -202,7 +214,7 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
       EXPECT_LT(relative_difference(got.second, want.second), 1.0 / 128);
     }
     for (const float bad : {std::nanf(""), INFINITY}) {
-      const at::Tensor by = at::full({1}, bad);
+      const at::Tensor by = full({1}, bad);
       EXPECT_TRUE(at::equal(std::get<0>(adamw(cuda_, by)), weight));
       EXPECT_TRUE(at::equal(std::get<1>(adamw(cuda_, by)), m0));
       EXPECT_TRUE(at::equal(adafactor(cuda_, by, true).first, weight));
@@ -212,9 +224,8 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
 }
 
 TEST(KernelOps, RefuseWhatTheyCannotWalk) {
-  const test::EmulatedOps ops;
   try {
-    ops.norm(at::randn({4, 4}).t(), {at::ones({4}), {}, 1e-6, false});
+    test::gpu_ops().norm(randn({4, 4}).t(), {ones({4}), {}, 1e-6, false});
     FAIL();
   } catch (const InternalError& error) {
     EXPECT_STREQ(error.what(), "cuda kernels: want dense rows");
@@ -227,10 +238,10 @@ TEST(DeviceOps, WithoutAGpuAreAtens) {
 
 TEST(AttentionPair, EqualsAttentionAndItsGradient) {
   for (const auto& [tokens, size] : {std::pair{1, 8}, {19, 16}, {130, 33}}) {
-    at::Tensor q = at::randn({2, tokens, 3, size}).requires_grad_(true),
+    at::Tensor q = randn({2, tokens, 3, size}).requires_grad_(true),
                k = at::randn_like(q).requires_grad_(true),
                v = at::randn_like(q).requires_grad_(true);
-    const at::Tensor d_out = at::randn({2, tokens, 3, size});
+    const at::Tensor d_out = randn({2, tokens, 3, size});
     at::Tensor want;
     std::vector<at::Tensor> gradients;
     {

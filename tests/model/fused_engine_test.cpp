@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "model/engine/engines.h"
-#include "support/emulated_ops.h"
+#include "support/device.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
 
@@ -37,7 +37,8 @@ BlockResult run_block(const std::unique_ptr<Engine>& engine, const ViTConfig& co
 NamedTensors block_weights(const ViTConfig& config) {
   NamedTensors weights;
   for (const ParameterRow& row : parameter_table(config))
-    if (row.unit == block_unit(0)) weights[row.local_name] = randomised_tensor(row, 3);
+    if (row.unit == block_unit(0))
+      weights[row.local_name] = randomised_tensor(row, 3).to(test::device());
   return weights;
 }
 
@@ -74,7 +75,8 @@ double most(const at::Tensor& tensor) {
 void expect_equals_the_reference(const std::unique_ptr<Engine>& engine, const Sizes& s) {
   const ViTConfig config = config_of(s);
   const NamedTensors weights = block_weights(config);
-  const at::Tensor x = at::randn({s.images, s.tokens, s.width}), dy = at::randn_like(x);
+  const at::Tensor x = at::randn({s.images, s.tokens, s.width}).to(test::device()),
+                   dy = at::randn_like(x);
   const BlockResult want = run_block(make_engine("reference"), config, weights, x, dy),
                     got = run_block(engine, config, weights, x, dy);
   EXPECT_LT(relative_difference(got.output, want.output), 2e-5);
@@ -95,7 +97,8 @@ void expect_equals_the_reference(const std::unique_ptr<Engine>& engine, const Si
 void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s) {
   const ViTConfig config = config_of(s);
   const NamedTensors weights = block_weights(config);
-  const at::Tensor x = at::randn({s.images, s.tokens, s.width}).to(at::kBFloat16);
+  const at::Tensor x =
+      at::randn({s.images, s.tokens, s.width}).to(test::device()).to(at::kBFloat16);
   const at::Tensor dy = at::randn_like(x);
   const auto reference = make_engine("reference");
   const BlockResult want =
@@ -142,9 +145,9 @@ TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
 }
 
 TEST_P(FusedBlock, OnTheGpusKernelsEqualsTheReference) {
-  const test::EmulatedOps ops;
-  expect_equals_the_reference(make_device_engine(&ops), GetParam());
-  expect_roundings_only(make_device_engine(&ops), GetParam());
+  const auto engine = make_device_engine(&test::gpu_ops());
+  expect_equals_the_reference(engine, GetParam());
+  expect_roundings_only(engine, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(

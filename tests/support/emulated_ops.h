@@ -16,7 +16,7 @@ class EmulatedOps : public cuda::KernelOps {
       const at::Tensor& example) const override {
     return aten_->replayed(function, example);
   }
-  void forbid_waiting(bool) const override {}
+  void report_waiting(bool) const override {}
 
  protected:
   cuda::Stream stream() const override { return nullptr; }

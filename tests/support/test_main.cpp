@@ -1,6 +1,21 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <iostream>
+
+#include "core/device.h"
+#include "core/error.h"
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  // Before any other use of libtorch, which keeps its first answer to "is there CUDA".
+  if (const char* device = std::getenv("VIT22B_TEST_DEVICE"); device != nullptr) {
+    try {
+      vit22b::resolve_device(device);
+    } catch (const vit22b::UserError& error) {
+      std::cout << "NO GPU TESTED: " << error.what() << "\n";
+      return 0;
+    }
+  }
   return RUN_ALL_TESTS();
 }

@@ -63,9 +63,9 @@ class CudaOps : public KernelOps {
     return std::make_unique<RecordedFunction>(function, example);
   }
 
-  void forbid_waiting(bool is_forbidden) const override {
+  void report_waiting(bool is_reported) const override {
     c10::cuda::warning_state().set_sync_debug_mode(
-        is_forbidden ? c10::cuda::SyncDebugMode::L_ERROR : c10::cuda::SyncDebugMode::L_DISABLED);
+        is_reported ? c10::cuda::SyncDebugMode::L_WARN : c10::cuda::SyncDebugMode::L_DISABLED);
   }
 
  protected:

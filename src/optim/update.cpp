@@ -1,0 +1,42 @@
+#include "optim/update.h"
+
+#include "core/text.h"
+#include "kernels/rounding.h"
+
+namespace vit22b {
+
+bool are_plain(std::initializer_list<at::Tensor> tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) {
+    return tensor.is_cpu() && tensor.is_contiguous();
+  });
+}
+
+at::Tensor scale_tensor(const UpdateContext& context, const at::Tensor& weight) {
+  return context.gradient_scale.defined() ? context.gradient_scale
+                                          : at::ones({1}, weight.options().dtype(at::kFloat));
+}
+
+float scale_on_host(const UpdateContext& context) {
+  return context.gradient_scale.defined() ? context.gradient_scale.item<float>() : 1;
+}
+
+CounterRng rounding_bits(const UpdateContext& context) {
+  return {context.seed, concat("rounding.", context.step), context.name};
+}
+
+void assign(at::Tensor& target, const at::Tensor& value, const at::Tensor& scale) {
+  if (!scale.is_cpu())
+    target.copy_(at::where(at::isfinite(scale), value, target));
+  else if (std::isfinite(scale.item<float>()))
+    target.copy_(value);
+}
+
+void assign_weight(at::Tensor& weight, const at::Tensor& value, const at::Tensor& scale,
+                   const UpdateContext& context) {
+  assign(weight,
+         weight.scalar_type() == at::kFloat ? value
+                                            : round_stochastically(value, rounding_bits(context)),
+         scale);
+}
+
+}  // namespace vit22b

@@ -1,0 +1,32 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <initializer_list>
+
+#include "core/rng.h"
+#include "optim/optimizer.h"
+
+namespace vit22b {
+
+/// Whether own kernels may walk these tensors as plain float32 or bfloat16 arrays: contiguous, on
+/// the CPU.
+bool are_plain(std::initializer_list<at::Tensor> tensors);
+
+/// Values a thread takes at a time in an update.
+constexpr int64_t kUpdateGrain = 32'768;
+
+/// The context's gradient scale as a tensor [1] on the weight's device, and as a number of the
+/// host, which only tensors on the CPU may be asked for.
+at::Tensor scale_tensor(const UpdateContext& context, const at::Tensor& weight);
+float scale_on_host(const UpdateContext& context);
+
+/// The bits that round this update's bfloat16 weights, by (seed, step, name).
+CounterRng rounding_bits(const UpdateContext& context);
+
+/// target = value where the gradient scale is finite; decided on the device, nothing waits.
+void assign(at::Tensor& target, const at::Tensor& value, const at::Tensor& scale);
+/// The same for a weight; bfloat16 is rounded stochastically.
+void assign_weight(at::Tensor& weight, const at::Tensor& value, const at::Tensor& scale,
+                   const UpdateContext& context);
+
+}  // namespace vit22b

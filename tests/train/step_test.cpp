@@ -1,0 +1,92 @@
+#include "train/step.h"
+
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include "store/accumulate.h"
+#include "support/device.h"
+#include "support/tiny_model.h"
+
+namespace vit22b {
+namespace {
+
+/// Counts c10's warnings while it lives.
+class CountedWarnings : public c10::WarningHandler {
+ public:
+  CountedWarnings() : old_(c10::WarningUtils::get_warning_handler()) {
+    c10::WarningUtils::set_warning_handler(this);
+    c10::WarningUtils::set_warnAlways(true);
+  }
+  ~CountedWarnings() override {
+    c10::WarningUtils::set_warning_handler(old_);
+    c10::WarningUtils::set_warnAlways(false);
+  }
+  void process(const c10::Warning& warning) override { texts.push_back(warning.msg()); }
+  std::vector<std::string> texts;
+
+ private:
+  c10::WarningHandler* old_;
+};
+
+/// A whole step of a small model in an engine of its own, on the tests' device.
+struct StepCase {
+  explicit StepCase(const std::string& optimizer_name) : model(test::tiny_config()) {
+    model.config.depth = 2;
+    model.table = parameter_table(model.config);
+    optim.name = optimizer_name;
+    optim.lr = 0.01;
+    store = std::make_unique<ResidentStore>(model.table, model.weights, test::device());
+    optimizer = make_optimizer(optim);
+    sink = std::make_unique<Accumulate>(model.table, make_rules(model.table, optim, {}), optim,
+                                        *optimizer, *store, model.mesh);
+    engine = make_engine("fused");
+    task = make_task({});
+    images = model.images(4).to(test::device());
+    labels = at::arange(4, at::kLong).to(test::device());
+  }
+  StepResult run(double scale_of_images = 1) {
+    return run_step({model.config, *engine, model.mesh, at::kFloat}, *store, *sink, *task,
+                    {images * scale_of_images, labels, {}}, 2, false, {.learning_rate_scale = 1});
+  }
+
+  test::TinyModel model;
+  OptimConfig optim;
+  std::unique_ptr<ResidentStore> store;
+  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<Accumulate> sink;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Task> task;
+  at::Tensor images, labels;
+};
+
+TEST(Step, ALossThatIsNotFiniteChangesNothing) {
+  const at::NoGradGuard no_grad;
+  StepCase step("adamw");
+  NamedTensors before;
+  for (const auto& [name, tensor] : step.store->by_full_name()) before[name] = tensor.clone();
+  EXPECT_FALSE(std::isfinite(step.run(std::nan("")).loss));
+  for (const auto& [name, tensor] : step.store->by_full_name())
+    EXPECT_TRUE(at::equal(tensor, before.at(name))) << name;
+  EXPECT_TRUE(std::isfinite(step.run().loss));
+  EXPECT_FALSE(at::equal(step.store->by_full_name().at("pos_embed"), before.at("pos_embed")));
+}
+
+TEST(OnAGpu, AStepWaitsForTheDeviceAtItsEndAlone) {
+  if (test::device().is_cpu()) GTEST_SKIP() << "NO GPU TESTED: this counts a GPU's waits";
+  const at::NoGradGuard no_grad;
+  for (const char* optimizer : {"adamw", "adafactor", "sgd"}) {
+    StepCase step(optimizer);
+    step.run();  // libraries set themselves up in the first
+    CountedWarnings warnings;
+    test::gpu_ops().report_waiting(true);
+    step.run();
+    test::gpu_ops().report_waiting(false);
+    // The gradient's norm, the clip factor, the loss and the stop flag are read one after the
+    // other, when nothing is left to wait for but the first.
+    EXPECT_EQ(warnings.texts.size(), 4U)
+        << optimizer << ": " << ::testing::PrintToString(warnings.texts);
+  }
+}
+
+}  // namespace
+}  // namespace vit22b
