@@ -6,6 +6,15 @@
 #include "core/device.h"
 #include "core/error.h"
 
+namespace {
+
+/// Each test draws the same numbers in every run, whatever ran before it.
+class SeededTests : public testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo&) override { at::manual_seed(1); }
+};
+
+}  // namespace
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   // Before any other use of libtorch, which keeps its first answer to "is there CUDA".
@@ -17,5 +26,6 @@ int main(int argc, char** argv) {
       return 0;
     }
   }
+  testing::UnitTest::GetInstance()->listeners().Append(new SeededTests);  // NOLINT: gtest owns it
   return RUN_ALL_TESTS();
 }
