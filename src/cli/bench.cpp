@@ -13,6 +13,9 @@ void BenchFlags::add_to(CLI::App& command, unsigned chosen) {
   command.add_option("--repeats", repeats, "timed runs of each, in turn")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
+  if ((chosen & kHalfWeights) != 0)
+    command.add_flag("--bf16-weights", has_half_weights,
+                     "keep matrices in bfloat16, updated with stochastic rounding");
   add_common_flags(command, common, chosen);
 }
 

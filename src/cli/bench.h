@@ -13,12 +13,16 @@ class App;
 
 namespace vit22b {
 
+/// A flag of the block's benchmark alone, beside CommonFlag's.
+constexpr unsigned kHalfWeights = 1U << 16;
+
 /// What every benchmark of a model's sizes is told.
 struct BenchFlags {
   CommonFlags common;
   std::string name;
   std::vector<std::string> overrides;
   int64_t batch = 16, repeats = 5;
+  bool has_half_weights = false;
 
   void add_to(CLI::App& command, unsigned chosen);
 };

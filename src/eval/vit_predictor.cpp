@@ -41,7 +41,18 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
   if (!config_.has_head())
     throw CheckpointError(
         "this checkpoint has no classifier (num_classes=0); it gives features only");
-  return features(images_BCHW, {}).logits_BC;
+  const auto forward = [this](const at::Tensor& images) { return features(images, {}).logits_BC; };
+  const std::vector<int64_t> shape = images_BCHW.sizes().vec();
+  // Weights that may change are read through the store each time.
+  if (!keeps_packed_ || shape != recorded_.shape) {
+    if (recorded_.function == nullptr) recorded_.shape = shape;
+    return forward(images_BCHW);
+  }
+  const at::NoGradGuard no_grad;
+  const at::Tensor images = images_BCHW.to(device_);
+  if (recorded_.function == nullptr)
+    recorded_.function = device_ops(device_).replayed(forward, images);
+  return (*recorded_.function)(images);
 }
 
 at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,

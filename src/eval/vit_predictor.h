@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_folder.h"
 #include "core/device.h"
+#include "kernels/device_ops.h"
 #include "model/predictor.h"
 #include "model/weight_store.h"
 
@@ -46,6 +47,14 @@ class VitPredictor : public Predictor {
   PackedCache packed_;
   c10::Device device_;
   std::shared_ptr<WeightStore> store_;
+
+  /// Logits of one shape of images: called plainly the first time, as one recorded launch from the
+  /// second on, where the device can.
+  struct Recorded {
+    std::vector<int64_t> shape;
+    std::unique_ptr<ReplayedFunction> function;
+  };
+  Recorded recorded_;
 };
 
 /// A checkpoint opened for inference.

@@ -92,14 +92,18 @@ void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& 
   const float* g = gradient.const_data_ptr<float>();
   const float* of_rows = factors.of_rows.const_data_ptr<float>();
   const float* of_columns = factors.of_columns.const_data_ptr<float>();
-  float* w = weight.mutable_data_ptr<float>();
+  const WeightOnCpu w(weight, context);
   auto* m = static_cast<uint16_t*>(slots.at("momentum").mutable_data_ptr());
-  at::parallel_for(
-      0, rows, std::max<int64_t>(1, kUpdateGrain / columns), [&](int64_t first, int64_t last) {
-        const int64_t at = first * columns;
-        cpu::adafactor_update(
-            {last - first, columns, g + at, of_rows + first, of_columns, w + at, m + at}, step);
-      });
+  const int64_t rows_at_once = std::max<int64_t>(1, kUpdateGrain / columns);
+  at::parallel_for(0, rows, rows_at_once, [&](int64_t begin, int64_t end) {
+    std::vector<uint32_t> random;
+    for (int64_t row = begin; row < end; row += rows_at_once) {
+      const int64_t count = std::min(rows_at_once, end - row), at = row * columns;
+      cpu::adafactor_update({count, columns, g + at, of_rows + row, of_columns,
+                             w.values(at, count * columns, random), m + at},
+                            step);
+    }
+  });
 }
 
 // The same on a device's operations.
@@ -140,8 +144,7 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, Name
       config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
   const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
   if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0) {
-    const bool is_plain = are_plain({weight, raw_gradient, slots.at("momentum")}) &&
-                          weight.scalar_type() == at::kFloat;
+    const bool is_plain = are_plain({weight, raw_gradient, slots.at("momentum")});
     return (is_plain ? fused_update : device_update)(weight, raw_gradient, slots, dims,
                                                      {config_.momentum, beta2}, context);
   }

@@ -9,8 +9,9 @@
 namespace vit22b {
 namespace {
 
-void fused_update(const AdamWNumbers& n, float scale, at::Tensor& weight,
+void fused_update(const AdamWNumbers& n, const UpdateContext& context, at::Tensor& weight,
                   const at::Tensor& gradient, at::Tensor& momentum, at::Tensor& second_moment) {
+  const float scale = scale_on_host(context);
   if (!std::isfinite(scale)) return;
   const cpu::AdamWStep step{scale,
                             static_cast<float>(n.beta1),
@@ -20,11 +21,15 @@ void fused_update(const AdamWNumbers& n, float scale, at::Tensor& weight,
                             static_cast<float>(n.learning_rate / n.correction1),
                             static_cast<float>(1 - n.learning_rate * n.weight_decay)};
   const float* g = gradient.const_data_ptr<float>();
-  float* w = weight.mutable_data_ptr<float>();
+  const WeightOnCpu w(weight, context);
   float* m = momentum.mutable_data_ptr<float>();
   float* v = second_moment.mutable_data_ptr<float>();
   at::parallel_for(0, weight.numel(), kUpdateGrain, [&](int64_t first, int64_t last) {
-    cpu::adamw_update(last - first, step, g + first, w + first, m + first, v + first);
+    std::vector<uint32_t> random;
+    for (int64_t at = first; at < last; at += kUpdateGrain) {
+      const int64_t count = std::min(kUpdateGrain, last - at);
+      cpu::adamw_update(count, step, g + at, w.values(at, count, random), m + at, v + at);
+    }
   });
 }
 
@@ -46,8 +51,8 @@ void AdamW::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors
                              .eps = config_.eps,
                              .learning_rate = context.learning_rate,
                              .weight_decay = context.weight_decay};
-  if (are_plain({weight, gradient, momentum, second_moment}) && weight.scalar_type() == at::kFloat)
-    return fused_update(numbers, scale_on_host(context), weight, gradient, momentum, second_moment);
+  if (are_plain({weight, gradient, momentum, second_moment}))
+    return fused_update(numbers, context, weight, gradient, momentum, second_moment);
   device_ops(weight.device())
       .adamw_update(numbers, scale_tensor(context, weight), gradient, rounding_bits(context),
                     weight, momentum, second_moment);

@@ -1,6 +1,6 @@
 #include "optim/update.h"
 
-#include "core/text.h"
+#include "core/error.h"
 #include "kernels/rounding.h"
 
 namespace vit22b {
@@ -9,6 +9,24 @@ bool are_plain(std::initializer_list<at::Tensor> tensors) {
   return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) {
     return tensor.is_cpu() && tensor.is_contiguous();
   });
+}
+
+WeightOnCpu::WeightOnCpu(const at::Tensor& weight, const UpdateContext& context)
+    : data_(static_cast<char*>(weight.mutable_data_ptr())),
+      storage_(weight.scalar_type() == at::kFloat ? cpu::Storage::kFloat32
+                                                  : cpu::Storage::kBFloat16),
+      rng_(rounding_bits(context)) {
+  VIT22B_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16,
+               "optimizer: weights are float32 or bfloat16");
+}
+
+cpu::WeightValues WeightOnCpu::values(int64_t first, int64_t count,
+                                      std::vector<uint32_t>& random) const {
+  void* data = data_ + first * cpu::storage_bytes(storage_);
+  if (storage_ == cpu::Storage::kFloat32) return {data, storage_, nullptr};
+  random.resize(static_cast<size_t>(count));
+  rng_.fill_bits(random, static_cast<uint64_t>(first));
+  return {data, storage_, random.data()};
 }
 
 at::Tensor scale_tensor(const UpdateContext& context, const at::Tensor& weight) {

@@ -2,8 +2,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <initializer_list>
+#include <vector>
 
 #include "core/rng.h"
+#include "kernels/cpu/update.h"
 #include "optim/optimizer.h"
 
 namespace vit22b {
@@ -14,6 +16,20 @@ bool are_plain(std::initializer_list<at::Tensor> tensors);
 
 /// Values a thread takes at a time in an update.
 constexpr int64_t kUpdateGrain = 32'768;
+
+/// A weight as the CPU's kernels take it, and the bits that round some of its values.
+class WeightOnCpu {
+ public:
+  WeightOnCpu(const at::Tensor& weight, const UpdateContext& context);
+  /// Values first .. first + count - 1; `random` holds their bits for as long as the result is
+  /// used.
+  cpu::WeightValues values(int64_t first, int64_t count, std::vector<uint32_t>& random) const;
+
+ private:
+  char* data_;
+  cpu::Storage storage_;
+  CounterRng rng_;
+};
 
 /// The context's gradient scale as a tensor [1] on the weight's device, and as a number of the
 /// host, which only tensors on the CPU may be asked for.

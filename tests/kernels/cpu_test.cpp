@@ -224,13 +224,32 @@ TEST_P(Cpu, AttentionFollowsItsDefinitionInBothArithmetics) {
     }
 }
 
+TEST_P(Cpu, Bf16WeightsAreRoundedByTheirBits) {
+  // No gradient, no decay: AdamW stores the weight as it is. Halfway up, the bits decide.
+  constexpr int64_t kCount = 37;
+  const at::Tensor zeros = at::zeros({kCount}), v = at::zeros({kCount});
+  at::Tensor weight = at::full({kCount}, 1, at::kBFloat16);
+  weight[3] = INFINITY;
+  std::vector<uint32_t> random(kCount);
+  for (size_t i = 0; i < kCount; ++i) random[i] = 0xabcd0000U | (i % 2 == 0 ? 0x8000U : 0x7fffU);
+  // decay = 1 + 2^-8: half of bfloat16's distance above 1.
+  cpu::adamw_update(kCount, {1, 0.9F, 0.99F, 1, 1e-3F, 0, 1 + 1.0F / 256},
+                    zeros.const_data_ptr<float>(),
+                    {weight.mutable_data_ptr(), Storage::kBFloat16, random.data()},
+                    zeros.mutable_data_ptr<float>(), v.mutable_data_ptr<float>());
+  at::Tensor want = at::ones({kCount});
+  for (int64_t i = 0; i < kCount; i += 2) want[i] = 1 + 1.0F / 128;
+  want[3] = INFINITY;
+  EXPECT_TRUE(at::equal(weight.to(at::kFloat), want));
+}
+
 TEST_P(Cpu, AdamWUpdateIsTheFormula) {
   const at::Tensor g = at::randn({37}), w = at::randn({37}), m = at::randn({37}),
                    v = at::rand({37});
   const at::Tensor m2 = m * 0.9 + 0.5 * g * 0.1, v2 = v * 0.99 + (0.5 * g).square() * 0.01;
   const at::Tensor want = w * 0.98 - 0.3 * m2 / (v2.sqrt() * 1.5 + 1e-3);
   cpu::adamw_update(37, {0.5F, 0.9F, 0.99F, 1.5F, 1e-3F, 0.3F, 0.98F}, g.const_data_ptr<float>(),
-                    w.mutable_data_ptr<float>(), m.mutable_data_ptr<float>(),
+                    {w.mutable_data_ptr()}, m.mutable_data_ptr<float>(),
                     v.mutable_data_ptr<float>());
   EXPECT_LT(relative_difference(w, want), 1e-6);
   EXPECT_LT(relative_difference(m, m2), 1e-6);

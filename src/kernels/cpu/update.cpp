@@ -9,8 +9,49 @@
 HWY_BEFORE_NAMESPACE();
 namespace vit22b::cpu::HWY_NAMESPACE {
 
-void adamw_update_impl(int64_t count, const AdamWStep& step, const float* gradient, float* weight,
-                       float* momentum, float* second_moment) {
+// Weights as they are written back.
+struct PlainWeights {
+  float* data;
+  HWY_INLINE V get(int64_t i, int64_t n) const { return load(data + i, n); }
+  HWY_INLINE void set(V v, int64_t i, int64_t n) const { store(v, data + i, n); }
+};
+
+// Up with the probability of what truncation would lose; infinities and NaN are kept.
+struct HalfWeights {
+  uint16_t* data;
+  const uint32_t* random;
+  HWY_INLINE V get(int64_t i, int64_t n) const { return load(data + i, n); }
+  HWY_INLINE void set(V v, int64_t i, int64_t n) const {
+    const Int di;
+    const auto bits = hn::BitCast(di, v);
+    const auto low = hn::And(hn::BitCast(di, load(reinterpret_cast<const float*>(random) + i, n)),
+                             hn::Set(di, 0xffff));
+    const auto exponent = hn::Set(di, 0x7f800000);
+    const auto sum = hn::BitCast(Float(), hn::Add(bits, low));
+    const auto is_kept =
+        hn::BitCast(Float(), hn::VecFromMask(di, hn::Eq(hn::And(bits, exponent), exponent)));
+    const V rounded = hn::Or(hn::AndNot(is_kept, sum), hn::And(is_kept, v));
+    const hn::Rebind<uint16_t, Int> half;
+    const auto packed = hn::DemoteTo(
+        half, hn::And(hn::ShiftRight<16>(hn::BitCast(di, rounded)), hn::Set(di, 0xffff)));
+    if (n >= lanes()) return hn::StoreU(packed, half, data + i);
+    HWY_ALIGN uint16_t padded[hn::MaxLanes(di)];
+    hn::StoreU(packed, half, padded);
+    std::copy(padded, padded + n, data + i);
+  }
+};
+
+template <class F>
+HWY_INLINE void with_weights(const WeightValues& weight, const F& f) {
+  if (weight.storage == Storage::kFloat32)
+    f(PlainWeights{static_cast<float*>(weight.data)});
+  else
+    f(HalfWeights{static_cast<uint16_t*>(weight.data), weight.random});
+}
+
+template <class Weights>
+HWY_INLINE void adamw_values(int64_t count, const AdamWStep& step, const float* gradient,
+                             const Weights& weights, float* momentum, float* second_moment) {
   const V scale = constant(step.gradient_scale), rest1 = constant(1 - step.beta1),
           beta2 = constant(step.beta2), rest2 = constant(1 - step.beta2),
           root_scale = constant(step.root_scale), eps = constant(step.eps),
@@ -22,11 +63,18 @@ void adamw_update_impl(int64_t count, const AdamWStep& step, const float* gradie
     m = hn::MulAdd(hn::Sub(g, m), rest1, m);
     const V v = hn::MulAdd(hn::Mul(g, g), rest2, hn::Mul(load(second_moment + i, n), beta2));
     const V root = hn::MulAdd(hn::Sqrt(v), root_scale, eps);
-    const V w = hn::Mul(load(weight + i, n), decay);
+    const V w = hn::Mul(weights.get(i, n), decay);
     store(m, momentum + i, n);
     store(v, second_moment + i, n);
-    store(hn::NegMulAdd(step_size, hn::Div(m, root), w), weight + i, n);
+    weights.set(hn::NegMulAdd(step_size, hn::Div(m, root), w), i, n);
   }
+}
+
+void adamw_update_impl(int64_t count, const AdamWStep& step, const float* gradient,
+                       const WeightValues& weight, float* momentum, float* second_moment) {
+  with_weights(weight, [&](const auto& weights) {
+    adamw_values(count, step, gradient, weights, momentum, second_moment);
+  });
 }
 
 void add_square_sums_impl(const float* gradient, int64_t rows, int64_t columns, float scale,
@@ -47,7 +95,9 @@ void add_square_sums_impl(const float* gradient, int64_t rows, int64_t columns, 
   }
 }
 
-void adafactor_update_impl(const AdafactorRows& matrix, const AdafactorStep& step) {
+template <class Weights>
+HWY_INLINE void adafactor_values(const AdafactorRows& matrix, const AdafactorStep& step,
+                                 const Weights& weights) {
   const V beta1 = constant(step.beta1), rest1 = constant(1 - step.beta1),
           rate = constant(step.learning_rate), decay = constant(step.weight_decay);
   for (int64_t i = 0; i < matrix.rows; ++i) {
@@ -59,10 +109,15 @@ void adafactor_update_impl(const AdafactorRows& matrix, const AdafactorStep& ste
       const V m =
           rounded_to_half(hn::MulAdd(update, rest1, hn::Mul(load(matrix.momentum + at, n), beta1)));
       store(m, matrix.momentum + at, n);
-      const V w = load(matrix.weight + at, n);
-      store(hn::NegMulAdd(hn::MulAdd(w, decay, m), rate, w), matrix.weight + at, n);
+      const V w = weights.get(at, n);
+      weights.set(hn::NegMulAdd(hn::MulAdd(w, decay, m), rate, w), at, n);
     }
   }
+}
+
+void adafactor_update_impl(const AdafactorRows& matrix, const AdafactorStep& step) {
+  with_weights(matrix.weight,
+               [&](const auto& weights) { adafactor_values(matrix, step, weights); });
 }
 
 }  // namespace vit22b::cpu::HWY_NAMESPACE
@@ -76,8 +131,8 @@ HWY_EXPORT(add_square_sums_impl);
 HWY_EXPORT(adafactor_update_impl);
 }  // namespace
 
-void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
-                  float* momentum, float* second_moment) {
+void adamw_update(int64_t n, const AdamWStep& step, const float* gradient,
+                  const WeightValues& weight, float* momentum, float* second_moment) {
   HWY_DYNAMIC_DISPATCH(adamw_update_impl)(n, step, gradient, weight, momentum, second_moment);
 }
 void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,

@@ -1,8 +1,17 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/cpu/rows.h"
+
 /// Optimizer updates: each reads and writes every value once. One core; no allocation.
 namespace vit22b::cpu {
+
+/// Weights that an update overwrites: float32, or bfloat16 that is rounded stochastically.
+struct WeightValues {
+  void* data = nullptr;
+  Storage storage = Storage::kFloat32;
+  const uint32_t* random = nullptr;  ///< a word for each value; the low 16 bits are used
+};
 
 /// The numbers of one AdamW update.
 struct AdamWStep {
@@ -14,8 +23,8 @@ struct AdamWStep {
   float decay = 1;      ///< 1 - lr * weight_decay
 };
 /// Overwrites n weights and their two moments.
-void adamw_update(int64_t n, const AdamWStep& step, const float* gradient, float* weight,
-                  float* momentum, float* second_moment);
+void adamw_update(int64_t n, const AdamWStep& step, const float* gradient,
+                  const WeightValues& weight, float* momentum, float* second_moment);
 
 /// Adds, for rows x columns of a gradient times `scale`, the squares by row and by column.
 void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
@@ -34,7 +43,7 @@ struct AdafactorRows {
   const float* gradient = nullptr;
   const float* row_factors = nullptr;     ///< one a row
   const float* column_factors = nullptr;  ///< one a column
-  float* weight = nullptr;
+  WeightValues weight;
   uint16_t* momentum = nullptr;  ///< bfloat16
 };
 /// weight -= lr (m + weight_decay weight) with m = beta1 m + (1 - beta1) g row_factor
