@@ -1,6 +1,7 @@
 """vit22b beside its peers: identical weights and inputs, answers checked, runs in turn; one row of a table a peer.
 
     compare.py MODEL [--batch N] [--mode infer|train] [--precision fp32|bf16] [--peers timm,openvino,…] [--rounds N]
+               [--device cuda]
 
 Peers that do not answer within --patience seconds are named and left out. Needs script/peer-env and a release build.
 """
@@ -27,7 +28,7 @@ class Peer:
         self.logits = os.path.join(scratch, name + ".safetensors")
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(here, "worker.py"), name, folder, "--mode", a.mode, "--precision", a.precision,
-             "--images", images, "--logits", self.logits], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+             "--images", images, "--logits", self.logits, "--device", a.device], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
         self.versions = self.read(a.patience).get("versions")
 
@@ -72,6 +73,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--runs", type=int, default=2, help="timed runs of each a round")
     p.add_argument("--patience", type=float, default=120)
+    p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder, images = os.path.join(scratch, "model"), os.path.join(scratch, "images.safetensors")
@@ -80,7 +82,7 @@ def main():
         torch.manual_seed(0)
         safetensors.torch.save_file({"images": torch.randn(a.batch, *size)}, images)
         # In training mode the peers' first step sees the untouched weights (its learning rate is 0 anyway).
-        vit22b("features", folder, "--input", images, "--only", "logits", "--precision", a.precision, "--out",
+        vit22b("features", folder, "--input", images, "--only", "logits", "--precision", a.precision, "--device", a.device, "--out",
                os.path.join(scratch, "ours.safetensors"))
         ours = safetensors.torch.load_file(os.path.join(scratch, "ours.safetensors"))["logits"]
         peers, rows = [], []
@@ -95,7 +97,7 @@ def main():
         rates, memory, gemm = [], 0, []
         for _ in range(a.rounds):
             reply = json.loads(vit22b("bench", "model", a.model, "--batch", str(a.batch), "--mode", a.mode, "--precision",
-                                      a.precision, "--repeats", str(a.runs), "--json"))
+                                      a.precision, "--device", a.device, "--repeats", str(a.runs), "--json"))
             rates.append(reply["images_per_second"])
             memory = max(memory, reply["peak_memory_bytes"])
             gemm.append(reply["gemm_gflops"])

@@ -1,10 +1,11 @@
 """One peer's work in a process of its own: reads lines of JSON, answers with lines of JSON.
 
-    worker.py PEER FOLDER --mode infer|train --precision fp32|bf16 --batch N --images F --logits F
+    worker.py PEER FOLDER --mode infer|train --precision fp32|bf16 --batch N --images F --logits F [--device cuda]
 
 PEER is timm, compile, openvino or onnxruntime; FOLDER is a checkpoint folder that timm opens. The first answer
 says that the peer is ready, its versions, and that its logits of the images are in the file; {"run": n} answers with
-the seconds of n runs and the process's highest resident set.
+the seconds of n runs and the process's highest resident set
+(on a GPU the allocator's highest reserved).
 """
 import argparse
 import json
@@ -23,8 +24,8 @@ def answer(**values):
 
 def make_timm(a, model, x):
     dtype = torch.bfloat16 if a.precision == "bf16" else torch.float32
-    model = model.to(dtype).eval()
-    x = x.to(dtype)
+    model = model.to(a.device, dtype).eval()
+    x = x.to(a.device, dtype)
     run = torch.compile(model) if a.peer == "compile" else model
 
     def infer():
@@ -36,13 +37,14 @@ def make_timm(a, model, x):
 
 def make_train(a, model, x):
     """Forward, sigmoid loss, backward and AdamW with fp32 weights; bf16 by autocast."""
-    model.train()
+    model = model.to(a.device).train()
+    x = x.to(a.device)
     run = torch.compile(model) if a.peer == "compile" else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.05)
-    targets = torch.nn.functional.one_hot(torch.arange(len(x)) % model.num_classes, model.num_classes).float()
+    targets = torch.nn.functional.one_hot(torch.arange(len(x)) % model.num_classes, model.num_classes).float().to(a.device)
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
+        with torch.autocast(a.device, torch.bfloat16, enabled=a.precision == "bf16"):
             logits = run(x)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / len(x)
         optimizer.zero_grad()
@@ -98,6 +100,7 @@ def main():
     p.add_argument("--images", required=True)
     p.add_argument("--logits", required=True)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     model = timm.create_model("local-dir:" + a.folder, pretrained=True)
@@ -106,7 +109,7 @@ def main():
         run = make_train(a, model, x)
     else:
         run = {"openvino": make_openvino, "onnxruntime": make_onnxruntime}.get(a.peer, make_timm)(a, model, x)
-    logits = run().float().detach()
+    logits = run().float().detach().cpu()
     safetensors.torch.save_file({"logits": logits.contiguous()}, a.logits)
     answer(ready=True, versions=versions(a.peer))
     for line in sys.stdin:
@@ -114,8 +117,11 @@ def main():
         for _ in range(json.loads(line)["run"]):
             start = time.perf_counter()
             run()
+            if a.device == "cuda":
+                torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
-        answer(seconds=seconds, peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        memory = torch.cuda.max_memory_reserved() if a.device == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        answer(seconds=seconds, peak_memory_bytes=memory)
 
 
 if __name__ == "__main__":

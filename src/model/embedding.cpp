@@ -30,14 +30,15 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
 }
 
 at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
-                        const at::Tensor& images_BCHW, at::ScalarType compute_type) {
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
+                        LinearFunction function) {
   check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
   ViTConfig actual = config;
   actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
   actual.validate();
-  const at::Tensor kernel = weights.at("patch_embed.proj.weight").flatten(1).to(compute_type);
-  at::Tensor x = at::linear(patchify(images_BCHW.to(compute_type), config.patch_size), kernel,
-                            weights.at("patch_embed.proj.bias").to(compute_type));
+  at::Tensor x = function(patchify(images_BCHW.to(compute_type), config.patch_size),
+                          weights.at("patch_embed.proj.weight").flatten(1),
+                          weights.at("patch_embed.proj.bias"));
   const at::Tensor positions =
       positions_for_grid(config, weights.at("pos_embed"), actual.grid_height(), actual.grid_width())
           .to(compute_type);

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/config.h"
+#include "model/engine.h"
 #include "model/weight_store.h"
 
 namespace vit22b {
@@ -13,7 +14,8 @@ namespace vit22b {
 /// tokens, patches throws       UsageError for another channel count, or a size that is no multiple
 /// of the patch
 at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
-                        const at::Tensor& images_BCHW, at::ScalarType compute_type);
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
+                        LinearFunction function = plain_linear);
 
 /// The position table for another grid, prefix rows kept.
 ///

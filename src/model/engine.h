@@ -12,6 +12,12 @@
 
 namespace vit22b {
 
+/// A linear layer, x W^T + b in the dtype of x; the bias may be undefined. Differentiable.
+using LinearFunction = at::Tensor (*)(const at::Tensor& x, const at::Tensor& weight,
+                                      const at::Tensor& bias);
+/// ATen's own.
+at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 /// Packed forms of a block's weights; each engine has its own.
 class PackedWeights {
  public:
@@ -39,6 +45,8 @@ class Engine {
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
   virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                               const at::Tensor& output_gradient_BTD, UnitGrads* grads) const = 0;
+  /// The linear layers outside of blocks: embedding, pooling, heads.
+  virtual LinearFunction linear() const { return plain_linear; }
 };
 
 /// The engine of that name.

@@ -13,10 +13,9 @@ at::Tensor find(const NamedTensors& weights, const std::string& name) {
 
 }  // namespace
 
-at::Tensor linear(const NamedTensors& weights, const std::string& name, const at::Tensor& x) {
-  const at::Tensor weight = weights.at(name + ".weight").to(x.scalar_type());
-  const at::Tensor bias = find(weights, name + ".bias");
-  return at::linear(x, weight, bias.defined() ? bias.to(x.scalar_type()) : bias);
+at::Tensor linear(const NamedTensors& weights, const std::string& name, const at::Tensor& x,
+                  LinearFunction function) {
+  return function(x, weights.at(name + ".weight"), find(weights, name + ".bias"));
 }
 
 at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name,
@@ -35,9 +34,9 @@ at::Tensor merge_heads(const at::Tensor& x_BHTK) {
 }
 
 at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix,
-               const at::Tensor& x) {
+               const at::Tensor& x, LinearFunction function) {
   return linear(weights, prefix + "fc2",
-                gelu(linear(weights, prefix + "fc1", x), config.act_layer));
+                gelu(linear(weights, prefix + "fc1", x, function), config.act_layer), function);
 }
 
 }  // namespace vit22b

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/config.h"
+#include "model/engine.h"
 #include "model/weight_store.h"
 
 namespace vit22b {
@@ -13,6 +14,6 @@ namespace vit22b {
 /// out returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
 at::Tensor pool_tokens(const ViTConfig& config, const NamedTensors& weights,
-                       const at::Tensor& tokens_BTD);
+                       const at::Tensor& tokens_BTD, LinearFunction function = plain_linear);
 
 }  // namespace vit22b

@@ -72,7 +72,7 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
   VitOutputs outputs;
 
   const auto embed = [&](const NamedTensors& w, const at::Tensor& x) {
-    return embed_images(config, w, x, context.compute_type);
+    return embed_images(config, w, x, context.compute_type, context.engine.linear());
   };
   at::Tensor x = runner.run({UnitKind::kEmbedding}, embed, images_BCHW,
                             tape != nullptr ? &tape->embedding : nullptr);
@@ -96,13 +96,13 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
   outputs.tokens_BTD = x;
 
   const auto pool = [&](const NamedTensors& w, const at::Tensor& t) {
-    return pool_tokens(config, w, t);
+    return pool_tokens(config, w, t, context.engine.linear());
   };
   outputs.pooled_BD =
       runner.run({UnitKind::kPool}, pool, x, tape != nullptr ? &tape->pool : nullptr);
   if (config.has_head()) {
-    const auto classify = [](const NamedTensors& w, const at::Tensor& t) {
-      return linear(w, "head", t.to(at::kFloat));
+    const auto classify = [&](const NamedTensors& w, const at::Tensor& t) {
+      return linear(w, "head", t.to(at::kFloat), context.engine.linear());
     };
     outputs.logits_BC = runner.run({UnitKind::kHead}, classify, outputs.pooled_BD,
                                    tape != nullptr ? &tape->head : nullptr);

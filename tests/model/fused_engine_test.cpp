@@ -109,8 +109,8 @@ void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s
   // What ATen's operators in bf16, each rounded, are off, over several inputs: one draw's largest
   // error says little of the next one's in a tensor of few values. Ours may be twice as far off:
   // heads with small norms multiply roundings in both. And no less than a few roundings of 2^-9 on
-  // the way: of the norm, q, k, v, softmax weights, attention, activation and output forward, of the
-  // same and their gradients backward. Sums stay in float32.
+  // the way: of the norm, q, k, v, softmax weights, attention, activation and output forward, of
+  // the same and their gradients backward. Sums stay in float32.
   constexpr double kRounding = 1.0 / 512;
   constexpr int kDraws = 4;
   std::map<std::string, double> atens, ours, sizes;
@@ -118,8 +118,8 @@ void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s
     const at::Tensor x =
         at::randn({s.images, s.tokens, s.width}).to(test::device()).to(at::kBFloat16);
     const at::Tensor dy = at::randn_like(x);
-    const NamedTensors want = by_name(
-        run_block(reference, config, weights, x.to(at::kFloat), dy.to(at::kFloat)));
+    const NamedTensors want =
+        by_name(run_block(reference, config, weights, x.to(at::kFloat), dy.to(at::kFloat)));
     const NamedTensors rounded = by_name(run_block(reference, config, weights, x, dy));
     for (const auto& [name, tensor] : want) {
       atens[name] = std::max(atens[name], most(rounded.at(name) - tensor));
@@ -179,6 +179,35 @@ INSTANTIATE_TEST_SUITE_P(
         Sizes{"serial_all", "serial", 80, 2, 3, 2, 101, true, true, "layernorm", "gelu_tanh", 0.5},
         Sizes{"serial_rms", "serial", 44, 2, 3, 1, 5, true, false, "rmsnorm", "gelu"}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
+
+TEST(FusedLinear, EqualsAtensAndItsGradientsForOddSizes) {
+  for (const auto& [rows, in, out] : {std::tuple{1, 1, 1}, {7, 49, 96}, {130, 65, 10}})
+    for (const auto type : {at::kFloat, at::kBFloat16})
+      for (const bool has_bias : {true, false}) {
+        at::Tensor x = at::randn({rows, 2, in}).to(type).requires_grad_(true),
+                   w = at::randn({out, in}).requires_grad_(true),
+                   b = has_bias ? at::randn({out}).requires_grad_(true) : at::Tensor();
+        const at::Tensor dy = at::randn({rows, 2, out}).to(type);
+        const at::AutoGradMode is_recording(true);
+        std::vector<at::Tensor> results[2];
+        for (const bool is_fused : {false, true}) {
+          const at::Tensor y = (is_fused ? fused_linear : plain_linear)(x, w, b);
+          std::vector<at::Tensor> leaves = {x, w};
+          if (has_bias) leaves.push_back(b);
+          auto& all = results[is_fused ? 1 : 0];
+          all = torch::autograd::grad({y}, leaves, {dy});
+          all.push_back(y.detach());
+        }
+        for (size_t i = 0; i < results[0].size(); ++i) {
+          EXPECT_EQ(results[1][i].scalar_type(), results[0][i].scalar_type());
+          // In bf16 each side rounds the factors and the result.
+          EXPECT_LT(relative_difference(results[1][i], results[0][i]),
+                    type == at::kFloat ? 1e-5 : 2.0 / 128);
+        }
+        const at::NoGradGuard no_grad;
+        EXPECT_TRUE(at::equal(fused_linear(x, w, b), results[1].back()));
+      }
+}
 
 TEST(PackedCache, PacksAnewWhenAWeightHasChanged) {
   const at::NoGradGuard no_grad;

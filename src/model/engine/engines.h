@@ -12,6 +12,9 @@ std::unique_ptr<Engine> make_reference_engine();
 /// Own kernels: on the CPU products and attention too, on other devices make_device_engine's.
 std::unique_ptr<Engine> make_fused_engine();
 
+/// The fused engine's linear layer on the CPU; elsewhere ATen's.
+at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 /// A device's fused operations between libtorch's products and attention; `ops` null takes those of
 /// each tensor's device. They outlive the engine.
 std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops);

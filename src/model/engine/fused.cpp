@@ -48,6 +48,8 @@ class FusedEngine : public Engine {
     return fused::backward(*block, output_gradient_BTD, grads);
   }
 
+  LinearFunction linear() const override { return fused_linear; }
+
  private:
   std::unique_ptr<Engine> device_ = make_device_engine(nullptr);
 };

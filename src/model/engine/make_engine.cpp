@@ -3,6 +3,11 @@
 
 namespace vit22b {
 
+at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::linear(x, weight.to(x.scalar_type()),
+                    bias.defined() ? bias.to(x.scalar_type()) : bias);
+}
+
 std::unique_ptr<Engine> make_engine(const std::string& name) {
   if (name == "reference") return make_reference_engine();
   if (name == "fused") return make_fused_engine();
