@@ -241,9 +241,11 @@ class BenchBlock {
   }
 
   std::vector<Work> works() {
-    ViTConfig one = config_;
+    ViTConfig one = config_, two = config_;
     one.depth = 1;
-    const double flops = forward_flops(one) * static_cast<double>(x_BTD_.size(0));
+    two.depth = 2;
+    const double flops =
+        (forward_flops(two) - forward_flops(one)) * static_cast<double>(x_BTD_.size(0));
     const double bound = type_ == at::kFloat ? 1e-4 : 0.05;
     const auto forward = [this](const Engine& engine, const PackedWeights* ready) {
       return engine.forward(config_, weights_, x_BTD_, ready).to(at::kFloat);

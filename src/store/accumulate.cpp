@@ -14,7 +14,7 @@ Accumulate::Accumulate(std::vector<ParameterRow> table, const std::vector<Parame
     if (!rules[i].is_trained) continue;
     Trained trained{std::move(table[i]), rules[i], {}, {}};
     const at::Tensor& weight = store_.weight(trained.row);
-    trained.gradient = at::zeros_like(weight);
+    trained.gradient = at::zeros_like(weight, at::kFloat);
     for (const SlotSpec& slot : optimizer_.slots(trained.row))
       trained.slots[slot.name] = at::zeros(slot.shape, weight.options().dtype(slot.dtype));
     units_[trained.row.unit].tensors[trained.row.local_name] = trained.gradient;
