@@ -1,94 +1,14 @@
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "cli/alternation.h"
-#include "cli/bench.h"
-#include "core/error.h"
+#include "cli/bench_work.h"
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
 #include "kernels/device_ops.h"
-#include "model/engine.h"
 #include "model/engine/fused_block.h"
-#include "model/initialise.h"
-#include "model/parameter_table.h"
-#include "optim/optimizer.h"
 
 namespace vit22b {
 namespace {
-
-// One line of the table: the same work done by the fused engine's kernels and by ATen.
-struct Work {
-  std::string name;
-  double flops;
-  std::function<at::Tensor()> ours, aten;  // one of them may be empty
-  double bound = 1e-4;
-};
-
-// Runs work to its end, on a device too.
-std::function<void()> whole(const std::function<at::Tensor()>& work, c10::Device device) {
-  return [&work, device] {
-    if (work) work();
-    if (device.is_cuda())
-      c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
-  };
-}
-
-double relative_error(const at::Tensor& got, const at::Tensor& want) {
-  return ((got - want).abs().max() / want.abs().max()).item<double>();
-}
-
-void measure(const std::vector<Work>& works, const BenchFlags& flags, c10::Device device) {
-  nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  std::string table;
-  for (const Work& work : works) {
-    nlohmann::ordered_json row = {{"work", work.name}};
-    if (work.ours && work.aten) {
-      const double error = relative_error(work.ours(), work.aten());
-      if (!(error < work.bound))
-        throw NumbersError("bench: ", work.name, " is off by ", error,
-                           " of the largest value, want ", work.bound);
-      row["relative_error"] = error;
-    }
-    const auto timings = alternate(
-        {{"ours", whole(work.ours, device)}, {"aten", whole(work.aten, device)}}, flags.repeats);
-    const auto rate = [&](double seconds) { return work.flops / seconds / 1e9; };
-    char line[256];
-    std::snprintf(line, sizeof line, "%-42s", work.name.c_str());
-    table += line;
-    if (work.ours) {
-      const Timing& t = timings[0];
-      std::snprintf(line, sizeof line, " %9.3f ms  %8.1f GFLOP/s (best %.1f)", t.median * 1e3,
-                    rate(t.median), rate(t.fastest));
-      table += line;
-      row["gflops"] = rate(t.median);
-      row["seconds_median"] = t.median;
-      row["seconds_spread"] = t.slowest - t.fastest;
-    }
-    if (work.aten) {
-      const Timing& t = timings[1];
-      std::snprintf(line, sizeof line, "   ATen %8.1f (best %.1f)", rate(t.median),
-                    rate(t.fastest));
-      table += line;
-      row["aten_gflops"] = rate(t.median);
-    }
-    if (work.ours && work.aten) {
-      row["ratio"] = timings[1].median / timings[0].median;
-      std::snprintf(line, sizeof line, "   ratio %5.2f", timings[1].median / timings[0].median);
-      table += line;
-    }
-    table += "\n";
-    json.push_back(row);
-  }
-  print_out(flags.common.is_json ? json.dump(1) + "\n" : table);
-}
-
-at::ScalarType compute_type(const BenchFlags& flags) {
-  return flags.common.precision == "bf16" ? at::kBFloat16 : at::kFloat;
-}
 
 // Sums of products in bfloat16 are rounded once by ATen, to 2^-9 of the largest.
 double product_bound(at::ScalarType type) {
@@ -216,96 +136,6 @@ void run_attention(const BenchFlags& flags) {
           flags, c10::kCPU);
 }
 
-// One block with its gradients and its optimizer, in both engines.
-class BenchBlock {
- public:
-  BenchBlock(const ViTConfig& config, const BenchFlags& flags, c10::Device device)
-      : config_(config), type_(compute_type(flags)) {
-    optim_.name = "adafactor";
-    optimizer_ = make_optimizer(optim_);
-    for (const ParameterRow& row : parameter_table(config_)) {
-      if (row.unit != block_unit(0)) continue;
-      const std::string& name = row.local_name;
-      const bool is_half = flags.has_half_weights && row.shape.size() > 1;
-      weights_[name] = randomised_tensor(row, 0).to(device, is_half ? at::kBFloat16 : at::kFloat);
-      grads_.tensors[name] = at::zeros(row.shape, device);
-      for (const SlotSpec& slot : optimizer_->slots(row))
-        slots_[name][slot.name] =
-            at::zeros(slot.shape, at::TensorOptions(device).dtype(slot.dtype));
-      trained_.insert(name);
-    }
-    x_BTD_ = at::randn({flags.batch, config_.num_tokens(), config_.embed_dim}).to(device, type_);
-    ours_ = make_engine("fused");
-    aten_ = make_engine("reference");
-    packed_ = ours_->prepare(config_, weights_, type_);
-  }
-
-  std::vector<Work> works() {
-    ViTConfig one = config_, two = config_;
-    one.depth = 1;
-    two.depth = 2;
-    const double flops =
-        (forward_flops(two) - forward_flops(one)) * static_cast<double>(x_BTD_.size(0));
-    const double bound = type_ == at::kFloat ? 1e-4 : 0.05;
-    const auto forward = [this](const Engine& engine, const PackedWeights* ready) {
-      return engine.forward(config_, weights_, x_BTD_, ready).to(at::kFloat);
-    };
-    std::vector<Work> all = {
-        {"block forward", flops, [=, this] { return forward(*ours_, packed_.get()); },
-         [=, this] { return forward(*aten_, nullptr); }, bound},
-        {"block forward and backward", 3 * flops, [this] { return both(*ours_); },
-         [this] { return both(*aten_); }, bound},
-        {"block forward, backward and update", 3 * flops, [this] { return step(*ours_); },
-         [this] { return step(*aten_); }, bound}};
-    if (!x_BTD_.is_cuda()) return all;
-    replayed_ = device_ops(x_BTD_.device())
-                    .replayed(
-                        [=, this](const at::Tensor& x) {
-                          return ours_->forward(config_, weights_, x, packed_.get());
-                        },
-                        x_BTD_);
-    all.push_back({"block forward, replayed", flops,
-                   [this] { return (*replayed_)(x_BTD_).to(at::kFloat); },
-                   [=, this] { return forward(*aten_, nullptr); }, bound});
-    return all;
-  }
-
- private:
-  at::Tensor both(const Engine& engine) {
-    std::unique_ptr<SavedActivations> saved;
-    const at::Tensor y = engine.forward_saving(config_, weights_, x_BTD_, trained_, saved);
-    return engine.backward(std::move(saved), y, &grads_).to(at::kFloat);
-  }
-
-  // The rate is 0: all is computed and written, and the next run finds the same weights.
-  at::Tensor step(const Engine& engine) {
-    at::Tensor result = both(engine);
-    for (auto& [name, weight] : weights_)
-      optimizer_->update_(weight, grads_.tensors.at(name), slots_.at(name), {.name = name});
-    return result;
-  }
-
-  const ViTConfig config_;
-  const at::ScalarType type_;
-  OptimConfig optim_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Engine> ours_, aten_;
-  std::unique_ptr<PackedWeights> packed_;
-  std::unique_ptr<ReplayedFunction> replayed_;
-  NamedTensors weights_;
-  UnitGrads grads_;
-  std::map<std::string, NamedTensors> slots_;
-  std::set<std::string> trained_;
-  at::Tensor x_BTD_;
-};
-
-void run_block(const BenchFlags& flags) {
-  const c10::Device device = torch_device(begin_command(flags.common));
-  const at::NoGradGuard no_grad;
-  BenchBlock block(preset_config(flags.name, flags.overrides), flags, device);
-  measure(block.works(), flags, device);
-}
-
 void add_kernel_bench(CLI::App& group, const char* name, const char* help, unsigned chosen,
                       void (*run)(const BenchFlags&)) {
   auto flags = std::make_shared<BenchFlags>();
@@ -323,7 +153,7 @@ void add_bench_kernels(CLI::App& group) {
   add_kernel_bench(group, "attention", "attention, beside ATen's", kJson | kPrecision,
                    run_attention);
   add_kernel_bench(group, "block", "one block, fused beside the reference engine",
-                   kDevice | kJson | kPrecision | kHalfWeights, run_block);
+                   kDevice | kJson | kPrecision | kHalfWeights, run_block_bench);
 }
 
 }  // namespace vit22b

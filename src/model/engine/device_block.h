@@ -34,6 +34,47 @@ class DevicePacked : public PackedWeights {
   NamedTensors matrices_;
 };
 
+/// A tensor by name; undefined for "" or one that is not there.
+at::Tensor vector_of(const NamedTensors& tensors, const std::string& name);
+/// Some of a vector's values, where a linear layer's bias is a part of a wider one.
+at::Tensor part(const at::Tensor& vector, int64_t first, int64_t count);
+
+/// What both passes read of a block.
+class DeviceBlock {
+ public:
+  /// All outlive it; `packed` may be null.
+  DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
+              const DevicePacked* packed, const at::Tensor& x_BTD);
+
+  const BlockLayout& layout() const { return layout_; }
+  at::ScalarType type() const { return type_; }
+
+  at::Tensor matrix(const Linear& linear) const;
+  at::Tensor vector(const std::string& name) const { return vector_of(weights_, name); }
+  at::Tensor bias(const Linear& linear) const;
+  NormSpec norm(const std::string& name) const;
+  at::Tensor apply(const Linear& linear, const at::Tensor& x, const at::Tensor& bias) const;
+
+  /// Rows of tokens as heads of a batch: [B, T, 3, H, K] and [B, T, H, K].
+  at::Tensor qkv_heads(const at::Tensor& qkv_NQ) const;
+  at::Tensor heads(const at::Tensor& rows_ND) const;
+  QkvHeads split_heads(const at::Tensor& qkv_NQ) const;
+
+  bool is_tanh() const { return layout_.gelu == cpu::Gelu::kTanh; }
+  /// The MLP's bias where the projection did not add it already.
+  at::Tensor gelu_bias() const;
+  /// The parallel block's whole in-projection.
+  Linear in_projection() const;
+
+ private:
+  const DeviceOps& ops_;
+  const BlockLayout layout_;
+  const NamedTensors& weights_;
+  const DevicePacked* packed_;
+  const at::ScalarType type_;
+  const int64_t images_, tokens_;
+};
+
 /// The block's two passes on a device's operations: two products for both projections of the
 /// parallel block, none of the activations copied to join or part them.
 at::Tensor device_forward(const DeviceOps& ops, const ViTConfig& config,
