@@ -63,7 +63,7 @@ void add_device_linear(std::vector<Work>& works, const std::string& name, int64_
                        int64_t out, const at::TensorOptions& options) {
   const at::Tensor x = at::randn({rows, in}, options), w = at::randn({out, in}, options),
                    dy = at::randn({rows, out}, options);
-  const at::Tensor dw = at::empty({out, in}, options.dtype(at::kFloat));
+  at::Tensor dw = at::empty({out, in}, options.dtype(at::kFloat));
   const DeviceOps& ops = device_ops(options.device());
   const double flops = 2.0 * static_cast<double>(rows * in) * static_cast<double>(out);
   const std::string shape = concat(name, " ", in, "->", out);

@@ -18,12 +18,13 @@ constexpr int kNever = -1;  // glibc: the threshold that nothing reaches
 bool grow_heap(size_t bytes) {
   void* const block = std::malloc(bytes);
   if (block == nullptr) return false;
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(block) + kLargePage - 1) / kLargePage;
-  const uintptr_t last = (reinterpret_cast<uintptr_t>(block) + bytes) / kLargePage;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(block);
+  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t last = (begin + bytes) / kLargePage * kLargePage;
   if (last > first)
-    madvise(reinterpret_cast<void*>(first * kLargePage), (last - first) * kLargePage,
+    madvise(static_cast<char*>(block) + (first - begin), last - first,
             MADV_HUGEPAGE);  // advice only
-  std::free(block);  // stays at the heap's end: it is never given back
+  std::free(block);          // stays at the heap's end: it is never given back
   return true;
 }
 

@@ -24,7 +24,7 @@ void add_sums(const at::Tensor& sums, const at::Tensor& by_row) {
 // The gradient of x in float32; adds those of the norm's vectors.
 at::Tensor norm_gradient(const at::Tensor& d_y, const at::Tensor& x, const NormSpec& spec,
                          const NormSums& sums) {
-  const at::Tensor g = in_float(d_y);
+  at::Tensor g = in_float(d_y);
   if (!spec.weight.defined()) return g;
   at::Tensor centred = in_float(x);
   if (spec.is_centred) centred = centred - centred.mean(-1, true);
@@ -68,18 +68,17 @@ class AtenOps : public DeviceOps {
     return residual_ND + norm_gradient(d_y_ND, x_ND, spec, sums);
   }
 
-  QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const NormSpec& q_norm,
-                       const NormSpec& k_norm) const override {
-    return {apply_norm(qkv_BT3HK.select(2, 0), q_norm).contiguous(),
-            apply_norm(qkv_BT3HK.select(2, 1), k_norm).contiguous(), qkv_BT3HK.select(2, 2)};
+  QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const QkNorms& norms) const override {
+    return {apply_norm(qkv_BT3HK.select(2, 0), norms.q).contiguous(),
+            apply_norm(qkv_BT3HK.select(2, 1), norms.k).contiguous(), qkv_BT3HK.select(2, 2)};
   }
   void split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
-                            const NormSpec& q_norm, const NormSpec& k_norm, at::Tensor d_qkv_BT3HK,
-                            const NormSums& q_sums, const NormSums& k_sums) const override {
+                            const QkNorms& norms, at::Tensor d_qkv_BT3HK,
+                            const QkNormSums& sums) const override {
     d_qkv_BT3HK.select(2, 0).copy_(
-        norm_gradient(gradients.q, qkv_BT3HK.select(2, 0), q_norm, q_sums));
+        norm_gradient(gradients.q, qkv_BT3HK.select(2, 0), norms.q, sums.q));
     d_qkv_BT3HK.select(2, 1).copy_(
-        norm_gradient(gradients.k, qkv_BT3HK.select(2, 1), k_norm, k_sums));
+        norm_gradient(gradients.k, qkv_BT3HK.select(2, 1), norms.k, sums.k));
     d_qkv_BT3HK.select(2, 2).copy_(gradients.v);
   }
 
@@ -117,18 +116,17 @@ class AtenOps : public DeviceOps {
     gradient_MD.addmm_(in_float(d_output_NM).t(), in_float(input_ND), is_overwrite ? 0 : 1);
   }
 
-  void adamw_update(const AdamWNumbers& n, const at::Tensor& scale, const at::Tensor& gradient,
-                    const CounterRng& rounding, at::Tensor weight, at::Tensor momentum,
-                    at::Tensor second_moment) const override {
+  void adamw_update(const AdamWNumbers& n, const at::Tensor& scale, const CounterRng& rounding,
+                    const AdamWTensors& t) const override {
     if (!is_finite(scale)) return;
-    const at::Tensor g = gradient * scale;
-    momentum.lerp_(g, 1 - n.beta1);
-    second_moment.mul_(n.beta2).addcmul_(g, g, 1 - n.beta2);
-    const at::Tensor root = (second_moment.sqrt() / std::sqrt(n.correction2)).add_(n.eps);
-    store_weights(in_float(weight)
+    const at::Tensor g = t.gradient * scale;
+    t.momentum.lerp_(g, 1 - n.beta1);
+    t.second_moment.mul_(n.beta2).addcmul_(g, g, 1 - n.beta2);
+    const at::Tensor root = (t.second_moment.sqrt() / std::sqrt(n.correction2)).add_(n.eps);
+    store_weights(in_float(t.weight)
                       .mul(1 - n.learning_rate * n.weight_decay)
-                      .addcdiv_(momentum, root, -n.learning_rate / n.correction1),
-                  rounding, weight);
+                      .addcdiv_(t.momentum, root, -n.learning_rate / n.correction1),
+                  rounding, t.weight);
   }
 
   std::pair<at::Tensor, at::Tensor> square_sums(const at::Tensor& gradient_RC,
@@ -137,17 +135,15 @@ class AtenOps : public DeviceOps {
     return {square.sum(1), square.sum(0)};
   }
   void adafactor_update(const AdafactorNumbers& n, const at::Tensor& scale,
-                        const at::Tensor& gradient_RC, const at::Tensor& row_factors_R,
-                        const at::Tensor& column_factors_C, const CounterRng& rounding,
-                        at::Tensor weight_RC, at::Tensor momentum_RC) const override {
+                        const CounterRng& rounding, const AdafactorTensors& t) const override {
     if (!is_finite(scale)) return;
-    at::Tensor update = gradient_RC * scale;
-    if (row_factors_R.defined()) update = update * row_factors_R.unsqueeze(1);
-    if (column_factors_C.defined()) update = update * column_factors_C;
-    momentum_RC.copy_(in_float(momentum_RC).mul_(n.beta1).add_(update, 1 - n.beta1));
-    const at::Tensor weight = in_float(weight_RC);
-    const at::Tensor step = in_float(momentum_RC).add(weight, n.weight_decay);
-    store_weights(weight.sub(step, n.learning_rate), rounding, weight_RC);
+    at::Tensor update = t.gradient_RC * scale;
+    if (t.row_factors_R.defined()) update = update * t.row_factors_R.unsqueeze(1);
+    if (t.column_factors_C.defined()) update = update * t.column_factors_C;
+    t.momentum_RC.copy_(in_float(t.momentum_RC).mul_(n.beta1).add_(update, 1 - n.beta1));
+    const at::Tensor weight = in_float(t.weight_RC);
+    const at::Tensor step = in_float(t.momentum_RC).add(weight, n.weight_decay);
+    store_weights(weight.sub(step, n.learning_rate), rounding, t.weight_RC);
   }
 
   std::unique_ptr<ReplayedFunction> replayed(
@@ -161,7 +157,8 @@ class AtenOps : public DeviceOps {
   // .item() waits for the device: kernels decide this there.
   static bool is_finite(const at::Tensor& scale) { return std::isfinite(scale.item<double>()); }
 
-  static void store_weights(const at::Tensor& updated, const CounterRng& rng, at::Tensor& weight) {
+  static void store_weights(const at::Tensor& updated, const CounterRng& rng,
+                            const at::Tensor& weight) {
     weight.copy_(weight.scalar_type() == at::kFloat ? updated : round_stochastically(updated, rng));
   }
 };

@@ -27,6 +27,14 @@ struct QkvHeads {
   at::Tensor q, k, v;
 };
 
+/// The norms of queries and keys, and their sums.
+struct QkNorms {
+  NormSpec q, k;
+};
+struct QkNormSums {
+  NormSums q, k;
+};
+
 /// The numbers of an AdamW update beyond its tensors.
 struct AdamWNumbers {
   double beta1 = 0.9, beta2 = 0.999;
@@ -40,6 +48,18 @@ struct AdafactorNumbers {
   double beta1 = 0.9, beta2 = 0.999;
   double learning_rate = 0, weight_decay = 0;
   double square_eps = 1e-30;
+};
+
+/// What an AdamW update reads (the gradient) and overwrites: the weight float32, or bfloat16 by
+/// stochastic rounding; the others float32.
+struct AdamWTensors {
+  at::Tensor gradient, weight, momentum, second_moment;
+};
+
+/// The same of an Adafactor update of a matrix: the momentum bfloat16; undefined factors stand for
+/// ones.
+struct AdafactorTensors {
+  at::Tensor gradient_RC, row_factors_R, column_factors_C, weight_RC, momentum_RC;
 };
 
 /// A function of one tensor whose kernels are launched together.
@@ -68,13 +88,11 @@ class DeviceOps {
                                    const NormSums& sums) const = 0;
 
   /// q and k of a projection [B, T, 3, H, K], normalised over each head, and its view of v.
-  virtual QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const NormSpec& q_norm,
-                               const NormSpec& k_norm) const = 0;
+  virtual QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const QkNorms& norms) const = 0;
   /// Writes the projection's gradient from those of what split_heads gave.
   virtual void split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
-                                    const NormSpec& q_norm, const NormSpec& k_norm,
-                                    at::Tensor d_qkv_BT3HK, const NormSums& q_sums,
-                                    const NormSums& k_sums) const = 0;
+                                    const QkNorms& norms, at::Tensor d_qkv_BT3HK,
+                                    const QkNormSums& sums) const = 0;
 
   /// gelu(pre + bias); bias float32 [M], may be undefined.
   virtual at::Tensor bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
@@ -98,23 +116,19 @@ class DeviceOps {
   virtual void weight_gradient(const at::Tensor& d_output_NM, const at::Tensor& input_ND,
                                bool is_overwrite, at::Tensor gradient_MD) const = 0;
 
-  /// AdamW of a weight (float32, or bfloat16 by stochastic rounding with the bits of `rounding`)
-  /// and its float32 moments; the gradient is multiplied by `scale` [1] first, and where that is
-  /// not finite nothing changes.
+  /// The gradient is multiplied by `scale` [1] first; where that is not finite nothing changes. A
+  /// bfloat16 weight is rounded with the bits of `rounding`.
   virtual void adamw_update(const AdamWNumbers& numbers, const at::Tensor& scale,
-                            const at::Tensor& gradient, const CounterRng& rounding,
-                            at::Tensor weight, at::Tensor momentum,
-                            at::Tensor second_moment) const = 0;
+                            const CounterRng& rounding, const AdamWTensors& tensors) const = 0;
 
   /// Sums of (scale * gradient)^2 over the columns [R] and over the rows [C] of a matrix.
   virtual std::pair<at::Tensor, at::Tensor> square_sums(const at::Tensor& gradient_RC,
                                                         const at::Tensor& scale) const = 0;
   /// m = bf16(beta1 m + (1 - beta1) scale gradient row_factors column_factors), weight -= lr (m +
-  /// wd weight); undefined factors stand for ones. A scale that is not finite changes nothing.
+  /// wd weight). A scale that is not finite changes nothing.
   virtual void adafactor_update(const AdafactorNumbers& numbers, const at::Tensor& scale,
-                                const at::Tensor& gradient_RC, const at::Tensor& row_factors_R,
-                                const at::Tensor& column_factors_C, const CounterRng& rounding,
-                                at::Tensor weight_RC, at::Tensor momentum_RC) const = 0;
+                                const CounterRng& rounding,
+                                const AdafactorTensors& tensors) const = 0;
 
   /// A function whose launches are recorded once and replayed as one; plain calls where a device
   /// has no such thing. What the function reads beside its argument must stay where it is.

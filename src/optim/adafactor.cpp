@@ -113,11 +113,12 @@ void device_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors&
   const at::Tensor scale = scale_tensor(context, weight);
   const auto [by_row, by_column] = ops.square_sums(gradient, scale);
   const Factors factors = next_factors({by_row, by_column}, slots, dims, betas.second, scale);
-  ops.adafactor_update({.beta1 = betas.first,
-                        .learning_rate = context.learning_rate,
-                        .weight_decay = context.weight_decay},
-                       scale, gradient, factors.of_rows, factors.of_columns, rounding_bits(context),
-                       weight, slots.at("momentum"));
+  ops.adafactor_update(
+      {.beta1 = betas.first,
+       .learning_rate = context.learning_rate,
+       .weight_decay = context.weight_decay},
+      scale, rounding_bits(context),
+      {gradient, factors.of_rows, factors.of_columns, weight, slots.at("momentum")});
 }
 
 }  // namespace

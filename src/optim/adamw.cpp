@@ -54,8 +54,8 @@ void AdamW::update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors
   if (are_plain({weight, gradient, momentum, second_moment}))
     return fused_update(numbers, context, weight, gradient, momentum, second_moment);
   device_ops(weight.device())
-      .adamw_update(numbers, scale_tensor(context, weight), gradient, rounding_bits(context),
-                    weight, momentum, second_moment);
+      .adamw_update(numbers, scale_tensor(context, weight), rounding_bits(context),
+                    {gradient, weight, momentum, second_moment});
 }
 
 }  // namespace vit22b

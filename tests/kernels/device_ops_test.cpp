@@ -98,8 +98,8 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
           .unflatten(0, {c.images, c.tokens});
     };
     const at::Tensor qkv = heads(random({c.images * c.tokens, before + width}));
-    const QkvHeads got = cuda_.split_heads(qkv, q_norm, k_norm),
-                   want = aten_->split_heads(qkv, q_norm, k_norm);
+    const QkvHeads got = cuda_.split_heads(qkv, {q_norm, k_norm}),
+                   want = aten_->split_heads(qkv, {q_norm, k_norm});
     expect_near(got.q, want.q);
     expect_near(got.k, want.k);
     EXPECT_TRUE(at::equal(got.v, want.v));
@@ -112,7 +112,7 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
                         s.bias.defined() ? ones({c.size}) : at::Tensor()};
       };
       const NormSums q_sums = sums(q_norm), k_sums = sums(k_norm);
-      ops.split_heads_backward(gradients, qkv, q_norm, k_norm, heads(d_rows), q_sums, k_sums);
+      ops.split_heads_backward(gradients, qkv, {q_norm, k_norm}, heads(d_rows), {q_sums, k_sums});
       return std::tuple(d_rows, q_sums, k_sums);
     };
     const auto [d_got, q_got, k_got] = run(cuda_);
@@ -185,7 +185,7 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
       std::tuple state(weight.clone(), m0.clone(), v0.clone());
       ops.adamw_update(
           {.correction1 = 0.19, .correction2 = 0.002, .learning_rate = 0.01, .weight_decay = 0.1},
-          by, gradient, rng, std::get<0>(state), std::get<1>(state), std::get<2>(state));
+          by, rng, {gradient, std::get<0>(state), std::get<1>(state), std::get<2>(state)});
       return state;
     };
     const auto [w, m, v] = adamw(cuda_, scale);
@@ -201,10 +201,10 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
     const at::Tensor m16 = m0.to(at::kBFloat16);
     const auto adafactor = [&](const DeviceOps& ops, const at::Tensor& by, bool is_factored) {
       std::pair state(weight.clone(), m16.clone());
-      ops.adafactor_update({.learning_rate = 0.01, .weight_decay = 0.1}, by, gradient,
-                           is_factored ? v0.select(1, 0).contiguous() : at::Tensor(),
-                           is_factored ? v0.select(0, 0).contiguous() : at::Tensor(), rng,
-                           state.first, state.second);
+      ops.adafactor_update(
+          {.learning_rate = 0.01, .weight_decay = 0.1}, by, rng,
+          {gradient, is_factored ? v0.select(1, 0).contiguous() : at::Tensor(),
+           is_factored ? v0.select(0, 0).contiguous() : at::Tensor(), state.first, state.second});
       return state;
     };
     for (const bool is_factored : {false, true}) {

@@ -294,7 +294,7 @@ HWY_EXPORT(pack_rows_impl);
 HWY_EXPORT(pack_transposed_impl);
 
 // Products of small whole numbers are exact either way, so that the two must be equal.
-bool is_half_native_right() {
+[[maybe_unused]] bool is_half_native_right() {
   constexpr int64_t kM = 7, kN = 64, kK = 5;
   alignas(64) float panel[kK * kN];
   float a[kM * kK], native[kM * kN], by_parts[kM * kN];
@@ -333,8 +333,12 @@ void tile_product(const TileProduct& product) {
 }
 
 bool has_half_products() {
+#if HWY_ARCH_X86
   static const bool kHas = __builtin_cpu_supports("avx512bf16") && is_half_native_right();
   return kHas;
+#else
+  return false;
+#endif
 }
 
 void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {

@@ -104,8 +104,8 @@ HWY_INLINE void typed_out(const Rows& rows, const F& f) {
 }
 
 // e^x, 2 ulp, infinite from 88.8 on (AVX-512) or held at e^88; below -87.3 it is 0 or nearly so.
-// A NaN stays one. Range reduction by ln 2 in two parts, then the series of e^r to the sixth power on
-// |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
+// A NaN stays one. Range reduction by ln 2 in two parts, then the series of e^r to the sixth power
+// on |r| <= ln 2 / 2, its coefficients minimax (Cephes' expf).
 HWY_INLINE V exponential(V x) {
   const Float d;
 #if HWY_TARGET <= HWY_AVX3
@@ -135,7 +135,8 @@ HWY_INLINE V exponential(V x) {
 #endif
 }
 
-// 1 / x for normal x, 1 ulp: the hardware's estimate (14 bits on AVX-512, else 12) and Newton steps.
+// 1 / x for normal x, 1 ulp: the hardware's estimate (14 bits on AVX-512, else 12) and Newton
+// steps.
 HWY_INLINE V reciprocal(V x) {
   V y = hn::ApproximateReciprocal(x);
 #if HWY_TARGET > HWY_AVX3

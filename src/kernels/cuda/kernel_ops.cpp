@@ -92,25 +92,23 @@ at::Tensor KernelOps::norm_backward(const at::Tensor& d_y_ND, const at::Tensor& 
   return d_x;
 }
 
-QkvHeads KernelOps::split_heads(const at::Tensor& qkv_BT3HK, const NormSpec& q_norm,
-                                const NormSpec& k_norm) const {
+QkvHeads KernelOps::split_heads(const at::Tensor& qkv_BT3HK, const QkNorms& norms) const {
   const at::Tensor v = qkv_BT3HK.select(2, 2);
   QkvHeads heads{at::empty(v.sizes(), v.options()), at::empty(v.sizes(), v.options()), v};
-  qk_norm_forward(token_rows_of_qkv(qkv_BT3HK), heads_of(qkv_BT3HK), norm_of(q_norm),
-                  norm_of(k_norm), token_rows(heads.q), token_rows(heads.k), stream());
+  qk_norm_forward(token_rows_of_qkv(qkv_BT3HK), heads_of(qkv_BT3HK), norm_of(norms.q),
+                  norm_of(norms.k), token_rows(heads.q), token_rows(heads.k), stream());
   return heads;
 }
 
 void KernelOps::split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
-                                     const NormSpec& q_norm, const NormSpec& k_norm,
-                                     at::Tensor d_qkv_BT3HK, const vit22b::NormSums& q_sums,
-                                     const vit22b::NormSums& k_sums) const {
+                                     const QkNorms& norms, at::Tensor d_qkv_BT3HK,
+                                     const QkNormSums& sums) const {
   const at::Tensor q = gradients.q.contiguous(), k = gradients.k.contiguous(),
                    v = gradients.v.contiguous();
   const at::Tensor partial = partial_sums(4 * qkv_BT3HK.size(4), qkv_BT3HK);
   qk_norm_backward({token_rows(q), token_rows(k), token_rows(v)}, token_rows_of_qkv(qkv_BT3HK),
-                   heads_of(qkv_BT3HK), norm_of(q_norm), norm_of(k_norm),
-                   token_rows_of_qkv(d_qkv_BT3HK), sums_of(q_sums), sums_of(k_sums),
+                   heads_of(qkv_BT3HK), norm_of(norms.q), norm_of(norms.k),
+                   token_rows_of_qkv(d_qkv_BT3HK), sums_of(sums.q), sums_of(sums.k),
                    target(partial), stream());
 }
 
@@ -154,17 +152,16 @@ at::Tensor KernelOps::branch_backward(const at::Tensor& gradient_ND, const at::T
 }
 
 void KernelOps::adamw_update(const vit22b::AdamWNumbers& n, const at::Tensor& scale,
-                             const at::Tensor& gradient, const CounterRng& rounding,
-                             at::Tensor weight, at::Tensor momentum,
-                             at::Tensor second_moment) const {
+                             const CounterRng& rounding, const AdamWTensors& t) const {
   const AdamWNumbers numbers{static_cast<float>(n.beta1),
                              static_cast<float>(n.beta2),
                              static_cast<float>(1 / std::sqrt(n.correction2)),
                              static_cast<float>(n.eps),
                              static_cast<float>(n.learning_rate / n.correction1),
                              static_cast<float>(1 - n.learning_rate * n.weight_decay)};
-  cuda::adamw_update(weight.numel(), numbers, vector(scale), vector(gradient), weight_of(weight),
-                     target(momentum), target(second_moment), rounding_of(rounding), stream());
+  cuda::adamw_update(t.weight.numel(), numbers, vector(scale), vector(t.gradient),
+                     weight_of(t.weight), target(t.momentum), target(t.second_moment),
+                     rounding_of(rounding), stream());
 }
 
 std::pair<at::Tensor, at::Tensor> KernelOps::square_sums(const at::Tensor& gradient_RC,
@@ -179,16 +176,14 @@ std::pair<at::Tensor, at::Tensor> KernelOps::square_sums(const at::Tensor& gradi
 }
 
 void KernelOps::adafactor_update(const vit22b::AdafactorNumbers& n, const at::Tensor& scale,
-                                 const at::Tensor& gradient_RC, const at::Tensor& row_factors_R,
-                                 const at::Tensor& column_factors_C, const CounterRng& rounding,
-                                 at::Tensor weight_RC, at::Tensor momentum_RC) const {
-  VIT22B_CHECK(momentum_RC.scalar_type() == at::kBFloat16 && momentum_RC.is_contiguous(),
+                                 const CounterRng& rounding, const AdafactorTensors& t) const {
+  VIT22B_CHECK(t.momentum_RC.scalar_type() == at::kBFloat16 && t.momentum_RC.is_contiguous(),
                "cuda kernels: Adafactor's momentum is contiguous bfloat16");
   const AdafactorNumbers numbers{static_cast<float>(n.beta1), static_cast<float>(n.learning_rate),
                                  static_cast<float>(n.weight_decay)};
-  cuda::adafactor_update(gradient_RC.size(0), gradient_RC.size(1), numbers, vector(scale),
-                         vector(gradient_RC), vector(row_factors_R), vector(column_factors_C),
-                         weight_of(weight_RC), momentum_RC.mutable_data_ptr(),
+  cuda::adafactor_update(t.gradient_RC.size(0), t.gradient_RC.size(1), numbers, vector(scale),
+                         vector(t.gradient_RC), vector(t.row_factors_R), vector(t.column_factors_C),
+                         weight_of(t.weight_RC), t.momentum_RC.mutable_data_ptr(),
                          rounding_of(rounding), stream());
 }
 

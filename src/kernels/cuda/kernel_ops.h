@@ -12,12 +12,10 @@ class KernelOps : public DeviceOps {
   at::Tensor norm_backward(const at::Tensor& d_y_ND, const at::Tensor& x_ND, const NormSpec& spec,
                            const at::Tensor& residual_ND,
                            const vit22b::NormSums& sums) const override;
-  QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const NormSpec& q_norm,
-                       const NormSpec& k_norm) const override;
+  QkvHeads split_heads(const at::Tensor& qkv_BT3HK, const QkNorms& norms) const override;
   void split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
-                            const NormSpec& q_norm, const NormSpec& k_norm, at::Tensor d_qkv_BT3HK,
-                            const vit22b::NormSums& q_sums,
-                            const vit22b::NormSums& k_sums) const override;
+                            const QkNorms& norms, at::Tensor d_qkv_BT3HK,
+                            const QkNormSums& sums) const override;
   at::Tensor bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
                        bool is_tanh) const override;
   at::Tensor gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
@@ -29,14 +27,11 @@ class KernelOps : public DeviceOps {
                              const at::Tensor& scale_D, at::ScalarType type, at::Tensor bias_sums,
                              at::Tensor scale_sums) const override;
   void adamw_update(const vit22b::AdamWNumbers& numbers, const at::Tensor& scale,
-                    const at::Tensor& gradient, const CounterRng& rounding, at::Tensor weight,
-                    at::Tensor momentum, at::Tensor second_moment) const override;
+                    const CounterRng& rounding, const AdamWTensors& tensors) const override;
   std::pair<at::Tensor, at::Tensor> square_sums(const at::Tensor& gradient_RC,
                                                 const at::Tensor& scale) const override;
   void adafactor_update(const vit22b::AdafactorNumbers& numbers, const at::Tensor& scale,
-                        const at::Tensor& gradient_RC, const at::Tensor& row_factors_R,
-                        const at::Tensor& column_factors_C, const CounterRng& rounding,
-                        at::Tensor weight_RC, at::Tensor momentum_RC) const override;
+                        const CounterRng& rounding, const AdafactorTensors& tensors) const override;
 
  protected:
   /// Where the kernels are enqueued.

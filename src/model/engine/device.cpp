@@ -18,18 +18,20 @@ class DeviceEngine : public Engine {
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    return fused::device_forward(ops(x_BTD), config, weights,
-                                 dynamic_cast<const fused::DevicePacked*>(packed), x_BTD, nullptr,
-                                 {});
+    const fused::DeviceBlock block(ops(x_BTD), config, weights,
+                                   dynamic_cast<const fused::DevicePacked*>(packed), x_BTD);
+    return fused::device_forward(ops(x_BTD), block, x_BTD, nullptr, {});
   }
 
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    auto block = std::make_unique<fused::SavedDeviceBlock>();
-    const at::Tensor out =
-        fused::device_forward(ops(x_BTD), config, weights, nullptr, x_BTD, block.get(), trained);
-    saved = std::move(block);
+    auto kept = std::make_unique<fused::SavedDeviceBlock>();
+    kept->config = &config;
+    kept->weights = weights;
+    const fused::DeviceBlock block(ops(x_BTD), config, weights, nullptr, x_BTD);
+    at::Tensor out = fused::device_forward(ops(x_BTD), block, x_BTD, kept.get(), trained);
+    saved = std::move(kept);
     return out;
   }
 

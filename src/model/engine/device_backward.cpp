@@ -65,9 +65,8 @@ class DeviceBackward {
     const at::Tensor d_attended = b_.heads(input_gradient(l_.proj, d_branch));
     const QkvHeads gradients =
         attention_pair_backward(b_.split_heads(s_.qkv_NQ), s_.attention, d_attended);
-    ops_.split_heads_backward(gradients, b_.qkv_heads(s_.qkv_NQ), b_.norm(l_.q_norm),
-                              b_.norm(l_.k_norm), b_.qkv_heads(d_qkv), sums(l_.q_norm),
-                              sums(l_.k_norm));
+    ops_.split_heads_backward(gradients, b_.qkv_heads(s_.qkv_NQ), b_.qk_norms(),
+                              b_.qkv_heads(d_qkv), {sums(l_.q_norm), sums(l_.k_norm)});
     s_.qkv_NQ.reset();
     s_.attention = {};
     if (at::Tensor bias = bias_target(l_.qkv); bias.defined())

@@ -51,7 +51,7 @@ at::Tensor DeviceBlock::heads(const at::Tensor& rows_ND) const {
 }
 
 QkvHeads DeviceBlock::split_heads(const at::Tensor& qkv_NQ) const {
-  return ops_.split_heads(qkv_heads(qkv_NQ), norm(layout_.q_norm), norm(layout_.k_norm));
+  return ops_.split_heads(qkv_heads(qkv_NQ), qk_norms());
 }
 
 at::Tensor DeviceBlock::gelu_bias() const {

@@ -53,6 +53,7 @@ class DeviceBlock {
   at::Tensor vector(const std::string& name) const { return vector_of(weights_, name); }
   at::Tensor bias(const Linear& linear) const;
   NormSpec norm(const std::string& name) const;
+  QkNorms qk_norms() const { return {norm(layout_.q_norm), norm(layout_.k_norm)}; }
   at::Tensor apply(const Linear& linear, const at::Tensor& x, const at::Tensor& bias) const;
 
   /// Rows of tokens as heads of a batch: [B, T, 3, H, K] and [B, T, H, K].
@@ -77,10 +78,8 @@ class DeviceBlock {
 
 /// The block's two passes on a device's operations: two products for both projections of the
 /// parallel block, none of the activations copied to join or part them.
-at::Tensor device_forward(const DeviceOps& ops, const ViTConfig& config,
-                          const NamedTensors& weights, const DevicePacked* packed,
-                          const at::Tensor& x_BTD, SavedDeviceBlock* saved,
-                          const std::set<std::string>& trained);
+at::Tensor device_forward(const DeviceOps& ops, const DeviceBlock& block, const at::Tensor& x_BTD,
+                          SavedDeviceBlock* saved, const std::set<std::string>& trained);
 at::Tensor device_backward(const DeviceOps& ops, SavedDeviceBlock& saved,
                            const at::Tensor& output_gradient_BTD, UnitGrads* grads);
 

@@ -71,15 +71,8 @@ class DeviceForward {
 
 }  // namespace
 
-at::Tensor device_forward(const DeviceOps& ops, const ViTConfig& config,
-                          const NamedTensors& weights, const DevicePacked* packed,
-                          const at::Tensor& x_BTD, SavedDeviceBlock* saved,
-                          const std::set<std::string>& trained) {
-  if (saved != nullptr) {
-    saved->config = &config;
-    saved->weights = weights;
-  }
-  const DeviceBlock block(ops, config, weights, packed, x_BTD);
+at::Tensor device_forward(const DeviceOps& ops, const DeviceBlock& block, const at::Tensor& x_BTD,
+                          SavedDeviceBlock* saved, const std::set<std::string>& trained) {
   return DeviceForward(ops, block, x_BTD, saved, trained).run();
 }
 

@@ -36,7 +36,7 @@ class FusedEngine : public Engine {
     block->config = &config;
     block->weights = weights;
     const fused::BlockLayout layout(config, weights);
-    const at::Tensor out = fused::forward({layout, weights}, nullptr, x_BTD, block.get(), trained);
+    at::Tensor out = fused::forward({layout, weights}, nullptr, x_BTD, block.get(), trained);
     saved = std::move(block);
     return out;
   }
