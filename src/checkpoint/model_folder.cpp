@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/timm.h"
+#include "checkpoint/saver.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -97,19 +98,27 @@ std::string model_info_text(const ModelInfo& info) {
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const NamedTensors& weights, Manifest& manifest) {
-  TensorList tensors;
+  write_model(ops, folder, info, whole_parts(weights), single_process(), manifest);
+}
+
+void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest) {
+  PartList parts;
   for (const ParameterRow& row : parameter_table(info.config)) {
-    const at::Tensor& weight = weights.at(row.name);
+    const TensorPart& weight = weights.at(row.name);
     if (row.local_name == "mlp_out_proj.bias") {
       std::string twin = row.name;
-      tensors.emplace_back(twin.replace(twin.find("mlp_out_proj"), 12, "attn_out_proj"),
-                           at::zeros_like(weight));
+      parts.emplace_back(twin.replace(twin.find("mlp_out_proj"), 12, "attn_out_proj"),
+                         TensorPart{weight.cut, at::zeros_like(weight.part)});
     }
-    tensors.emplace_back(row.name, weight);
+    parts.emplace_back(row.name, weight);
   }
   manifest["model.safetensors"] =
-      write_safetensors(ops, folder / "model.safetensors", tensors, {{"format", "pt"}});
-  write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
+      write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh);
+  mesh.once([&] {
+    write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
+    return std::string();
+  });
 }
 
 }  // namespace vit22b

@@ -5,6 +5,7 @@
 
 #include "checkpoint/manifest.h"
 #include "core/file.h"
+#include "dist/tensor_cut.h"
 #include "model/config.h"
 #include "model/parameter_table.h"
 #include "model/weight_store.h"
@@ -45,5 +46,8 @@ std::string default_pp_eval(const ViTConfig& config);
 /// zero) and config.json, and records both.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const NamedTensors& weights, Manifest& manifest);
+/// The same from all ranks' parts.
+void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
+                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest);
 
 }  // namespace vit22b

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/weights.h"
+#include "checkpoint/saver.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -84,19 +84,41 @@ std::vector<std::string> CheckpointFolder::clean_leftovers() {
 }
 
 void CheckpointFolder::save(const RunCheckpoint& checkpoint, bool is_best, const KeepPolicy& keep) {
-  const std::string name = step_folder_name(checkpoint.state.step);
-  const fs::path beside = root_ / (name + ".tmp"), target = root_ / name;
-  ops_.make_folder(root_);
-  ops_.remove_all(beside);
-  ops_.make_folder(beside);
+  save({checkpoint.info, whole_parts(checkpoint.weights), whole_parts(checkpoint.optimizer),
+        checkpoint.state},
+       single_process(), is_best, keep);
+}
+
+void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_best,
+                            const KeepPolicy& keep) {
+  const std::string name = step_folder_name(parts.state.step);
+  const fs::path beside = root_ / (name + ".tmp");
+  const auto on_one_rank = [&](const auto& act) {
+    mesh.once([&] {
+      act();
+      return std::string();
+    });
+  };
+  on_one_rank([&] {
+    ops_.make_folder(root_);
+    ops_.remove_all(beside);
+    ops_.make_folder(beside);
+  });
   Manifest manifest;
-  write_model(ops_, beside, checkpoint.info, checkpoint.weights, manifest);
-  TensorList slots(checkpoint.optimizer.begin(), checkpoint.optimizer.end());
+  write_model(ops_, beside, parts.info, parts.weights, mesh, manifest);
   manifest["optimizer.safetensors"] =
-      write_safetensors(ops_, beside / "optimizer.safetensors", slots);
-  write_recorded_text(ops_, beside, "trainer.json", state_text(checkpoint.state), manifest);
-  write_manifest(ops_, beside, manifest);
-  ops_.sync_folder(beside);
+      write_parts(ops_, beside / "optimizer.safetensors",
+                  PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh);
+  on_one_rank([&] {
+    write_recorded_text(ops_, beside, "trainer.json", state_text(parts.state), manifest);
+    write_manifest(ops_, beside, manifest);
+    ops_.sync_folder(beside);
+    publish(name, is_best, keep);
+  });
+}
+
+void CheckpointFolder::publish(const std::string& name, bool is_best, const KeepPolicy& keep) {
+  const fs::path beside = root_ / (name + ".tmp"), target = root_ / name;
   if (fs::exists(target)) {  // an earlier save of this step: swapped in one call, so that one of
                              // them always stands
     ops_.exchange(beside, target);
@@ -142,15 +164,40 @@ fs::path CheckpointFolder::latest() const {
   return steps.empty() ? fs::path() : root_ / step_folder_name(steps.back());
 }
 
+SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
+    : folder_((mesh.once([&] {
+        verify_manifest(folder);
+        return std::string();
+      }),
+               folder)),
+      info_(read_model_info(folder)),
+      state_(read_state(folder / "trainer.json")),
+      weights_(folder),
+      optimizer_(folder / "optimizer.safetensors") {
+  check_no_extra(weights_, parameter_table(info_.config));
+}
+
+at::Tensor SavedRun::weight(const ParameterRow& row) const {
+  return load_weight(weights_, row);
+}
+
+at::Tensor SavedRun::optimizer(const std::string& name) const {
+  return optimizer_.contains(name) ? optimizer_.load(name) : at::Tensor();
+}
+
+std::vector<std::string> SavedRun::optimizer_names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : optimizer_.entries()) names.push_back(name);
+  return names;
+}
+
 RunCheckpoint load_run_checkpoint(const fs::path& folder) {
-  RunCheckpoint checkpoint;
-  checkpoint.info = read_model_info(folder);
-  checkpoint.weights = load_weights(
-      folder, parameter_table(checkpoint.info.config));  // checks the manifest of all files
-  checkpoint.state = read_state(folder / "trainer.json");
-  const SafetensorsFile optimizer(folder / "optimizer.safetensors");
-  for (const auto& [name, entry] : optimizer.entries())
-    checkpoint.optimizer[name] = optimizer.load(name);
+  const SavedRun saved(folder, single_process());
+  RunCheckpoint checkpoint{saved.info(), {}, {}, saved.state()};
+  for (const ParameterRow& row : parameter_table(saved.info().config))
+    checkpoint.weights[row.name] = saved.weight(row);
+  for (const std::string& name : saved.optimizer_names())
+    checkpoint.optimizer[name] = saved.optimizer(name);
   return checkpoint;
 }
 

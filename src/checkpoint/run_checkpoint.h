@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "checkpoint/model_folder.h"
+#include "checkpoint/weights.h"
+#include "dist/tensor_cut.h"
 
 namespace vit22b {
 
@@ -31,6 +33,14 @@ struct RunCheckpoint {
   TrainerState state;
 };
 
+/// The same as each rank of a mesh has it: its parts, of which all ranks write one checkpoint.
+struct RunParts {
+  ModelInfo info;
+  NamedParts weights;
+  NamedParts optimizer;
+  TrainerState state;
+};
+
 /// What to keep besides the newest.
 struct KeepPolicy {
   int64_t keep_last = 2;
@@ -48,10 +58,14 @@ class CheckpointFolder {
   /// Writes step-NNNNNNNN, points `latest` (and `best`) at it, prunes. The old `latest` stays
   /// loadable until the end.
   void save(const RunCheckpoint& checkpoint, bool is_best, const KeepPolicy& keep);
+  /// The same from all ranks, to the same bytes; all return when it is done, or throw the error of
+  /// the one that failed.
+  void save(const RunParts& parts, const Mesh& mesh, bool is_best, const KeepPolicy& keep);
   /// The newest whole checkpoint, or an empty path: `latest`, else the highest step folder.
   std::filesystem::path latest() const;
 
  private:
+  void publish(const std::string& name, bool is_best, const KeepPolicy& keep);
   void point(const std::string& link, const std::string& target);
   void prune(const KeepPolicy& keep);
 
@@ -59,7 +73,33 @@ class CheckpointFolder {
   std::filesystem::path root_;
 };
 
-/// Reads a step folder back; every byte is checked against its manifest first.
+/// A step folder opened for reading, a tensor at a time.
+class SavedRun {
+ public:
+  /// Checks every byte against the manifest, on one rank for all.
+  ///
+  /// throws  CheckpointError naming the damaged file and tensor
+  SavedRun(const std::filesystem::path& folder, const Mesh& mesh);
+
+  const ModelInfo& info() const { return info_; }
+  const TrainerState& state() const { return state_; }
+  /// The whole parameter, float32.
+  ///
+  /// throws  CheckpointError when the run's model has it not, or in another shape
+  at::Tensor weight(const ParameterRow& row) const;
+  /// A whole tensor of the optimizer's state; undefined when it is not there.
+  at::Tensor optimizer(const std::string& name) const;
+  std::vector<std::string> optimizer_names() const;
+
+ private:
+  std::filesystem::path folder_;
+  ModelInfo info_;
+  TrainerState state_;
+  WeightFiles weights_;
+  SafetensorsFile optimizer_;
+};
+
+/// Reads a step folder back whole.
 ///
 /// throws  CheckpointError naming the damaged file and tensor
 RunCheckpoint load_run_checkpoint(const std::filesystem::path& folder);

@@ -186,32 +186,44 @@ std::span<const std::byte> SafetensorsFile::header() const {
   return file_.bytes().first(data_begin_);
 }
 
-FileRecord write_safetensors(FileOps& ops, const fs::path& path, const TensorList& tensors,
-                             const std::map<std::string, std::string>& metadata) {
+std::string safetensors_header(const std::vector<TensorEntry>& entries,
+                               const std::map<std::string, std::string>& metadata,
+                               std::vector<size_t>& begins) {
   nlohmann::ordered_json header;
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const TensorEntry& entry : entries) {
     const char* dtype = nullptr;
     for (const DtypeName& known : kDtypes)
-      if (known.dtype == tensor.scalar_type()) dtype = known.name;
-    VIT22B_CHECK(dtype != nullptr, "safetensors: tensor '", name,
+      if (known.dtype == entry.dtype) dtype = known.name;
+    VIT22B_CHECK(dtype != nullptr, "safetensors: tensor '", entry.name,
                  "' has a dtype that the format lacks");
-    const size_t size = tensor.nbytes();
-    header[name] = {{"dtype", dtype},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, offset + size}}};
+    const size_t size =
+        static_cast<size_t>(c10::multiply_integers(entry.shape)) * c10::elementSize(entry.dtype);
+    header[entry.name] = {
+        {"dtype", dtype}, {"shape", entry.shape}, {"data_offsets", {offset, offset + size}}};
+    begins.push_back(offset);
     offset += size;
   }
+  begins.push_back(offset);
   std::string text = header.is_null() ? "{}" : header.dump();
   text.append((kDataAlignment - (kLengthBytes + text.size()) % kDataAlignment) % kDataAlignment,
               ' ');
   const uint64_t length = text.size();
   std::string prefix(kLengthBytes, '\0');
   std::memcpy(prefix.data(), &length, kLengthBytes);
-  prefix += text;
+  return prefix + text;
+}
 
-  FileRecord record{prefix.size() + offset, xxh3_128(std::as_bytes(std::span(prefix))), {}};
+FileRecord write_safetensors(FileOps& ops, const fs::path& path, const TensorList& tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorEntry> entries;
+  entries.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors)
+    entries.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  std::vector<size_t> begins;
+  const std::string prefix = safetensors_header(entries, metadata, begins);
+  FileRecord record{prefix.size() + begins.back(), xxh3_128(std::as_bytes(std::span(prefix))), {}};
   AtomicFile file(ops, path);
   file.write(prefix);
   for (const auto& [name, tensor] : tensors) {

@@ -55,10 +55,23 @@ struct FileRecord {
   std::map<std::string, std::string> tensors;
 };
 
+/// One tensor of a file that is to be written.
+struct TensorEntry {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<int64_t> shape;
+};
+
+/// The length field and the JSON of a file, padded so that data starts at a multiple of 64 bytes;
+/// `begins` receives each tensor's first byte after it, and last the number of bytes.
+std::string safetensors_header(const std::vector<TensorEntry>& entries,
+                               const std::map<std::string, std::string>& metadata,
+                               std::vector<size_t>& begins);
+
 /// Tensors in writing order.
 using TensorList = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Writes tensors atomically; the header is padded so that data starts at a multiple of 64 bytes.
+/// Writes tensors atomically.
 ///
 /// throws  the FileOps' error
 FileRecord write_safetensors(FileOps& ops, const std::filesystem::path& path,

@@ -43,18 +43,6 @@ void check_row_shape(const WeightFiles& files, const ParameterRow& row) {
                         did_you_mean(row.name, files.names()));
 }
 
-void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& table) {
-  std::set<std::string> known;
-  for (const ParameterRow& row : table) {
-    known.insert(row.name);
-    known.insert(twin_bias(row));
-  }
-  for (const std::string& name : files.names())
-    if (known.count(name) == 0)
-      throw CheckpointError(files.place(), ": tensor '", name,
-                            "' belongs to no parameter of the model that config.json describes");
-}
-
 }  // namespace
 
 WeightFiles::WeightFiles(const fs::path& folder) {
@@ -105,16 +93,30 @@ const SafetensorsFile& WeightFiles::file_of(const std::string& name) const {
   return *it->second;
 }
 
+at::Tensor load_weight(const WeightFiles& files, const ParameterRow& row) {
+  if (!files.contains(row.name)) throw_missing(files, row);
+  check_row_shape(files, row);
+  return load_row(files, row);
+}
+
+void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& table) {
+  std::set<std::string> known;
+  for (const ParameterRow& row : table) {
+    known.insert(row.name);
+    known.insert(twin_bias(row));
+  }
+  for (const std::string& name : files.names())
+    if (known.count(name) == 0)
+      throw CheckpointError(files.place(), ": tensor '", name,
+                            "' belongs to no parameter of the model that config.json describes");
+}
+
 NamedTensors load_weights(const fs::path& folder, const std::vector<ParameterRow>& table) {
   verify_manifest(folder);
   const WeightFiles files(folder);
   check_no_extra(files, table);
   NamedTensors weights;
-  for (const ParameterRow& row : table) {
-    if (!files.contains(row.name)) throw_missing(files, row);
-    check_row_shape(files, row);
-    weights[row.name] = load_row(files, row);
-  }
+  for (const ParameterRow& row : table) weights[row.name] = load_weight(files, row);
   return weights;
 }
 
@@ -147,8 +149,7 @@ InitReport init_weights(const fs::path& folder, const ViTConfig& config,
                                     config.grid_width()));
       continue;
     }
-    check_row_shape(files, row);
-    weights[row.name] = load_row(files, row);
+    weights[row.name] = load_weight(files, row);
   }
   return report;
 }

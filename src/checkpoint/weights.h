@@ -33,6 +33,15 @@ class WeightFiles {
   std::map<std::string, const SafetensorsFile*> files_by_name_;
 };
 
+/// One parameter as float32, checked against its row; a parallel block's two output biases are
+/// summed into one.
+///
+/// throws  CheckpointError naming a missing or misshapen tensor, its file and both shapes
+at::Tensor load_weight(const WeightFiles& files, const ParameterRow& row);
+
+/// throws  CheckpointError naming a tensor that belongs to no row of the table
+void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& table);
+
 /// Reads every parameter of a table as float32 by its full name, in timm's layout; a parallel
 /// block's two output biases are summed into one.
 ///

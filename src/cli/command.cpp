@@ -2,12 +2,14 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fstream>
 #include <new>
 
 #include "core/error.h"
 #include "core/heap.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "dist/launch.h"
 #include "kernels/cpu/tile.h"
 
 namespace vit22b {
@@ -116,6 +118,21 @@ void print_out(const std::string& text) {
     throw UsageError("cannot write to standard output (is the disk full or the pipe closed?)");
 }
 
+std::vector<std::string> command_words() {
+  std::ifstream line("/proc/self/cmdline");
+  std::vector<std::string> words;
+  for (std::string word; std::getline(line, word, '\0');) words.push_back(word);
+  words.erase(words.begin());
+  return words;
+}
+
+std::vector<std::string> words_without(const std::string& option, std::vector<std::string> words) {
+  std::erase_if(words, [&](const std::string& word) { return word.starts_with(option + "="); });
+  if (const auto it = std::find(words.begin(), words.end(), option); it != words.end())
+    words.erase(it, std::min(it + 2, words.end()));
+  return words;
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app{"vit22b: trains, scales and studies vision transformers of the ViT-22B family"};
   app.set_version_flag("--version", std::string("vit22b ") + program_version());
@@ -123,6 +140,8 @@ int run_command_line(int argc, char** argv) {
   app.footer(
       "First steps: vit22b train configs/train/fashion_mnist.toml --out runs/fashion; vit22b eval "
       "runs/fashion");
+  std::string ends;
+  app.add_option("--ends", ends, "folder for this rank's exit code")->group("");  // of --procs
   add_train(app);
   add_eval(app);
   add_predict(app);
@@ -132,7 +151,9 @@ int run_command_line(int argc, char** argv) {
   add_bench(app);
   add_config(app);
   add_env(app);
-  return run_guarded(app, argc, argv);
+  const int code = run_guarded(app, argc, argv);
+  if (!ends.empty()) report_end(ends, code);
+  return code;
 }
 
 }  // namespace vit22b

@@ -61,6 +61,11 @@ void add_bench(CLI::App& app);
 void add_config(CLI::App& app);
 void add_env(CLI::App& app);
 
+/// The words that this process was started with, without the program's name.
+std::vector<std::string> command_words();
+/// Without an option and its value ("--procs 4", "--procs=4").
+std::vector<std::string> words_without(const std::string& option, std::vector<std::string> words);
+
 /// Parses the command line, runs the command, and turns every failure into its exit code and a last
 /// line on stderr.
 int run_command_line(int argc, char** argv);

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "core/text.h"
+#include "dist/launch.h"
 #include "kernels/cpu/tile.h"
 
 namespace vit22b {
@@ -17,6 +18,7 @@ void add_env(CLI::App& app) {
     std::string text;
     auto report = environment_report(device);
     report.emplace_back("kernels", cpu::instruction_set());
+    report.emplace_back("launcher", detect_launcher().text());
     for (const auto& [name, value] : report) {
       json[name] = value;
       text += concat(name, std::string(name.size() < 22 ? 22 - name.size() : 1, ' '), value, "\n");

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "dist/launch.h"
 #include "train/trainer.h"
 
 namespace vit22b {
@@ -13,7 +14,8 @@ struct TrainFlags {
   CommonFlags common;
   std::string config;
   std::vector<std::string> overrides;
-  std::string resume, init_from;
+  std::string resume, init_from, trace;
+  int64_t procs = 0;
   bool is_fresh = false;
 };
 
@@ -21,6 +23,22 @@ std::string default_options_text() {
   TrainConfig config;
   return "Options, as KEY=VALUE here or in the file:\n" +
          option_table([&](FieldVisitor& v) { config.fields(v); });
+}
+
+// What one rank, or the only process, does.
+void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_json) {
+  FileOps ops(ExitCode::kCheckpoint);
+  const TrainSummary summary = train(config, options, ops);
+  options.mesh->once([&] {
+    const nlohmann::ordered_json result = {{"run", options.out.string()},
+                                           {"checkpoint", summary.checkpoint.string()},
+                                           {"step", summary.step},
+                                           {"was_finished_before", summary.was_finished_before}};
+    print_out(is_json ? result.dump(1) + "\n"
+                      : concat("trained to step ", summary.step, ": ", summary.checkpoint.string(),
+                               "\n"));
+    return std::string();
+  });
 }
 
 void run_train(const CLI::App& command, const TrainFlags& flags, const std::string& command_line) {
@@ -50,15 +68,14 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   options.is_resuming = !flags.is_fresh;
   options.is_quiet = common.is_quiet;
   options.command_line = command_line;
-  FileOps ops(ExitCode::kCheckpoint);
-  const TrainSummary summary = train(config, options, ops);
-  const nlohmann::ordered_json result = {{"run", options.out.string()},
-                                         {"checkpoint", summary.checkpoint.string()},
-                                         {"step", summary.step},
-                                         {"was_finished_before", summary.was_finished_before}};
-  print_out(common.is_json ? result.dump(1) + "\n"
-                           : concat("trained to step ", summary.step, ": ",
-                                    summary.checkpoint.string(), "\n"));
+  options.trace = flags.trace;
+  const Ranks ranks({.shape = {config.mesh.data, config.mesh.model},
+                     .deadline_s = config.mesh.deadline_s,
+                     .is_cuda = options.device.is_cuda,
+                     .ring = {config.mesh.transfers == "async", config.mesh.ring == "two-way"},
+                     .threads = config.threads});
+  options.mesh = &ranks.mesh();
+  ranks.guard([&] { run_ranks(config, options, common.is_json); });
 }
 
 }  // namespace
@@ -76,8 +93,14 @@ void add_train(CLI::App& app) {
   command->add_flag("--no-resume", flags->is_fresh,
                     "start again; an earlier run in the folder is moved to previous-N/");
   command->add_option("--init-from", flags->init_from, "start from the weights of this checkpoint");
+  command->add_option("--procs", flags->procs,
+                      "train as N ranks on this host, under OpenMPI's mpirun");
+  command->add_option("--trace", flags->trace,
+                      "write when what was computed and transferred (Chrome's trace format)");
   command->footer(default_options_text);
   command->callback([command, flags] {
+    if (flags->procs > 0 && detect_launcher().name.empty())
+      return run_under_mpirun(flags->procs, words_without("--procs", command_words()));
     std::string line = "vit22b train " + flags->config;
     for (const std::string& word : flags->overrides) line += " " + word;
     run_train(*command, *flags, line);

@@ -115,8 +115,7 @@ std::vector<std::pair<std::string, std::string>> environment_report(const Device
       {"aten_cpu_capability", at::get_cpu_capability()},
       {"threads", std::to_string(at::get_num_threads())},
       {"device", device.name()},
-      {"gpu", gpu},
-      {"launcher", "none (one process)"}};
+      {"gpu", gpu}};
 }
 
 int64_t peak_memory_bytes(const Device& device) {

@@ -55,6 +55,12 @@ struct NumbersError : UserError {
   explicit NumbersError(const Parts&... parts) : UserError(ExitCode::kNumbers, parts...) {}
 };
 
+/// Another rank is gone or does not answer: exit code 6.
+struct LostRank : UserError {
+  template <class... Parts>
+  explicit LostRank(const Parts&... parts) : UserError(ExitCode::kLostRank, parts...) {}
+};
+
 /// A caller's mistake inside the program: exit code 1.
 struct InternalError : std::logic_error {
   template <class... Parts>

@@ -38,6 +38,24 @@ void FileOps::write(int descriptor, std::span<const std::byte> bytes, const fs::
   }
 }
 
+int FileOps::open_to_change(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) fail("open", path, errno);
+  return descriptor;
+}
+
+void FileOps::write_at(int descriptor, size_t offset, std::span<const std::byte> bytes,
+                       const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written =
+        ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("write", path, errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    offset += static_cast<size_t>(written);
+  }
+}
+
 void FileOps::sync(int descriptor, const fs::path& path) {
   if (::fsync(descriptor) != 0) fail("sync", path, errno);
 }

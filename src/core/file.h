@@ -23,6 +23,11 @@ class FileOps {
   virtual int create(const std::filesystem::path& path);
   virtual void write(int descriptor, std::span<const std::byte> bytes,
                      const std::filesystem::path& path);
+  /// Opens a file that is there, to change parts of it; returns its descriptor.
+  virtual int open_to_change(const std::filesystem::path& path);
+  /// Writes at an offset; several processes may write other parts at the same time.
+  virtual void write_at(int descriptor, size_t offset, std::span<const std::byte> bytes,
+                        const std::filesystem::path& path);
   /// fsync of a file.
   virtual void sync(int descriptor, const std::filesystem::path& path);
   virtual void close(int descriptor, const std::filesystem::path& path);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/error.h"
 #include "kernels/loss.h"
@@ -51,6 +52,11 @@ at::Tensor local_sums(const at::Tensor& logits_NC, const at::Tensor& labels_N,
   return at::tensor(sums, at::kDouble);
 }
 
+/// What a rank adds that has no image.
+at::Tensor no_sums(int64_t num_classes) {
+  return at::zeros({5 + 3 * kEceBins + num_classes * num_classes}, at::kDouble);
+}
+
 ClassificationResult result_of(const at::Tensor& agreed, int64_t num_classes) {
   const double* sum = agreed.const_data_ptr<double>();
   ClassificationResult result;
@@ -72,37 +78,71 @@ ClassificationResult result_of(const at::Tensor& agreed, int64_t num_classes) {
 
 }  // namespace
 
+namespace {
+
+std::vector<BadSample> all_bad_samples(const std::vector<BadSample>& own, const Mesh& mesh) {
+  if (mesh.size(MeshAxis::kData) == 1) return own;
+  nlohmann::json list = nlohmann::json::array();
+  for (const BadSample& sample : own) list.push_back({sample.id, sample.reason});
+  std::vector<BadSample> all;
+  for (const std::string& text : mesh.gather_text(list.dump(), MeshAxis::kData))
+    for (const auto& sample : nlohmann::json::parse(text))
+      all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
+  return all;
+}
+
+}  // namespace
+
 ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,
                                              const Transforms& transforms,
                                              const EvalOptions& options) {
   const at::NoGradGuard no_grad;
-  const Mesh alone;
-  const Mesh& mesh = options.mesh != nullptr ? *options.mesh : alone;
+  const Mesh& mesh = options.mesh != nullptr ? *options.mesh : single_process();
   const Share share = mesh.share(MeshAxis::kData, source.size());
-  BatchLoader loader(source, transforms,
-                     {.batch_size = std::min(options.batch_size, share.count),
-                      .first_index = static_cast<uint64_t>(share.first),
-                      .num_samples = share.count,
-                      .num_workers = options.num_workers,
-                      .is_training = false,
-                      .max_bad_fraction = options.max_bad_fraction});
+  std::optional<BatchLoader> loader;
+  if (share.count > 0)
+    loader.emplace(source, transforms,
+                   LoaderOptions{.batch_size = std::min(options.batch_size, share.count),
+                                 .first_index = static_cast<uint64_t>(share.first),
+                                 .num_samples = share.count,
+                                 .num_workers = options.num_workers,
+                                 .is_training = false,
+                                 .max_bad_fraction = options.max_bad_fraction});
+  const auto num_batches = std::llround(
+      mesh.max(loader ? static_cast<double>(loader->num_batches()) : 0, MeshAxis::kAll));
   std::vector<at::Tensor> logits, labels, losses;
   int64_t done = 0;
-  for (Batch batch; loader.next(batch);) {
-    if (options.should_stop()) throw Stopped("stopped during an evaluation; nothing of it is kept");
-    if (!batch.images_BCHW.defined()) continue;
-    logits.push_back(predictor.logits(batch.images_BCHW).cpu());
-    check_labels(batch.labels_B, logits.back().size(1), batch);
+  for (int64_t i = 0; i < num_batches; ++i) {
+    Batch batch;
+    mesh.agree([&] {
+      if (loader) loader->next(batch);
+    });
+    if (mesh.any(options.should_stop()))
+      throw Stopped("stopped during an evaluation; nothing of it is kept");
+    const bool has_images = batch.images_BCHW.defined();
+    if (has_images)
+      logits.push_back(predictor.logits(batch.images_BCHW).cpu());
+    else if (mesh.size(MeshAxis::kAll) > 1)
+      predictor.attend();
+    mesh.agree([&] {
+      if (has_images) check_labels(batch.labels_B, logits.back().size(1), batch);
+    });
+    if (!has_images) continue;
     labels.push_back(batch.labels_B);
     losses.push_back(classification_loss(options.loss, logits.back(), batch.labels_B));
     done += batch.labels_B.numel();
     options.on_progress(done);
   }
-  if (logits.empty()) throw DataError("no sample could be read; nothing to evaluate");
-  at::Tensor sums = local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
-  mesh.sum_(sums, MeshAxis::kData);
-  ClassificationResult result = result_of(sums, logits[0].size(1));
-  result.bad_samples = loader.bad_samples();
+  if (mesh.sum(static_cast<double>(done), MeshAxis::kData) == 0)
+    throw DataError("no sample could be read; nothing to evaluate");
+  const int64_t num_classes = std::llround(
+      mesh.max(logits.empty() ? 0 : static_cast<double>(logits[0].size(1)), MeshAxis::kData));
+  at::Tensor sums = logits.empty() ? no_sums(num_classes)
+                                   : local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
+  mesh.sum_(sums, MeshAxis::kData, "evaluation");
+  ClassificationResult result = result_of(sums, num_classes);
+  if (loader) result.bad_samples = loader->bad_samples();
+  result.bad_samples = all_bad_samples(result.bad_samples, mesh);
   return result;
 }
 

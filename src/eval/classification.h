@@ -36,8 +36,8 @@ struct EvalOptions {
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
-/// Runs a predictor once over a source, in order, each rank over its share; samples that cannot be
-/// read are left out and listed.
+/// Runs a predictor once over a source, in order, each rank over its share, batch by batch
+/// together; samples that cannot be read are left out and listed.
 ///
 /// throws  DataError when a label is out of the model's range or too many samples are bad; Stopped
 ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,

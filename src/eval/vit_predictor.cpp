@@ -2,6 +2,7 @@
 
 #include "checkpoint/weights.h"
 #include "core/error.h"
+#include "dist/ring_linear.h"
 #include "kernels/attention.h"
 #include "model/block.h"
 #include "store/resident.h"
@@ -22,7 +23,8 @@ at::ScalarType precision_type(const std::string& precision) {
 VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
                            const PredictorOptions& options)
     : config_(std::move(config)),
-      engine_(make_engine(options.engine)),
+      mesh_(options.mesh != nullptr ? *options.mesh : single_process()),
+      engine_(make_engine(options.engine, mesh_)),
       compute_type_(precision_type(options.precision)),
       keeps_packed_(options.keeps_packed),
       device_(torch_device(options.device)),
@@ -34,14 +36,34 @@ VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<
     if (tap < 0 || tap >= config_.depth)
       throw UsageError("block ", tap, " does not exist: the model has blocks 0 to ",
                        config_.depth - 1);
-  return vit_forward(context(), *store_, images_BCHW.to(device_), {.taps = taps});
+  VitOutputs outputs = vit_forward(context(), *store_, images_BCHW.to(device_), {.taps = taps});
+  for (at::Tensor* features : {&outputs.tokens_BTD, &outputs.pooled_BD})
+    *features = gather_columns(mesh_, *features, config_.embed_dim);
+  for (auto& [block, output] : outputs.blocks)
+    output = gather_columns(mesh_, output, config_.embed_dim);
+  if (config_.has_head())
+    outputs.logits_BC = gather_columns(mesh_, outputs.logits_BC, config_.num_classes);
+  return outputs;
+}
+
+void VitPredictor::attend() {
+  const at::NoGradGuard no_grad;
+  logits(at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width}));
+}
+
+void VitPredictor::check_alone(const char* what) const {
+  VIT22B_CHECK(mesh_.size(MeshAxis::kModel) == 1, what, ": not on a model axis");
 }
 
 at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
   if (!config_.has_head())
     throw CheckpointError(
         "this checkpoint has no classifier (num_classes=0); it gives features only");
-  const auto forward = [this](const at::Tensor& images) { return features(images, {}).logits_BC; };
+  const auto forward = [this](const at::Tensor& images) {
+    const at::NoGradGuard no_grad;
+    return gather_columns(mesh_, vit_forward(context(), *store_, images.to(device_), {}).logits_BC,
+                          config_.num_classes);
+  };
   const std::vector<int64_t> shape = images_BCHW.sizes().vec();
   // Weights that may change are read through the store each time.
   if (!keeps_packed_ || shape != recorded_.shape) {
@@ -57,6 +79,7 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
 
 at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,
                                         const at::Tensor& dlogits_BC) {
+  check_alone("input_gradient");
   const at::NoGradGuard no_grad;
   VitTape tape;
   vit_forward(context(), *store_, images_BCHW.to(device_),
@@ -65,6 +88,7 @@ at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,
 }
 
 at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block) {
+  check_alone("attention");
   const at::NoGradGuard no_grad;
   at::Tensor weights;
   observe_attention(context(), *store_, images_BCHW.to(device_),

@@ -15,7 +15,8 @@ struct PredictorOptions {
   Device device;
   std::string precision = "fp32";  ///< "fp32" or "bf16"
   std::string engine = "fused";
-  bool keeps_packed = true;  ///< faster, at the price of the blocks' weights once more
+  bool keeps_packed = true;    ///< faster, at the price of the blocks' weights once more
+  const Mesh* mesh = nullptr;  ///< ranks that compute together; null for one process
 };
 
 /// A vision transformer over any weight store as a predictor.
@@ -26,6 +27,7 @@ class VitPredictor : public Predictor {
 
   VitOutputs features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) override;
   at::Tensor logits(const at::Tensor& images_BCHW) override;
+  void attend() override;
   at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) override;
   at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
 
@@ -39,8 +41,10 @@ class VitPredictor : public Predictor {
             keeps_packed_ ? &packed_ : nullptr};
   }
 
+  void check_alone(const char* what) const;
+
   ViTConfig config_;
-  Mesh mesh_;
+  const Mesh& mesh_;
   std::unique_ptr<Engine> engine_;
   at::ScalarType compute_type_;
   bool keeps_packed_;

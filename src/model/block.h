@@ -1,8 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "model/config.h"
-#include "model/weight_store.h"
+#include "model/layers.h"
 
 namespace vit22b {
 
@@ -10,20 +9,19 @@ namespace vit22b {
 ///
 /// Parallel (ViT-22B): y = norm(x); x + W_out [attention(q, k, v), gelu(u + b)] + b_out with [u, q,
 /// k, v] = W_in y. Serial (ViT): x += attention(norm1(x)); x += mlp(norm2(x)), each scaled by
-/// LayerScale where the model has one.
+/// LayerScale where the model has one. On a model axis a rank has its features of x, its heads and
+/// its hidden units; each in-projection gathers, each out-projection scatters.
 ///
 /// x_BTD    float32 or bfloat16; products in that dtype, norms and softmax statistics in float32
 /// returns  [B, T, D], dtype of x
 /// source   arXiv 2302.05442 section 2; timm ParallelScalingBlock and Block
-at::Tensor block_forward(const ViTConfig& config, const NamedTensors& weights,
-                         const at::Tensor& x_BTD);
+at::Tensor block_forward(const Layers& layers, const at::Tensor& x_BTD);
 
-/// Queries and keys of a block as attention sees them (after QK normalisation), each [B, H, T, K].
+/// Queries and keys of a block's heads (this rank's) as attention sees them, each [B, H, T, K].
 struct QueriesKeys {
   at::Tensor q_BHTK;
   at::Tensor k_BHTK;
 };
-QueriesKeys block_queries_keys(const ViTConfig& config, const NamedTensors& weights,
-                               const at::Tensor& x_BTD);
+QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD);
 
 }  // namespace vit22b

@@ -29,23 +29,23 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
   return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
 }
 
-at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
-                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
-                        LinearFunction function) {
+at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
+                        at::ScalarType compute_type) {
+  const ViTConfig& config = layers.config();
   check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
   ViTConfig actual = config;
   actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
   actual.validate();
-  at::Tensor x = function(patchify(images_BCHW.to(compute_type), config.patch_size),
-                          weights.at("patch_embed.proj.weight").flatten(1),
-                          weights.at("patch_embed.proj.bias"));
-  const at::Tensor positions =
-      positions_for_grid(config, weights.at("pos_embed"), actual.grid_height(), actual.grid_width())
-          .to(compute_type);
+  at::Tensor x = layers.rows_of_whole(layers.weight("patch_embed.proj.weight").flatten(1),
+                                      layers.weight("patch_embed.proj.bias"),
+                                      patchify(images_BCHW.to(compute_type), config.patch_size));
+  const at::Tensor positions = positions_for_grid(config, layers.weight("pos_embed"),
+                                                  actual.grid_height(), actual.grid_width())
+                                   .to(compute_type);
   std::vector<at::Tensor> parts;
   for (const char* name : {"cls_token", "reg_token"})
-    if (const auto it = weights.find(name); it != weights.end())
-      parts.push_back(it->second.to(compute_type).expand({x.size(0), -1, -1}));
+    if (const at::Tensor token = layers.find(name); token.defined())
+      parts.push_back(token.to(compute_type).expand({x.size(0), -1, -1}));
   if (config.no_embed_class) x = x + positions;
   parts.push_back(x);
   if (parts.size() > 1) x = at::cat(parts, 1);

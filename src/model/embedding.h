@@ -1,21 +1,19 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "model/config.h"
-#include "model/engine.h"
-#include "model/weight_store.h"
+#include "model/layers.h"
 
 namespace vit22b {
 
 /// Cuts images into patches, projects them, and adds positions and prefix tokens.
 ///
-/// images_BCHW  float; height and width may differ from the config's: the position table is
-/// resampled then returns      [B, prefix + patches, D] in `compute_type`; class token, register
-/// tokens, patches throws       UsageError for another channel count, or a size that is no multiple
-/// of the patch
-at::Tensor embed_images(const ViTConfig& config, const NamedTensors& weights,
-                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
-                        LinearFunction function = plain_linear);
+/// images_BCHW  float, whole on every rank of a model axis; height and width may differ from the
+///              config's: the position table is resampled then
+/// returns      [B, prefix + patches, D] in `compute_type`, on a model axis this rank's features:
+///              class token, register tokens, patches
+/// throws       UsageError for another channel count, or a size that is no multiple of the patch
+at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
+                        at::ScalarType compute_type);
 
 /// The position table for another grid, prefix rows kept.
 ///

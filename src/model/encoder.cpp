@@ -1,5 +1,7 @@
 #include "model/encoder.h"
 
+#include <optional>
+
 #include "core/error.h"
 
 namespace vit22b {
@@ -17,8 +19,12 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
     const bool is_taped = request.tape != nullptr && i >= request.first_block;
     if (is_taped && context.policy == ActivationPolicy::kKeep) {
       EncoderTape::Block& block = request.tape->blocks[static_cast<size_t>(i)];
+      block.input = x;
       x = context.engine.forward_saving(context.config, lease.weights(), x,
                                         trained_names(request.sink, block_unit(i)), block.saved);
+      // Activations that hold weights which must go are computed again.
+      if (!store.is_keeping() && !block.saved->drop_weights()) block.saved.reset();
+      if (block.saved != nullptr) block.input.reset();
     } else {
       if (is_taped) request.tape->blocks[static_cast<size_t>(i)].input = x;
       const PackedWeights* packed =
@@ -43,10 +49,13 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     const Unit unit = block_unit(i);
     EncoderTape::Block& block = tape.blocks[static_cast<size_t>(i)];
     const std::set<std::string>& trained = trained_names(sink, unit);
+    std::optional<UnitLease> lease;
+    if (block.saved == nullptr || !store.is_keeping())
+      lease.emplace(store.acquire(unit, Pass::kBackward));
+    if (block.saved != nullptr && lease) block.saved->take_weights(lease->weights());
     if (block.saved == nullptr) {
-      const UnitLease lease = store.acquire(unit, Pass::kBackward);
-      context.engine.forward_saving(context.config, lease.weights(), block.input, trained,
-                                    block.saved);
+      context.engine.save_again(context.config, lease->weights(), block.input, trained,
+                                block.saved);
       block.input.reset();
     }
     if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);

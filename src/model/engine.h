@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "dist/mesh.h"
 #include "model/config.h"
 #include "model/gradient_sink.h"
 #include "model/unit_graph.h"
@@ -24,7 +25,8 @@ class PackedWeights {
   virtual ~PackedWeights() = default;
 };
 
-/// How a block's forward and backward passes are computed; `reference` is plain ATen.
+/// How a block's forward and backward passes are computed; `reference` is plain ATen. On a mesh
+/// with a model axis, activations are this rank's features and weights its part of the model.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -42,6 +44,12 @@ class Engine {
   virtual at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                                     const at::Tensor& x_BTD, const std::set<std::string>& trained,
                                     std::unique_ptr<SavedActivations>& saved) const = 0;
+  /// Keeps again what `backward` needs, where the block's output is known.
+  virtual void save_again(const ViTConfig& config, const NamedTensors& weights,
+                          const at::Tensor& x_BTD, const std::set<std::string>& trained,
+                          std::unique_ptr<SavedActivations>& saved) const {
+    forward_saving(config, weights, x_BTD, trained, saved);
+  }
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
   virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                               const at::Tensor& output_gradient_BTD, UnitGrads* grads) const = 0;
@@ -49,9 +57,10 @@ class Engine {
   virtual LinearFunction linear() const { return plain_linear; }
 };
 
-/// The engine of that name.
+/// The engine of that name, for ranks of a mesh that outlives it, or for one process.
 ///
 /// throws  UsageError naming the engines there are
+std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh);
 std::unique_ptr<Engine> make_engine(const std::string& name);
 
 }  // namespace vit22b

@@ -9,24 +9,60 @@
 
 namespace vit22b {
 
-/// The small functions that blocks, pooling and heads share; weights are looked up by local name.
+/// The layers that units are made of, on this rank's part of the model: heads, hidden units and the
+/// residual stream's features are shared out over the mesh's model axis, tokens are not. Weights
+/// are looked up by local name. In one process all of this is plain.
+class Layers {
+ public:
+  /// All outlive it.
+  Layers(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh,
+         LinearFunction function = plain_linear)
+      : config_(config), weights_(weights), mesh_(mesh), function_(function) {}
 
-/// x W^T + b in the dtype of x; a name whose bias is absent adds none.
-at::Tensor linear(const NamedTensors& weights, const std::string& name, const at::Tensor& x,
-                  LinearFunction function = plain_linear);
+  const ViTConfig& config() const { return config_; }
+  const at::Tensor& weight(const std::string& name) const { return weights_.at(name); }
+  /// Undefined where the unit has none of that name.
+  at::Tensor find(const std::string& name) const;
+  /// Heads of this rank.
+  int64_t num_heads() const;
 
-/// The model's norm (RMSNorm or LayerNorm) with the weights NAME.weight and NAME.bias.
-at::Tensor norm(const ViTConfig& config, const NamedTensors& weights, const std::string& name,
-                const at::Tensor& x);
+  /// x W^T + b with outputs shared out: x[..., D / k] → [..., rows of this rank]. A bias that is
+  /// absent is not added.
+  at::Tensor rows(const std::string& name, const at::Tensor& x) const;
+  /// The same for an input that every rank has whole.
+  at::Tensor rows_of_whole(const at::Tensor& weight, const at::Tensor& bias,
+                           const at::Tensor& x) const {
+    return function_(x, weight, bias);
+  }
+  /// x W^T + b with inputs shared out: x[..., columns of this rank] → [..., D / k]. Two layers
+  /// whose outputs add are one message.
+  at::Tensor columns(const std::string& name, const at::Tensor& x) const;
+  at::Tensor columns(const std::string& name1, const at::Tensor& x1, const std::string& name2,
+                     const at::Tensor& x2) const;
+
+  /// The model's norm (RMSNorm or LayerNorm) over the features, of which x has this rank's.
+  at::Tensor norm(const std::string& name, const at::Tensor& x) const;
+  /// The same over the last dim of x, which is whole.
+  at::Tensor head_norm(const std::string& name, const at::Tensor& x) const;
+  /// fc2(gelu(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
+  at::Tensor mlp(const std::string& prefix, const at::Tensor& x) const;
+  /// LayerScale; x itself where the unit has none of that name.
+  at::Tensor scaled(const std::string& name, const at::Tensor& x) const;
+
+ private:
+  bool is_alone() const { return mesh_.size(MeshAxis::kModel) == 1; }
+  at::Tensor with_bias(const std::string& name, const at::Tensor& y) const;
+
+  const ViTConfig& config_;
+  const NamedTensors& weights_;
+  const Mesh& mesh_;
+  LinearFunction function_;
+};
 
 /// [B, T, D] as [B, H, T, K].
 at::Tensor split_heads(const at::Tensor& x_BTD, int64_t num_heads);
 
 /// [B, H, T, K] as [B, T, D].
 at::Tensor merge_heads(const at::Tensor& x_BHTK);
-
-/// fc2(gelu(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
-at::Tensor mlp(const ViTConfig& config, const NamedTensors& weights, const std::string& prefix,
-               const at::Tensor& x, LinearFunction function = plain_linear);
 
 }  // namespace vit22b

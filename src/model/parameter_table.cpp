@@ -60,13 +60,27 @@ class Rows {
     return row;
   }
 
-  void norm(const std::string& name, int64_t size, const ViTConfig& config,
-            bool is_shared_by_heads = false) {
-    add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model =
-        is_shared_by_heads;
+  /// A tensor over the residual stream's features, its last dim, cut as the stream is.
+  ParameterRow& features(const std::string& local_name, std::vector<int64_t> shape,
+                         Initialiser initialiser, ParameterGroup group) {
+    ParameterRow& row = add(local_name, std::move(shape), initialiser, group);
+    row.model_cut = ModelCut::kColumns;
+    return row;
+  }
+
+  void norm(const std::string& name, int64_t size, const ViTConfig& config) {
+    features(name + ".weight", {size}, constant(1), ParameterGroup::kNorm);
     if (config.norm_layer == "layernorm")
-      add(name + ".bias", {size}, constant(0), ParameterGroup::kBias).gradient_sum_over_model =
-          is_shared_by_heads;
+      features(name + ".bias", {size}, constant(0), ParameterGroup::kBias);
+  }
+
+  /// The norm of each head's q or k: every rank has it whole and sees its own heads.
+  void head_norm(const std::string& name, const ViTConfig& config) {
+    add(name + ".weight", {config.head_dim()}, constant(1), ParameterGroup::kNorm)
+        .gradient_sum_over_model = true;
+    if (config.norm_layer == "layernorm")
+      add(name + ".bias", {config.head_dim()}, constant(0), ParameterGroup::kBias)
+          .gradient_sum_over_model = true;
   }
 
  private:
@@ -78,12 +92,12 @@ class Rows {
 void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kEmbedding}, "");
   if (c.class_token)
-    rows.add("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
+    rows.features("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
   if (c.reg_tokens > 0)
-    rows.add("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
-             ParameterGroup::kToken);
-  rows.add("pos_embed", {1, c.position_rows(), c.embed_dim},
-           normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
+    rows.features("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
+                  ParameterGroup::kToken);
+  rows.features("pos_embed", {1, c.position_rows(), c.embed_dim},
+                normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
   const auto fan_in = static_cast<double>(c.in_chans * c.patch_size * c.patch_size);
   ParameterRow& kernel =
       rows.add("patch_embed.proj.weight", {c.embed_dim, c.in_chans, c.patch_size, c.patch_size},
@@ -104,14 +118,14 @@ void add_parallel_block(std::vector<ParameterRow>& table, const ViTConfig& c, in
   else
     rows.bias("mlp_bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection, {hidden});
   if (c.qk_norm) {
-    rows.norm("q_norm", c.head_dim(), c, true);
-    rows.norm("k_norm", c.head_dim(), c, true);
+    rows.head_norm("q_norm", c);
+    rows.head_norm("k_norm", c);
   }
   rows.kernel("attn_out_proj.weight", width, width, ModelCut::kColumns);
   rows.kernel("mlp_out_proj.weight", width, hidden, ModelCut::kColumns);
-  rows.bias("mlp_out_proj.bias", normal(kMlpBiasStddev), ModelCut::kNone, {width});
+  rows.bias("mlp_out_proj.bias", normal(kMlpBiasStddev), ModelCut::kColumns, {width});
   if (c.init_values > 0)
-    rows.add("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+    rows.features("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
 }
 
 void add_mlp(Rows& rows, const std::string& prefix, const ViTConfig& c) {
@@ -119,7 +133,7 @@ void add_mlp(Rows& rows, const std::string& prefix, const ViTConfig& c) {
   rows.bias(prefix + "mlp.fc1.bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection,
             {c.mlp_dim()});
   rows.kernel(prefix + "mlp.fc2.weight", c.embed_dim, c.mlp_dim(), ModelCut::kColumns);
-  rows.bias(prefix + "mlp.fc2.bias", normal(kMlpBiasStddev), ModelCut::kNone, {c.embed_dim});
+  rows.bias(prefix + "mlp.fc2.bias", normal(kMlpBiasStddev), ModelCut::kColumns, {c.embed_dim});
 }
 
 void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int64_t index) {
@@ -131,17 +145,17 @@ void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int6
   if (c.qkv_bias)
     rows.bias("attn.qkv.bias", constant(0), ModelCut::kRowsPerSection, {width, width, width});
   if (c.qk_norm) {
-    rows.norm("attn.q_norm", c.head_dim(), c, true);
-    rows.norm("attn.k_norm", c.head_dim(), c, true);
+    rows.head_norm("attn.q_norm", c);
+    rows.head_norm("attn.k_norm", c);
   }
   rows.kernel("attn.proj.weight", width, width, ModelCut::kColumns);
-  rows.bias("attn.proj.bias", constant(0), ModelCut::kNone, {width});
+  rows.bias("attn.proj.bias", constant(0), ModelCut::kColumns, {width});
   if (c.init_values > 0)
-    rows.add("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+    rows.features("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
   rows.norm("norm2", width, c);
   add_mlp(rows, "", c);
   if (c.init_values > 0)
-    rows.add("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+    rows.features("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
 }
 
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
@@ -149,13 +163,13 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kPool}, "");
   if (c.global_pool == "avg" && c.fc_norm) rows.norm("fc_norm", width, c);
   if (c.global_pool != "map") return;
-  rows.add("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
+  rows.features("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
   rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);
   rows.bias("attn_pool.q.bias", constant(0), ModelCut::kRowsPerSection, {width});
   rows.kernel("attn_pool.kv.weight", 2 * width, width, ModelCut::kRowsPerSection, {width, width});
   rows.bias("attn_pool.kv.bias", constant(0), ModelCut::kRowsPerSection, {width, width});
   rows.kernel("attn_pool.proj.weight", width, width, ModelCut::kColumns);
-  rows.bias("attn_pool.proj.bias", constant(0), ModelCut::kNone, {width});
+  rows.bias("attn_pool.proj.bias", constant(0), ModelCut::kColumns, {width});
   rows.norm("attn_pool.norm", width, c);
   add_mlp(rows, "attn_pool.", c);
 }
@@ -199,6 +213,15 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   add_pool(table, config);
   if (config.has_head()) add_head(table, config);
   return table;
+}
+
+TensorCut tensor_cut(const ParameterRow& row) {
+  TensorCut cut{.shape = row.shape};
+  if (row.model_cut == ModelCut::kNone) return cut;
+  const bool is_by_columns = row.model_cut == ModelCut::kColumns;
+  cut.model_dim = is_by_columns ? static_cast<int64_t>(row.shape.size()) - 1 : 0;
+  cut.sections = is_by_columns ? std::vector<int64_t>{row.shape.back()} : row.sections;
+  return cut;
 }
 
 ParameterCounts count_parameters(const std::vector<ParameterRow>& table) {

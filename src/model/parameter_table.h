@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/tensor_cut.h"
 #include "model/config.h"
 #include "model/unit.h"
 
@@ -23,7 +24,8 @@ struct Initialiser {
   std::string text() const;
 };
 
-/// Where the model axis of the mesh cuts a parameter.
+/// Where the model axis of the mesh cuts a parameter: rows go to the ranks section by section,
+/// columns (the last dim) as the residual stream's features do.
 enum class ModelCut { kNone, kRowsPerSection, kColumns };
 
 /// One parameter: everything that initialisation, sharding, optimizers, checkpoints and `model
@@ -48,6 +50,9 @@ struct ParameterRow {
 
 /// Every parameter once, in the order of the forward pass.
 std::vector<ParameterRow> parameter_table(const ViTConfig& config);
+
+/// How the model axis cuts a parameter; the data axis is its store's choice.
+TensorCut tensor_cut(const ParameterRow& row);
 
 /// Sums over a table that the published counts use.
 struct ParameterCounts {

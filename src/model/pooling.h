@@ -1,9 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "model/config.h"
-#include "model/engine.h"
-#include "model/weight_store.h"
+#include "model/layers.h"
 
 namespace vit22b {
 
@@ -11,9 +9,9 @@ namespace vit22b {
 /// the class token.
 ///
 /// tokens_BTD  after the encoder's final norm, prefix tokens first; MAP and the mean leave those
-/// out returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
+///             out; on a model axis this rank's features, as in the result
+/// returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
-at::Tensor pool_tokens(const ViTConfig& config, const NamedTensors& weights,
-                       const at::Tensor& tokens_BTD, LinearFunction function = plain_linear);
+at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD);
 
 }  // namespace vit22b

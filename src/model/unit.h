@@ -14,7 +14,7 @@ struct Unit {
 
   bool operator==(const Unit&) const = default;
   /// The order of the forward pass.
-  auto operator<=>(const Unit&) const = default;
+  auto operator<=>(const Unit&) const = default;  // NOLINT(modernize-use-nullptr): clang 14 errs
   /// "embedding", "block 7", "final norm", "pool", "head".
   std::string name() const;
 };

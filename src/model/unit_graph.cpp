@@ -10,6 +10,7 @@ UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights,
   const at::AutoGradMode is_recording(true);
   UnitGraph graph;
   graph.input = input.detach();
+  graph.is_input_trained = is_input_trained;
   if (is_input_trained) graph.input.requires_grad_(true);
   NamedTensors used = weights;
   for (const std::string& name : trained) {

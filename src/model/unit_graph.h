@@ -14,6 +14,10 @@ namespace vit22b {
 class SavedActivations {
  public:
   virtual ~SavedActivations() = default;
+  /// Lets go of the unit's weights; the backward pass is given them again. False where the
+  /// activations cannot be without them.
+  virtual bool drop_weights() { return false; }
+  virtual void take_weights(const NamedTensors&) {}
 };
 
 /// A unit's forward pass as a function of its weights and its input.
@@ -21,9 +25,10 @@ using UnitFunction =
     std::function<at::Tensor(const NamedTensors& weights, const at::Tensor& input)>;
 
 /// ATen's graph of one unit, cut off from all others: the input and the trained weights are its
-/// leaves.
+/// leaves. Where the weights could not stay, the input alone, from which it is recorded again.
 struct UnitGraph : SavedActivations {
   at::Tensor input;
+  bool is_input_trained = false;
   NamedTensors leaves;
   at::Tensor output;
 };

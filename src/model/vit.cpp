@@ -1,5 +1,6 @@
 #include "model/vit.h"
 
+#include "core/error.h"
 #include "model/embedding.h"
 #include "model/layers.h"
 #include "model/pooling.h"
@@ -7,23 +8,51 @@
 namespace vit22b {
 namespace {
 
+/// The forward passes of the units around the encoder.
+UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
+  return [&context, kind](const NamedTensors& weights, const at::Tensor& x) {
+    const Layers layers(context.config, weights, context.mesh, context.engine.linear());
+    switch (kind) {
+      case UnitKind::kEmbedding:
+        return embed_images(layers, x, context.compute_type);
+      case UnitKind::kFinalNorm:
+        return layers.norm("norm", x);
+      case UnitKind::kPool:
+        return pool_tokens(layers, x);
+      case UnitKind::kHead:
+        return layers.rows("head", x.to(at::kFloat));
+      case UnitKind::kBlock:
+        break;
+    }
+    throw InternalError("unit_function: blocks are the engine's");
+  };
+}
+
 /// A pass over the units around the encoder: runs each, recording it when a gradient has to come
 /// back through it.
 class UnitRunner {
  public:
-  UnitRunner(WeightStore& store, const VitRequest& request) : store_(store), request_(request) {
+  UnitRunner(const ModelContext& context, WeightStore& store, const VitRequest& request)
+      : context_(context), store_(store), request_(request) {
     has_gradient_ = request.is_image_trained;
   }
 
-  at::Tensor run(const Unit& unit, const UnitFunction& function, const at::Tensor& input,
-                 UnitGraph* graph) {
+  at::Tensor run(UnitKind kind, const at::Tensor& input, UnitGraph VitTape::*member) {
+    const Unit unit{kind};
+    const UnitFunction function = unit_function(context_, kind);
     const UnitLease lease = store_.acquire(unit, Pass::kForward);
     const bool is_input_trained = has_gradient_;
     note_trained(unit);
     if (request_.tape == nullptr || !has_gradient_) return function(lease.weights(), input);
-    *graph = record_unit(function, lease.weights(), input, trained_names(request_.sink, unit),
-                         is_input_trained);
-    return graph->output.detach();
+    UnitGraph& graph = request_.tape->*member;
+    if (!store_.is_keeping()) {
+      graph.input = input;
+      graph.is_input_trained = is_input_trained;
+      return function(lease.weights(), input);
+    }
+    graph = record_unit(function, lease.weights(), input, trained_names(request_.sink, unit),
+                        is_input_trained);
+    return graph.output.detach();
   }
 
   /// From the first trained unit on, gradients flow.
@@ -33,6 +62,7 @@ class UnitRunner {
   bool has_gradient() const { return has_gradient_; }
 
  private:
+  const ModelContext& context_;
   WeightStore& store_;
   const VitRequest& request_;
   bool has_gradient_ = false;
@@ -43,15 +73,27 @@ at::Tensor sum_defined(const at::Tensor& a, const at::Tensor& b) {
   return b.defined() ? a + b.to(a.scalar_type()) : a;
 }
 
-at::Tensor backward_through(UnitGraph& graph, const Unit& unit, const at::Tensor& gradient,
-                            GradientSink* sink) {
-  if (!graph.output.defined() || !gradient.defined()) return gradient;
-  const bool is_trained = !trained_names(sink, unit).empty();
-  UnitGrads* grads = is_trained ? &sink->begin(unit) : nullptr;
-  at::Tensor input_gradient = backward_unit(graph, gradient, grads);
-  if (is_trained) sink->commit(unit);
-  return input_gradient;
-}
+/// What the backward passes of the units around the encoder share.
+struct BackwardWalk {
+  const ModelContext& context;
+  WeightStore& store;
+  GradientSink* sink;
+
+  at::Tensor through(UnitGraph& graph, UnitKind kind, const at::Tensor& gradient) const {
+    if (!graph.input.defined() || !gradient.defined()) return gradient;
+    const Unit unit{kind};
+    const std::set<std::string>& trained = trained_names(sink, unit);
+    if (!graph.output.defined()) {
+      const UnitLease lease = store.acquire(unit, Pass::kBackward);
+      graph = record_unit(unit_function(context, kind), lease.weights(), graph.input, trained,
+                          graph.is_input_trained);
+    }
+    UnitGrads* grads = trained.empty() ? nullptr : &sink->begin(unit);
+    at::Tensor input_gradient = backward_unit(graph, gradient, grads);
+    if (grads != nullptr) sink->commit(unit);
+    return input_gradient;
+  }
+};
 
 }  // namespace
 
@@ -67,15 +109,9 @@ std::vector<Unit> model_units(const ViTConfig& config) {
 VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW, const VitRequest& request) {
   const ViTConfig& config = context.config;
-  UnitRunner runner(store, request);
-  VitTape* tape = request.tape;
+  UnitRunner runner(context, store, request);
   VitOutputs outputs;
-
-  const auto embed = [&](const NamedTensors& w, const at::Tensor& x) {
-    return embed_images(config, w, x, context.compute_type, context.engine.linear());
-  };
-  at::Tensor x = runner.run({UnitKind::kEmbedding}, embed, images_BCHW,
-                            tape != nullptr ? &tape->embedding : nullptr);
+  at::Tensor x = runner.run(UnitKind::kEmbedding, images_BCHW, &VitTape::embedding);
 
   EncoderRequest encoder_request{.taps = request.taps, .sink = request.sink, .first_block = 0};
   while (encoder_request.first_block < config.depth) {
@@ -83,58 +119,42 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
     if (runner.has_gradient()) break;
     ++encoder_request.first_block;
   }
-  if (tape != nullptr) encoder_request.tape = &tape->encoder;
+  if (request.tape != nullptr) encoder_request.tape = &request.tape->encoder;
   x = encoder_forward(context, store, x, encoder_request, outputs.blocks);
 
-  if (config.has_final_norm()) {
-    const auto normalise = [&](const NamedTensors& w, const at::Tensor& t) {
-      return norm(config, w, "norm", t);
-    };
-    x = runner.run({UnitKind::kFinalNorm}, normalise, x,
-                   tape != nullptr ? &tape->final_norm : nullptr);
-  }
+  if (config.has_final_norm()) x = runner.run(UnitKind::kFinalNorm, x, &VitTape::final_norm);
   outputs.tokens_BTD = x;
-
-  const auto pool = [&](const NamedTensors& w, const at::Tensor& t) {
-    return pool_tokens(config, w, t, context.engine.linear());
-  };
-  outputs.pooled_BD =
-      runner.run({UnitKind::kPool}, pool, x, tape != nullptr ? &tape->pool : nullptr);
-  if (config.has_head()) {
-    const auto classify = [&](const NamedTensors& w, const at::Tensor& t) {
-      return linear(w, "head", t.to(at::kFloat), context.engine.linear());
-    };
-    outputs.logits_BC = runner.run({UnitKind::kHead}, classify, outputs.pooled_BD,
-                                   tape != nullptr ? &tape->head : nullptr);
-  }
+  outputs.pooled_BD = runner.run(UnitKind::kPool, x, &VitTape::pool);
+  if (config.has_head())
+    outputs.logits_BC = runner.run(UnitKind::kHead, outputs.pooled_BD, &VitTape::head);
   return outputs;
 }
 
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
                         const VitOutputGrads& gradients, GradientSink* sink) {
-  at::Tensor gradient = backward_through(tape.head, {UnitKind::kHead}, gradients.logits_BC, sink);
-  gradient = backward_through(tape.pool, {UnitKind::kPool},
-                              sum_defined(gradients.pooled_BD, gradient), sink);
-  gradient = backward_through(tape.final_norm, {UnitKind::kFinalNorm},
-                              sum_defined(gradients.tokens_BTD, gradient), sink);
+  const BackwardWalk walk{context, store, sink};
+  at::Tensor gradient = walk.through(tape.head, UnitKind::kHead, gradients.logits_BC);
+  gradient = walk.through(tape.pool, UnitKind::kPool, sum_defined(gradients.pooled_BD, gradient));
+  gradient = walk.through(tape.final_norm, UnitKind::kFinalNorm,
+                          sum_defined(gradients.tokens_BTD, gradient));
 
   BlockTensors block_gradients = gradients.blocks;
   at::Tensor& last = block_gradients[context.config.depth - 1];
   last = sum_defined(last, gradient);
   if (!last.defined()) block_gradients.erase(context.config.depth - 1);
   gradient = encoder_backward(context, store, tape.encoder, block_gradients, sink);
-  return backward_through(tape.embedding, {UnitKind::kEmbedding}, gradient, sink);
+  return walk.through(tape.embedding, UnitKind::kEmbedding, gradient);
 }
 
 void observe_attention(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
-  at::Tensor x =
-      embed_images(context.config, embedding.weights(), images_BCHW, context.compute_type);
+  at::Tensor x = embed_images({context.config, embedding.weights(), context.mesh}, images_BCHW,
+                              context.compute_type);
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
-    observe(i, block_queries_keys(context.config, lease.weights(), x));
+    observe(i, block_queries_keys({context.config, lease.weights(), context.mesh}, x));
     x = context.engine.forward(context.config, lease.weights(), x);
   }
 }

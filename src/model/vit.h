@@ -10,7 +10,8 @@
 
 namespace vit22b {
 
-/// What a vision transformer gives for a batch of images.
+/// What a vision transformer gives for a batch of images. On a model axis every tensor has this
+/// rank's share of its last dim.
 struct VitOutputs {
   at::Tensor
       tokens_BTD;  ///< after the final norm, or the raw last block output where the model has none

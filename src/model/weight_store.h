@@ -16,7 +16,8 @@ using NamedTensors = std::map<std::string, at::Tensor, std::less<>>;
 /// Which walk over the units a lease is for; stores prefetch and drop by it.
 enum class Pass { kForward, kBackward };
 
-/// A unit's weights for as long as the lease lives; whole tensors in timm's layout.
+/// A unit's weights for as long as the lease lives, in timm's layout: whole tensors, or this rank's
+/// part on a model axis.
 class UnitLease {
  public:
   explicit UnitLease(std::shared_ptr<const NamedTensors> weights) : weights_(std::move(weights)) {}
@@ -37,6 +38,9 @@ class WeightStore {
   virtual UnitLease acquire(const Unit& unit, Pass pass) = 0;
   /// Starts what acquire would wait for; may do nothing.
   virtual void prefetch(const Unit& unit, Pass pass) = 0;
+  /// Whether the tensors stay where they are. Where they do not, nobody holds them beyond the
+  /// lease.
+  virtual bool is_keeping() const { return true; }
 };
 
 }  // namespace vit22b

@@ -31,7 +31,8 @@ FactoredDims factored_dims(at::IntArrayRef shape, int64_t min_size) {
   return {true, second, order.back().second};
 }
 
-// What a matrix's squares, times the gradient's scale squared, add up to by row and by column.
+// What the squares of a matrix (or this rank's part of one), times the gradient's scale squared,
+// add up to by row and by column.
 struct SquareSums {
   at::Tensor by_row, by_column;
 };
@@ -64,16 +65,15 @@ struct Factors {
 
 // Brings the factored second moment up to date by the gradient's sums.
 Factors next_factors(const SquareSums& sums, NamedTensors& slots, const FactoredDims& dims,
-                     double beta2, const at::Tensor& scale) {
-  const int64_t rows = sums.by_row.size(0), columns = sums.by_column.size(0);
-  const at::Tensor row_means = (sums.by_row / columns + kSquareEps).unsqueeze(1),
-                   column_means = (sums.by_column / rows + kSquareEps).unsqueeze(0);
+                     const PartMeans& means, double beta2, const at::Tensor& scale) {
+  const at::Tensor row_means = (means.mean_of_sums(sums.by_row, 1) + kSquareEps).unsqueeze(1),
+                   column_means = (means.mean_of_sums(sums.by_column, 0) + kSquareEps).unsqueeze(0);
   const bool is_wide = dims.largest == 1;  // the slot "rows" is averaged over the largest dim
   at::Tensor& second = slots.at("second_moment_rows");
   at::Tensor& largest = slots.at("second_moment_columns");
   assign(second, second.lerp(is_wide ? row_means : column_means, 1 - beta2), scale);
   assign(largest, largest.lerp(is_wide ? column_means : row_means, 1 - beta2), scale);
-  const at::Tensor second_factor = (second / second.mean()).rsqrt().flatten(),
+  const at::Tensor second_factor = (second / means.mean(second, dims.second)).rsqrt().flatten(),
                    largest_factor = largest.rsqrt().flatten();
   return is_wide ? Factors{second_factor, largest_factor} : Factors{largest_factor, second_factor};
 }
@@ -84,8 +84,9 @@ void fused_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& 
   const float scale = scale_on_host(context);
   if (!std::isfinite(scale)) return;
   const int64_t rows = weight.size(0), columns = weight.size(1);
-  const Factors factors = next_factors(square_sums(gradient, scale), slots, dims, betas.second,
-                                       scale_tensor(context, weight));
+  const Factors factors =
+      next_factors(square_sums(gradient, scale), slots, dims, {context, weight.sizes()},
+                   betas.second, scale_tensor(context, weight));
   const cpu::AdafactorStep step{scale, static_cast<float>(betas.first),
                                 static_cast<float>(context.learning_rate),
                                 static_cast<float>(context.weight_decay)};
@@ -112,7 +113,8 @@ void device_update(at::Tensor& weight, const at::Tensor& gradient, NamedTensors&
   const DeviceOps& ops = device_ops(weight.device());
   const at::Tensor scale = scale_tensor(context, weight);
   const auto [by_row, by_column] = ops.square_sums(gradient, scale);
-  const Factors factors = next_factors({by_row, by_column}, slots, dims, betas.second, scale);
+  const Factors factors = next_factors({by_row, by_column}, slots, dims, {context, weight.sizes()},
+                                       betas.second, scale);
   ops.adafactor_update(
       {.beta1 = betas.first,
        .learning_rate = context.learning_rate,
@@ -143,7 +145,8 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, Name
                         const UpdateContext& context) const {
   const double beta2 = std::min(
       config_.beta2_cap, 1 - std::pow(static_cast<double>(context.step) + 1, -kDecayExponent));
-  const FactoredDims dims = factored_dims(weight.sizes(), config_.min_dim_size_to_factor);
+  const PartMeans means(context, weight.sizes());
+  const FactoredDims dims = factored_dims(means.shape(), config_.min_dim_size_to_factor);
   if (dims.is_factored && weight.dim() == 2 && config_.momentum > 0) {
     const bool is_plain = are_plain({weight, raw_gradient, slots.at("momentum")});
     return (is_plain ? fused_update : device_update)(weight, raw_gradient, slots, dims,
@@ -156,9 +159,9 @@ void Adafactor::update_(at::Tensor& weight, const at::Tensor& raw_gradient, Name
   if (dims.is_factored) {
     at::Tensor& rows = slots.at("second_moment_rows");
     at::Tensor& columns = slots.at("second_moment_columns");
-    assign(rows, rows.lerp(square.mean(dims.largest, /*keepdim=*/true), 1 - beta2), scale);
-    assign(columns, columns.lerp(square.mean(dims.second, /*keepdim=*/true), 1 - beta2), scale);
-    update = gradient * (rows / rows.mean(dims.second, /*keepdim=*/true)).rsqrt() * columns.rsqrt();
+    assign(rows, rows.lerp(means.mean(square, dims.largest), 1 - beta2), scale);
+    assign(columns, columns.lerp(means.mean(square, dims.second), 1 - beta2), scale);
+    update = gradient * (rows / means.mean(rows, dims.second)).rsqrt() * columns.rsqrt();
   } else {
     at::Tensor& moment = slots.at("second_moment");
     assign(moment, moment.lerp(square, 1 - beta2), scale);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/fields.h"
+#include "dist/tensor_cut.h"
 #include "model/parameter_table.h"
 #include "model/weight_store.h"
 
@@ -46,6 +47,10 @@ struct UpdateContext {
   at::Tensor gradient_scale;
   uint64_t seed = 0;      ///< with the step and the name: the key of stochastic rounding
   std::string_view name;  ///< the parameter's
+  /// How the parameter is cut over a mesh, of which weight, gradient and slots are this rank's
+  /// part; both null where they are whole.
+  const TensorCut* cut = nullptr;
+  const Mesh* mesh = nullptr;
 };
 
 /// An update rule; its state is named slots a parameter, kept by the caller.

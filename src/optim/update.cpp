@@ -29,6 +29,21 @@ cpu::WeightValues WeightOnCpu::values(int64_t first, int64_t count,
   return {data, storage_, random.data()};
 }
 
+PartMeans::PartMeans(const UpdateContext& context, at::IntArrayRef part_shape)
+    : context_(context), shape_(context.cut != nullptr ? context.cut->shape : part_shape.vec()) {}
+
+at::Tensor PartMeans::mean_of_sums(const at::Tensor& sums, int64_t dim) const {
+  const at::Tensor all = sums.contiguous();
+  if (context_.cut != nullptr)
+    for (const MeshAxis axis : {MeshAxis::kData, MeshAxis::kModel})
+      if (context_.cut->is_cut(dim, axis)) context_.mesh->sum_(all, axis, context_.name);
+  return all / shape_[static_cast<size_t>(dim)];
+}
+
+at::Tensor PartMeans::mean(const at::Tensor& part, int64_t dim) const {
+  return mean_of_sums(part.sum(dim, /*keepdim=*/true), dim);
+}
+
 at::Tensor scale_tensor(const UpdateContext& context, const at::Tensor& weight) {
   return context.gradient_scale.defined() ? context.gradient_scale
                                           : at::ones({1}, weight.options().dtype(at::kFloat));

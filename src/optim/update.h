@@ -39,6 +39,22 @@ float scale_on_host(const UpdateContext& context);
 /// The bits that round this update's bfloat16 weights, by (seed, step, name).
 CounterRng rounding_bits(const UpdateContext& context);
 
+/// The means of a tensor of which ranks have parts.
+class PartMeans {
+ public:
+  PartMeans(const UpdateContext& context, at::IntArrayRef part_shape);
+  /// The shape of the whole.
+  const std::vector<int64_t>& shape() const { return shape_; }
+  /// From sums of the part along a dim to means of the whole.
+  at::Tensor mean_of_sums(const at::Tensor& sums, int64_t dim) const;
+  /// The mean along a dim, which stays with length 1.
+  at::Tensor mean(const at::Tensor& part, int64_t dim) const;
+
+ private:
+  const UpdateContext& context_;
+  std::vector<int64_t> shape_;
+};
+
 /// target = value where the gradient scale is finite; decided on the device, nothing waits.
 void assign(at::Tensor& target, const at::Tensor& value, const at::Tensor& scale);
 /// The same for a weight; bfloat16 is rounded stochastically.

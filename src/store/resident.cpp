@@ -4,18 +4,29 @@
 
 namespace vit22b {
 
-ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
-                             c10::Device device) {
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+                             c10::Device device, const Mesh& mesh) {
+  const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table) {
-    const auto it = weights.find(row.name);
-    VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),
-                 "ResidentStore: weight '", row.name, "' is absent or misshapen");
     std::shared_ptr<NamedTensors>& unit = units_[row.unit];
     if (unit == nullptr) unit = std::make_shared<NamedTensors>();
-    (*unit)[row.local_name] = it->second.to(device, at::kFloat).contiguous();
+    (*unit)[row.local_name] =
+        part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous();
     names_[row.name] = {row.unit, row.local_name};
   }
 }
+
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
+                             c10::Device device)
+    : ResidentStore(
+          table,
+          [&](const ParameterRow& row) {
+            const auto it = weights.find(row.name);
+            VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),
+                         "ResidentStore: weight '", row.name, "' is absent or misshapen");
+            return it->second;
+          },
+          device, single_process()) {}
 
 UnitLease ResidentStore::acquire(const Unit& unit, Pass) {
   static const auto kNoWeights = std::make_shared<const NamedTensors>();

@@ -2,23 +2,25 @@
 #include <map>
 #include <vector>
 
-#include "model/parameter_table.h"
-#include "model/weight_store.h"
+#include "store/master_store.h"
 
 namespace vit22b {
 
-/// All weights in this process's memory, on one device.
-class ResidentStore : public WeightStore {
+/// All of this rank's weights in memory, on one device: the whole model, or its part on a mesh's
+/// model axis; replicated on the data axis.
+class ResidentStore : public MasterStore {
  public:
-  /// weights  by full name, one for each row of the table; float32
+  ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+                c10::Device device, const Mesh& mesh);
+  /// weights  by full name, one for each row of the table; float32; of one process
   ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
                 c10::Device device);
 
   UnitLease acquire(const Unit& unit, Pass pass) override;
   void prefetch(const Unit&, Pass) override {}
+  at::Tensor& weight(const ParameterRow& row) override;
+  TensorCut cut(const ParameterRow& row) const override { return tensor_cut(row); }
 
-  /// The tensor itself, for in-place updates.
-  at::Tensor& weight(const ParameterRow& row);
   /// All weights by full name, sharing storage.
   NamedTensors by_full_name() const;
 

@@ -1,5 +1,7 @@
 #include "train/config.h"
 
+#include <numeric>
+
 #include "core/error.h"
 
 namespace vit22b {
@@ -21,8 +23,12 @@ void DataConfig::fields(FieldVisitor& v) {
 }
 
 void MeshConfig::fields(FieldVisitor& v) {
-  v.field("data", data, "ranks that split the batch");
-  v.field("model", model, "ranks that split the model");
+  v.field("data", data, "ranks that split the batch; 0 for what mesh.model leaves");
+  v.field("model", model, "ranks that split each layer; a divisor of the heads");
+  v.field("deadline_s", deadline_s, "seconds after which a silent rank is lost");
+  v.field("prefetch", prefetch, "store=sharded: units gathered ahead of the one in use");
+  v.choice("ring", ring, "one-way|two-way", "how the model axis passes parts on");
+  v.choice("transfers", transfers, "async|blocking", "beside the products, or before them");
 }
 
 void TrainConfig::fields(FieldVisitor& v) {
@@ -47,7 +53,8 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.field("init_skip", init_skip, "name patterns that keep fresh values");
   v.field("freeze", freeze, "name patterns that do not train");
   v.choice("loss", loss, "sigmoid|softmax", "training loss");
-  v.choice("store", store, "resident", "where weights live");
+  v.choice("store", store, "resident|sharded",
+           "where weights live: whole on each rank, or cut over the data axis");
   v.choice("state", state, "memory", "where optimizer state lives");
   v.choice("update", update, "deferred", "when weights are updated");
   v.begin_section("model");
@@ -82,8 +89,13 @@ void check(const TrainConfig& c) {
   if (c.accumulate < 1 || c.data.batch_size % c.accumulate != 0)
     throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ",
                      c.data.batch_size);
-  if (c.mesh.data != 1 || c.mesh.model != 1)
-    throw UsageError("mesh.data and mesh.model are 1 here: one process trains");
+  if (c.mesh.data < 0 || c.mesh.model < 1)
+    throw UsageError("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model,
+                     ": want counts of ranks");
+  if (!(c.mesh.deadline_s > 0))
+    throw UsageError("mesh.deadline_s is ", c.mesh.deadline_s, ", want a positive time");
+  if (c.mesh.prefetch < 0 || c.mesh.prefetch > 64)
+    throw UsageError("mesh.prefetch is ", c.mesh.prefetch, ", want 0 to 64");
   if (c.data.workers < 1 || c.data.workers > 256)
     throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
   if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
@@ -91,6 +103,35 @@ void check(const TrainConfig& c) {
 }
 
 }  // namespace
+
+namespace {
+
+std::string divisors(int64_t n, int64_t limit) {
+  std::vector<std::string> all;
+  for (int64_t i = 1; i <= std::min(n, limit); ++i)
+    if (n % i == 0) all.push_back(std::to_string(i));
+  return join(all, ", ");
+}
+
+}  // namespace
+
+void check_mesh(const TrainConfig& c, const Mesh& mesh) {
+  constexpr int64_t kMaxListed = 1024;
+  const int64_t data = mesh.size(MeshAxis::kData), model = mesh.size(MeshAxis::kModel);
+  if (c.model.num_heads % model != 0)
+    throw UsageError("mesh.model=", model, " does not divide the model's ", c.model.num_heads,
+                     " heads; use one of ", divisors(c.model.num_heads, kMaxListed));
+  if (c.model.has_head() && c.model.num_classes < model)
+    throw UsageError("mesh.model=", model, " is more than the model's ", c.model.num_classes,
+                     " classes; use fewer ranks");
+  const int64_t pieces = data * c.accumulate;
+  if (c.data.batch_size % pieces != 0)
+    throw UsageError(
+        "data.batch_size=", c.data.batch_size, " cannot be cut into ", data, " ranks x ",
+        c.accumulate, " pieces (accumulate); use a mesh.data of ",
+        divisors(c.data.batch_size / std::gcd(c.data.batch_size, c.accumulate), kMaxListed),
+        ", or a batch size that is a multiple of ", pieces);
+}
 
 TrainConfig train_config_from_tree(const ConfigTree& tree) {
   ConfigTree model_tree;

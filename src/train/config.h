@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "dist/mesh.h"
 #include "model/config.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -28,8 +29,12 @@ struct DataConfig {
 
 /// The options under `mesh.`.
 struct MeshConfig {
-  int64_t data = 1;
+  int64_t data = 0;  ///< 0: what the model axis leaves
   int64_t model = 1;
+  double deadline_s = 600;
+  int64_t prefetch = 1;
+  std::string ring = "one-way";
+  std::string transfers = "async";
 
   void fields(FieldVisitor& visitor);
 };
@@ -68,6 +73,11 @@ struct TrainConfig {
 ///
 /// throws  UsageError for unknown keys, wrong values, and choices that are not built here
 TrainConfig train_config_from_tree(const ConfigTree& tree);
+
+/// Checks what a mesh asks of a config, once the data has completed it.
+///
+/// throws  UsageError naming what would fit
+void check_mesh(const TrainConfig& config, const Mesh& mesh);
 
 /// The config as a TOML document that reads back the same.
 std::string to_toml(const TrainConfig& config);

@@ -5,6 +5,7 @@
 #include "model/context.h"
 #include "optim/schedule.h"
 #include "store/accumulate.h"
+#include "store/reduce_scatter.h"
 #include "train/data_setup.h"
 #include "train/run_folder.h"
 #include "train/task.h"
@@ -29,7 +30,9 @@ class Run {
  private:
   /// Opens data and folder, makes or loads all state; false when nothing is left to do.
   bool start();
-  NamedTensors fresh_weights();
+  std::filesystem::path open_folder();
+  std::unique_ptr<MasterStore> make_store(const std::vector<ParameterRow>& table);
+  void make_sink(const std::vector<ParameterRow>& table);
   void load(const std::filesystem::path& checkpoint);
   void loop();
   Batch next_batch(BatchLoader& loader);
@@ -38,19 +41,21 @@ class Run {
   void save();
   ModelContext context() const;
   bool is_stop_asked() const;
+  void append_metrics(const std::function<std::string()>& line);
 
   TrainConfig config_;
   const TrainOptions& options_;
   FileOps& ops_;
-  RunFolder folder_;
-  Mesh mesh_;
+  const Mesh& mesh_;
+  std::unique_ptr<RunFolder> folder_;  ///< on the one rank that keeps the books
   TrainData data_;
   Cadence cadence_{};
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Task> task_;
-  std::shared_ptr<ResidentStore> store_;
+  std::shared_ptr<MasterStore> store_;
   std::unique_ptr<Accumulate> sink_;
+  std::unique_ptr<ReduceScatter> sharded_sink_;  ///< before sink_, where the store is sharded
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   bool is_best_ = false;

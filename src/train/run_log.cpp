@@ -92,8 +92,9 @@ std::string validation_line(int64_t step, const std::map<std::string, double>& m
   return row.dump();
 }
 
-std::map<std::string, std::string> run_layout() {
-  return {{"threads", std::to_string(at::get_num_threads())},
+std::map<std::string, std::string> run_layout(const Mesh& mesh) {
+  return {{"mesh", concat(mesh.size(MeshAxis::kData), "x", mesh.size(MeshAxis::kModel))},
+          {"threads", std::to_string(at::get_num_threads())},
           {"isa", at::get_cpu_capability()},
           {"kernels", cpu::instruction_set()},
           {"program", program_version()}};

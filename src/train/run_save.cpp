@@ -15,7 +15,8 @@ void Run::validate() {
   if (data_.val == nullptr) return;
   VitPredictor predictor(config_.model, store_,
                          {options_.device, config_.precision, config_.engine,
-                          /*keeps_packed=*/false});  // the next step changes the weights
+                          /*keeps_packed=*/false,  // the next step changes the weights
+                          &mesh_});
   const EvalOptions options{.loss = config_.loss,
                             .mesh = &mesh_,
                             .num_workers = config_.data.workers,
@@ -24,7 +25,7 @@ void Run::validate() {
   try {
     const auto metrics = task_->validate(predictor, *data_.val, *pp_eval_, options);
     state_.is_eval_pending = false;
-    folder_.append_metrics(validation_line(state_.step, metrics));
+    append_metrics([&] { return validation_line(state_.step, metrics); });
     const double accuracy = metrics.at("accuracy");
     is_best_ = accuracy > state_.best_metric;
     if (is_best_) {
@@ -39,18 +40,23 @@ void Run::validate() {
   }
 }
 
-void Run::save() {
-  RunCheckpoint checkpoint;
-  checkpoint.info = {config_.model, config_.data.pp_eval, config_.data.label_names};
-  checkpoint.weights = store_->by_full_name();
-  checkpoint.optimizer = sink_->state();
-  state_.metrics_bytes = folder_.metrics_bytes();
-  state_.layout = run_layout();
-  checkpoint.state = state_;
+void Run::append_metrics(const std::function<std::string()>& line) {
   mesh_.once([&] {
-    folder_.checkpoints().save(checkpoint, is_best_, {config_.keep_last, cadence_.keep});
+    folder_->append_metrics(line());
     return std::string();
   });
+}
+
+void Run::save() {
+  state_.layout = run_layout(mesh_);
+  state_.metrics_bytes =
+      std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
+  const RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
+                       owned_parts(*store_, parameter_table(config_.model)),
+                       sink_->state(),
+                       state_};
+  CheckpointFolder(ops_, options_.out / "ckpt")
+      .save(parts, mesh_, is_best_, {config_.keep_last, cadence_.keep});
   is_best_ = false;
 }
 

@@ -4,6 +4,8 @@
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/tile.h"
 #include "model/initialise.h"
+#include "store/resident.h"
+#include "store/sharded.h"
 #include "train/run.h"
 #include "train/run_log.h"
 
@@ -27,7 +29,10 @@ Cadence make_cadence(const TrainConfig& c, int64_t examples_per_epoch) {
 }  // namespace
 
 Run::Run(TrainConfig config, const TrainOptions& options, FileOps& ops)
-    : config_(std::move(config)), options_(options), ops_(ops), folder_(ops, options.out) {}
+    : config_(std::move(config)),
+      options_(options),
+      ops_(ops),
+      mesh_(options.mesh != nullptr ? *options.mesh : single_process()) {}
 
 ModelContext Run::context() const {
   const bool is_recomputing = config_.activation == "recompute";
@@ -35,68 +40,103 @@ ModelContext Run::context() const {
           is_recomputing ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
 }
 
-NamedTensors Run::fresh_weights() {
-  NamedTensors weights;
-  for (const ParameterRow& row : parameter_table(config_.model))
-    weights[row.name] = initial_tensor(row, static_cast<uint64_t>(config_.seed));
-  if (config_.init_from.empty()) return weights;
-  const auto source = resolve_checkpoint(config_.init_from).folder;
-  log_info("starting from the weights of " + source.string());
-  for (const std::string& note :
-       init_weights(source, config_.model, config_.init_skip, weights).notes)
-    log_info(note);
-  return weights;
+std::unique_ptr<MasterStore> Run::make_store(const std::vector<ParameterRow>& table) {
+  NamedTensors given;
+  if (!config_.init_from.empty()) {
+    for (const ParameterRow& row : table)
+      given[row.name] = initial_tensor(row, static_cast<uint64_t>(config_.seed));
+    const auto source = resolve_checkpoint(config_.init_from).folder;
+    log_info("starting from the weights of " + source.string());
+    for (const std::string& note :
+         init_weights(source, config_.model, config_.init_skip, given).notes)
+      log_info(note);
+  }
+  const WholeTensor whole = [&](const ParameterRow& row) {
+    return given.empty() ? initial_tensor(row, static_cast<uint64_t>(config_.seed))
+                         : given.at(row.name);
+  };
+  const c10::Device device = torch_device(options_.device);
+  if (config_.store == "sharded")
+    return std::make_unique<ShardedStore>(table, whole, device, mesh_, config_.mesh.prefetch);
+  return std::make_unique<ResidentStore>(table, whole, device, mesh_);
+}
+
+void Run::make_sink(const std::vector<ParameterRow>& table) {
+  sink_ = std::make_unique<Accumulate>(table, make_rules(table, config_.optim, config_.freeze),
+                                       config_.optim, *optimizer_, *store_, mesh_);
+  if (!store_->is_keeping())
+    sharded_sink_ = std::make_unique<ReduceScatter>(*sink_, table, *store_, mesh_);
 }
 
 void Run::load(const std::filesystem::path& path) {
-  const RunCheckpoint checkpoint = load_run_checkpoint(path);
+  const SavedRun saved(path, mesh_);
   for (const ParameterRow& row : parameter_table(config_.model)) {
-    const auto it = checkpoint.weights.find(row.name);
-    if (it == checkpoint.weights.end() || it->second.sizes() != at::IntArrayRef(row.shape))
+    at::Tensor whole;
+    try {
+      whole = saved.weight(row);
+    } catch (const CheckpointError&) {
       throw CheckpointError(path.string(), ": '", row.name,
                             "' does not fit this config's model; start a new run with --init-from");
-    store_->weight(row).copy_(it->second);
+    }
+    assign_whole(*store_, row, whole, mesh_);
   }
-  sink_->load_state(checkpoint.optimizer);
-  state_ = checkpoint.state;
-  folder_.cut_metrics(state_.metrics_bytes);
-  for (const auto& [key, value] : run_layout())
+  sink_->load_state([&](const std::string& name) { return saved.optimizer(name); });
+  state_ = saved.state();
+  for (const auto& [key, value] : run_layout(mesh_))
     if (const auto it = state_.layout.find(key); it != state_.layout.end() && it->second != value)
       log_warn(concat("resuming with ", key, " ", value, ", the checkpoint had ", it->second,
                       ": equal within rounding, not bitwise"));
   log_info(concat("resumed from ", path.string(), " at step ", state_.step));
 }
 
+// Opens the run's folder on one rank, which alone writes there; all learn where to go on from.
+std::filesystem::path Run::open_folder() {
+  return mesh_.once([&] {
+    folder_ = std::make_unique<RunFolder>(ops_, options_.out);
+    std::filesystem::path from = options_.resume;
+    if (!options_.is_resuming && folder_->has_config()) folder_->set_aside();
+    if (options_.is_resuming && folder_->has_config()) {
+      folder_->check_same_config(config_);
+      if (from.empty()) from = folder_->checkpoints().latest();
+    }
+    folder_->begin(config_, options_.command_line);
+    if (!from.empty()) from = resolve_checkpoint(from).folder;
+    return from.string();
+  });
+}
+
 bool Run::start() {
-  data_ = open_train_data(config_.data);
-  complete_from_data(config_, *data_.train);
+  mesh_.agree([&] {
+    data_ = open_train_data(config_.data);
+    complete_from_data(config_, *data_.train);
+    check_mesh(config_, mesh_);
+  });
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);
-  std::filesystem::path from = options_.resume;
-  if (!options_.is_resuming && folder_.has_config()) folder_.set_aside();
-  if (options_.is_resuming && folder_.has_config()) {
-    folder_.check_same_config(config_);
-    if (from.empty()) from = folder_.checkpoints().latest();
-  }
-  folder_.begin(config_, options_.command_line);
+  const std::filesystem::path from = open_folder();
   const std::vector<ParameterRow> table = parameter_table(config_.model);
-  engine_ = make_engine(config_.engine);
+  engine_ = make_engine(config_.engine, mesh_);
   optimizer_ = make_optimizer(config_.optim);
   task_ = make_task(config_);
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval);
-  store_ = std::make_shared<ResidentStore>(table, fresh_weights(), torch_device(options_.device));
-  sink_ = std::make_unique<Accumulate>(table, make_rules(table, config_.optim, config_.freeze),
-                                       config_.optim, *optimizer_, *store_, mesh_);
-  if (!from.empty())
-    load(resolve_checkpoint(from).folder);
-  else
-    folder_.cut_metrics(0);
+  mesh_.agree([&] {
+    store_ = make_store(table);
+    make_sink(table);
+  });
+  if (!from.empty()) load(from);
+  mesh_.once([&] {
+    folder_->cut_metrics(from.empty() ? 0 : state_.metrics_bytes);
+    return std::string();
+  });
   log_info(concat("model ", config_.model.name, ": ", count_parameters(table).total,
                   " parameters; ", data_.train->size(), " training images, ",
                   data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,
                   " steps"));
   log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, ",
                   cpu::instruction_set(), " kernels"));
+  if (mesh_.size(MeshAxis::kAll) > 1)
+    log_info(concat("mesh: ", mesh_.size(MeshAxis::kData), " x ", mesh_.size(MeshAxis::kModel),
+                    " ranks (data x model), weights ", config_.store));
   return state_.step < cadence_.total || state_.is_eval_pending;
 }
 

@@ -14,11 +14,18 @@ struct StepResult {
   StepReport report;
 };
 
-/// Forward, loss and backward of a batch in `accumulate` pieces, then the sink's finish.
+/// What one step works on.
+struct StepWork {
+  const Batch& batch;          ///< this rank's images
+  int64_t accumulate = 1;      ///< pieces that the batch is cut into
+  bool is_stop_asked = false;  ///< on this rank
+  StepContext step;
+};
+
+/// Forward, loss and backward of a batch in its pieces, then the sink's finish.
 ///
 /// The stop flag travels in the loss's own reduction.
 StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink,
-                    const Task& task, const Batch& batch, int64_t accumulate, bool is_stop_asked,
-                    StepContext step);
+                    const Task& task, const StepWork& work);
 
 }  // namespace vit22b

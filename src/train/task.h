@@ -12,9 +12,10 @@
 
 namespace vit22b {
 
-/// A batch's loss, and its gradient with respect to the model's outputs.
+/// A batch's loss, and its gradient with respect to the model's outputs: on a model axis, to this
+/// rank's part of them.
 struct TaskLoss {
-  at::Tensor loss;  ///< scalar, mean over the images, on the device
+  at::Tensor loss;  ///< scalar, mean over the images, on the device; the same on the model axis
   VitOutputGrads gradients;
 };
 
@@ -22,8 +23,9 @@ struct TaskLoss {
 class Task {
  public:
   virtual ~Task() = default;
-  /// labels_B on the outputs' device.
-  virtual TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B) const = 0;
+  /// labels_B on the outputs' device; the mesh says how the outputs are shared out.
+  virtual TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B,
+                        const Mesh& mesh) const = 0;
   /// Metrics by name for metrics.jsonl; "accuracy" decides which checkpoint is best.
   virtual std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
                                                  const Transforms& transforms,

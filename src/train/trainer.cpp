@@ -1,10 +1,13 @@
 #include "train/trainer.h"
 
 #include <chrono>
+#include <set>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "core/trace.h"
+#include "dist/trace_file.h"
 #include "eval/vit_predictor.h"
 #include "train/guard.h"
 #include "train/monitor.h"
@@ -30,6 +33,7 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 
 void Run::loop() {
   const ModelContext ctx = context();
+  GradientSink& sink = sharded_sink_ ? static_cast<GradientSink&>(*sharded_sink_) : *sink_;
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed));
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
   BatchLoader loader(*data_.train, pp_train,
@@ -39,7 +43,8 @@ void Run::loop() {
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction});
-  RunLog run_log(config_, cadence_.total, peak_flops(options_.device, config_.precision),
+  RunLog run_log(config_, cadence_.total,
+                 mesh_.sum(peak_flops(options_.device, config_.precision), MeshAxis::kAll),
                  options_.device, options_.is_quiet);
   if (state_.is_eval_pending) {
     validate();
@@ -47,17 +52,20 @@ void Run::loop() {
   }
   while (state_.step < cadence_.total && !is_stopping_) {
     const auto start = Clock::now();
+    mesh_.set_step(state_.step + 1);
     Batch batch = next_batch(loader);
     const double waited = seconds_since(start);
     batch.images_BCHW = batch.images_BCHW.to(torch_device(options_.device));
     batch.labels_B = batch.labels_B.to(torch_device(options_.device));
     const double rate = cadence_.schedule.at(state_.step);
-    const StepResult result =
-        run_step(ctx, *store_, *sink_, *task_, batch, config_.accumulate, is_stop_asked(),
-                 {.step = state_.step,
-                  .learning_rate_scale = rate,
-                  .seed = static_cast<uint64_t>(config_.seed)});
-    check_finite(result, state_.step + 1, ctx, *store_, batch, ops_, folder_.path());
+    const StepResult result = run_step(ctx, *store_, sink, *task_,
+                                       {batch,
+                                        config_.accumulate,
+                                        is_stop_asked(),
+                                        {.step = state_.step,
+                                         .learning_rate_scale = rate,
+                                         .seed = static_cast<uint64_t>(config_.seed)}});
+    check_finite(result, {batch, state_.step + 1, ops_, options_.out}, ctx, *store_);
     ++state_.step;
     state_.examples_seen += config_.data.batch_size;
     const double took = seconds_since(start);
@@ -65,8 +73,10 @@ void Run::loop() {
     is_stopping_ = result.should_stop;
     run_log.add_step(config_.data.batch_size, took, waited);
     if (is_due(state_.step, cadence_.log, cadence_.total)) {
-      const auto signals = attention_monitor(ctx, *store_, batch.images_BCHW);
-      folder_.append_metrics(run_log.report(state_, result, config_.optim.lr * rate, signals));
+      const auto signals =
+          attention_monitor(ctx, *store_, batch.images_BCHW, config_.data.batch_size);
+      append_metrics(
+          [&] { return run_log.report(state_, result, config_.optim.lr * rate, signals); });
     } else {
       run_log.show_progress(state_.step);
     }
@@ -79,39 +89,52 @@ void Run::loop() {
 Batch Run::next_batch(BatchLoader& loader) {
   Batch batch;
   try {
-    loader.next(batch);
-  } catch (const DataError&) {
-    note_bad_samples(loader);  // the list is what a person mends the data by
+    mesh_.agree([&] { loader.next(batch); });
+  } catch (const UserError& error) {
+    // The list is what a person mends the data by.
+    if (error.code() == ExitCode::kData) note_bad_samples(loader);
     throw;
   }
   return batch;
 }
 
+// All ranks' lists go into one file.
 void Run::note_bad_samples(const BatchLoader& loader) {
-  const std::vector<BadSample> bad = loader.bad_samples();
-  if (bad.empty()) return;
-  std::vector<std::string> lines;
-  lines.reserve(bad.size());
-  for (const BadSample& sample : bad) lines.push_back(sample.id + "\t" + sample.reason);
-  folder_.write_bad_samples(lines);
+  std::string own;
+  for (const BadSample& sample : loader.bad_samples())
+    own += sample.id + "\t" + sample.reason + "\n";
+  std::set<std::string> lines;  // ranks of the model axis read the same samples
+  for (const std::string& of_rank : mesh_.gather_text(own, MeshAxis::kAll))
+    for (const std::string& line : split(of_rank, '\n'))
+      if (!line.empty()) lines.insert(line);
+  if (lines.empty()) return;
+  mesh_.once([&] {
+    folder_->write_bad_samples({lines.begin(), lines.end()});
+    return std::string();
+  });
   log_warn(
-      concat(bad.size(), " unusable samples; see ", (folder_.path() / "bad_samples.txt").string()));
+      concat(lines.size(), " unusable samples; see ", (options_.out / "bad_samples.txt").string()));
 }
 
 TrainSummary Run::go() {
   const at::NoGradGuard no_grad;
+  const auto latest = [&] {
+    return folder_ != nullptr ? folder_->checkpoints().latest() : std::filesystem::path();
+  };
   if (!start()) {
     log_info(concat("already finished at step ", state_.step,
                     "; nothing to do (raise the total to go on, or --no-resume)"));
-    return {state_.step, true, folder_.checkpoints().latest()};
+    return {state_.step, true, latest()};
   }
+  if (!options_.trace.empty()) start_trace();
   loop();
+  if (!options_.trace.empty()) save_trace(options_.trace, mesh_);
   if (is_stopping_ && (state_.step < cadence_.total || state_.is_eval_pending)) {
     if (state_.is_eval_pending) save();
     throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step,
                   " with the checkpoint saved; run the same command to go on");
   }
-  return {state_.step, false, folder_.checkpoints().latest()};
+  return {state_.step, false, latest()};
 }
 
 TrainSummary train(const TrainConfig& config, const TrainOptions& options, FileOps& ops) {

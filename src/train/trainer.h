@@ -4,6 +4,7 @@
 
 #include "core/device.h"
 #include "core/file.h"
+#include "dist/mesh.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -16,13 +17,15 @@ struct TrainOptions {
   bool is_quiet = false;
   std::string command_line;
   Device device;
+  const Mesh* mesh = nullptr;   ///< ranks that train together; null for one process
+  std::filesystem::path trace;  ///< where the run's spans of work go; "" for nowhere
 };
 
 /// How a run ended.
 struct TrainSummary {
   int64_t step = 0;
   bool was_finished_before = false;
-  std::filesystem::path checkpoint;
+  std::filesystem::path checkpoint;  ///< known on one rank
 };
 
 /// Trains a config in a run folder: the only training loop there is.

@@ -30,6 +30,14 @@ class FaultyDisk : public FileOps {
     strike("write", p);
     FileOps::write(d, b, p);
   }
+  int open_to_change(const fs::path& p) override {
+    return strike("open", p), FileOps::open_to_change(p);
+  }
+  void write_at(int d, size_t at, std::span<const std::byte> b, const fs::path& p) override {
+    if (calls_ == fail_at_ && !b.empty()) FileOps::write_at(d, at, b.first(b.size() / 2), p);
+    strike("write", p);
+    FileOps::write_at(d, at, b, p);
+  }
   void sync(int d, const fs::path& p) override { strike("sync", p), FileOps::sync(d, p); }
   void close(int d, const fs::path& p) override { strike("close", p), FileOps::close(d, p); }
   void sync_folder(const fs::path& p) override { strike("sync", p), FileOps::sync_folder(p); }

@@ -4,34 +4,17 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "dist/threads.h"
 #include "support/files.h"
 
 namespace vit22b {
 namespace {
 
-/// Rank 0 or 1 of two: sums double, maxima stay, and broadcasts give what the other rank would have
-/// sent.
-class FakePair : public Communicator {
- public:
-  FakePair(int64_t rank, std::string sent_by_root = "")
-      : rank_(rank), sent_by_root_(std::move(sent_by_root)) {}
-  int64_t rank() const override { return rank_; }
-  int64_t size() const override { return 2; }
-  void all_reduce_sum_(at::Tensor& tensor) override { tensor.mul_(2); }
-  void all_reduce_max_(at::Tensor&) override {}
-  std::string broadcast(const std::string& text, int64_t root) override {
-    return rank_ == root ? text : sent_by_root_;
-  }
-  void barrier() override {}
-
- private:
-  int64_t rank_;
-  std::string sent_by_root_;
-};
-
-Mesh pair_mesh(int64_t rank, const std::string& sent_by_root = "") {
-  return {std::make_unique<FakePair>(rank), std::make_unique<SelfCommunicator>(),
-          std::make_unique<FakePair>(rank, sent_by_root)};
+/// Runs as the ranks of a mesh, each a thread.
+void on_mesh(MeshShape shape, const std::function<void(const Mesh&)>& act) {
+  run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
+    act(make_mesh(transport, shape, /*deadline_s=*/30));
+  });
 }
 
 TEST(Mesh, OneProcessIsTheIdentity) {
@@ -44,43 +27,86 @@ TEST(Mesh, OneProcessIsTheIdentity) {
 }
 
 TEST(Mesh, SharesFollowEachOtherAndCoverAll) {
-  const Share first = pair_mesh(0).share(MeshAxis::kData, 7),
-              second = pair_mesh(1).share(MeshAxis::kData, 7);
-  EXPECT_EQ(first.first, 0);
-  EXPECT_EQ(first.count, 4);
-  EXPECT_EQ(second.first, 4);
-  EXPECT_EQ(second.count, 3);
-  EXPECT_EQ(pair_mesh(1).share(MeshAxis::kModel, 7).count, 7);
+  on_mesh({3, 2}, [](const Mesh& mesh) {
+    const Share own = mesh.share(MeshAxis::kData, 7);
+    const std::vector<std::string> all =
+        mesh.gather_text(concat(own.first, "+", own.count), MeshAxis::kData);
+    EXPECT_EQ(all, (std::vector<std::string>{"0+3", "3+2", "5+2"}));
+    EXPECT_EQ(mesh.share(MeshAxis::kModel, 4).count, 2);
+  });
 }
 
 TEST(Mesh, SumsGoOverTheNamedAxisOnly) {
-  const Mesh mesh = pair_mesh(0);
-  EXPECT_EQ(mesh.sum(3, MeshAxis::kData), 6);
-  EXPECT_EQ(mesh.sum(3, MeshAxis::kModel), 3);
+  on_mesh({2, 3}, [](const Mesh& mesh) {
+    EXPECT_EQ(mesh.sum(1, MeshAxis::kData), 2);
+    EXPECT_EQ(mesh.sum(1, MeshAxis::kModel), 3);
+    EXPECT_EQ(mesh.sum(1, MeshAxis::kAll), 6);
+  });
+}
+
+TEST(Mesh, SumsTogetherEqualSumsAlone) {
+  on_mesh({4, 1}, [](const Mesh& mesh) {
+    const auto own = static_cast<double>(mesh.share(MeshAxis::kData, 4).first);
+    const std::vector<at::Tensor> tensors = {at::full({3, 2}, own), at::full({5}, 10 * own),
+                                             at::full({1}, 100 * own)};
+    mesh.sum_together_(tensors, MeshAxis::kData, "three");
+    EXPECT_TRUE(at::equal(tensors[0], at::full({3, 2}, 6.0)));
+    EXPECT_TRUE(at::equal(tensors[1], at::full({5}, 60.0)));
+    EXPECT_TRUE(at::equal(tensors[2], at::full({1}, 600.0)));
+  });
 }
 
 TEST(Mesh, OnceActsOnOneRankAndGivesAllItsResult) {
-  int calls = 0;
-  const auto act = [&] {
-    ++calls;
-    return std::string("made");
-  };
-  EXPECT_EQ(pair_mesh(0).once(act), "made");
-  EXPECT_EQ(pair_mesh(1, "+made").once(act), "made");
+  std::atomic<int> calls = 0;
+  on_mesh({2, 2}, [&](const Mesh& mesh) {
+    EXPECT_EQ(mesh.once([&] {
+      ++calls;
+      return std::string("made");
+    }),
+              "made");
+  });
   EXPECT_EQ(calls, 1);
 }
 
 TEST(Mesh, OnceGivesAllRanksTheError) {
-  const auto failing = []() -> std::string { throw CheckpointError("disk full"); };
-  for (const int64_t rank : {0, 1}) {
+  on_mesh({3, 1}, [](const Mesh& mesh) {
     try {
-      pair_mesh(rank, "-4 disk full").once(failing);
+      mesh.once([]() -> std::string { throw CheckpointError("disk full"); });
       FAIL();
     } catch (const UserError& e) {
       EXPECT_EQ(e.code(), ExitCode::kCheckpoint);
       EXPECT_STREQ(e.what(), "disk full");
     }
-  }
+  });
+}
+
+TEST(Mesh, AgreeThrowsOneRanksErrorOnAll) {
+  on_mesh({2, 2}, [](const Mesh& mesh) {
+    const bool is_failing = mesh.share(MeshAxis::kData, 2).first == 1;
+    try {
+      mesh.agree([&] {
+        if (is_failing) throw DataError("a bad file");
+      });
+      FAIL();
+    } catch (const UserError& e) {
+      EXPECT_EQ(e.code(), ExitCode::kData);
+      EXPECT_STREQ(e.what(), "a bad file");
+    }
+  });
+}
+
+TEST(Mesh, ShapesThatDoNotFitNameThoseThatDo) {
+  EXPECT_EQ(test::error_of<UsageError>([] {
+              complete_mesh_shape({2, 2}, 6);
+            }),
+            "mesh.data=2 mesh.model=2 wants 4 ranks, there are 6; use mesh.data=6 mesh.model=1, or "
+            "mesh.data=3 mesh.model=2, or mesh.data=2 mesh.model=3, or mesh.data=1 mesh.model=6");
+  EXPECT_EQ(test::error_of<UsageError>([] {
+              complete_mesh_shape({2, 2}, 1);
+            }),
+            "mesh.data=2 mesh.model=2 wants 4 ranks, there is one process; start it with --procs 4 "
+            "or mpirun, or use mesh.data=1 mesh.model=1");
+  EXPECT_EQ(complete_mesh_shape({0, 2}, 6).data, 3);
 }
 
 }  // namespace

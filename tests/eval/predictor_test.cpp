@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "dist/threads.h"
 #include "eval/classification.h"
 #include "eval/vit_predictor.h"
 #include "support/datasets.h"
@@ -54,14 +55,19 @@ TEST(VitPredictor, WhatAModelLacksIsAnErrorByName) {
 struct IdxEvaluation {
   IdxEvaluation(int count, int classes) {
     test::write_idx(folder.path(), "test", count, classes, 16);
-    ViTConfig config = test::tiny_config();
-    config.img_size = {16, 16};
-    config.in_chans = 1;
-    predictor = tiny_predictor(config);
+    predictor = std::make_unique<VitPredictor>(model.config, model.store, PredictorOptions{});
     source = open_source(folder.path().string(), "test");
   }
 
+  static ViTConfig config_of_grey_squares() {
+    ViTConfig config = test::tiny_config();
+    config.img_size = {16, 16};
+    config.in_chans = 1;
+    return config;
+  }
+
   test::TempFolder folder;
+  test::TinyModel model{config_of_grey_squares()};
   std::unique_ptr<VitPredictor> predictor;
   std::unique_ptr<DataSource> source;
   Transforms transforms{"value_range(-1,1)"};
@@ -78,41 +84,26 @@ TEST(Evaluate, BatchSizeDoesNotChangeTheResult) {
   EXPECT_NEAR(a.nll, b.nll, 1e-6 * a.nll);
 }
 
-/// Two ranks whose other half is a recorded sum: what one adds, the other has kept.
-class HalfRank : public Communicator {
- public:
-  HalfRank(int64_t rank, at::Tensor& kept) : rank_(rank), kept_(kept) {}
-  int64_t rank() const override { return rank_; }
-  int64_t size() const override { return 2; }
-  void all_reduce_sum_(at::Tensor& tensor) override {
-    if (kept_.defined()) tensor.add_(kept_);
-    kept_ = tensor.clone();
-  }
-  void all_reduce_max_(at::Tensor&) override {}
-  std::string broadcast(const std::string& text, int64_t) override { return text; }
-  void barrier() override {}
-
- private:
-  int64_t rank_;
-  at::Tensor& kept_;
-};
-
-TEST(Evaluate, TwoRanksCountEverySampleOnce) {
+TEST(Evaluate, AnyNumberOfRanksCountsEverySampleOnce) {
   const IdxEvaluation idx(37, 4);
   const ClassificationResult whole =
       evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {});
-  at::Tensor kept;
-  ClassificationResult halves;
-  for (const int64_t rank : {0, 1}) {
-    const Mesh mesh(std::make_unique<HalfRank>(rank, kept), std::make_unique<SelfCommunicator>(),
-                    std::make_unique<SelfCommunicator>());
-    halves = evaluate_classification(*idx.predictor, *idx.source, idx.transforms,
-                                     {.batch_size = 4, .mesh = &mesh});
-  }
-  EXPECT_EQ(halves.num_examples, 37);
-  EXPECT_EQ(halves.confusion, whole.confusion);
-  EXPECT_NEAR(halves.nll, whole.nll, 1e-6 * whole.nll);
-  EXPECT_NEAR(halves.ece, whole.ece, 1e-6);
+  // 40 ranks are more than the samples: some have none and take part all the same.
+  for (const MeshShape shape :
+       {MeshShape{2, 1}, MeshShape{3, 1}, MeshShape{2, 3}, MeshShape{40, 1}})
+    run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
+      const Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/60);
+      const auto store = std::make_shared<ResidentStore>(
+          idx.model.table, [&](const ParameterRow& row) { return idx.model.weights.at(row.name); },
+          c10::kCPU, mesh);
+      VitPredictor predictor(idx.model.config, store, {.keeps_packed = false, .mesh = &mesh});
+      const ClassificationResult parts = evaluate_classification(
+          predictor, *idx.source, idx.transforms, {.batch_size = 4, .mesh = &mesh});
+      EXPECT_EQ(parts.num_examples, 37);
+      EXPECT_EQ(parts.confusion, whole.confusion);
+      EXPECT_NEAR(parts.nll, whole.nll, 1e-6 * whole.nll);
+      EXPECT_NEAR(parts.ece, whole.ece, 1e-6);
+    });
 }
 
 TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {

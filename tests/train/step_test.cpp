@@ -40,13 +40,15 @@ struct StepCase {
     sink = std::make_unique<Accumulate>(model.table, make_rules(model.table, optim, {}), optim,
                                         *optimizer, *store, model.mesh);
     engine = make_engine("fused");
-    task = make_task({});
+    TrainConfig config;
+    config.model = model.config;
+    task = make_task(config);
     images = model.images(4).to(test::device());
     labels = at::arange(4, at::kLong).to(test::device());
   }
   StepResult run(double scale_of_images = 1) {
     return run_step({model.config, *engine, model.mesh, at::kFloat}, *store, *sink, *task,
-                    {images * scale_of_images, labels, {}}, 2, false, {.learning_rate_scale = 1});
+                    {{images * scale_of_images, labels, {}}, 2, false, {.learning_rate_scale = 1}});
   }
 
   test::TinyModel model;

@@ -32,7 +32,7 @@ struct Range {
   int64_t first, count;
 };
 
-// Where finished tiles go: into a matrix, or to an epilogue.
+// Where finished tiles go: into a matrix, to an epilogue, or both.
 struct Target {
   const Tile* c = nullptr;
   bool is_accumulating = false;
@@ -198,9 +198,9 @@ void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogu
 }
 
 void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating,
-                  Arithmetic arithmetic) {
+                  Arithmetic arithmetic, const Epilogue* epilogue) {
   if (c.rows > 0 && c.columns > 0)
-    Product(c.rows, c.columns, terms, {&c, is_accumulating}, arithmetic).run();
+    Product(c.rows, c.columns, terms, {&c, is_accumulating, epilogue}, arithmetic).run();
 }
 
 }  // namespace vit22b::cpu

@@ -50,9 +50,10 @@ int64_t max_row_shares(int64_t m);
 void product(int64_t m, int64_t n, const std::vector<Term>& terms, const Epilogue& epilogue,
              Arithmetic arithmetic = Arithmetic::kFloat32);
 
-/// c = (is_accumulating ? c : 0) + the sum of the terms.
+/// c = (is_accumulating ? c : 0) + the sum of the terms; then the epilogue, where there is one, on
+/// each finished tile of c, which it may overwrite.
 void product_into(const Tile& c, const std::vector<Term>& terms, bool is_accumulating,
-                  Arithmetic arithmetic = Arithmetic::kFloat32);
+                  Arithmetic arithmetic = Arithmetic::kFloat32, const Epilogue* epilogue = nullptr);
 
 /// The arithmetic that serves activations of a storage type best on this CPU: pairs of bfloat16
 /// where there are instructions for them, else float32, which is faster and more exact.

@@ -14,7 +14,7 @@ at::Tensor part(const at::Tensor& vector, int64_t first, int64_t count) {
 DeviceBlock::DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
                          const DevicePacked* packed, const at::Tensor& x_BTD)
     : ops_(ops),
-      layout_(config, weights),
+      layout_(config, weights, single_process()),
       weights_(weights),
       packed_(packed),
       type_(x_BTD.scalar_type()),

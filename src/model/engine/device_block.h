@@ -14,6 +14,12 @@ namespace vit22b::fused {
 /// the MLP's pre-activation as the projections gave them, attention's output, and nothing of the
 /// norms, the normalised heads and the activation, which are computed again.
 struct SavedDeviceBlock : SavedActivations {
+  bool drop_weights() override {
+    weights.clear();
+    return true;
+  }
+  void take_weights(const NamedTensors& renewed) override { weights = renewed; }
+
   const ViTConfig* config = nullptr;
   NamedTensors weights;
   at::Tensor x_BTD;

@@ -7,10 +7,10 @@
 namespace vit22b {
 
 /// Plain ATen, the standard that the others are held to; runs on every device.
-std::unique_ptr<Engine> make_reference_engine();
+std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh);
 
 /// Own kernels: on the CPU products and attention too, on other devices make_device_engine's.
-std::unique_ptr<Engine> make_fused_engine();
+std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh);
 
 /// The fused engine's linear layer on the CPU; elsewhere ATen's.
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);

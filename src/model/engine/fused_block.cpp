@@ -17,11 +17,12 @@ std::string if_present(const NamedTensors& weights, const std::string& name) {
 
 }  // namespace
 
-BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w)
+BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& mesh)
     : is_parallel(c.is_parallel()),
-      width(c.embed_dim),
-      hidden(c.mlp_dim()),
-      heads(c.num_heads),
+      width(mesh.share(MeshAxis::kModel, c.embed_dim).count),
+      hidden(mesh.share(MeshAxis::kModel, c.mlp_dim()).count),
+      heads(mesh.share(MeshAxis::kModel, c.num_heads).count),
+      whole_width(c.embed_dim),
       gelu(c.act_layer == "gelu" ? cpu::Gelu::kErf : cpu::Gelu::kTanh),
       norm_eps(static_cast<float>(c.norm_eps)),
       is_centred(c.norm_layer == "layernorm") {
@@ -31,18 +32,18 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w)
   if (is_parallel) {
     norm1 = norm2 = "in_norm";
     const std::string in_bias = if_present(w, "in_proj.bias");
-    fc1 = {"in_proj.weight", in_bias.empty() ? "mlp_bias" : in_bias, 0, 0, hidden, width};
-    qkv = {"in_proj.weight", in_bias, hidden, hidden, 3 * width, width};
-    proj = {"attn_out_proj.weight", "", 0, 0, width, width};
-    fc2 = {"mlp_out_proj.weight", if_present(w, "mlp_out_proj.bias"), 0, 0, width, hidden};
+    fc1 = {"in_proj.weight", in_bias.empty() ? "mlp_bias" : in_bias, 0, 0, hidden, whole_width};
+    qkv = {"in_proj.weight", in_bias, hidden, hidden, 3 * width, whole_width};
+    proj = {"attn_out_proj.weight", "", 0, 0, whole_width, width};
+    fc2 = {"mlp_out_proj.weight", if_present(w, "mlp_out_proj.bias"), 0, 0, whole_width, hidden};
     scale2 = if_present(w, "ls.gamma");
   } else {
     norm1 = "norm1";
     norm2 = "norm2";
-    qkv = {"attn.qkv.weight", if_present(w, "attn.qkv.bias"), 0, 0, 3 * width, width};
-    proj = {"attn.proj.weight", if_present(w, "attn.proj.bias"), 0, 0, width, width};
-    fc1 = {"mlp.fc1.weight", if_present(w, "mlp.fc1.bias"), 0, 0, hidden, width};
-    fc2 = {"mlp.fc2.weight", if_present(w, "mlp.fc2.bias"), 0, 0, width, hidden};
+    qkv = {"attn.qkv.weight", if_present(w, "attn.qkv.bias"), 0, 0, 3 * width, whole_width};
+    proj = {"attn.proj.weight", if_present(w, "attn.proj.bias"), 0, 0, whole_width, width};
+    fc1 = {"mlp.fc1.weight", if_present(w, "mlp.fc1.bias"), 0, 0, hidden, whole_width};
+    fc2 = {"mlp.fc2.weight", if_present(w, "mlp.fc2.bias"), 0, 0, whole_width, hidden};
     scale1 = if_present(w, "ls1.gamma");
     scale2 = if_present(w, "ls2.gamma");
   }

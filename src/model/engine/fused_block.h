@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/ring.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
 #include "model/config.h"
@@ -23,12 +24,14 @@ struct Linear {
 };
 
 /// The parts of a block under the names of its kind: the parallel block reads both projections from
-/// one weight and has one norm, one output bias and one LayerScale.
+/// one weight and has one norm, one output bias and one LayerScale. On a model axis sizes are this
+/// rank's.
 struct BlockLayout {
-  BlockLayout(const ViTConfig& config, const NamedTensors& weights);
+  BlockLayout(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh);
 
   bool is_parallel = true;
   int64_t width = 0, hidden = 0, heads = 0;
+  int64_t whole_width = 0;   ///< of the residual stream over all ranks
   std::string norm1, norm2;  ///< equal in the parallel block
   std::string q_norm, k_norm;
   Linear qkv, fc1, proj, fc2;
@@ -62,10 +65,24 @@ class BlockWeights {
 cpu::Rows rows_of(const at::Tensor& tensor);
 cpu::Tile tile_of(const at::Tensor& tensor);
 
+/// What a norm's backward pass needs on a model axis, where a row lies on several ranks.
+struct SavedNorm {
+  std::vector<RingBlock> gathered;  ///< every rank's normalised features
+  at::Tensor centred_ND, rstd_N1;   ///< float32
+};
+
 /// What the forward pass keeps for the backward pass; [B * T, ...] in the compute type.
 struct SavedBlock : SavedActivations {
+  bool drop_weights() override {
+    weights.clear();
+    return true;
+  }
+  void take_weights(const NamedTensors& renewed) override { weights = renewed; }
+
   const ViTConfig* config = nullptr;
+  const Mesh* mesh = nullptr;
   NamedTensors weights;
+  SavedNorm norm1, norm2;  ///< on a model axis
   at::Tensor x_BTD;
   at::Tensor middle;            ///< serial block: after the attention's residual
   at::Tensor pre_activation;    ///< [B * T, M]
@@ -92,11 +109,20 @@ at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage);
 /// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 
-/// The forward pass; fills `saved` where it is not null. `packed` may be null.
+/// The forward pass of one process; fills `saved` where it is not null. `packed` may be null.
 at::Tensor forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,
                    SavedBlock* saved, const std::set<std::string>& trained);
 
-/// The backward pass; `grads` may be null.
+/// The backward pass of one process; `grads` may be null.
 at::Tensor backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD, UnitGrads* grads);
+
+/// The same two passes on a mesh's model axis: one gathering and one scattering ring each (two in
+/// the serial block), a sum a token for each norm. Without `is_output_wanted` the last ring of the
+/// forward pass is left out, and its result undefined, where nothing that is saved needs it.
+at::Tensor mesh_forward(const BlockWeights& weights, const Mesh& mesh, const at::Tensor& x_BTD,
+                        SavedBlock* saved, const std::set<std::string>& trained,
+                        bool is_output_wanted = true);
+at::Tensor mesh_backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD,
+                         UnitGrads* grads);
 
 }  // namespace vit22b::fused

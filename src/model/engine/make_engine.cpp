@@ -9,8 +9,12 @@ at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 }
 
 std::unique_ptr<Engine> make_engine(const std::string& name) {
-  if (name == "reference") return make_reference_engine();
-  if (name == "fused") return make_fused_engine();
+  return make_engine(name, single_process());
+}
+
+std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh) {
+  if (name == "reference") return make_reference_engine(mesh);
+  if (name == "fused") return make_fused_engine(mesh);
   throw UsageError("engine '", name, "' is not built here; there are: fused, reference");
 }
 

@@ -10,6 +10,7 @@ namespace {
 /// The block in plain ATen; its backward is ATen's autograd on the block's own graph.
 class ReferenceEngine : public Engine {
  public:
+  explicit ReferenceEngine(const Mesh& mesh) : mesh_(mesh) {}
   const char* name() const override { return "reference"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors&,
@@ -19,18 +20,18 @@ class ReferenceEngine : public Engine {
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights*) const override {
-    return block_forward(config, weights, x_BTD);
+    return block_forward({config, weights, mesh_}, x_BTD);
   }
 
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
     const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) {
-      return block_forward(config, w, x);
+      return block_forward({config, w, mesh_}, x);
     };
     auto graph = std::make_unique<UnitGraph>(
         record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));
-    const at::Tensor output = graph->output.detach();
+    at::Tensor output = graph->output.detach();
     saved = std::move(graph);
     return output;
   }
@@ -41,12 +42,15 @@ class ReferenceEngine : public Engine {
     VIT22B_CHECK(graph != nullptr, "reference engine: activations saved by another engine");
     return backward_unit(*graph, output_gradient_BTD, grads);
   }
+
+ private:
+  const Mesh& mesh_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_reference_engine() {
-  return std::make_unique<ReferenceEngine>();
+std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh) {
+  return std::make_unique<ReferenceEngine>(mesh);
 }
 
 }  // namespace vit22b

@@ -1,5 +1,6 @@
 #include "eval/classification.h"
 #include "train/task.h"
+#include "train/tasks/class_loss.h"
 
 namespace vit22b {
 namespace {
@@ -7,14 +8,13 @@ namespace {
 /// Image classification with the sigmoid (the paper's) or softmax loss on integer labels.
 class Classify : public Task {
  public:
-  explicit Classify(std::string loss) : loss_(std::move(loss)) {}
+  Classify(std::string loss, int64_t num_classes)
+      : loss_(std::move(loss)), num_classes_(num_classes) {}
 
-  TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B) const override {
-    const at::AutoGradMode is_recording(true);
-    at::Tensor logits = outputs.logits_BC.detach();
-    logits.requires_grad_(true);
-    const at::Tensor mean = classification_loss(loss_, logits, labels_B).mean();
-    return {mean.detach(), {.logits_BC = torch::autograd::grad({mean}, {logits}).front()}};
+  TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B,
+                const Mesh& mesh) const override {
+    const ClassLoss result = class_loss(loss_, outputs.logits_BC, labels_B, num_classes_, mesh);
+    return {result.loss, {.logits_BC = result.gradient_BC}};
   }
 
   std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
@@ -26,12 +26,13 @@ class Classify : public Task {
 
  private:
   std::string loss_;
+  int64_t num_classes_;
 };
 
 }  // namespace
 
 std::unique_ptr<Task> make_task(const TrainConfig& config) {
-  return std::make_unique<Classify>(config.loss);
+  return std::make_unique<Classify>(config.loss, config.model.num_classes);
 }
 
 }  // namespace vit22b

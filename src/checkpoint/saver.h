@@ -1,0 +1,25 @@
+#pragma once
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/safetensors.h"
+#include "dist/tensor_cut.h"
+
+namespace vit22b {
+
+/// Parts of tensors in writing order.
+using PartList = std::vector<std::pair<std::string, TensorPart>>;
+
+/// Writes one file from all ranks' parts of its tensors: the same bytes as one process would write.
+/// Each tensor is brought together on one rank, tensors in turn on all of them, which writes and
+/// hashes it.
+///
+/// path     in a folder that nobody reads yet; what was there is replaced
+/// returns  the file's record, on every rank
+/// throws   the FileOps' error of any rank, on every rank
+FileRecord write_parts(FileOps& ops, const std::filesystem::path& path, const PartList& parts,
+                       const std::map<std::string, std::string>& metadata, const Mesh& mesh);
+
+}  // namespace vit22b

@@ -1,0 +1,132 @@
+#include "dist/launch.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "core/device.h"
+#include "core/log.h"
+#include "dist/transport.h"
+
+namespace vit22b {
+namespace {
+
+constexpr const char* kModule = "libvit22b_mpi.so";
+
+// The variables of one launcher; `mark` has to be there as well.
+struct LauncherNames {
+  const char *name, *mark, *rank, *size, *local_rank, *local_size;
+};
+constexpr LauncherNames kLaunchers[] = {
+    {"torchrun", "LOCAL_WORLD_SIZE", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+    {"OpenMPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+     "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"PMI", "PMI_RANK", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
+    // The variables of a batch job without srun are there too: a step alone has ranks.
+    {"SLURM", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
+     "SLURM_NTASKS_PER_NODE"}};
+
+int64_t number(const Environment& environment, const char* name, int64_t otherwise) {
+  const char* text = environment(name);
+  if (text == nullptr) return otherwise;
+  char* end = nullptr;
+  const long long value = std::strtoll(text, &end, 10);
+  if (end == text || *end != '\0' || value < 0)
+    throw UsageError("the environment variable ", name, " is '", text, "', want a number");
+  return value;
+}
+
+std::filesystem::path program_folder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+JoinTransport open_module() {
+  const std::filesystem::path folder = program_folder();
+  std::string reason = concat("no ", kModule, " beside ", folder.string());
+  for (const auto& place : {folder / kModule, folder.parent_path() / "lib" / kModule}) {
+    if (!std::filesystem::exists(place)) continue;
+    // MPI's own plugins look for its symbols in the whole process.
+    if (void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_GLOBAL); handle != nullptr)
+      return reinterpret_cast<JoinTransport>(dlsym(handle, kJoinTransportSymbol));
+    reason = dlerror();
+  }
+  throw UsageError("the ranks cannot join over MPI: ", reason,
+                   "; install OpenMPI (Debian: libopenmpi-dev openmpi-bin) and build again, or "
+                   "start one process without a launcher");
+}
+
+std::shared_ptr<Transport> join_mpi(const Launcher& launcher, double deadline_s) {
+  std::string failure;
+  std::shared_ptr<Transport> transport(open_module()(deadline_s, failure));
+  if (transport == nullptr) throw UsageError("MPI cannot start: ", failure);
+  if (transport->size() != launcher.size)
+    throw UsageError(launcher.name, " says that there are ", launcher.size, " ranks, MPI joined ",
+                     transport->size(),
+                     "; start them with OpenMPI's own mpirun, or with srun --mpi=pmix");
+  return transport;
+}
+
+}  // namespace
+
+std::string Launcher::text() const {
+  if (name.empty()) return "none (one process)";
+  return concat(name, ": rank ", rank, " of ", size, ", ", local_rank, " of ", local_size,
+                " on this host");
+}
+
+Launcher detect_launcher(const Environment& environment) {
+  for (const LauncherNames& names : kLaunchers) {
+    if (environment(names.mark) == nullptr || environment(names.rank) == nullptr) continue;
+    Launcher found{names.name, number(environment, names.rank, 0),
+                   number(environment, names.size, 1), number(environment, names.local_rank, 0),
+                   number(environment, names.local_size, 1)};
+    if (found.size < 1 || found.rank >= found.size)
+      throw UsageError(found.name, " says rank ", found.rank, " of ", found.size,
+                       "; are its variables left from another run?");
+    return found;
+  }
+  return {};
+}
+
+Launcher detect_launcher() {
+  return detect_launcher([](const char* name) { return std::getenv(name); });
+}
+
+Ranks::Ranks(const JoinOptions& options) {
+  const Launcher launcher = detect_launcher();
+  const MeshShape shape = complete_mesh_shape(options.shape, launcher.size);
+  if (launcher.size == 1) {
+    mesh_ = std::make_unique<Mesh>();
+    return;
+  }
+  log_set_prefix(concat("[rank ", launcher.rank, "] "));
+  if (launcher.rank > 0) log_set_quiet(true);
+  if (launcher.name == "torchrun" && !options.is_cuda)
+    throw UsageError("torchrun starts GPU ranks; for ranks on CPUs use: mpirun -n ", launcher.size,
+                     " vit22b train … mesh.data=", shape.data, " mesh.model=", shape.model);
+  if (options.is_cuda)
+    throw UsageError("ranks on GPUs are not built here; use --device cpu, or one process a GPU");
+  transport_ = join_mpi(launcher, options.deadline_s);
+  transport_->when_lost([](const std::string& text) { log_error(text); });
+  mesh_ = std::make_unique<Mesh>(make_mesh(transport_, shape, options.deadline_s));
+  mesh_->ring = options.ring;
+  if (options.threads == 0)
+    set_threads(std::max<int64_t>(1, at::get_num_threads() / launcher.local_size));
+}
+
+Ranks::~Ranks() = default;
+
+void Ranks::guard(const std::function<void()>& act) const {
+  try {
+    act();
+  } catch (const Stopped&) {
+    throw;  // all ranks stop together
+  } catch (const std::exception& failure) {
+    if (transport_ != nullptr) transport_->leave(failure.what());
+    throw;
+  }
+}
+
+}  // namespace vit22b

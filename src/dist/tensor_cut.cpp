@@ -1,0 +1,159 @@
+#include "dist/tensor_cut.h"
+
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+// The places' rows of a dim, as ranges of the whole: one for each section.
+std::vector<Share> model_ranges(const TensorCut& cut, const MeshPlace& place) {
+  std::vector<Share> ranges;
+  int64_t begin = 0;
+  for (const int64_t length : cut.sections) {
+    const Share own = share_of(length, place.num_model, place.model);
+    ranges.push_back({begin + own.first, own.count});
+    begin += length;
+  }
+  return ranges;
+}
+
+// Ranges of the whole along one dim, cut by both axes where both cut it.
+std::vector<Share> ranges_along(const TensorCut& cut, const MeshPlace& place, int64_t dim) {
+  std::vector<Share> ranges = {{0, cut.shape[static_cast<size_t>(dim)]}};
+  if (cut.model_dim == dim) ranges = model_ranges(cut, place);
+  if (cut.data_dim != dim) return ranges;
+  int64_t total = 0;
+  for (const Share& range : ranges) total += range.count;
+  const Share own = share_of(total, place.num_data, place.data);
+  std::vector<Share> kept;
+  int64_t at = 0;  // of the range's first row among the model axis's rows
+  for (const Share& range : ranges) {
+    const int64_t first = std::max(at, own.first),
+                  last = std::min(at + range.count, own.first + own.count);
+    if (first < last) kept.push_back({range.first + first - at, last - first});
+    at += range.count;
+  }
+  return kept;
+}
+
+bool is_whole(const TensorCut& cut, const MeshPlace& place) {
+  return (cut.model_dim < 0 || place.num_model == 1) && (cut.data_dim < 0 || place.num_data == 1);
+}
+
+// Calls act(block of the part, block of the whole) for each pair that is the same.
+template <class Act>
+void for_each_block(const at::Tensor& part, const at::Tensor& whole, const TensorCut& cut,
+                    const MeshPlace& place, const Act& act) {
+  const int64_t first_dim = cut.model_dim >= 0 ? cut.model_dim : cut.data_dim;
+  const int64_t second_dim = cut.data_dim >= 0 && cut.data_dim != first_dim ? cut.data_dim : -1;
+  int64_t at = 0;
+  for (const Share& range : ranges_along(cut, place, first_dim)) {
+    at::Tensor of_part = part.narrow(first_dim, at, range.count);
+    at::Tensor of_whole = whole.narrow(first_dim, range.first, range.count);
+    at += range.count;
+    if (second_dim >= 0) {
+      const std::vector<Share> rows = ranges_along(cut, place, second_dim);
+      if (rows.empty()) continue;
+      of_whole = of_whole.narrow(second_dim, rows[0].first, rows[0].count);
+    }
+    act(of_part, of_whole);
+  }
+}
+
+}  // namespace
+
+MeshPlace place_of(const Mesh& mesh) {
+  const Communicator &data = mesh.along(MeshAxis::kData), &model = mesh.along(MeshAxis::kModel);
+  return {data.rank(), data.size(), model.rank(), model.size()};
+}
+
+MeshPlace place_of(const Mesh& mesh, int64_t rank) {
+  const int64_t num_model = mesh.size(MeshAxis::kModel);
+  return {rank / num_model, mesh.size(MeshAxis::kData), rank % num_model, num_model};
+}
+
+bool TensorCut::is_cut(int64_t dim, MeshAxis axis) const {
+  return (axis != MeshAxis::kData && model_dim == dim) ||
+         (axis != MeshAxis::kModel && data_dim == dim);
+}
+
+TensorCut TensorCut::reduced_to(const std::vector<int64_t>& reduced_shape) const {
+  TensorCut cut = *this;
+  cut.shape = reduced_shape;
+  const auto is_reduced = [&](int64_t dim) {
+    return dim >= 0 && reduced_shape[static_cast<size_t>(dim)] != shape[static_cast<size_t>(dim)];
+  };
+  if (is_reduced(model_dim)) cut.model_dim = -1;
+  if (is_reduced(data_dim)) cut.data_dim = -1;
+  return cut;
+}
+
+std::vector<int64_t> part_shape(const TensorCut& cut, const MeshPlace& place) {
+  std::vector<int64_t> shape = cut.shape;
+  for (const int64_t dim : {cut.model_dim, cut.data_dim}) {
+    if (dim < 0) continue;
+    int64_t length = 0;
+    for (const Share& range : ranges_along(cut, place, dim)) length += range.count;
+    shape[static_cast<size_t>(dim)] = length;
+  }
+  return shape;
+}
+
+at::Tensor part_of(const at::Tensor& whole, const TensorCut& cut, const MeshPlace& place) {
+  VIT22B_CHECK(whole.sizes() == at::IntArrayRef(cut.shape), "part_of: not the whole tensor");
+  if (is_whole(cut, place)) return whole;
+  at::Tensor part = at::empty(part_shape(cut, place), whole.options());
+  for_each_block(
+      part, whole, cut, place,
+      [](const at::Tensor& of_part, const at::Tensor& of_whole) { of_part.copy_(of_whole); });
+  return part;
+}
+
+void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& place,
+                const at::Tensor& whole) {
+  if (is_whole(cut, place)) {
+    whole.copy_(part);
+    return;
+  }
+  for_each_block(
+      part, whole, cut, place,
+      [](const at::Tensor& of_part, const at::Tensor& of_whole) { of_whole.copy_(of_part); });
+}
+
+NamedParts whole_parts(const std::map<std::string, at::Tensor, std::less<>>& tensors) {
+  NamedParts parts;
+  for (const auto& [name, tensor] : tensors)
+    parts[name] = {{.shape = tensor.sizes().vec()}, tensor};
+  return parts;
+}
+
+at::Tensor gather_whole(const TensorPart& part, int64_t to, const Mesh& mesh,
+                        std::string_view name) {
+  Communicator& all = mesh.along(MeshAxis::kAll);
+  const MeshPlace target = place_of(mesh, to);
+  // Of copies, the nearest to the receiver sends.
+  const auto is_source = [&](const MeshPlace& place) {
+    return (part.cut.data_dim >= 0 || place.data == target.data) &&
+           (part.cut.model_dim >= 0 || place.model == target.model);
+  };
+  const at::Tensor own = part.part.cpu().contiguous();
+  if (all.rank() != to) {
+    if (is_source(place_of(mesh))) all.send(own, to, name)->wait();
+    return {};
+  }
+  if (is_whole(part.cut, target)) return own;
+  at::Tensor whole = at::empty(part.cut.shape, own.options());
+  for (int64_t rank = 0; rank < all.size(); ++rank) {
+    const MeshPlace place = place_of(mesh, rank);
+    if (!is_source(place)) continue;
+    at::Tensor piece = own;
+    if (rank != to) {
+      piece = at::empty(part_shape(part.cut, place), own.options());
+      all.recv(piece, rank, name)->wait();
+    }
+    paste_part(piece, part.cut, place, whole);
+  }
+  return whole;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,92 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// One message under way; ended once, by the transport.
+class Request {
+ public:
+  using Clock = std::chrono::steady_clock;
+  /// Ends the request; `failure` "" for success.
+  void end(const std::string& failure = "") {
+    std::vector<std::function<void()>> next;
+    {
+      const std::lock_guard lock(mutex_);
+      if (is_done_) return;
+      is_done_ = true;
+      failure_ = failure;
+      next.swap(next_);
+      ended_.notify_all();
+    }
+    for (const auto& call : next) call();
+  }
+  bool is_done() const {
+    const std::lock_guard lock(mutex_);
+    return is_done_;
+  }
+  /// Calls `next` at the end, from the thread that ends it; at once when it has ended.
+  void then(std::function<void()> next) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!is_done_) {
+        next_.push_back(std::move(next));
+        return;
+      }
+    }
+    next();
+  }
+  void wait() const {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return is_done_; });
+  }
+  /// False when the time is up first.
+  bool wait_until(Clock::time_point time) const {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_until(lock, time, [this] { return is_done_; });
+  }
+  /// Why it failed, "" where it did not.
+  std::string failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable ended_;
+  bool is_done_ = false;
+  std::string failure_;
+  std::vector<std::function<void()>> next_;
+};
+using RequestPtr = std::shared_ptr<Request>;
+
+/// Moves bytes between the ranks of a run: all that a communicator of CPU ranks is built on.
+///
+/// Messages of one (sender, receiver, channel) keep their order, and their sizes agree. Memory
+/// stays untouched until the request has ended. Once a rank is lost, every request fails.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual int64_t rank() const = 0;
+  virtual int64_t size() const = 0;
+  virtual RequestPtr send(int64_t to, int channel, const void* data, size_t bytes) = 0;
+  virtual RequestPtr recv(int64_t from, int channel, void* data, size_t bytes) = 0;
+  /// Tells the others that this rank ends before its time, and why; they fail at once.
+  virtual void leave(const std::string& reason) = 0;
+  /// Called once, from the transport's thread, with what is known of the first lost rank.
+  virtual void when_lost(const std::function<void(const std::string&)>&) {}
+};
+
+/// A transport's module exports a function of this name and type: it joins the run that the process
+/// was launched in. `deadline_s` is how long a rank may be silent. On failure it returns null and
+/// fills `failure`.
+using JoinTransport = Transport* (*)(double deadline_s, std::string& failure);
+constexpr const char* kJoinTransportSymbol = "vit22b_join_transport";
+
+}  // namespace vit22b

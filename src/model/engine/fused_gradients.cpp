@@ -1,0 +1,112 @@
+#include "model/engine/fused_gradients.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/tasks.h"
+
+namespace vit22b::fused {
+
+using cpu::Rows;
+using cpu::Tile;
+
+BlockGradients::BlockGradients(const BlockWeights& weights, UnitGrads* grads, cpu::Storage storage)
+    : weights_(weights),
+      grads_(grads),
+      storage_(storage),
+      arithmetic_(cpu::best_arithmetic(storage)) {
+  if (grads_ != nullptr && grads_->is_overwrite)
+    for (auto& [name, tensor] : grads_->tensors)
+      if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
+}
+
+at::Tensor BlockGradients::factor(const at::Tensor& gradient) const {
+  return gradient.to(arithmetic_ == cpu::Arithmetic::kHalf ? at::kBFloat16 : at::kFloat);
+}
+
+Target BlockGradients::target(const std::string& name, const char* suffix) const {
+  if (grads_ == nullptr || name.empty()) return {};
+  const auto it = grads_->tensors.find(name + suffix);
+  if (it == grads_->tensors.end()) return {};
+  return {it->second.mutable_data_ptr<float>(), it->second.size(-1)};
+}
+
+void BlockGradients::weight_gradient(const Linear& linear, const at::Tensor& d_output,
+                                     const at::Tensor& input) const {
+  const Target weight = target(linear.weight);
+  if (weight.data == nullptr) return;
+  cpu::product_into(
+      {weight.data + linear.first_row * weight.columns, weight.columns, linear.out, linear.in},
+      {{.a = rows_of(d_output),
+        .is_a_transposed = true,
+        .b = rows_of(input),
+        .k = d_output.size(0)}},
+      !is_overwrite(), arithmetic_);
+}
+
+void BlockGradients::column_sums(const Linear& linear, const at::Tensor& d_output) const {
+  const Target bias = target(linear.bias);
+  if (bias.data == nullptr) return;
+  const Rows all = rows_of(d_output);
+  const int64_t rows = d_output.size(0), columns = d_output.size(1);
+  // A thread sums whole lines of columns.
+  constexpr int64_t kColumns = 64;
+  cpu::for_each_task((columns + kColumns - 1) / kColumns, [&](int64_t i) {
+    cpu::add_column_sums(all.at(0, i * kColumns), rows, std::min(kColumns, columns - i * kColumns),
+                         bias.data + linear.bias_first + i * kColumns);
+  });
+}
+
+at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string& name,
+                                         const at::Tensor& branch) const {
+  if (name.empty()) return g;
+  const Target scale = target(name);
+  if (scale.data == nullptr) return g * weights_.tensors().at(name);
+  const int64_t width = weights_.layout().width;
+  std::vector<float> sums(static_cast<size_t>(width), 0.0F);
+  at::Tensor scaled = g.clone();
+  cpu::scale_backward(tile_of(scaled), weights_.vector(name), rows_of(branch), sums.data());
+  cpu::add_column_sums({sums.data(), width}, 1, width, scale.data);
+  return scaled;
+}
+
+at::Tensor BlockGradients::through_attention(SavedBlock& saved,
+                                             const at::Tensor& d_attended) const {
+  const BlockLayout& l = weights_.layout();
+  at::Tensor d_qkv = empty(d_attended.size(0), 3 * l.width);
+  cpu::attention_backward(weights_.attention(saved.x_BTD, saved.qkv), rows_of(saved.attended),
+                          saved.lse_BHT.const_data_ptr<float>(), rows_of(d_attended),
+                          rows_of(d_qkv),
+                          {target(l.q_norm, ".weight").data, target(l.q_norm, ".bias").data,
+                           target(l.k_norm, ".weight").data, target(l.k_norm, ".bias").data});
+  column_sums(l.qkv, d_qkv);
+  saved.qkv.reset();
+  saved.attended.reset();
+  return d_qkv;
+}
+
+HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockLayout& layout,
+                               const at::Tensor& pre_activation)
+    : layout_(layout),
+      kept_(rows_of(pre_activation)),
+      d_hidden_(gradients.empty(pre_activation.size(0), layout.hidden)),
+      bias_(gradients.target(layout.fc1.bias)),
+      shares_(cpu::max_row_shares(pre_activation.size(0))),
+      sums_(bias_.data != nullptr ? static_cast<size_t>(shares_ * layout.hidden) : 0) {}
+
+cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
+  return [this, first_row, out = rows_of(d_hidden_)](const Tile& tile, int64_t row, int64_t column,
+                                                     int64_t share) {
+    const Rows activation = kept_.at(first_row + row, column);
+    cpu::gelu_backward(tile, activation, layout_.gelu, activation, out.at(first_row + row, column),
+                       sums_.empty() ? nullptr : sums_.data() + share * layout_.hidden + column);
+  };
+}
+
+const at::Tensor& HiddenGradient::finish() {
+  if (bias_.data != nullptr)
+    cpu::add_column_sums({sums_.data(), layout_.hidden}, shares_, layout_.hidden,
+                         bias_.data + layout_.fc1.bias_first);
+  return d_hidden_;
+}
+
+}  // namespace vit22b::fused

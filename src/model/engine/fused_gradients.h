@@ -1,0 +1,70 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "model/engine/fused_block.h"
+
+namespace vit22b::fused {
+
+/// Where a parameter's gradient goes.
+struct Target {
+  float* data = nullptr;  ///< null: it does not train
+  int64_t columns = 0;
+};
+
+/// The steps that the backward passes of one process and of a mesh share. All outlive it.
+class BlockGradients {
+ public:
+  /// grads  may be null
+  BlockGradients(const BlockWeights& weights, UnitGrads* grads, cpu::Storage storage);
+
+  cpu::Arithmetic arithmetic() const { return arithmetic_; }
+  bool is_overwrite() const { return grads_ == nullptr || grads_->is_overwrite; }
+  /// Uninitialised, for what only products read.
+  at::Tensor empty(int64_t rows, int64_t columns) const {
+    return empty_factor(rows, columns, storage_);
+  }
+  at::Tensor factor(const at::Tensor& gradient) const;
+  Target target(const std::string& name, const char* suffix = "") const;
+
+  /// d_outputᵀ · input: the gradient of a linear layer's weight.
+  void weight_gradient(const Linear& linear, const at::Tensor& d_output,
+                       const at::Tensor& input) const;
+  /// The gradient of a linear layer's bias.
+  void column_sums(const Linear& linear, const at::Tensor& d_output) const;
+  /// Through LayerScale; the gradient itself where the block has none.
+  at::Tensor through_scale(const at::Tensor& g, const std::string& name,
+                           const at::Tensor& branch) const;
+  /// From the attention's output to q, k and v as the projection gave them; frees what it used.
+  at::Tensor through_attention(SavedBlock& saved, const at::Tensor& d_attended) const;
+
+ private:
+  const BlockWeights& weights_;
+  UnitGrads* grads_;
+  cpu::Storage storage_;
+  cpu::Arithmetic arithmetic_;
+};
+
+/// From the gradient of the MLP's activation, as a product gives its tiles, to that of its
+/// pre-activation; the activation is computed again on the way, over the pre-activation's memory.
+class HiddenGradient {
+ public:
+  HiddenGradient(const BlockGradients& gradients, const BlockLayout& layout,
+                 const at::Tensor& pre_activation);
+  /// For a product whose first row is `first_row` of the pre-activation.
+  cpu::Epilogue epilogue(int64_t first_row = 0);
+  /// Adds the bias's gradient; call it once, at the end.
+  const at::Tensor& finish();
+
+ private:
+  const BlockLayout& layout_;
+  const cpu::Rows kept_;
+  const at::Tensor d_hidden_;
+  const Target bias_;
+  int64_t shares_;
+  std::vector<float> sums_;
+};
+
+}  // namespace vit22b::fused

@@ -1,0 +1,33 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+
+#include "dist/tensor_cut.h"
+#include "model/parameter_table.h"
+#include "model/weight_store.h"
+
+namespace vit22b {
+
+/// Gives a parameter's whole tensor, float32 on the CPU.
+using WholeTensor = std::function<at::Tensor(const ParameterRow& row)>;
+
+/// A store that owns weights which an optimizer changes.
+class MasterStore : public WeightStore {
+ public:
+  /// The part that this rank owns, for in-place updates.
+  virtual at::Tensor& weight(const ParameterRow& row) = 0;
+  /// How the parameter is cut, by both axes.
+  virtual TensorCut cut(const ParameterRow& row) const = 0;
+  /// Waits for whatever still reads weights, and forgets copies of them: they are about to change.
+  virtual void begin_update() {}
+};
+
+/// Overwrites a parameter with this rank's part of a whole tensor.
+void assign_whole(MasterStore& store, const ParameterRow& row, const at::Tensor& whole,
+                  const Mesh& mesh);
+
+/// All owned parts by full name, sharing storage.
+NamedParts owned_parts(MasterStore& store, const std::vector<ParameterRow>& table);
+
+}  // namespace vit22b

@@ -1,0 +1,136 @@
+#include "store/sharded.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/error.h"
+#include "core/trace.h"
+
+namespace vit22b {
+namespace {
+
+// Tensors with fewer elements are replicated: gathering them costs more than it saves.
+constexpr int64_t kLeastSharded = 4096;
+
+// The first dim that has more than one row.
+int64_t row_dim(const std::vector<int64_t>& shape) {
+  const auto it = std::find_if(shape.begin(), shape.end(), [](int64_t n) { return n > 1; });
+  return it == shape.end() ? 0 : it - shape.begin();
+}
+
+TensorCut sharded_cut(const ParameterRow& row, const MeshPlace& place) {
+  TensorCut cut = tensor_cut(row);
+  const std::vector<int64_t> shape = part_shape(cut, place);
+  const int64_t dim = row_dim(shape);
+  if (row.count() >= kLeastSharded && shape[static_cast<size_t>(dim)] >= place.num_data)
+    cut.data_dim = dim;
+  return cut;
+}
+
+// Rows first, which the leading dims of length 1 do not change.
+at::Tensor as_rows(const at::Tensor& tensor, int64_t dim) {
+  return tensor.flatten(0, dim);
+}
+
+}  // namespace
+
+ShardedStore::ShardedStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+                           c10::Device device, const Mesh& mesh, int64_t prefetch_depth)
+    : mesh_(mesh), prefetch_depth_(prefetch_depth) {
+  const MeshPlace place = place_of(mesh);
+  for (const ParameterRow& row : table) {
+    const TensorCut cut = sharded_cut(row, place);
+    at::Tensor part = part_of(whole(row), cut, place).to(device, at::kFloat).contiguous();
+    std::vector<Owned>& unit = units_[row.unit];
+    places_[row.name] = {row.unit, unit.size()};
+    unit.push_back({row.local_name, cut, std::move(part), part_shape(tensor_cut(row), place)});
+  }
+}
+
+at::Tensor& ShardedStore::weight(const ParameterRow& row) {
+  const auto& [unit, index] = places_.at(row.name);
+  return units_.at(unit)[index].part;
+}
+
+TensorCut ShardedStore::cut(const ParameterRow& row) const {
+  const auto& [unit, index] = places_.at(row.name);
+  return units_.at(unit)[index].cut;
+}
+
+ShardedStore::Gathering* ShardedStore::find(const Unit& unit) {
+  const auto it = std::find_if(gatherings_.begin(), gatherings_.end(),
+                               [&](const Gathering& g) { return g.unit == unit; });
+  return it == gatherings_.end() ? nullptr : &*it;
+}
+
+ShardedStore::Gathering& ShardedStore::start(const Unit& unit) {
+  Gathering& gathering =
+      gatherings_.emplace_back(Gathering{unit, std::make_shared<NamedTensors>(), {}, 0});
+  for (const Owned& owned : units_[unit]) {
+    at::Tensor& whole = (*gathering.tensors)[owned.local_name];
+    whole = owned.part;
+    const int64_t dim = owned.cut.data_dim;
+    if (dim < 0 || mesh_.size(MeshAxis::kData) == 1) continue;
+    whole = at::empty(owned.gathered_shape, owned.part.options());
+    gathering.bytes += static_cast<int64_t>(whole.nbytes());
+    gathering.works.push_back(mesh_.along(MeshAxis::kData)
+                                  .start_all_gather(as_rows(owned.part, dim), as_rows(whole, dim),
+                                                    unit.name() + " " + owned.local_name));
+  }
+  int64_t held = 0;
+  for (const Gathering& g : gatherings_) held += g.bytes;
+  peak_gathered_bytes_ = std::max(peak_gathered_bytes_, held);
+  return gathering;
+}
+
+std::vector<Unit> ShardedStore::ahead_of(const Unit& unit, Pass pass) const {
+  std::vector<Unit> ahead;
+  auto it = units_.find(unit);
+  while (static_cast<int64_t>(ahead.size()) < prefetch_depth_ && it != units_.end()) {
+    if (pass == Pass::kBackward && it == units_.begin()) break;
+    pass == Pass::kForward ? ++it : --it;
+    if (it != units_.end()) ahead.push_back(it->first);
+  }
+  return ahead;
+}
+
+void ShardedStore::prefetch(const Unit& unit, Pass) {
+  if (units_.count(unit) != 0 && find(unit) == nullptr &&
+      static_cast<int64_t>(gatherings_.size()) <= prefetch_depth_)
+    start(unit);
+}
+
+UnitLease ShardedStore::acquire(const Unit& unit, Pass pass) {
+  const bool is_first = pass != last_pass_ || unit.kind == UnitKind::kEmbedding;
+  last_pass_ = pass;
+  const std::vector<Unit> ahead = ahead_of(unit, pass);
+  // What lies behind is let go before anything new is asked for.
+  gatherings_.remove_if([&](const Gathering& g) {
+    const bool is_behind =
+        g.unit != unit && std::find(ahead.begin(), ahead.end(), g.unit) == ahead.end();
+    if (is_behind)
+      for (const PendingPtr& work : g.works) work->wait();
+    return is_behind;
+  });
+  Gathering* found = find(unit);
+  Gathering& gathering = found != nullptr ? *found : start(unit);
+  for (const Unit& next : ahead) prefetch(next, pass);
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    const TraceSpan span(TraceLane::kCompute, "waiting for " + unit.name());
+    for (const PendingPtr& work : gathering.works) work->wait();
+  }
+  const double waited =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  waiting_.seconds += waited;
+  if (is_first) waiting_.first_seconds += waited;
+  return UnitLease(gathering.tensors);
+}
+
+void ShardedStore::begin_update() {
+  for (const Gathering& gathering : gatherings_)
+    for (const PendingPtr& work : gathering.works) work->wait();
+  gatherings_.clear();
+}
+
+}  // namespace vit22b
