@@ -24,6 +24,7 @@ void add_bench(CLI::App& app) {
   group->require_subcommand(1);
   add_bench_model(*group);
   add_bench_kernels(*group);
+  add_bench_ring(*group);
 }
 
 }  // namespace vit22b

@@ -30,5 +30,6 @@ struct BenchFlags {
 // The parts of `vit22b bench`, each in the file of its name.
 void add_bench_model(CLI::App& group);
 void add_bench_kernels(CLI::App& group);  ///< gemm, attention, block
+void add_bench_ring(CLI::App& group);
 
 }  // namespace vit22b

@@ -83,21 +83,27 @@ ShardedStore::Gathering& ShardedStore::start(const Unit& unit) {
   return gathering;
 }
 
+// Units without anything to gather do not count: the next large one starts before them.
 std::vector<Unit> ShardedStore::ahead_of(const Unit& unit, Pass pass) const {
   std::vector<Unit> ahead;
   auto it = units_.find(unit);
   while (static_cast<int64_t>(ahead.size()) < prefetch_depth_ && it != units_.end()) {
     if (pass == Pass::kBackward && it == units_.begin()) break;
     pass == Pass::kForward ? ++it : --it;
-    if (it != units_.end()) ahead.push_back(it->first);
+    if (it != units_.end() && is_gathered(it->second)) ahead.push_back(it->first);
   }
   return ahead;
 }
 
+bool ShardedStore::is_gathered(const std::vector<Owned>& unit) {
+  return std::any_of(unit.begin(), unit.end(),
+                     [](const Owned& owned) { return owned.cut.data_dim >= 0; });
+}
+
 void ShardedStore::prefetch(const Unit& unit, Pass) {
-  if (units_.count(unit) != 0 && find(unit) == nullptr &&
-      static_cast<int64_t>(gatherings_.size()) <= prefetch_depth_)
-    start(unit);
+  const auto held = std::count_if(gatherings_.begin(), gatherings_.end(),
+                                  [](const Gathering& g) { return g.bytes > 0; });
+  if (units_.count(unit) != 0 && find(unit) == nullptr && held <= prefetch_depth_) start(unit);
 }
 
 UnitLease ShardedStore::acquire(const Unit& unit, Pass pass) {

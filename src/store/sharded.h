@@ -50,6 +50,7 @@ class ShardedStore : public MasterStore {
   Gathering& start(const Unit& unit);
   Gathering* find(const Unit& unit);
   std::vector<Unit> ahead_of(const Unit& unit, Pass pass) const;
+  static bool is_gathered(const std::vector<Owned>& unit);
 
   const Mesh& mesh_;
   const int64_t prefetch_depth_;

@@ -291,7 +291,7 @@ void MpiTransport::finish() {
   }
   MPI_Request together = MPI_REQUEST_NULL;
   MPI_Ibarrier(MPI_COMM_WORLD, &together);
-  for (int is_done = 0; is_done == 0; pause(false)) {
+  for (int is_done = 0; is_done == 0; std::this_thread::sleep_for(kLongestPause)) {
     MPI_Test(&together, &is_done, MPI_STATUS_IGNORE);
     if (is_done == 0) watch_peers();
     const std::lock_guard lock(mutex_);
@@ -308,15 +308,18 @@ void MpiTransport::finish() {
 
 void MpiTransport::pause(bool is_busy) {
   idle_polls_ = is_busy ? 0 : idle_polls_ + 1;
-  if (idle_polls_ < kBusyPolls) {
+  if (idle_polls_ < kBusyPolls && !active_.empty()) {
     sched_yield();
     return;
   }
-  const int doublings = std::min(10, (idle_polls_ - kBusyPolls) / 4);
-  auto time = std::min<std::chrono::microseconds>(kShortestPause * (1 << doublings), kLongestPause);
+  const int doublings = std::clamp((idle_polls_ - kBusyPolls) / 4, 0, 10);
+  auto until = Clock::now() + std::min<std::chrono::microseconds>(kShortestPause * (1 << doublings),
+                                                                  kLongestPause);
+  // With nothing under way there is nothing to poll for.
+  if (active_.empty()) until = next_watch_;
   std::unique_lock lock(mutex_);
-  const bool is_called =
-      changed_.wait_for(lock, time, [this] { return !posted_.empty() || !farewell_.empty(); });
+  const bool is_called = changed_.wait_until(
+      lock, until, [this] { return !posted_.empty() || !farewell_.empty() || is_stopping_; });
   if (is_called) idle_polls_ = 0;
 }
 
