@@ -85,7 +85,7 @@ class RingWork {
         mesh_, x_, [&](const RingBlock& block) { work(block.rows, [&] { multiply_in(block); }); },
         "gather");
     result = ring_reduce(
-        mesh_, tokens_, part_,
+        mesh_, {tokens_, part_},
         [&](const RingPart& part) { work(part.rows, [&] { multiply_out(part); }); }, "reduce");
     return mesh_.max(seconds_since(begin), MeshAxis::kAll);
   }

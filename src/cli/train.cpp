@@ -58,7 +58,7 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   const TrainConfig config = train_config_from_tree(tree);
 
   CommonFlags common = flags.common;
-  common.device = config.device;
+  common.device = device_of_rank(config.device);
   common.threads = config.threads;
   TrainOptions options;
   options.device = begin_command(common);
@@ -71,7 +71,7 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   options.trace = flags.trace;
   const Ranks ranks({.shape = {config.mesh.data, config.mesh.model},
                      .deadline_s = config.mesh.deadline_s,
-                     .is_cuda = options.device.is_cuda,
+                     .device = options.device,
                      .ring = {config.mesh.transfers == "async", config.mesh.ring == "two-way"},
                      .threads = config.threads});
   options.mesh = &ranks.mesh();

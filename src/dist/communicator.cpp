@@ -13,6 +13,20 @@ class Done : public Pending {
   void wait() override {}
 };
 
+class Both : public Pending {
+ public:
+  Both(PendingPtr first, PendingPtr second)
+      : first_(std::move(first)), second_(std::move(second)) {}
+  bool is_done() override { return first_->is_done() && second_->is_done(); }
+  void wait() override {
+    first_->wait();
+    second_->wait();
+  }
+
+ private:
+  PendingPtr first_, second_;
+};
+
 class SelfCommunicator : public Communicator {
  public:
   int64_t rank() const override { return 0; }
@@ -21,7 +35,7 @@ class SelfCommunicator : public Communicator {
   PendingPtr recv(const at::Tensor&, int64_t, std::string_view) override { return nobody(); }
   PendingPtr start(const Collective& c) override {
     if (c.input.defined() && !c.output.is_same(c.input)) c.output.copy_(c.input);
-    return std::make_shared<Done>();
+    return make_done();
   }
 
  private:
@@ -35,6 +49,15 @@ class SelfCommunicator : public Communicator {
 Share share_of(int64_t n, int64_t parts, int64_t index) {
   const int64_t base = n / parts, rest = n % parts;
   return {index * base + std::min(index, rest), base + (index < rest ? 1 : 0)};
+}
+
+PendingPtr make_done() {
+  return std::make_shared<Done>();
+}
+
+PendingPtr Communicator::exchange(const Exchange& both, std::string_view name) {
+  PendingPtr sent = send(both.sent, both.to, name);
+  return std::make_shared<Both>(recv(both.received, both.from, name), std::move(sent));
 }
 
 void Communicator::barrier() {

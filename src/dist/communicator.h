@@ -59,6 +59,15 @@ class Communicator {
   virtual PendingPtr send(const at::Tensor& tensor, int64_t to, std::string_view name) = 0;
   virtual PendingPtr recv(const at::Tensor& into, int64_t from, std::string_view name) = 0;
 
+  /// A message each way, under way together.
+  struct Exchange {
+    at::Tensor sent;
+    int64_t to = 0;
+    at::Tensor received;
+    int64_t from = 0;
+  };
+  virtual PendingPtr exchange(const Exchange& both, std::string_view name);
+
   /// Starts a collective, and returns at once.
   virtual PendingPtr start(const Collective& collective) = 0;
   /// Does a collective.
@@ -110,6 +119,9 @@ class Communicator {
   /// Every rank's text, by rank.
   std::vector<std::string> gather_text(const std::string& text);
 };
+
+/// One that has ended already.
+PendingPtr make_done();
 
 /// The communicator of a single process: every operation is the identity.
 std::unique_ptr<Communicator> make_self_communicator();

@@ -7,6 +7,7 @@
 
 #include "core/device.h"
 #include "core/log.h"
+#include "dist/nccl.h"
 #include "dist/transport.h"
 
 namespace vit22b {
@@ -57,6 +58,25 @@ JoinTransport open_module() {
                    "start one process without a launcher");
 }
 
+// Gives the ranks of an axis the id that the first of them makes.
+using ShareId = std::function<std::string(MeshAxis axis, const std::string& key, bool is_first)>;
+
+std::unique_ptr<Mesh> gpu_mesh(const Launcher& launcher, MeshShape shape,
+                               const JoinOptions& options, const ShareId& share_id) {
+  const int64_t data = launcher.rank / shape.model, model = launcher.rank % shape.model;
+  const auto join = [&](MeshAxis axis, const std::string& key, int64_t rank, int64_t size) {
+    if (size == 1) return make_self_communicator();
+    return make_nccl(
+        share_id(axis, key, rank == 0),
+        {rank, size, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options.device.index)),
+         options.deadline_s});
+  };
+  auto along_data = join(MeshAxis::kData, concat("data.", model), data, shape.data);
+  auto along_model = join(MeshAxis::kModel, concat("model.", data), model, shape.model);
+  auto all = join(MeshAxis::kAll, "all", launcher.rank, launcher.size);
+  return std::make_unique<Mesh>(std::move(along_data), std::move(along_model), std::move(all));
+}
+
 std::shared_ptr<Transport> join_mpi(const Launcher& launcher, double deadline_s) {
   std::string failure;
   std::shared_ptr<Transport> transport(open_module()(deadline_s, failure));
@@ -103,17 +123,37 @@ Ranks::Ranks(const JoinOptions& options) {
   }
   log_set_prefix(concat("[rank ", launcher.rank, "] "));
   if (launcher.rank > 0) log_set_quiet(true);
-  if (launcher.name == "torchrun" && !options.is_cuda)
+  if (launcher.name == "torchrun" && !options.device.is_cuda)
     throw UsageError("torchrun starts GPU ranks; for ranks on CPUs use: mpirun -n ", launcher.size,
                      " vit22b train … mesh.data=", shape.data, " mesh.model=", shape.model);
-  if (options.is_cuda)
-    throw UsageError("ranks on GPUs are not built here; use --device cpu, or one process a GPU");
-  transport_ = join_mpi(launcher, options.deadline_s);
-  transport_->when_lost([](const std::string& text) { log_error(text); });
-  mesh_ = std::make_unique<Mesh>(make_mesh(transport_, shape, options.deadline_s));
+  mesh_ = join(launcher, shape, options);
   mesh_->ring = options.ring;
   if (options.threads == 0)
     set_threads(std::max<int64_t>(1, at::get_num_threads() / launcher.local_size));
+}
+
+std::unique_ptr<Mesh> Ranks::join(const Launcher& launcher, MeshShape shape,
+                                  const JoinOptions& options) {
+  if (launcher.name == "torchrun") {
+    const StoreRendezvous store(launcher.rank, launcher.size, options.deadline_s);
+    return gpu_mesh(launcher, shape, options, [&](MeshAxis, const std::string& key, bool is_first) {
+      return store.share(key, is_first, nccl_unique_id);
+    });
+  }
+  // Silence is noticed before a wait gives up, since it names the rank that is lost.
+  constexpr double kSilenceShare = 0.75;
+  transport_ = join_mpi(launcher, kSilenceShare * options.deadline_s);
+  transport_->when_lost([](const std::string& text) { log_error(text); });
+  auto mesh = std::make_unique<Mesh>(make_mesh(transport_, shape, options.deadline_s));
+  if (!options.device.is_cuda) return mesh;
+  return gpu_mesh(launcher, shape, options, [&](MeshAxis axis, const std::string&, bool is_first) {
+    return mesh->gather_text(is_first ? nccl_unique_id() : "", axis).front();
+  });
+}
+
+std::string device_of_rank(const std::string& device) {
+  const Launcher launcher = detect_launcher();
+  return device == "cuda" && launcher.size > 1 ? concat("cuda:", launcher.local_rank) : device;
 }
 
 Ranks::~Ranks() = default;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "dist/mesh.h"
 
@@ -33,7 +34,7 @@ Launcher detect_launcher();
 struct JoinOptions {
   MeshShape shape;
   double deadline_s = 600;
-  bool is_cuda = false;
+  Device device;  ///< of this rank
   RingOptions ring;
   int64_t threads = 0;  ///< of each rank; 0: the host's cores shared out
 };
@@ -56,9 +57,14 @@ class Ranks {
   void guard(const std::function<void()>& act) const;
 
  private:
-  std::shared_ptr<Transport> transport_;
+  std::unique_ptr<Mesh> join(const Launcher& launcher, MeshShape shape, const JoinOptions& options);
+
+  std::shared_ptr<Transport> transport_;  ///< null where ranks meet over torchrun's store
   std::unique_ptr<Mesh> mesh_;
 };
+
+/// The device that a rank of this host uses where a run names "cuda": one GPU a rank.
+std::string device_of_rank(const std::string& device);
 
 /// Runs a command of this program as `count` ranks under mpirun on this host, and waits for them.
 ///

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 // How long ranks may go on after the first of them has failed.
-constexpr auto kGrace = std::chrono::seconds(10);
+constexpr auto kGrace = std::chrono::seconds(5);
 constexpr auto kLookEvery = std::chrono::milliseconds(50);
 
 class TemporaryFolder {

@@ -30,12 +30,18 @@ struct RingPart {
   at::Tensor sum;  ///< [rows.count, C] float32, to be overwritten
 };
 
+/// The size of a scattered sum on each rank.
+struct RingShape {
+  int64_t rows = 0, columns = 0;
+  at::Device device = at::kCPU;
+};
+
 /// Sums a part of each rank for each rank: partial sums travel round the ring while the next part
 /// is computed, and end at their destination. The reduce-scatter half.
 ///
-/// columns  C of this rank's result; the parts for other ranks have as many
+/// shape    N and C of this rank's result; the parts for other ranks have as many
 /// returns  [N, C] float32
-at::Tensor ring_reduce(const Mesh& mesh, int64_t rows, int64_t columns,
+at::Tensor ring_reduce(const Mesh& mesh, const RingShape& shape,
                        const std::function<void(const RingPart& part)>& compute,
                        std::string_view name);
 

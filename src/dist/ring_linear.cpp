@@ -51,7 +51,8 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
     const int64_t width = rows.size(1);
     // The gathered input is kept for the weight's gradient.
     at::Tensor gathered = at::empty({rows.size(0), weight.size(1)}, rows.options());
-    const at::Tensor sum = at::zeros({rows.size(0), weight.size(0)}, at::kFloat);
+    const at::Tensor sum =
+        at::zeros({rows.size(0), weight.size(0)}, rows.options().dtype(at::kFloat));
     ring_gather(
         mesh, rows,
         [&](const RingBlock& block) {
@@ -77,7 +78,7 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
       const int64_t width = shape.back();
       const at::Tensor w = weight.to(d_y.scalar_type());
       d_x = ring_reduce(
-                mesh_of(context), d_y.size(0), width,
+                mesh_of(context), {d_y.size(0), width, d_y.device()},
                 [&](const RingPart& part) {
                   part.sum.copy_(product(d_y.narrow(0, part.rows.first, part.rows.count),
                                          columns_of(w, part.destination, width)));
@@ -100,7 +101,7 @@ struct ColumnLinear : torch::autograd::Function<ColumnLinear> {
     std::vector<std::pair<at::Tensor, at::Tensor>> terms = {{as_rows(x1), w1.to(x1.scalar_type())}};
     if (x2.numel() > 0) terms.emplace_back(as_rows(x2), w2.to(x1.scalar_type()));
     const at::Tensor sum = ring_reduce(
-        mesh, terms[0].first.size(0), width,
+        mesh, {terms[0].first.size(0), width, x1.device()},
         [&](const RingPart& part) {
           bool is_first = true;
           for (const auto& [x, w] : terms) {
@@ -125,8 +126,8 @@ struct ColumnLinear : torch::autograd::Function<ColumnLinear> {
     for (size_t i = 0; i < count; ++i) {
       x[i] = as_rows(saved[2 * i]);
       w[i] = saved[2 * i + 1].to(d_y.scalar_type());
-      d_x[i] = at::zeros({x[i].size(0), x[i].size(1)}, at::kFloat);
-      d_w[i] = at::zeros({w[i].size(0), w[i].size(1)}, at::kFloat);
+      d_x[i] = at::zeros_like(x[i], at::kFloat);
+      d_w[i] = at::zeros_like(w[i], at::kFloat);
     }
     // One gathering serves the gradients of all inputs and weights.
     ring_gather(

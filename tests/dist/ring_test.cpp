@@ -55,7 +55,7 @@ TEST_P(Ring, ReduceSumsEachRanksPartForItsDestination) {
   for (const int64_t rows : {1, 2, 7})
     on_model_axis([&](const Mesh& mesh, int64_t rank) {
       const at::Tensor sum = ring_reduce(
-          mesh, rows, 2,
+          mesh, {rows, 2},
           [&](const RingPart& part) {
             part.sum.fill_(static_cast<double>(10 * part.destination + rank));
           },

@@ -9,6 +9,7 @@
 #include "checkpoint/safetensors.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/program.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -16,31 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::Ended;
 using test::TempFolder;
-
-struct Ended {
-  int code = -1;
-  std::string out, err;
-
-  /// The last line on stderr: what a person reads.
-  std::string last_line() const {
-    const std::string text = err.substr(0, err.find_last_not_of('\n') + 1);
-    const size_t at = text.rfind('\n');
-    return at == std::string::npos ? text : text.substr(at + 1);
-  }
-};
-
-/// Runs the program through a shell; words with spaces are quoted by the caller.
-Ended vit(const std::string& arguments, const std::string& before = "") {
-  const TempFolder streams;
-  const char* binary = std::getenv("VIT22B_BINARY");
-  const std::string line = before + " " + (binary != nullptr ? binary : "build/release/vit22b") +
-                           " " + arguments + " >" + (streams / "out").string() + " 2>" +
-                           (streams / "err").string();
-  const int status = std::system(line.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          test::read_file(streams / "out"), test::read_file(streams / "err")};
-}
+using test::vit;
 
 /// Trains a small model for a few steps on generated idx data; the folder then holds data/ and
 /// run/.

@@ -152,7 +152,7 @@ class MeshForward {
                         const std::string& scale_name, const at::Tensor& residual,
                         at::Tensor* kept) {
     const at::Tensor sum = ring_reduce(
-        mesh_, rows_, l_.width,
+        mesh_, {rows_, l_.width},
         [&](const RingPart& part) {
           std::vector<Term> terms;
           for (const Factor& f : factors)
@@ -287,7 +287,7 @@ class MeshBackward {
                            const SavedNorm& kept, const at::Tensor& residual_gradient) {
     for (const Factor& f : factors) in_gradients(*f.linear, f.values, kept);
     const at::Tensor d_y = ring_reduce(
-        mesh_, rows_, l_.width,
+        mesh_, {rows_, l_.width},
         [&](const RingPart& part) {
           std::vector<Term> terms;
           for (const Factor& f : factors)

@@ -1,0 +1,351 @@
+#include "dist/nccl.h"
+
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <dlfcn.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "core/error.h"
+#include "core/log.h"
+
+namespace vit22b {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The part of nccl.h in use; NCCL 2 keeps these forms.
+struct NcclId {
+  char bytes[128];
+};
+using NcclComm = void*;
+enum NcclType : int {
+  kInt8 = 0,
+  kUint8 = 1,
+  kInt64 = 4,
+  kFloat32 = 7,
+  kFloat64 = 8,
+  kBFloat16 = 9
+};
+enum NcclReduction : int { kNcclSum = 0, kNcclMax = 2 };
+
+template <class Function>
+void find(Function*& function, const char* name) {
+  function = reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+  if (function == nullptr)
+    throw UsageError("NCCL's ", name,
+                     " is not in the process; GPU ranks need --device cuda and the "
+                     "wheel nvidia-nccl-cu13 beside libtorch");
+}
+
+// NCCL's functions, which libtorch_cuda.so brings into the process.
+struct Nccl {
+  Nccl() {
+    find(get_unique_id, "ncclGetUniqueId");
+    find(comm_init_rank, "ncclCommInitRank");
+    find(comm_abort, "ncclCommAbort");
+    find(comm_destroy, "ncclCommDestroy");
+    find(error_string, "ncclGetErrorString");
+    find(group_start, "ncclGroupStart");
+    find(group_end, "ncclGroupEnd");
+    find(send, "ncclSend");
+    find(recv, "ncclRecv");
+    find(all_reduce, "ncclAllReduce");
+    find(broadcast, "ncclBroadcast");
+    find(reduce, "ncclReduce");
+  }
+  int (*get_unique_id)(NcclId*);
+  int (*comm_init_rank)(NcclComm*, int, NcclId, int);
+  int (*comm_abort)(NcclComm);
+  int (*comm_destroy)(NcclComm);
+  const char* (*error_string)(int);
+  int (*group_start)();
+  int (*group_end)();
+  int (*send)(const void*, size_t, int, int, NcclComm, void*);
+  int (*recv)(void*, size_t, int, int, NcclComm, void*);
+  int (*all_reduce)(const void*, void*, size_t, int, int, NcclComm, void*);
+  int (*broadcast)(const void*, void*, size_t, int, int, NcclComm, void*);
+  int (*reduce)(const void*, void*, size_t, int, int, int, NcclComm, void*);
+};
+
+const Nccl& nccl() {
+  static const Nccl kFunctions;
+  return kFunctions;
+}
+
+int type_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return kFloat32;
+    case at::kDouble:
+      return kFloat64;
+    case at::kBFloat16:
+      return kBFloat16;
+    case at::kLong:
+      return kInt64;
+    case at::kByte:
+      return kUint8;
+    default:
+      throw InternalError("NCCL: a tensor of a dtype that communicators do not move");
+  }
+}
+
+// Done when the communicator's stream has come so far.
+class StreamPending : public Pending {
+ public:
+  StreamPending(const c10::Stream& stream, std::vector<at::Tensor> kept)
+      : event_(std::make_shared<c10::Event>(stream.device_type())), kept_(std::move(kept)) {
+    event_->record(stream);
+  }
+  bool is_done() override { return event_->query(); }
+  void wait() override {
+    const c10::impl::VirtualGuardImpl guard(event_->device_type());
+    event_->block(guard.getStream(event_->device()));
+    kept_.clear();
+  }
+  const std::shared_ptr<c10::Event>& event() const { return event_; }
+
+ private:
+  std::shared_ptr<c10::Event> event_;
+  std::vector<at::Tensor> kept_;
+};
+
+class NcclCommunicator : public Communicator {
+ public:
+  NcclCommunicator(const std::string& unique_id, const NcclOptions& options)
+      : options_(options),
+        guard_(options.device.type()),
+        stream_(guard_.getStreamFromGlobalPool(options.device, /*isHighPriority=*/true)) {
+    VIT22B_CHECK(unique_id.size() == sizeof(NcclId), "NCCL: not a unique id");
+    NcclId id;
+    std::memcpy(id.bytes, unique_id.data(), sizeof id.bytes);
+    const c10::DeviceGuard device(options.device);
+    check(nccl().comm_init_rank(&comm_, static_cast<int>(options.size), id,
+                                static_cast<int>(options.rank)),
+          "joining");
+    watcher_ = std::jthread([this] { watch(); });
+  }
+  ~NcclCommunicator() override {
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopping_ = true;
+    }
+    changed_.notify_all();
+    watcher_.join();
+    if (!is_lost_) nccl().comm_destroy(comm_);
+  }
+
+  int64_t rank() const override { return options_.rank; }
+  int64_t size() const override { return options_.size; }
+  void set_step(int64_t step) override { step_ = step; }
+
+  PendingPtr send(const at::Tensor& tensor, int64_t to, std::string_view name) override {
+    return enqueue({tensor}, name, [&](void* stream) {
+      return nccl().send(tensor.const_data_ptr(), count(tensor), type_of(tensor),
+                         static_cast<int>(to), comm_, stream);
+    });
+  }
+  PendingPtr recv(const at::Tensor& into, int64_t from, std::string_view name) override {
+    return enqueue({into}, name, [&](void* stream) {
+      return nccl().recv(into.mutable_data_ptr(), count(into), type_of(into),
+                         static_cast<int>(from), comm_, stream);
+    });
+  }
+  // One operation: on one stream a send would wait for ever before its receive.
+  PendingPtr exchange(const Exchange& both, std::string_view name) override {
+    return enqueue({both.sent, both.received}, name, [&](void* stream) {
+      nccl().group_start();
+      nccl().send(both.sent.const_data_ptr(), count(both.sent), type_of(both.sent),
+                  static_cast<int>(both.to), comm_, stream);
+      nccl().recv(both.received.mutable_data_ptr(), count(both.received), type_of(both.received),
+                  static_cast<int>(both.from), comm_, stream);
+      return nccl().group_end();
+    });
+  }
+
+  PendingPtr start(const Collective& c) override {
+    if (c.output.is_cuda()) return start_on_device(c);
+    // Small things of the host: there and back.
+    Collective on_device = c;
+    if (c.input.defined()) on_device.input = c.input.to(options_.device);
+    on_device.output = c.output.to(options_.device);
+    start_on_device(on_device)->wait();
+    c.output.copy_(on_device.output);
+    if (is_lost_) throw_lost(c.name);
+    return make_done();
+  }
+
+ private:
+  static size_t count(const at::Tensor& tensor) { return static_cast<size_t>(tensor.numel()); }
+
+  PendingPtr start_on_device(const Collective& c) {
+    return enqueue({c.input, c.output}, c.name, [&](void* stream) {
+      switch (c.kind) {
+        case Collective::Kind::kAllReduce:
+          return nccl().all_reduce(c.output.const_data_ptr(), c.output.mutable_data_ptr(),
+                                   count(c.output), type_of(c.output),
+                                   c.reduction == Reduction::kSum ? kNcclSum : kNcclMax, comm_,
+                                   stream);
+        case Collective::Kind::kBroadcast:
+          return nccl().broadcast(c.output.const_data_ptr(), c.output.mutable_data_ptr(),
+                                  count(c.output), type_of(c.output), static_cast<int>(c.root),
+                                  comm_, stream);
+        case Collective::Kind::kAllGather:
+        case Collective::Kind::kReduceScatter:
+          return by_rows(c, stream);
+      }
+      return 0;
+    });
+  }
+
+  // Shares may differ by a row, which NCCL's own forms do not know.
+  int by_rows(const Collective& c, void* stream) const {
+    const bool is_gather = c.kind == Collective::Kind::kAllGather;
+    const at::Tensor& whole = is_gather ? c.output : c.input;
+    nccl().group_start();
+    for (int64_t root = 0; root < size(); ++root) {
+      const Share share = share_of(whole.size(0), size(), root);
+      if (share.count == 0) continue;
+      const at::Tensor rows = whole.narrow(0, share.first, share.count);
+      const bool is_own = root == rank();
+      const int r = static_cast<int>(root), type = type_of(whole);
+      if (is_gather)
+        nccl().broadcast(is_own ? c.input.const_data_ptr() : rows.const_data_ptr(),
+                         rows.mutable_data_ptr(), count(rows), type, r, comm_, stream);
+      else
+        nccl().reduce(rows.const_data_ptr(),
+                      is_own ? c.output.mutable_data_ptr() : rows.mutable_data_ptr(), count(rows),
+                      type, kNcclSum, r, comm_, stream);
+    }
+    return nccl().group_end();
+  }
+
+  template <class Act>
+  PendingPtr enqueue(std::vector<at::Tensor> tensors, std::string_view name, const Act& act) {
+    if (is_lost_) throw_lost(name);
+    for (const at::Tensor& tensor : tensors)
+      VIT22B_CHECK(!tensor.defined() || (tensor.is_cuda() && tensor.is_contiguous()), "NCCL '",
+                   name, "': wants contiguous tensors on the GPU");
+    // What the tensors hold is ready when the current stream has come here.
+    c10::Event ready(options_.device.type());
+    ready.record(guard_.getStream(options_.device));
+    ready.block(stream_);
+    const c10::DeviceGuard device(options_.device);
+    check(act(stream_.native_handle()), name);
+    auto pending = std::make_shared<StreamPending>(stream_, std::move(tensors));
+    const std::lock_guard lock(mutex_);
+    open_.push_back({pending->event(), Clock::now(), std::string(name)});
+    changed_.notify_all();
+    return pending;
+  }
+
+  void check(int code, std::string_view name) const {
+    if (code == 0) return;
+    throw LostRank("rank ", options_.rank, ": NCCL '", name, "': ", nccl().error_string(code));
+  }
+
+  [[noreturn]] void throw_lost(std::string_view name) const {
+    throw LostRank("step ", step_.load(), ": rank ", options_.rank, ", NCCL '", name,
+                   "': the communicator was ended after ", options_.deadline_s,
+                   " s without an answer; the last checkpoint is whole: start the same command "
+                   "again to go on from it");
+  }
+
+  // Ends the communicator when its oldest operation is older than the deadline, so that the host's
+  // waits return.
+  void watch() {
+    std::unique_lock lock(mutex_);
+    while (!is_stopping_) {
+      changed_.wait_for(lock, std::chrono::milliseconds(200));
+      while (!open_.empty() && open_.front().event->query()) open_.pop_front();
+      if (open_.empty() || is_lost_ ||
+          std::chrono::duration<double>(Clock::now() - open_.front().begin).count() <
+              options_.deadline_s)
+        continue;
+      log_error(concat("step ", step_.load(), ": NCCL '", open_.front().name, "' of rank ",
+                       options_.rank, " has had no answer for ", options_.deadline_s, " s"));
+      is_lost_ = true;
+      nccl().comm_abort(comm_);
+    }
+  }
+
+  struct Open {
+    std::shared_ptr<c10::Event> event;
+    Clock::time_point begin;
+    std::string name;
+  };
+
+  const NcclOptions options_;
+  const c10::impl::VirtualGuardImpl guard_;
+  const c10::Stream stream_;
+  NcclComm comm_ = nullptr;
+  std::atomic<int64_t> step_{-1};
+  std::atomic<bool> is_lost_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Open> open_;
+  bool is_stopping_ = false;
+  std::jthread watcher_;
+};
+
+}  // namespace
+
+std::string nccl_unique_id() {
+  NcclId id{};
+  if (const int code = nccl().get_unique_id(&id); code != 0)
+    throw LostRank("NCCL cannot make an id: ", nccl().error_string(code));
+  return {id.bytes, sizeof id.bytes};
+}
+
+std::unique_ptr<Communicator> make_nccl(const std::string& unique_id, const NcclOptions& options) {
+  return std::make_unique<NcclCommunicator>(unique_id, options);
+}
+
+struct StoreRendezvous::Store {
+  Store(const char* address, const c10d::TCPStoreOptions& options) : store(address, options) {}
+  c10d::TCPStore store;
+};
+
+StoreRendezvous::StoreRendezvous(int64_t rank, int64_t size, double deadline_s) {
+  const char *address = std::getenv("MASTER_ADDR"), *port = std::getenv("MASTER_PORT");
+  if (address == nullptr || port == nullptr)
+    throw UsageError("MASTER_ADDR and MASTER_PORT are not set; torchrun sets them");
+  // torchrun's agent may serve the store itself.
+  const char* agent = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
+  const bool has_agent = agent != nullptr && std::strcmp(agent, "True") == 0;
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(std::atoi(port));
+  options.isServer = rank == 0 && !has_agent;
+  if (!has_agent) options.numWorkers = static_cast<size_t>(size);
+  options.timeout = std::chrono::milliseconds(static_cast<int64_t>(1000 * deadline_s));
+  try {
+    store_ = std::make_unique<Store>(address, options);
+  } catch (const std::exception& error) {
+    throw LostRank("no store at ", address, ":", port, ": ", split(error.what(), '\n').front());
+  }
+}
+
+StoreRendezvous::~StoreRendezvous() = default;
+
+std::string StoreRendezvous::share(const std::string& key, bool is_first,
+                                   const std::function<std::string()>& make) const {
+  const std::string name = "vit22b/" + key;
+  if (is_first) {
+    const std::string text = make();
+    store_->store.set(name, std::vector<uint8_t>(text.begin(), text.end()));
+    return text;
+  }
+  const std::vector<uint8_t> bytes = store_->store.get(name);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace vit22b

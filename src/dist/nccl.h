@@ -1,0 +1,43 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "dist/communicator.h"
+
+namespace vit22b {
+
+/// What an NCCL communicator needs besides its id.
+struct NcclOptions {
+  int64_t rank = 0, size = 1;
+  at::Device device = at::Device(at::kCUDA, 0);
+  double deadline_s = 600;
+};
+
+/// A fresh id, which one rank makes and all hand to make_nccl.
+///
+/// throws  UsageError when libtorch_cuda.so has brought no NCCL into the process
+std::string nccl_unique_id();
+
+/// GPU ranks over NCCL, on a high-priority stream of its own. Waiting makes the current stream
+/// wait, not the host; tensors on the CPU are copied to the GPU and back, which waits. Operations
+/// that are not done by the deadline abort the communicator, and the next use throws LostRank.
+///
+/// unique_id  from nccl_unique_id of one rank
+std::unique_ptr<Communicator> make_nccl(const std::string& unique_id, const NcclOptions& options);
+
+/// Gives every rank of a group a text that its first rank makes, over torchrun's store at
+/// MASTER_ADDR:MASTER_PORT.
+class StoreRendezvous {
+ public:
+  StoreRendezvous(int64_t rank, int64_t size, double deadline_s);
+  ~StoreRendezvous();
+  std::string share(const std::string& key, bool is_first,
+                    const std::function<std::string()>& make) const;
+
+ private:
+  struct Store;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace vit22b

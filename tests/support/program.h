@@ -1,0 +1,44 @@
+#pragma once
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "support/files.h"
+
+namespace vit22b::test {
+
+/// How the program, or a command that starts it, has ended.
+struct Ended {
+  int code = -1;
+  std::string out, err;
+
+  /// The last line on stderr: what a person reads.
+  std::string last_line() const {
+    const std::string text = err.substr(0, err.find_last_not_of('\n') + 1);
+    const size_t at = text.rfind('\n');
+    return at == std::string::npos ? text : text.substr(at + 1);
+  }
+};
+
+/// The program under test.
+inline std::string program() {
+  const char* binary = std::getenv("VIT22B_BINARY");
+  return binary != nullptr ? binary : "build/release/vit22b";
+}
+
+/// Runs a shell line.
+inline Ended shell(const std::string& line) {
+  const TempFolder streams;
+  const int status = std::system(
+      (line + " >" + (streams / "out").string() + " 2>" + (streams / "err").string()).c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          read_file(streams / "out"), read_file(streams / "err")};
+}
+
+/// Runs the program; words with spaces are quoted by the caller.
+inline Ended vit(const std::string& arguments, const std::string& before = "") {
+  return shell(before + " " + program() + " " + arguments);
+}
+
+}  // namespace vit22b::test
