@@ -21,6 +21,8 @@ class MasterStore : public WeightStore {
   virtual TensorCut cut(const ParameterRow& row) const = 0;
   /// Waits for whatever still reads weights, and forgets copies of them: they are about to change.
   virtual void begin_update() {}
+  /// What its transfers have cost so far, for people; "" where it makes none.
+  virtual std::string transfers_text() const { return ""; }
 };
 
 /// Overwrites a parameter with this rank's part of a whole tensor.

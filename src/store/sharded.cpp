@@ -139,4 +139,11 @@ void ShardedStore::begin_update() {
   gatherings_.clear();
 }
 
+std::string ShardedStore::transfers_text() const {
+  return concat("gathered units took at most ",
+                human_bytes(static_cast<double>(peak_gathered_bytes_)), " at a time; waited ",
+                std::llround(1e3 * waiting_.seconds), " ms for them, ",
+                std::llround(1e3 * waiting_.first_seconds), " ms of it at the passes' starts");
+}
+
 }  // namespace vit22b

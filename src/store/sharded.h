@@ -24,6 +24,7 @@ class ShardedStore : public MasterStore {
   at::Tensor& weight(const ParameterRow& row) override;
   TensorCut cut(const ParameterRow& row) const override;
   void begin_update() override;
+  std::string transfers_text() const override;
 
   /// How long acquire has waited for gatherings: of all units, and of those that began a pass.
   struct Waiting {

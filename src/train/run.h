@@ -33,6 +33,7 @@ class Run {
   std::filesystem::path open_folder();
   std::unique_ptr<MasterStore> make_store(const std::vector<ParameterRow>& table);
   void make_sink(const std::vector<ParameterRow>& table);
+  void log_memory() const;
   void load(const std::filesystem::path& checkpoint);
   void loop();
   Batch next_batch(BatchLoader& loader);

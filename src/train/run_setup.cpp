@@ -105,6 +105,16 @@ std::filesystem::path Run::open_folder() {
   });
 }
 
+void Run::log_memory() const {
+  double weights = 0, state = 0;
+  for (const auto& [name, tensor] : owned_parts(*store_, parameter_table(config_.model)))
+    weights += static_cast<double>(tensor.part.nbytes());
+  for (const auto& [name, tensor] : sink_->state())
+    state += static_cast<double>(tensor.part.nbytes());
+  log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
+                  human_bytes(state), " of optimizer state"));
+}
+
 bool Run::start() {
   mesh_.agree([&] {
     data_ = open_train_data(config_.data);
@@ -134,6 +144,7 @@ bool Run::start() {
                   " steps"));
   log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, ",
                   cpu::instruction_set(), " kernels"));
+  log_memory();
   if (mesh_.size(MeshAxis::kAll) > 1)
     log_info(concat("mesh: ", mesh_.size(MeshAxis::kData), " x ", mesh_.size(MeshAxis::kModel),
                     " ranks (data x model), weights ", config_.store));

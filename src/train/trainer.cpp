@@ -84,6 +84,7 @@ void Run::loop() {
     if (is_due(state_.step, cadence_.ckpt, cadence_.total) || is_best_ || is_stopping_) save();
   }
   note_bad_samples(loader);
+  if (const std::string text = store_->transfers_text(); !text.empty()) log_info(text);
 }
 
 Batch Run::next_batch(BatchLoader& loader) {

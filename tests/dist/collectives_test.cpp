@@ -146,6 +146,15 @@ TEST(Communicator, ARankThatFailsFreesTheOthersAtOnceAndItsErrorIsTheOneTold) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
+// For ThreadSanitizer alone (script/test --tsan): it has to report this.
+TEST(PlantedRace, DISABLED_TwoRanksWriteOneValueWithoutAWord) {
+  int64_t value = 0;
+  on_ranks(2, [&](Communicator& ranks) {
+    for (int i = 0; i < 1000; ++i) value += ranks.rank();
+  });
+  EXPECT_GE(value, 0);
+}
+
 TEST(Throttled, AMessageTakesItsLatencyAndItsBytes) {
   run_as_threads(2, [](const std::shared_ptr<Transport>& plain) {
     // 10 ms + 1 MB at 20 MB/s = 60 ms each; two in one direction share the link.
