@@ -47,8 +47,8 @@ TEST(BlockOnAModelAxis, SendsWhatTheFormulasSayWithEachActivationPolicy) {
         const Mesh mesh = make_mesh(transport, {1, k}, 30);
         Communicator& ranks = mesh.along(MeshAxis::kModel);
         RankBlock rank(config_of(block), mesh, "fused");
-        // The parallel block has one in-projection, one out-projection and one norm; the serial
-        // two.
+        // The parallel block has one in-projection, one out-projection and one RMSNorm; the serial
+        // two of each, and LayerNorm, which sends a mean as well.
         const int64_t layers = block == "parallel" ? 1 : 2;
         const int64_t ring = (k - 1) * kTokens * rank.config.embed_dim / k * kFloat,
                       norm = layers * (k - 1) * kTokens * kFloat;
