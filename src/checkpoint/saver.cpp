@@ -88,7 +88,8 @@ FileRecord write_parts(FileOps& ops, const fs::path& path, const PartList& parts
     attempt([&] { file.emplace(ops, path, ops.open_to_change(path)); });
     Writers writers(mesh.size(MeshAxis::kAll));
     for (size_t i = 0; i < parts.size(); ++i) {
-      const auto& [name, tensor] = parts[i];
+      const std::string& name = parts[i].first;
+      const TensorPart& tensor = parts[i].second;
       const at::Tensor whole =
           gather_whole(tensor, writers.next(begins[i + 1] - begins[i]), mesh, name);
       if (!whole.defined()) continue;

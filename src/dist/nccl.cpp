@@ -340,7 +340,7 @@ std::string StoreRendezvous::share(const std::string& key, bool is_first,
                                    const std::function<std::string()>& make) const {
   const std::string name = "vit22b/" + key;
   if (is_first) {
-    const std::string text = make();
+    std::string text = make();
     store_->store.set(name, std::vector<uint8_t>(text.begin(), text.end()));
     return text;
   }

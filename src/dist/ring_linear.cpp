@@ -11,12 +11,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The mesh outlives every graph; a graph keeps its address.
+// The mesh outlives every graph, which keeps its address.
+struct MeshAddress : torch::CustomClassHolder {
+  explicit MeshAddress(const Mesh* address) : mesh(address) {}
+  const Mesh* mesh;
+};
+
 const Mesh& mesh_of(AutogradContext* context) {
-  return *reinterpret_cast<const Mesh*>(context->saved_data["mesh"].toInt());
+  return *static_cast<const MeshAddress&>(*context->saved_data["mesh"].toCapsule()).mesh;
 }
 void keep_mesh(AutogradContext* context, const Mesh& mesh) {
-  context->saved_data["mesh"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(&mesh));
+  context->saved_data["mesh"] = c10::IValue::make_capsule(c10::make_intrusive<MeshAddress>(&mesh));
 }
 
 at::Tensor as_rows(const at::Tensor& x) {
@@ -44,9 +49,8 @@ at::Tensor rows_of(const at::Tensor& matrix, int64_t rank, int64_t width) {
 
 struct RowLinear : torch::autograd::Function<RowLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            int64_t mesh_address) {
-    const Mesh& mesh = *reinterpret_cast<const Mesh*>(mesh_address);
-    keep_mesh(context, mesh);
+                            const Mesh* mesh) {
+    keep_mesh(context, *mesh);
     const at::Tensor rows = as_rows(x), w = weight.to(x.scalar_type());
     const int64_t width = rows.size(1);
     // The gathered input is kept for the weight's gradient.
@@ -54,7 +58,7 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
     const at::Tensor sum =
         at::zeros({rows.size(0), weight.size(0)}, rows.options().dtype(at::kFloat));
     ring_gather(
-        mesh, rows,
+        *mesh, rows,
         [&](const RingBlock& block) {
           columns_of(gathered, block.source, width)
               .narrow(0, block.rows.first, block.rows.count)
@@ -94,14 +98,13 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
 
 struct ColumnLinear : torch::autograd::Function<ColumnLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x1, const at::Tensor& w1,
-                            const at::Tensor& x2, const at::Tensor& w2, int64_t mesh_address) {
-    const Mesh& mesh = *reinterpret_cast<const Mesh*>(mesh_address);
-    keep_mesh(context, mesh);
-    const int64_t width = w1.size(0) / mesh.size(MeshAxis::kModel);
+                            const at::Tensor& x2, const at::Tensor& w2, const Mesh* mesh) {
+    keep_mesh(context, *mesh);
+    const int64_t width = w1.size(0) / mesh->size(MeshAxis::kModel);
     std::vector<std::pair<at::Tensor, at::Tensor>> terms = {{as_rows(x1), w1.to(x1.scalar_type())}};
     if (x2.numel() > 0) terms.emplace_back(as_rows(x2), w2.to(x1.scalar_type()));
     const at::Tensor sum = ring_reduce(
-        mesh, {terms[0].first.size(0), width, x1.device()},
+        *mesh, {terms[0].first.size(0), width, x1.device()},
         [&](const RingPart& part) {
           bool is_first = true;
           for (const auto& [x, w] : terms) {
@@ -152,11 +155,10 @@ struct ColumnLinear : torch::autograd::Function<ColumnLinear> {
 };
 
 struct SumOverModel : torch::autograd::Function<SumOverModel> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t mesh_address) {
-    const Mesh& mesh = *reinterpret_cast<const Mesh*>(mesh_address);
-    keep_mesh(context, mesh);
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Mesh* mesh) {
+    keep_mesh(context, *mesh);
     at::Tensor sum = x.clone(at::MemoryFormat::Contiguous);
-    mesh.sum_(sum, MeshAxis::kModel, "statistic of a norm");
+    mesh->sum_(sum, MeshAxis::kModel, "statistic of a norm");
     return sum;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -167,12 +169,11 @@ struct SumOverModel : torch::autograd::Function<SumOverModel> {
 };
 
 struct GatherRows : torch::autograd::Function<GatherRows> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& rows, int64_t mesh_address,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& rows, const Mesh* mesh,
                             int64_t axis) {
-    const Mesh& mesh = *reinterpret_cast<const Mesh*>(mesh_address);
-    keep_mesh(context, mesh);
+    keep_mesh(context, *mesh);
     context->saved_data["axis"] = axis;
-    Communicator& ranks = mesh.along(static_cast<MeshAxis>(axis));
+    Communicator& ranks = mesh->along(static_cast<MeshAxis>(axis));
     std::vector<int64_t> shape = rows.sizes().vec();
     shape[0] *= ranks.size();
     at::Tensor all = at::empty(shape, rows.options());
@@ -191,16 +192,12 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
   }
 };
 
-int64_t address_of(const Mesh& mesh) {
-  return static_cast<int64_t>(reinterpret_cast<intptr_t>(&mesh));
-}
-
 }  // namespace
 
 at::Tensor row_linear(const Mesh& mesh, const at::Tensor& x_local, const at::Tensor& weight_local) {
   if (mesh.size(MeshAxis::kModel) == 1)
     return at::linear(x_local, weight_local.to(x_local.scalar_type()));
-  return RowLinear::apply(x_local, weight_local, address_of(mesh));
+  return RowLinear::apply(x_local, weight_local, &mesh);
 }
 
 at::Tensor column_linear(const Mesh& mesh, const std::vector<ColumnTerm>& terms) {
@@ -216,17 +213,15 @@ at::Tensor column_linear(const Mesh& mesh, const std::vector<ColumnTerm>& terms)
   const at::Tensor none = at::empty({0});
   const ColumnTerm second = terms.size() == 2 ? terms[1] : ColumnTerm{none, none};
   return ColumnLinear::apply(terms[0].x_local, terms[0].weight_local, second.x_local,
-                             second.weight_local, address_of(mesh));
+                             second.weight_local, &mesh);
 }
 
 at::Tensor sum_over_model(const Mesh& mesh, const at::Tensor& x) {
-  return mesh.size(MeshAxis::kModel) == 1 ? x : SumOverModel::apply(x, address_of(mesh));
+  return mesh.size(MeshAxis::kModel) == 1 ? x : SumOverModel::apply(x, &mesh);
 }
 
 at::Tensor gather_rows(const Mesh& mesh, MeshAxis axis, const at::Tensor& rows) {
-  return mesh.size(axis) == 1
-             ? rows
-             : GatherRows::apply(rows, address_of(mesh), static_cast<int64_t>(axis));
+  return mesh.size(axis) == 1 ? rows : GatherRows::apply(rows, &mesh, static_cast<int64_t>(axis));
 }
 
 at::Tensor gather_columns(const Mesh& mesh, const at::Tensor& part, int64_t whole) {

@@ -136,7 +136,7 @@ at::Tensor gather_whole(const TensorPart& part, int64_t to, const Mesh& mesh,
     return (part.cut.data_dim >= 0 || place.data == target.data) &&
            (part.cut.model_dim >= 0 || place.model == target.model);
   };
-  const at::Tensor own = part.part.cpu().contiguous();
+  at::Tensor own = part.part.cpu().contiguous();
   if (all.rank() != to) {
     if (is_source(place_of(mesh))) all.send(own, to, name)->wait();
     return {};

@@ -18,6 +18,8 @@ constexpr size_t kLargestPiece = size_t{1} << 30;  // MPI counts in int
 constexpr int kBusyPolls = 50;
 constexpr auto kShortestPause = std::chrono::microseconds(5);
 constexpr auto kLongestPause = std::chrono::microseconds(100);
+constexpr int kLongWaitPolls = 2000;  // a third of a second
+constexpr auto kPauseOfLongWaits = std::chrono::microseconds(1000);
 // How long a rank that has left or gone may still be heard: what it sent before is on its way.
 constexpr auto kGrace = std::chrono::milliseconds(300);
 
@@ -312,9 +314,11 @@ void MpiTransport::pause(bool is_busy) {
     sched_yield();
     return;
   }
+  // A wait that has lasted long lasts on: a millisecond then is little of it.
+  const auto longest = idle_polls_ < kLongWaitPolls ? kLongestPause : kPauseOfLongWaits;
   const int doublings = std::clamp((idle_polls_ - kBusyPolls) / 4, 0, 10);
-  auto until = Clock::now() + std::min<std::chrono::microseconds>(kShortestPause * (1 << doublings),
-                                                                  kLongestPause);
+  auto until = Clock::now() +
+               std::min<std::chrono::microseconds>(kShortestPause * (1 << doublings), longest);
   // With nothing under way there is nothing to poll for.
   if (active_.empty()) until = next_watch_;
   std::unique_lock lock(mutex_);

@@ -155,6 +155,7 @@ class MeshForward {
         mesh_, {rows_, l_.width},
         [&](const RingPart& part) {
           std::vector<Term> terms;
+          terms.reserve(factors.size());
           for (const Factor& f : factors)
             terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
                              .b = w_.matrix(*f.linear).at(part.destination * l_.width, 0),
@@ -290,6 +291,7 @@ class MeshBackward {
         mesh_, {rows_, l_.width},
         [&](const RingPart& part) {
           std::vector<Term> terms;
+          terms.reserve(factors.size());
           for (const Factor& f : factors)
             terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
                              .b = w_.matrix(*f.linear).at(0, part.destination * l_.width),
