@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "dist/launch.h"
 #include "eval/classification.h"
 #include "eval/vit_predictor.h"
 #include "train/config.h"
@@ -52,8 +53,8 @@ std::string result_text(const ClassificationResult& r, const std::vector<std::st
   return text;
 }
 
-void run_eval(const EvalFlags& flags) {
-  const Device device = begin_command(flags.common);
+// What one rank, or the only process, does: its share of the samples.
+void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   const auto config = run_config(flags.checkpoint);
   std::string source = flags.data;
   if (source.empty()) {
@@ -65,27 +66,39 @@ void run_eval(const EvalFlags& flags) {
   const LoadedModel model =
       load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   const auto data = open_source(source, flags.split);
-  Progress progress("eval", data->size(), flags.common.is_quiet);
+  Progress progress("eval", mesh.share(MeshAxis::kData, data->size()).count, flags.common.is_quiet);
   const EvalOptions options{
       .loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
       .batch_size = flags.batch,
+      .mesh = &mesh,
       .num_workers = flags.workers,
       .max_bad_fraction = flags.max_bad_fraction,
       .should_stop = [] { return stop_signal() != 0; },
       .on_progress = [&](int64_t done) { progress.update(done); }};
   const ClassificationResult result =
       evaluate_classification(*model.predictor, *data, Transforms(model.info.pp_eval), options);
-  const std::vector<std::string>& names =
-      model.info.label_names.empty() ? data->label_names() : model.info.label_names;
-  const std::string json = to_json_text(result, names);
-  FileOps ops;
-  if (config) {
-    const auto results = std::filesystem::path(flags.checkpoint) / "results";
-    ops.make_folder(results);
-    write_text(ops, results / ("eval-" + flags.split + ".json"), json);
-  }
-  if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
-  print_out(flags.common.is_json ? json : result_text(result, names));
+  mesh.once([&] {
+    const std::vector<std::string>& names =
+        model.info.label_names.empty() ? data->label_names() : model.info.label_names;
+    const std::string json = to_json_text(result, names);
+    FileOps ops;
+    if (config) {
+      const auto results = std::filesystem::path(flags.checkpoint) / "results";
+      ops.make_folder(results);
+      write_text(ops, results / ("eval-" + flags.split + ".json"), json);
+    }
+    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+    print_out(flags.common.is_json ? json : result_text(result, names));
+    return std::string();
+  });
+}
+
+void run_eval(const EvalFlags& flags) {
+  CommonFlags common = flags.common;
+  common.device = device_of_rank(common.device);
+  const Device device = begin_command(common);
+  const Ranks ranks({.shape = {0, 1}, .device = device, .threads = common.threads});
+  ranks.guard([&] { run_ranks(flags, device, ranks.mesh()); });
 }
 
 }  // namespace

@@ -152,6 +152,19 @@ TEST_F(Ranks, UnderAUsersOwnMpirunTheyTrainToo) {
   EXPECT_NE(ended.err.find("[rank 0] mesh: 2 x 1 ranks"), std::string::npos) << ended.err;
 }
 
+TEST_F(Ranks, EvaluationsShareTheirSamples) {
+  test::write_idx(folder / "data", "test", 37, 10);
+  ASSERT_EQ(test::vit(train("run", "")).code, 0);
+  const std::string line = "eval " + (folder / "run").string() + " --json --batch 4";
+  const Ended one = test::vit(line);
+  const Ended three = test::shell(kMpirun + "-n 3 " + test::program() + " " + line);
+  ASSERT_EQ(three.code, 0) << three.err;
+  const auto a = nlohmann::json::parse(one.out), b = nlohmann::json::parse(three.out);
+  EXPECT_EQ(b["num_examples"], 37);
+  EXPECT_EQ(a["confusion"], b["confusion"]);
+  EXPECT_NEAR(a["nll"].get<double>(), b["nll"].get<double>(), 1e-6 * a["nll"].get<double>());
+}
+
 TEST_F(Ranks, MeshesThatDoNotFitAreRefusedBeforeAnyWork) {
   const Ended ended = test::vit(train("run", "mesh.data=3 mesh.model=2 --procs 4"));
   EXPECT_EQ(ended.code, 2);

@@ -13,6 +13,12 @@ at::Tensor some_rows(const at::Tensor& tensor, const Share& rows) {
   return tensor.narrow(0, rows.first, rows.count);
 }
 
+// One factor of a sum of products, and the layer whose weight is the other.
+struct Factor {
+  at::Tensor values;
+  const Linear* linear;
+};
+
 struct Normalised {
   at::Tensor y_ND;  // a factor
   SavedNorm saved;
@@ -64,11 +70,6 @@ class MeshForward {
   }
 
  private:
-  struct Factor {
-    at::Tensor values;
-    const Linear* linear;
-  };
-
   at::Tensor serial(const at::Tensor& x_ND, bool is_output_wanted) {
     gather(l_.norm1, x_ND, saved_ != nullptr ? &saved_->norm1 : nullptr, true, false);
     const at::Tensor middle = add_branch({{attend(), &l_.proj}}, l_.proj, l_.scale1, x_ND,
@@ -218,11 +219,6 @@ class MeshBackward {
     gather(g_.through_scale(d_middle, l_.scale1, s_.branch1), l_.proj, false, true);
     return through_input({{attention_gradient(), &l_.qkv}}, l_.norm1, s_.norm1, d_middle);
   }
-
-  struct Factor {
-    at::Tensor values;
-    const Linear* linear;
-  };
 
   // Gathers every rank's gradient of a branch, which the out-projections multiply as it arrives.
   void gather(const at::Tensor& branch_gradient, const Linear& biased, bool is_hidden_wanted,
