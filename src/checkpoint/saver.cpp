@@ -1,5 +1,7 @@
 #include "checkpoint/saver.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -38,6 +40,22 @@ class OpenFile {
   int descriptor_;
 };
 
+// Removes what a failure has left of a file.
+class Leftover {
+ public:
+  explicit Leftover(fs::path path) : path_(std::move(path)) {}
+  ~Leftover() {
+    std::error_code error;
+    if (!is_whole) fs::remove(path_, error);
+  }
+  Leftover(const Leftover&) = delete;
+  Leftover& operator=(const Leftover&) = delete;
+  bool is_whole = false;
+
+ private:
+  fs::path path_;
+};
+
 // Which rank writes a tensor: the one that has the fewest bytes so far.
 class Writers {
  public:
@@ -54,7 +72,7 @@ class Writers {
 
 }  // namespace
 
-FileRecord write_parts(FileOps& ops, const fs::path& path, const PartList& parts,
+FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& parts,
                        const std::map<std::string, std::string>& metadata, const Mesh& mesh) {
   std::vector<TensorEntry> entries;
   entries.reserve(parts.size());
@@ -63,6 +81,8 @@ FileRecord write_parts(FileOps& ops, const fs::path& path, const PartList& parts
   std::vector<size_t> begins;
   const std::string prefix = safetensors_header(entries, metadata, begins);
   FileRecord record{prefix.size() + begins.back(), xxh3_128(std::as_bytes(std::span(prefix))), {}};
+  const fs::path path = target.string() + ".tmp";  // beside, until every rank has written
+  Leftover leftover(path);
   mesh.once([&] {
     OpenFile file(ops, path, ops.create(path));
     ops.write(file.descriptor(), std::as_bytes(std::span(prefix)), path);
@@ -101,6 +121,11 @@ FileRecord write_parts(FileOps& ops, const fs::path& path, const PartList& parts
     attempt([&] { file->finish(); });
     if (failure) throw *failure;
   });
+  mesh.once([&] {
+    ops.rename(path, target);
+    return std::string();
+  });
+  leftover.is_whole = true;
   for (const std::string& of_rank : mesh.gather_text(hashes, MeshAxis::kAll))
     for (const std::string& line : split(of_rank, '\n'))
       if (const size_t space = line.find(' '); space != std::string::npos)

@@ -16,10 +16,10 @@ using PartList = std::vector<std::pair<std::string, TensorPart>>;
 /// Each tensor is brought together on one rank, tensors in turn on all of them, which writes and
 /// hashes it.
 ///
-/// path     in a folder that nobody reads yet; what was there is replaced
+/// target   appears whole or not at all: written beside as NAME.tmp and renamed at the end
 /// returns  the file's record, on every rank
 /// throws   the FileOps' error of any rank, on every rank
-FileRecord write_parts(FileOps& ops, const std::filesystem::path& path, const PartList& parts,
+FileRecord write_parts(FileOps& ops, const std::filesystem::path& target, const PartList& parts,
                        const std::map<std::string, std::string>& metadata, const Mesh& mesh);
 
 }  // namespace vit22b

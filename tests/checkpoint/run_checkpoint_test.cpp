@@ -162,6 +162,25 @@ TEST(RunCheckpoint, KillAtAnyCallKeepsALoadableLatest) {
   }
 }
 
+// `model init` writes into the folder that people read.
+TEST(WriteModel, AFullDiskAtAnyCallLeavesNoPartOfAFile) {
+  const RunCheckpoint c = make_checkpoint(1);
+  for (int64_t call = 0;; ++call) {
+    const TempFolder folder;
+    FaultyDisk disk(call, FaultyDisk::Fault::kFullDisk);
+    Manifest manifest;
+    try {
+      write_model(disk, folder.path(), c.info, c.weights, manifest);
+    } catch (const UserError&) {
+      EXPECT_FALSE(fs::exists(folder / "model.safetensors.tmp")) << call;
+      if (fs::exists(folder / "model.safetensors")) SafetensorsFile(folder / "model.safetensors");
+      continue;
+    }
+    EXPECT_GT(call, 5);
+    break;
+  }
+}
+
 TEST(RunCheckpoint, SavingAStepAgainSwapsItWhole) {
   const TempFolder folder;
   FileOps ops;
