@@ -115,10 +115,8 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
   }
   manifest["model.safetensors"] =
       write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh);
-  mesh.once([&] {
-    write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
-    return std::string();
-  });
+  mesh.do_once(
+      [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }
 
 }  // namespace vit22b

@@ -63,6 +63,12 @@ std::vector<int64_t> saved_steps(const fs::path& root) {
   return steps;
 }
 
+// The first thing read of a folder, after all of it has been checked.
+ModelInfo verified_info(const fs::path& folder, const Mesh& mesh) {
+  mesh.do_once([&] { verify_manifest(folder); });
+  return read_model_info(folder);
+}
+
 }  // namespace
 
 std::string step_folder_name(int64_t step) {
@@ -93,13 +99,7 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
                             const KeepPolicy& keep) {
   const std::string name = step_folder_name(parts.state.step);
   const fs::path beside = root_ / (name + ".tmp");
-  const auto on_one_rank = [&](const auto& act) {
-    mesh.once([&] {
-      act();
-      return std::string();
-    });
-  };
-  on_one_rank([&] {
+  mesh.do_once([&] {
     ops_.make_folder(root_);
     ops_.remove_all(beside);
     ops_.make_folder(beside);
@@ -109,7 +109,7 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
   manifest["optimizer.safetensors"] =
       write_parts(ops_, beside / "optimizer.safetensors",
                   PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh);
-  on_one_rank([&] {
+  mesh.do_once([&] {
     write_recorded_text(ops_, beside, "trainer.json", state_text(parts.state), manifest);
     write_manifest(ops_, beside, manifest);
     ops_.sync_folder(beside);
@@ -165,12 +165,7 @@ fs::path CheckpointFolder::latest() const {
 }
 
 SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
-    : folder_((mesh.once([&] {
-        verify_manifest(folder);
-        return std::string();
-      }),
-               folder)),
-      info_(read_model_info(folder)),
+    : info_(verified_info(folder, mesh)),
       state_(read_state(folder / "trainer.json")),
       weights_(folder),
       optimizer_(folder / "optimizer.safetensors") {

@@ -92,7 +92,6 @@ class SavedRun {
   std::vector<std::string> optimizer_names() const;
 
  private:
-  std::filesystem::path folder_;
   ModelInfo info_;
   TrainerState state_;
   WeightFiles weights_;

@@ -83,11 +83,10 @@ FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& par
   FileRecord record{prefix.size() + begins.back(), xxh3_128(std::as_bytes(std::span(prefix))), {}};
   const fs::path path = target.string() + ".tmp";  // beside, until every rank has written
   Leftover leftover(path);
-  mesh.once([&] {
+  mesh.do_once([&] {
     OpenFile file(ops, path, ops.create(path));
     ops.write(file.descriptor(), std::as_bytes(std::span(prefix)), path);
     file.finish();
-    return std::string();
   });
 
   std::string hashes;  // of the tensors that this rank writes, a line each
@@ -121,10 +120,7 @@ FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& par
     attempt([&] { file->finish(); });
     if (failure) throw *failure;
   });
-  mesh.once([&] {
-    ops.rename(path, target);
-    return std::string();
-  });
+  mesh.do_once([&] { ops.rename(path, target); });
   leftover.is_whole = true;
   for (const std::string& of_rank : mesh.gather_text(hashes, MeshAxis::kAll))
     for (const std::string& line : split(of_rank, '\n'))

@@ -177,10 +177,9 @@ void time_rings(const RingFlags& flags, const std::shared_ptr<Transport>& plain,
     blocking_times.push_back(b);
   }
   const double layers = 2 * static_cast<double>(k);
-  mesh.once([&] {
+  mesh.do_once([&] {
     times = {layers * product, kTransferShare * layers * product, median(async_times),
              median(blocking_times), has_real_products};
-    return std::string();
   });
 }
 
@@ -224,9 +223,8 @@ void time_gathers(const RingFlags& flags, const std::shared_ptr<Transport>& plai
     std::reverse(units.begin(), units.end());
     store.begin_update();
   }
-  mesh.once([&] {
+  mesh.do_once([&] {
     times = {transfer, store.waiting().seconds - store.waiting().first_seconds};
-    return std::string();
   });
 }
 

@@ -77,7 +77,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
       .on_progress = [&](int64_t done) { progress.update(done); }};
   const ClassificationResult result =
       evaluate_classification(*model.predictor, *data, Transforms(model.info.pp_eval), options);
-  mesh.once([&] {
+  mesh.do_once([&] {
     const std::vector<std::string>& names =
         model.info.label_names.empty() ? data->label_names() : model.info.label_names;
     const std::string json = to_json_text(result, names);
@@ -89,7 +89,6 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
     }
     if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
     print_out(flags.common.is_json ? json : result_text(result, names));
-    return std::string();
   });
 }
 

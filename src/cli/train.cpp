@@ -29,7 +29,7 @@ std::string default_options_text() {
 void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_json) {
   FileOps ops(ExitCode::kCheckpoint);
   const TrainSummary summary = train(config, options, ops);
-  options.mesh->once([&] {
+  options.mesh->do_once([&] {
     const nlohmann::ordered_json result = {{"run", options.out.string()},
                                            {"checkpoint", summary.checkpoint.string()},
                                            {"step", summary.step},
@@ -37,7 +37,6 @@ void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_j
     print_out(is_json ? result.dump(1) + "\n"
                       : concat("trained to step ", summary.step, ": ", summary.checkpoint.string(),
                                "\n"));
-    return std::string();
   });
 }
 

@@ -8,10 +8,6 @@ namespace {
 // Below this an all-reduce is one message to each rank: latency counts, not bandwidth.
 constexpr int64_t kSmallBytes = 64 << 10;
 
-int64_t around(int64_t rank, int64_t size) {
-  return (rank % size + size) % size;
-}
-
 at::Tensor rows_of_rank(const at::Tensor& whole, const Peers& peers, int64_t rank) {
   const Share share = share_of(whole.size(0), peers.size(), rank);
   return whole.narrow(0, share.first, share.count);

@@ -18,6 +18,11 @@ struct Share {
 /// Part `index` of n things cut into `parts`: parts follow each other and differ by at most one.
 Share share_of(int64_t n, int64_t parts, int64_t index);
 
+/// A rank's number on a ring of `size`, counted on in either direction.
+constexpr int64_t around(int64_t rank, int64_t size) {
+  return (rank % size + size) % size;
+}
+
 /// A transfer or collective under way; it keeps the memory that it reads and writes.
 class Pending {
  public:

@@ -1,12 +1,10 @@
 #include "dist/launch.h"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
-#include <filesystem>
 
 #include "core/device.h"
 #include "core/log.h"
+#include "core/module.h"
 #include "dist/nccl.h"
 #include "dist/transport.h"
 
@@ -38,21 +36,11 @@ int64_t number(const Environment& environment, const char* name, int64_t otherwi
   return value;
 }
 
-std::filesystem::path program_folder() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-}
-
-JoinTransport open_module() {
-  const std::filesystem::path folder = program_folder();
-  std::string reason = concat("no ", kModule, " beside ", folder.string());
-  for (const auto& place : {folder / kModule, folder.parent_path() / "lib" / kModule}) {
-    if (!std::filesystem::exists(place)) continue;
-    // MPI's own plugins look for its symbols in the whole process.
-    if (void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_GLOBAL); handle != nullptr)
-      return reinterpret_cast<JoinTransport>(dlsym(handle, kJoinTransportSymbol));
-    reason = dlerror();
-  }
+JoinTransport find_join() {
+  std::string reason;
+  if (void* join = module_symbol(kModule, kJoinTransportSymbol, ModuleScope::kProcess, reason);
+      join != nullptr)
+    return reinterpret_cast<JoinTransport>(join);
   throw UsageError("the ranks cannot join over MPI: ", reason,
                    "; install OpenMPI (Debian: libopenmpi-dev openmpi-bin) and build again, or "
                    "start one process without a launcher");
@@ -79,7 +67,7 @@ std::unique_ptr<Mesh> gpu_mesh(const Launcher& launcher, MeshShape shape,
 
 std::shared_ptr<Transport> join_mpi(const Launcher& launcher, double deadline_s) {
   std::string failure;
-  std::shared_ptr<Transport> transport(open_module()(deadline_s, failure));
+  std::shared_ptr<Transport> transport(find_join()(deadline_s, failure));
   if (transport == nullptr) throw UsageError("MPI cannot start: ", failure);
   if (transport->size() != launcher.size)
     throw UsageError(launcher.name, " says that there are ", launcher.size, " ranks, MPI joined ",

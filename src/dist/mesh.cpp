@@ -130,6 +130,13 @@ std::string Mesh::once(const std::function<std::string()>& act) const {
   return open_outcome(message);
 }
 
+void Mesh::do_once(const std::function<void()>& act) const {
+  once([&] {
+    act();
+    return std::string();
+  });
+}
+
 void Mesh::agree(const std::function<void()>& act) const {
   if (all_->size() == 1) return act();
   const std::string outcome = pack_outcome([&] {

@@ -56,6 +56,8 @@ class Mesh {
   bool any(bool value) const;
   /// One rank acts; all get its result, or its error as a UserError with the same text and code.
   std::string once(const std::function<std::string()>& act) const;
+  /// The same for an act without a result.
+  void do_once(const std::function<void()>& act) const;
   /// Every rank acts; a UserError of any of them is thrown on all, so that none waits for another.
   void agree(const std::function<void()>& act) const;
   /// Every rank's text along an axis.

@@ -5,10 +5,6 @@
 namespace vit22b {
 namespace {
 
-int64_t around(int64_t rank, int64_t size) {
-  return (rank % size + size) % size;
-}
-
 // Rows that go round together, and in which direction.
 struct Stream {
   Share rows;

@@ -77,10 +77,7 @@ void check_finite(const StepResult& result, const StepScene& scene, const ModelC
                                             {"tensor", place.tensor},
                                             {"samples", samples}};
   const auto path = scene.run_folder / "diagnosis.json";
-  context.mesh.once([&] {
-    write_text(scene.ops, path, diagnosis.dump(1) + "\n");
-    return std::string();
-  });
+  context.mesh.do_once([&] { write_text(scene.ops, path, diagnosis.dump(1) + "\n"); });
   throw NumbersError("step ", scene.step, ": ", is_loss_bad ? "the loss" : "the gradient norm",
                      " is not finite; it shows first in ", place.unit, " (", place.tensor,
                      "). See ", path.string(),

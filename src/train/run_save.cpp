@@ -41,10 +41,7 @@ void Run::validate() {
 }
 
 void Run::append_metrics(const std::function<std::string()>& line) {
-  mesh_.once([&] {
-    folder_->append_metrics(line());
-    return std::string();
-  });
+  mesh_.do_once([&] { folder_->append_metrics(line()); });
 }
 
 void Run::save() {

@@ -134,10 +134,7 @@ bool Run::start() {
     make_sink(table);
   });
   if (!from.empty()) load(from);
-  mesh_.once([&] {
-    folder_->cut_metrics(from.empty() ? 0 : state_.metrics_bytes);
-    return std::string();
-  });
+  mesh_.do_once([&] { folder_->cut_metrics(from.empty() ? 0 : state_.metrics_bytes); });
   log_info(concat("model ", config_.model.name, ": ", count_parameters(table).total,
                   " parameters; ", data_.train->size(), " training images, ",
                   data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,

@@ -109,10 +109,7 @@ void Run::note_bad_samples(const BatchLoader& loader) {
     for (const std::string& line : split(of_rank, '\n'))
       if (!line.empty()) lines.insert(line);
   if (lines.empty()) return;
-  mesh_.once([&] {
-    folder_->write_bad_samples({lines.begin(), lines.end()});
-    return std::string();
-  });
+  mesh_.do_once([&] { folder_->write_bad_samples({lines.begin(), lines.end()}); });
   log_warn(
       concat(lines.size(), " unusable samples; see ", (options_.out / "bad_samples.txt").string()));
 }
