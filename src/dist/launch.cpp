@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/module.h"
 #include "dist/nccl.h"
+#include "dist/rendezvous.h"
 #include "dist/transport.h"
 
 namespace vit22b {

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,19 +24,5 @@ std::string nccl_unique_id();
 ///
 /// unique_id  from nccl_unique_id of one rank
 std::unique_ptr<Communicator> make_nccl(const std::string& unique_id, const NcclOptions& options);
-
-/// Gives every rank of a group a text that its first rank makes, over torchrun's store at
-/// MASTER_ADDR:MASTER_PORT.
-class StoreRendezvous {
- public:
-  StoreRendezvous(int64_t rank, int64_t size, double deadline_s);
-  ~StoreRendezvous();
-  std::string share(const std::string& key, bool is_first,
-                    const std::function<std::string()>& make) const;
-
- private:
-  struct Store;
-  std::unique_ptr<Store> store_;
-};
 
 }  // namespace vit22b
