@@ -4,20 +4,18 @@
 #include <chrono>
 
 namespace vit22b {
-namespace {
 
-double seconds_of(const std::function<void()>& run) {
+double seconds_of(const std::function<void()>& act) {
   const auto start = std::chrono::steady_clock::now();
-  run();
+  act();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median_of_sorted(const std::vector<double>& values) {
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
-
-}  // namespace
 
 std::vector<Timing> alternate(const std::vector<Contender>& contenders, int64_t repeats) {
   std::vector<std::vector<double>> seconds(contenders.size());
@@ -27,9 +25,9 @@ std::vector<Timing> alternate(const std::vector<Contender>& contenders, int64_t 
       seconds[j].push_back(seconds_of(contenders[j].run));
   std::vector<Timing> timings;
   timings.reserve(contenders.size());
-  for (std::vector<double>& all : seconds) {
-    std::sort(all.begin(), all.end());
-    timings.push_back({median_of_sorted(all), all.front(), all.back()});
+  for (const std::vector<double>& all : seconds) {
+    const auto [fastest, slowest] = std::minmax_element(all.begin(), all.end());
+    timings.push_back({median(all), *fastest, *slowest});
   }
   return timings;
 }

@@ -17,6 +17,12 @@ struct Timing {
   double median = 0, fastest = 0, slowest = 0;
 };
 
+/// Of an odd count the middle value, else the mean of the two middle ones.
+double median(std::vector<double> values);
+
+/// How long an act takes.
+double seconds_of(const std::function<void()>& act);
+
 /// Times contenders in turn, so that a noisy moment of the machine hits all of them; one run of
 /// each warms up.
 std::vector<Timing> alternate(const std::vector<Contender>& contenders, int64_t repeats);

@@ -1,11 +1,12 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "cli/alternation.h"
 #include "cli/bench.h"
+#include "cli/bench_gather.h"
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/trace.h"
@@ -14,28 +15,9 @@
 #include "dist/throttled.h"
 #include "dist/trace_file.h"
 #include "kernels/cpu/product.h"
-#include "model/initialise.h"
-#include "model/vit.h"
-#include "store/sharded.h"
 
 namespace vit22b {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-void sleep_for(double seconds) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-}
 
 struct RingFlags {
   CommonFlags common;
@@ -43,9 +25,6 @@ struct RingFlags {
   bool is_two_way = false;
   std::string trace;
 };
-
-// Transfers take half of the time of what they could hide behind.
-constexpr double kTransferShare = 0.5;
 
 // One linear layer of each kind on a rank: x [tokens, width / k] gathered into `width` outputs a
 // rank, whose partial sums scatter again. Every partial product is as large as the next.
@@ -64,12 +43,16 @@ class RingWork {
   // The seconds of one partial product, alone.
   double time_product() {
     const at::Tensor sum = at::empty({tokens_, part_});
+    constexpr size_t kTimes = 9;
     std::vector<double> times;
-    for (int i = 0; i < 9; ++i) {
-      const auto begin = Clock::now();
-      multiply_in({.source = 0, .rows = {0, tokens_}, .tensor = x_, .is_first = true});
-      multiply_out({.destination = 0, .rows = {0, tokens_}, .sum = sum});
-      times.push_back(seconds_since(begin) / 2);
+    times.reserve(kTimes);
+    for (size_t i = 0; i < kTimes; ++i) {
+      times.push_back(
+          seconds_of([&] {
+            multiply_in({.source = 0, .rows = {0, tokens_}, .tensor = x_, .is_first = true});
+            multiply_out({.destination = 0, .rows = {0, tokens_}, .sum = sum});
+          }) /
+          2);
     }
     return median(times);
   }
@@ -80,14 +63,15 @@ class RingWork {
   // The two layers; returns their result and their time.
   double run(at::Tensor& result) {
     mesh_.barrier();
-    const auto begin = Clock::now();
-    ring_gather(
-        mesh_, x_, [&](const RingBlock& block) { work(block.rows, [&] { multiply_in(block); }); },
-        "gather");
-    result = ring_reduce(
-        mesh_, {tokens_, part_},
-        [&](const RingPart& part) { work(part.rows, [&] { multiply_out(part); }); }, "reduce");
-    return mesh_.max(seconds_since(begin), MeshAxis::kAll);
+    const double seconds = seconds_of([&] {
+      ring_gather(
+          mesh_, x_, [&](const RingBlock& block) { work(block.rows, [&] { multiply_in(block); }); },
+          "gather");
+      result = ring_reduce(
+          mesh_, {tokens_, part_},
+          [&](const RingPart& part) { work(part.rows, [&] { multiply_out(part); }); }, "reduce");
+    });
+    return mesh_.max(seconds, MeshAxis::kAll);
   }
 
   int64_t block_bytes() const { return tokens_ * part_ * 4; }
@@ -102,7 +86,8 @@ class RingWork {
 
   void work(const Share& rows, const std::function<void()>& product) const {
     if (sleep_s_ <= 0) return product();
-    sleep_for(sleep_s_ * static_cast<double>(rows.count) / static_cast<double>(tokens_));
+    std::this_thread::sleep_for(std::chrono::duration<double>(
+        sleep_s_ * static_cast<double>(rows.count) / static_cast<double>(tokens_)));
   }
 
   void multiply_in(const RingBlock& block) {
@@ -183,51 +168,6 @@ void time_rings(const RingFlags& flags, const std::shared_ptr<Transport>& plain,
   });
 }
 
-struct GatherTimes {
-  double transfer_s = 0, waited_s = 0;  // without each pass's first
-  double hidden_fraction() const { return 1 - waited_s / transfer_s; }
-};
-
-// The sharded store's walks over a model's units, each unit's computation a sleep of twice the time
-// that its gathering takes.
-void time_gathers(const RingFlags& flags, const std::shared_ptr<Transport>& plain,
-                  GatherTimes& times) {
-  ViTConfig config = preset("s16");
-  config.num_classes = 0;
-  const std::vector<ParameterRow> table = parameter_table(config);
-  const int64_t n = flags.procs;
-  constexpr double kBytesPerSecond = 200e6;
-  const auto link = make_throttled(plain, {.bytes_per_second = kBytesPerSecond});
-  const Mesh mesh = make_mesh(link, {n, 1}, 60);
-  ShardedStore store(
-      table, [](const ParameterRow& row) { return initial_tensor(row, 0); }, c10::kCPU, mesh);
-  const auto gathered = [&](const Unit& unit) {
-    double bytes = 0;
-    for (const ParameterRow& row : table)
-      if (row.unit == unit && store.cut(row).data_dim >= 0)
-        bytes += 4 * static_cast<double>(row.count());
-    return bytes * static_cast<double>(n - 1) / static_cast<double>(n) / kBytesPerSecond;
-  };
-  double transfer = 0;
-  std::vector<Unit> units = model_units(config);
-  for (const Pass pass : {Pass::kForward, Pass::kBackward}) {
-    bool is_first = true;
-    for (const Unit& unit : units) {
-      const double seconds = gathered(unit);
-      store.acquire(unit, pass);
-      if (!is_first) transfer += seconds;
-      is_first = false;
-      const TraceSpan span(TraceLane::kCompute, unit.name());
-      sleep_for(seconds / kTransferShare);
-    }
-    std::reverse(units.begin(), units.end());
-    store.begin_update();
-  }
-  mesh.do_once([&] {
-    times = {transfer, store.waiting().seconds - store.waiting().first_seconds};
-  });
-}
-
 std::string table_text(const RingFlags& flags, const RingTimes& r, const GatherTimes& g) {
   char text[1024];
   std::snprintf(
@@ -259,7 +199,7 @@ void run_bench_ring(const RingFlags& flags) {
   run_as_threads(flags.procs, [&](const std::shared_ptr<Transport>& transport) {
     const at::NoGradGuard no_grad;
     time_rings(flags, transport, ring, product_s);
-    time_gathers(flags, transport, gather);
+    time_gathers(flags.procs, transport, gather);
   });
   if (!flags.trace.empty()) save_trace(flags.trace, single_process());
   const nlohmann::ordered_json json = {{"procs", flags.procs},
