@@ -2,6 +2,9 @@
 
 #include <bit>
 #include <cmath>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace vit22b {
 namespace {
@@ -102,18 +105,15 @@ VIT22B_INLINE void normal_block(uint64_t seed, uint64_t stream, uint64_t counter
     for (int w = 0; w < 4; ++w) out[4 * i + w] = normals[w][i];
 }
 
-VIT22B_INLINE void uniform_block(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
-  uint32_t words[4][kLanes];
-  philox(seed, stream, counter, words);
-  for (int i = 0; i < kLanes; ++i)
-    for (int w = 0; w < 4; ++w) out[4 * i + w] = unit_float(words[w][i]);
-}
-
 VIT22B_INLINE void bits_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
   uint32_t words[4][kLanes];
   philox(seed, stream, counter, words);
   for (int i = 0; i < kLanes; ++i)
     for (int w = 0; w < 4; ++w) out[4 * i + w] = words[w][i];
+}
+
+VIT22B_INLINE void unit_floats(const uint32_t* words, float* out) {
+  for (int i = 0; i < 4 * kLanes; ++i) out[i] = unit_float(words[i]);
 }
 
 template <class T>
@@ -126,39 +126,111 @@ void normal_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, float
   normal_block(seed, stream, counter, out);
 }
 void uniform_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
-  uniform_block(seed, stream, counter, out);
+  uint32_t words[4 * kLanes];
+  bits_block(seed, stream, counter, words);
+  unit_floats(words, out);
 }
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) void normal_block_avx2(uint64_t seed, uint64_t stream,
-                                                       uint64_t counter, float* out) {
+#define VIT22B_AVX2 __attribute__((target("avx2")))
+
+VIT22B_AVX2 void normal_block_avx2(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
   normal_block(seed, stream, counter, out);
 }
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void normal_block_avx512(
-    uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
-  normal_block(seed, stream, counter, out);
-}
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))) void bits_block_avx512(
-    uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
+VIT22B_AVX2 void bits_block_avx2(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t* out) {
   bits_block(seed, stream, counter, out);
 }
-#endif
-
-BlockFunction<uint32_t> bits_path() {
-#if defined(__x86_64__)
-  if (CounterRng::has(CounterRng::Isa::kAvx512)) return bits_block_avx512;
-#endif
-  return bits_block_scalar;
+VIT22B_AVX2 void uniform_block_avx2(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
+  uint32_t words[4 * kLanes];
+  bits_block(seed, stream, counter, words);
+  unit_floats(words, out);
 }
 
-BlockFunction<float> normal_path(CounterRng::Isa isa) {
+#define VIT22B_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
+
+VIT22B_AVX512 void normal_block_avx512(uint64_t seed, uint64_t stream, uint64_t counter,
+                                       float* out) {
+  normal_block(seed, stream, counter, out);
+}
+
+/// 16 products of 64 bits, as their high and their low words.
+struct WideProduct {
+  __m512i high, low;
+};
+
+VIT22B_AVX512 VIT22B_INLINE WideProduct wide_product(__m512i a, __m512i b) {
+  constexpr __mmask16 kOdd = 0xAAAA;
+  const __m512i even = _mm512_mul_epu32(a, b);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), b);
+  return {_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), kOdd, odd),
+          _mm512_mask_mov_epi32(even, kOdd, _mm512_slli_epi64(odd, 32))};
+}
+
+VIT22B_AVX512 VIT22B_INLINE __m512i broadcast(uint64_t word) {
+  return _mm512_set1_epi32(static_cast<int>(static_cast<uint32_t>(word)));
+}
+
+// bits_block with each counter's four words in one lane of four vectors. Counters are dealt to
+// lanes so that unpacking leaves the words in element order.
+VIT22B_AVX512 VIT22B_INLINE void bits_of_lanes(uint64_t seed, uint64_t stream, uint64_t counter,
+                                               __m512i out[4]) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i w0 = _mm512_add_epi32(broadcast(counter), order), w1 = broadcast(counter >> 32),
+          w2 = broadcast(stream), w3 = broadcast(stream >> 32);
+  w1 = _mm512_mask_add_epi32(w1, _mm512_cmplt_epu32_mask(w0, order), w1, _mm512_set1_epi32(1));
+  constexpr int kXor3 = 0x96;
+  auto key0 = static_cast<uint32_t>(seed);
+  auto key1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < kRounds; ++round) {
+    const WideProduct p0 = wide_product(w0, broadcast(kPhiloxMul0)),
+                      p1 = wide_product(w2, broadcast(kPhiloxMul1));
+    w0 = _mm512_ternarylogic_epi32(p1.high, w1, broadcast(key0), kXor3);
+    w1 = p1.low;
+    w2 = _mm512_ternarylogic_epi32(p0.high, w3, broadcast(key1), kXor3);
+    w3 = p0.low;
+    key0 += kPhiloxWeyl0;
+    key1 += kPhiloxWeyl1;
+  }
+  const __m512i a = _mm512_unpacklo_epi32(w0, w1), b = _mm512_unpackhi_epi32(w0, w1),
+                c = _mm512_unpacklo_epi32(w2, w3), d = _mm512_unpackhi_epi32(w2, w3);
+  out[0] = _mm512_unpacklo_epi64(a, c);
+  out[1] = _mm512_unpackhi_epi64(a, c);
+  out[2] = _mm512_unpacklo_epi64(b, d);
+  out[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+VIT22B_AVX512 void bits_block_avx512(uint64_t seed, uint64_t stream, uint64_t counter,
+                                     uint32_t* out) {
+  __m512i words[4];
+  bits_of_lanes(seed, stream, counter, words);
+  for (int i = 0; i < 4; ++i) _mm512_storeu_si512(out + i * kLanes, words[i]);
+}
+
+VIT22B_AVX512 void uniform_block_avx512(uint64_t seed, uint64_t stream, uint64_t counter,
+                                        float* out) {
+  __m512i words[4];
+  bits_of_lanes(seed, stream, counter, words);
+  for (int i = 0; i < 4; ++i)
+    _mm512_storeu_ps(out + i * kLanes,
+                     _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words[i], 8)),
+                                   _mm512_set1_ps(0x1p-24F)));
+}
+#endif
+
+/// The block functions of one instruction set.
+struct Path {
+  BlockFunction<uint32_t> bits;
+  BlockFunction<float> uniform, normal;
+};
+
+Path path(CounterRng::Isa isa) {
   using Isa = CounterRng::Isa;
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx512)))
-    return normal_block_avx512;
+    return {bits_block_avx512, uniform_block_avx512, normal_block_avx512};
   if (isa == Isa::kAvx2 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx2)))
-    return normal_block_avx2;
+    return {bits_block_avx2, uniform_block_avx2, normal_block_avx2};
 #endif
-  return normal_block_scalar;
+  return {bits_block_scalar, uniform_block_scalar, normal_block_scalar};
 }
 
 // Runs a block function over any range: the first and last block go through a buffer.
@@ -206,21 +278,16 @@ uint64_t CounterRng::below(uint64_t index, uint64_t bound) const {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(wide) * bound) >> 64);
 }
 
-void CounterRng::fill_bits(std::span<uint32_t> out, uint64_t first) const {
-  static const BlockFunction<uint32_t> kPath = bits_path();
-  fill(kPath, seed_, stream_hash_, out, first);
+void CounterRng::fill_bits(std::span<uint32_t> out, uint64_t first, Isa isa) const {
+  fill(path(isa).bits, seed_, stream_hash_, out, first);
 }
 
-void CounterRng::fill_uniform(std::span<float> out, uint64_t first) const {
-  fill<float>(uniform_block_scalar, seed_, stream_hash_, out, first);
+void CounterRng::fill_uniform(std::span<float> out, uint64_t first, Isa isa) const {
+  fill(path(isa).uniform, seed_, stream_hash_, out, first);
 }
 
-void CounterRng::fill_normal(std::span<float> out, uint64_t first) const {
-  fill_normal_with(Isa::kBest, out, first);
-}
-
-void CounterRng::fill_normal_with(Isa isa, std::span<float> out, uint64_t first) const {
-  fill<float>(normal_path(isa), seed_, stream_hash_, out, first);
+void CounterRng::fill_normal(std::span<float> out, uint64_t first, Isa isa) const {
+  fill(path(isa).normal, seed_, stream_hash_, out, first);
 }
 
 bool CounterRng::has(Isa isa) {

@@ -31,19 +31,17 @@ class CounterRng {
   /// Uniform integer in [0, bound); bound > 0. Bias below bound / 2^64.
   uint64_t below(uint64_t index, uint64_t bound) const;
 
-  /// out[i] = bits(first + i).
-  void fill_bits(std::span<uint32_t> out, uint64_t first) const;
-  /// out[i] = uniform(first + i).
-  void fill_uniform(std::span<float> out, uint64_t first) const;
-  /// out[i] = standard normal number of element first + i.
-  void fill_normal(std::span<float> out, uint64_t first) const;
-
   /// Which code path fills; all give equal bits. `kBest` is what this CPU has.
   enum class Isa { kScalar, kAvx2, kAvx512, kBest };
   /// True when this CPU can run the path.
   static bool has(Isa isa);
-  /// fill_normal on a chosen path, for the tests that compare them.
-  void fill_normal_with(Isa isa, std::span<float> out, uint64_t first) const;
+
+  /// out[i] = bits(first + i).
+  void fill_bits(std::span<uint32_t> out, uint64_t first, Isa isa = Isa::kBest) const;
+  /// out[i] = uniform(first + i).
+  void fill_uniform(std::span<float> out, uint64_t first, Isa isa = Isa::kBest) const;
+  /// out[i] = standard normal number of element first + i.
+  void fill_normal(std::span<float> out, uint64_t first, Isa isa = Isa::kBest) const;
 
  private:
   uint64_t seed_;

@@ -25,12 +25,13 @@ void fill_xavier(const ParameterRow& row, const CounterRng& rng, int64_t first,
   int64_t begin = 0;  // first row of the section
   for (const int64_t rows : row.sections) {
     // A [1, 1, D] token has fan_in 1 and fan_out D, as Flax counts them.
-    const double bound = is_matrix ? xavier_bound(columns, rows) : xavier_bound(1, columns);
+    const auto bound =
+        static_cast<float>(is_matrix ? xavier_bound(columns, rows) : xavier_bound(1, columns));
     const int64_t from = std::max(first, begin * columns);
     const int64_t to = std::min(first + static_cast<int64_t>(out.size()), (begin + rows) * columns);
     for (int64_t i = from; i < to; ++i) {
       float& value = out[static_cast<size_t>(i - first)];
-      value = static_cast<float>((2.0 * static_cast<double>(value) - 1.0) * bound);
+      value = (2.0F * value - 1.0F) * bound;  // exact up to the product: any ISA gives equal bits
     }
     begin += rows;
   }

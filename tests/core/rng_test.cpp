@@ -35,16 +35,29 @@ TEST(CounterRng, AnyPartAloneEqualsTheWhole) {
 }
 
 TEST(CounterRng, EveryIsaGivesEqualBits) {
+  using Isa = CounterRng::Isa;
   const CounterRng rng(3, "init", "x");
   constexpr size_t kCount = 100'003;
-  std::vector<float> scalar(kCount);
-  rng.fill_normal_with(CounterRng::Isa::kScalar, scalar, 5);
-  for (const auto isa :
-       {CounterRng::Isa::kAvx2, CounterRng::Isa::kAvx512, CounterRng::Isa::kBest}) {
-    if (!CounterRng::has(isa)) continue;
-    std::vector<float> other(kCount);
-    rng.fill_normal_with(isa, other, 5);
-    EXPECT_EQ(scalar, other) << static_cast<int>(isa);
+  // The second range crosses the point where a counter's low word overflows.
+  for (const uint64_t first : {uint64_t{5}, (uint64_t{4} << 32) - 4 * 7 - 1}) {
+    std::vector<uint32_t> bits(kCount), other_bits(kCount);
+    std::vector<float> uniform(kCount), normal(kCount), other(kCount);
+    rng.fill_bits(bits, first, Isa::kScalar);
+    rng.fill_uniform(uniform, first, Isa::kScalar);
+    rng.fill_normal(normal, first, Isa::kScalar);
+    for (const size_t i : {size_t{0}, size_t{1}, size_t{29}, size_t{63}, kCount - 1}) {
+      EXPECT_EQ(bits[i], rng.bits(first + i)) << i;
+      EXPECT_EQ(uniform[i], rng.uniform(first + i)) << i;
+    }
+    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kBest}) {
+      if (!CounterRng::has(isa)) continue;
+      rng.fill_bits(other_bits, first, isa);
+      EXPECT_EQ(bits, other_bits) << static_cast<int>(isa);
+      rng.fill_uniform(other, first, isa);
+      EXPECT_EQ(uniform, other) << static_cast<int>(isa);
+      rng.fill_normal(other, first, isa);
+      EXPECT_EQ(normal, other) << static_cast<int>(isa);
+    }
   }
 }
 
