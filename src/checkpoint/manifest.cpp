@@ -20,36 +20,18 @@ void verify_text(const fs::path& path, const FileRecord& record) {
         path.string(), " is damaged: its hash differs from manifest.json; use an older checkpoint");
 }
 
-void verify_tensors(const fs::path& path, const FileRecord& record) {
+void verify_tensors(const fs::path& path, const FileRecord& record, ManifestScope scope) {
   const SafetensorsFile file(path);
   if (xxh3_128(file.header()) != record.hash)
     throw CheckpointError(
         path.string(),
         ": the header is damaged: its hash differs from manifest.json; use an older checkpoint");
+  if (scope == ManifestScope::kAllButTensors) return;
   for (const auto& [name, hash] : record.tensors)
     if (xxh3_128(file.bytes(file.entry(name))) != hash)
       throw CheckpointError(
           path.string(), ": tensor '", name,
           "' is damaged: its hash differs from manifest.json; use an older checkpoint");
-}
-
-Manifest read_manifest(const fs::path& path) {
-  Manifest manifest;
-  try {
-    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kManifestLimit));
-    for (const auto& [name, file] : json.at("files").items()) {
-      FileRecord& record = manifest[name];
-      record.size = file.at("size").get<size_t>();
-      record.hash = file.at("xxh3_128").get<std::string>();
-      if (file.contains("tensors"))
-        record.tensors = file.at("tensors").get<std::map<std::string, std::string>>();
-      if (name.find('/') != std::string::npos || name.starts_with("."))
-        throw CheckpointError(path.string(), ": '", name, "' is no plain file name");
-    }
-  } catch (const Json::exception& e) {
-    throw CheckpointError(path.string(), " is damaged (", e.what(), "); use an older checkpoint");
-  }
-  return manifest;
 }
 
 }  // namespace
@@ -70,10 +52,29 @@ void write_manifest(FileOps& ops, const fs::path& folder, const Manifest& manife
   write_text(ops, folder / kManifestName, Json{{"format", 1}, {"files", files}}.dump(1) + "\n");
 }
 
-void verify_manifest(const fs::path& folder) {
+Manifest read_manifest(const fs::path& folder) {
   const fs::path path = folder / kManifestName;
-  if (!fs::exists(path)) return;
-  for (const auto& [name, record] : read_manifest(path)) {
+  Manifest manifest;
+  if (!fs::exists(path)) return manifest;
+  try {
+    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kManifestLimit));
+    for (const auto& [name, file] : json.at("files").items()) {
+      FileRecord& record = manifest[name];
+      record.size = file.at("size").get<size_t>();
+      record.hash = file.at("xxh3_128").get<std::string>();
+      if (file.contains("tensors"))
+        record.tensors = file.at("tensors").get<std::map<std::string, std::string>>();
+      if (name.find('/') != std::string::npos || name.starts_with("."))
+        throw CheckpointError(path.string(), ": '", name, "' is no plain file name");
+    }
+  } catch (const Json::exception& e) {
+    throw CheckpointError(path.string(), " is damaged (", e.what(), "); use an older checkpoint");
+  }
+  return manifest;
+}
+
+void verify_manifest(const fs::path& folder, ManifestScope scope) {
+  for (const auto& [name, record] : read_manifest(folder)) {
     const fs::path file = folder / name;
     std::error_code error;
     const auto size = fs::file_size(file, error);
@@ -83,7 +84,7 @@ void verify_manifest(const fs::path& folder) {
     if (size != record.size)
       throw CheckpointError(file.string(), " has ", size, " bytes, manifest.json says ",
                             record.size, "; it is cut short or changed: use an older checkpoint");
-    record.tensors.empty() ? verify_text(file, record) : verify_tensors(file, record);
+    record.tensors.empty() ? verify_text(file, record) : verify_tensors(file, record, scope);
   }
 }
 

@@ -18,10 +18,19 @@ void write_recorded_text(FileOps& ops, const std::filesystem::path& folder, cons
 /// Writes FOLDER/manifest.json.
 void write_manifest(FileOps& ops, const std::filesystem::path& folder, const Manifest& manifest);
 
+/// Reads FOLDER/manifest.json; empty where there is none (another program's folder).
+///
+/// throws  CheckpointError when it is damaged
+Manifest read_manifest(const std::filesystem::path& folder);
+
+/// What of a folder's files to check: tensors can be left to whoever reads them.
+enum class ManifestScope { kAll, kAllButTensors };
+
 /// Checks every file of a folder against its manifest; a folder without one (another program's)
 /// passes.
 ///
 /// throws  CheckpointError naming the file, and the tensor where one is damaged
-void verify_manifest(const std::filesystem::path& folder);
+void verify_manifest(const std::filesystem::path& folder,
+                     ManifestScope scope = ManifestScope::kAll);
 
 }  // namespace vit22b

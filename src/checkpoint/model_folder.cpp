@@ -96,6 +96,91 @@ std::string model_info_text(const ModelInfo& info) {
   return json.dump(1) + "\n";
 }
 
+namespace {
+
+/// A tensor of the file: a parameter's values, or the zeros of a parallel block's second bias.
+struct TensorOnDisk {
+  std::string name;
+  const ParameterRow* row;
+  bool is_zero = false;
+};
+
+std::vector<TensorOnDisk> tensors_on_disk(const std::vector<ParameterRow>& table) {
+  std::vector<TensorOnDisk> tensors;
+  for (const ParameterRow& row : table) {
+    if (const std::string twin = twin_bias(row); !twin.empty())
+      tensors.push_back({twin, &row, true});
+    tensors.push_back({row.name, &row});
+  }
+  return tensors;
+}
+
+int64_t bytes_of(const TensorOnDisk& tensor, const WeightLayout& layout) {
+  return tensor.row->count() *
+         static_cast<int64_t>(c10::elementSize(held_type(*tensor.row, layout.dtype)));
+}
+
+// Files of at most that many bytes of tensors, each with at least one.
+std::vector<std::vector<TensorOnDisk>> shards_of(const std::vector<TensorOnDisk>& tensors,
+                                                 const WeightLayout& layout) {
+  std::vector<std::vector<TensorOnDisk>> shards(1);
+  int64_t bytes = 0;
+  for (const TensorOnDisk& tensor : tensors) {
+    const int64_t size = tensor.row->count() * static_cast<int64_t>(c10::elementSize(layout.dtype));
+    if (layout.shard_bytes > 0 && bytes > 0 && bytes + size > layout.shard_bytes) {
+      shards.emplace_back();
+      bytes = 0;
+    }
+    shards.back().push_back(tensor);
+    bytes += size;
+  }
+  return shards;
+}
+
+// "model.safetensors", or "model-00002-of-00009.safetensors".
+std::string shard_name(size_t index, size_t count) {
+  if (count == 1) return "model.safetensors";
+  char name[64];
+  std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, count);
+  return name;
+}
+
+FileRecord write_shard(FileOps& ops, const fs::path& path, const std::vector<TensorOnDisk>& tensors,
+                       const WholeTensor& whole, at::ScalarType dtype) {
+  std::vector<TensorEntry> entries;
+  entries.reserve(tensors.size());
+  for (const TensorOnDisk& tensor : tensors)
+    entries.push_back({tensor.name, held_type(*tensor.row, dtype), tensor.row->shape});
+  const auto values = [&](size_t i) {
+    return (tensors[i].is_zero ? at::zeros(tensors[i].row->shape) : whole(*tensors[i].row))
+        .to(entries[i].dtype);
+  };
+  return write_safetensors(ops, path, entries, values, {{"format", "pt"}});
+}
+
+}  // namespace
+
+void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                 const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest) {
+  const std::vector<ParameterRow> table = parameter_table(info.config);
+  const auto shards = shards_of(tensors_on_disk(table), layout);
+  Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
+  int64_t total = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = shard_name(i, shards.size());
+    manifest[name] = write_shard(ops, folder / name, shards[i], whole, layout.dtype);
+    for (const TensorOnDisk& tensor : shards[i]) {
+      index["weight_map"][tensor.name] = name;
+      total += bytes_of(tensor, layout);
+    }
+  }
+  index["metadata"]["total_size"] = total;
+  if (shards.size() > 1)
+    write_recorded_text(ops, folder, "model.safetensors.index.json", index.dump(1) + "\n",
+                        manifest);
+  write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
+}
+
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const NamedTensors& weights, Manifest& manifest) {
   write_model(ops, folder, info, whole_parts(weights), single_process(), manifest);
@@ -103,15 +188,12 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const NamedParts& weights, const Mesh& mesh, Manifest& manifest) {
+  const std::vector<ParameterRow> table = parameter_table(info.config);
   PartList parts;
-  for (const ParameterRow& row : parameter_table(info.config)) {
-    const TensorPart& weight = weights.at(row.name);
-    if (row.local_name == "mlp_out_proj.bias") {
-      std::string twin = row.name;
-      parts.emplace_back(twin.replace(twin.find("mlp_out_proj"), 12, "attn_out_proj"),
-                         TensorPart{weight.cut, at::zeros_like(weight.part)});
-    }
-    parts.emplace_back(row.name, weight);
+  for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
+    const TensorPart& weight = weights.at(tensor.row->name);
+    parts.emplace_back(
+        tensor.name, tensor.is_zero ? TensorPart{weight.cut, at::zeros_like(weight.part)} : weight);
   }
   manifest["model.safetensors"] =
       write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh);

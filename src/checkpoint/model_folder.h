@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "checkpoint/manifest.h"
+#include "checkpoint/weights.h"
 #include "core/file.h"
 #include "dist/tensor_cut.h"
 #include "model/config.h"
@@ -41,6 +42,17 @@ std::string model_info_text(const ModelInfo& info);
 
 /// The default input transform of a model: resize, crop and range as timm's plain ViTs have them.
 std::string default_pp_eval(const ViTConfig& config);
+
+/// How a model's weights lie on disk.
+struct WeightLayout {
+  at::ScalarType dtype = at::kFloat;  ///< of matrices: see held_type
+  int64_t shard_bytes = 0;            ///< the most bytes of tensors a file; 0 for one file
+};
+
+/// Writes a model of which `whole` gives a tensor at a time, which is all that is held: one file,
+/// or shards and the index that Hugging Face's tools read. Records every file.
+void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
+                 const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest);
 
 /// Writes model.safetensors (timm's names; one output bias a parallel block becomes two, the first
 /// zero) and config.json, and records both.

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ class SafetensorsFile {
   /// A copy of a tensor on the CPU, in its own dtype.
   at::Tensor load(const std::string& name) const;
   std::span<const std::byte> bytes(const Entry& entry) const;
+  /// Where an entry's bytes begin in the file.
+  size_t file_offset(const Entry& entry) const { return data_begin_ + entry.begin; }
   /// The length field and the JSON, for hashing.
   std::span<const std::byte> header() const;
 
@@ -71,9 +74,15 @@ std::string safetensors_header(const std::vector<TensorEntry>& entries,
 /// Tensors in writing order.
 using TensorList = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Writes tensors atomically.
+/// Writes tensors atomically, each asked for when it is its turn: `tensor(i)` gives entry i.
 ///
 /// throws  the FileOps' error
+FileRecord write_safetensors(FileOps& ops, const std::filesystem::path& path,
+                             const std::vector<TensorEntry>& entries,
+                             const std::function<at::Tensor(size_t i)>& tensor,
+                             const std::map<std::string, std::string>& metadata = {});
+
+/// The same from memory.
 FileRecord write_safetensors(FileOps& ops, const std::filesystem::path& path,
                              const TensorList& tensors,
                              const std::map<std::string, std::string>& metadata = {});

@@ -15,27 +15,11 @@ namespace fs = std::filesystem;
 
 constexpr size_t kIndexLimit = 256 << 20;
 
-/// The second output bias of a parallel block on disk, or "" for other rows.
-std::string twin_bias(const ParameterRow& row) {
-  if (row.local_name != "mlp_out_proj.bias") return "";
-  std::string name = row.name;
-  return name.replace(name.find("mlp_out_proj"), 12, "attn_out_proj");
-}
-
 at::Tensor load_row(const WeightFiles& files, const ParameterRow& row) {
   at::Tensor weight = files.load(row.name).to(at::kFloat);
   const std::string twin = twin_bias(row);
   if (!twin.empty() && files.contains(twin)) weight.add_(files.load(twin).to(at::kFloat));
   return weight;
-}
-
-void check_row_shape(const WeightFiles& files, const ParameterRow& row) {
-  const std::vector<int64_t>& shape = files.entry(row.name).shape;
-  if (shape != row.shape)
-    throw CheckpointError(files.place(), ": tensor '", row.name, "' has shape ", shape_text(shape),
-                          ", the model has ", shape_text(row.shape),
-                          "; start from it with --init-from and init_skip=", row.name,
-                          ", or change the model");
 }
 
 [[noreturn]] void throw_missing(const WeightFiles& files, const ParameterRow& row) {
@@ -44,6 +28,11 @@ void check_row_shape(const WeightFiles& files, const ParameterRow& row) {
 }
 
 }  // namespace
+
+at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
+  const bool is_product = row.unit.kind == UnitKind::kBlock || row.unit.kind == UnitKind::kPool;
+  return is_product && row.group == ParameterGroup::kKernel ? matrix_type : at::kFloat;
+}
 
 WeightFiles::WeightFiles(const fs::path& folder) {
   place_ = folder / "model.safetensors";
@@ -93,9 +82,24 @@ const SafetensorsFile& WeightFiles::file_of(const std::string& name) const {
   return *it->second;
 }
 
-at::Tensor load_weight(const WeightFiles& files, const ParameterRow& row) {
+std::string twin_bias(const ParameterRow& row) {
+  if (row.local_name != "mlp_out_proj.bias") return "";
+  std::string name = row.name;
+  return name.replace(name.find("mlp_out_proj"), 12, "attn_out_proj");
+}
+
+void check_weight(const WeightFiles& files, const ParameterRow& row) {
   if (!files.contains(row.name)) throw_missing(files, row);
-  check_row_shape(files, row);
+  const std::vector<int64_t>& shape = files.entry(row.name).shape;
+  if (shape != row.shape)
+    throw CheckpointError(files.place(), ": tensor '", row.name, "' has shape ", shape_text(shape),
+                          ", the model has ", shape_text(row.shape),
+                          "; start from it with --init-from and init_skip=", row.name,
+                          ", or change the model");
+}
+
+at::Tensor load_weight(const WeightFiles& files, const ParameterRow& row) {
+  check_weight(files, row);
   return load_row(files, row);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,13 @@
 #include "model/weight_store.h"
 
 namespace vit22b {
+
+/// Gives a parameter's whole tensor, float32 on the CPU.
+using WholeTensor = std::function<at::Tensor(const ParameterRow& row)>;
+
+/// The dtype in which a parameter is held, in memory or on disk, where the matrices of blocks and
+/// of the pool may be in `matrix_type`: everything else is small, and float32.
+at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 
 /// The weights of a folder: model.safetensors, or the shards that model.safetensors.index.json
 /// lists.
@@ -22,16 +30,22 @@ class WeightFiles {
     return file_of(name).entry(name);
   }
   at::Tensor load(const std::string& name) const { return file_of(name).load(name); }
+  /// throws  CheckpointError naming the nearest tensor when there is none of that name
+  const SafetensorsFile& file_of(const std::string& name) const;
   std::vector<std::string> names() const;
   std::string place() const { return place_.string(); }
 
  private:
-  const SafetensorsFile& file_of(const std::string& name) const;
-
   std::filesystem::path place_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, const SafetensorsFile*> files_by_name_;
 };
+
+/// The name on disk of the output bias that is added to a parallel block's, or "" for other rows.
+std::string twin_bias(const ParameterRow& row);
+
+/// throws  CheckpointError naming the tensor that is missing or misshapen, its file and both shapes
+void check_weight(const WeightFiles& files, const ParameterRow& row);
 
 /// One parameter as float32, checked against its row; a parallel block's two output biases are
 /// summed into one.

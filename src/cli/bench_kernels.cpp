@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/bench_work.h"
+#include "core/error.h"
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"

@@ -8,7 +8,7 @@
 #include "core/signals.h"
 #include "dist/launch.h"
 #include "eval/classification.h"
-#include "eval/vit_predictor.h"
+#include "eval/load_predictor.h"
 #include "train/config.h"
 
 namespace vit22b {

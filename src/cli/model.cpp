@@ -6,6 +6,8 @@
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/signals.h"
+#include "eval/vit_predictor.h"
 #include "model/initialise.h"
 
 namespace vit22b {
@@ -16,6 +18,7 @@ struct ModelFlags {
   std::string name;
   std::vector<std::string> overrides;
   bool is_randomised = false;
+  std::string dtype = "fp32", shard_size;
 };
 
 ViTConfig named_model(const ModelFlags& flags) {
@@ -78,24 +81,51 @@ std::string show_text(const ViTConfig& config) {
   return text + line;
 }
 
+// "5GB" and "512MB" are powers of ten, as in Hugging Face's tools; "" is 0.
+int64_t parse_bytes(const std::string& text) {
+  if (text.empty()) return 0;
+  size_t end = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  const std::map<std::string, double> units = {{"MB", 1e6}, {"GB", 1e9}};
+  const auto unit = units.find(text.substr(std::min(end, text.size())));
+  if (end == 0 || unit == units.end() || !(value * unit->second >= 1 && value < 1e9))
+    throw UsageError("--shard-size ", text, ": want a number with MB or GB, such as 5GB");
+  return static_cast<int64_t>(value * unit->second);
+}
+
+// Fills a folder beside, which becomes the checkpoint when it is whole.
 void run_init(const ModelFlags& flags) {
   begin_command(flags.common);
   if (flags.common.out.empty()) throw UsageError("give --out DIR for the new checkpoint");
-  const std::filesystem::path folder = flags.common.out;
-  if (std::filesystem::exists(folder / "model.safetensors"))
-    throw UsageError(folder.string(), " holds a checkpoint already; choose another --out");
+  const std::filesystem::path folder = flags.common.out, beside = flags.common.out + ".tmp";
+  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder))
+    throw UsageError(folder.string(), " is there already and not empty; choose another --out");
   const ViTConfig config = named_model(flags);
   const auto seed = static_cast<uint64_t>(flags.common.seed);
-  NamedTensors weights;
-  for (const ParameterRow& row : parameter_table(config))
-    weights[row.name] =
-        flags.is_randomised ? randomised_tensor(row, seed) : initial_tensor(row, seed);
+  const WholeTensor whole = [&](const ParameterRow& row) {
+    if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
+    return flags.is_randomised ? randomised_tensor(row, seed) : initial_tensor(row, seed);
+  };
+  const WeightLayout layout{precision_type(flags.dtype), parse_bytes(flags.shard_size)};
   FileOps ops(ExitCode::kCheckpoint);
-  ops.make_folder(folder);
-  Manifest manifest;
-  write_model(ops, folder, {config, default_pp_eval(config), {}}, weights, manifest);
-  write_manifest(ops, folder, manifest);
-  ops.sync_folder(folder);
+  ops.remove_all(beside);
+  try {
+    ops.make_folder(beside);
+    Manifest manifest;
+    write_model(ops, beside, {config, default_pp_eval(config), {}}, whole, layout, manifest);
+    write_manifest(ops, beside, manifest);
+    ops.sync_folder(beside);
+    ops.rename(beside, folder);
+  } catch (...) {
+    std::error_code error;
+    std::filesystem::remove_all(beside, error);
+    throw;
+  }
   log_info("wrote " + folder.string());
 }
 
@@ -154,6 +184,13 @@ void add_model(CLI::App& app) {
   add_overrides(*init, flags->overrides);
   init->add_flag("--randomize-all", flags->is_randomised,
                  "draw every element at random, for parity checks");
+  init->add_option("--dtype", flags->dtype,
+                   "fp32 or bf16: how the matrices of blocks and pool lie on disk")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  init->add_option("--shard-size", flags->shard_size,
+                   "largest file, such as 5GB: shards and their index instead of one file, which "
+                   "timm's local-dir needs");
   add_common_flags(*init, flags->common, kSeed | kOut, "folder of the new checkpoint");
   init->footer(options);
   init->callback([flags] { run_init(*flags); });

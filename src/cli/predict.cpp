@@ -5,7 +5,7 @@
 #include "cli/command.h"
 #include "cli/image_input.h"
 #include "core/error.h"
-#include "eval/vit_predictor.h"
+#include "eval/load_predictor.h"
 
 namespace vit22b {
 namespace {

@@ -5,13 +5,38 @@
 #include <cstdio>
 
 namespace vit22b {
+namespace {
 
-std::string xxh3_128(std::span<const std::byte> bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+std::string text_of(const XXH128_hash_t& hash) {
   char text[33];
   std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
                 static_cast<unsigned long long>(hash.low64));
   return text;
+}
+
+}  // namespace
+
+std::string xxh3_128(std::span<const std::byte> bytes) {
+  return text_of(XXH3_128bits(bytes.data(), bytes.size()));
+}
+
+struct Xxh3Stream::State {
+  XXH3_state_t* xxh = XXH3_createState();
+  ~State() { XXH3_freeState(xxh); }
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>()) {
+  XXH3_128bits_reset(state_->xxh);
+}
+
+Xxh3Stream::~Xxh3Stream() = default;
+
+void Xxh3Stream::add(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+}
+
+std::string Xxh3Stream::hash() const {
+  return text_of(XXH3_128bits_digest(state_->xxh));
 }
 
 }  // namespace vit22b

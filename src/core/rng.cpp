@@ -112,7 +112,14 @@ VIT22B_INLINE void bits_block(uint64_t seed, uint64_t stream, uint64_t counter, 
     for (int w = 0; w < 4; ++w) out[4 * i + w] = words[w][i];
 }
 
-VIT22B_INLINE void unit_floats(const uint32_t* words, float* out) {
+// In place; exact up to the last product.
+VIT22B_INLINE void make_symmetric(float* unit, size_t count, float bound) {
+  for (size_t i = 0; i < count; ++i) unit[i] = (2.0F * unit[i] - 1.0F) * bound;
+}
+
+VIT22B_INLINE void uniform_block(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
+  uint32_t words[4 * kLanes];
+  bits_block(seed, stream, counter, words);
   for (int i = 0; i < 4 * kLanes; ++i) out[i] = unit_float(words[i]);
 }
 
@@ -126,9 +133,10 @@ void normal_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, float
   normal_block(seed, stream, counter, out);
 }
 void uniform_block_scalar(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
-  uint32_t words[4 * kLanes];
-  bits_block(seed, stream, counter, words);
-  unit_floats(words, out);
+  uniform_block(seed, stream, counter, out);
+}
+void symmetric_scalar(float* unit, size_t count, float bound) {
+  make_symmetric(unit, count, bound);
 }
 #if defined(__x86_64__)
 #define VIT22B_AVX2 __attribute__((target("avx2")))
@@ -140,9 +148,11 @@ VIT22B_AVX2 void bits_block_avx2(uint64_t seed, uint64_t stream, uint64_t counte
   bits_block(seed, stream, counter, out);
 }
 VIT22B_AVX2 void uniform_block_avx2(uint64_t seed, uint64_t stream, uint64_t counter, float* out) {
-  uint32_t words[4 * kLanes];
-  bits_block(seed, stream, counter, words);
-  unit_floats(words, out);
+  uniform_block(seed, stream, counter, out);
+}
+
+VIT22B_AVX2 void symmetric_avx2(float* unit, size_t count, float bound) {
+  make_symmetric(unit, count, bound);
 }
 
 #define VIT22B_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
@@ -214,23 +224,27 @@ VIT22B_AVX512 void uniform_block_avx512(uint64_t seed, uint64_t stream, uint64_t
                      _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words[i], 8)),
                                    _mm512_set1_ps(0x1p-24F)));
 }
+VIT22B_AVX512 void symmetric_avx512(float* unit, size_t count, float bound) {
+  make_symmetric(unit, count, bound);
+}
 #endif
 
 /// The block functions of one instruction set.
 struct Path {
   BlockFunction<uint32_t> bits;
   BlockFunction<float> uniform, normal;
+  void (*symmetric)(float* unit, size_t count, float bound);
 };
 
 Path path(CounterRng::Isa isa) {
   using Isa = CounterRng::Isa;
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx512)))
-    return {bits_block_avx512, uniform_block_avx512, normal_block_avx512};
+    return {bits_block_avx512, uniform_block_avx512, normal_block_avx512, symmetric_avx512};
   if (isa == Isa::kAvx2 || (isa == Isa::kBest && CounterRng::has(Isa::kAvx2)))
-    return {bits_block_avx2, uniform_block_avx2, normal_block_avx2};
+    return {bits_block_avx2, uniform_block_avx2, normal_block_avx2, symmetric_avx2};
 #endif
-  return {bits_block_scalar, uniform_block_scalar, normal_block_scalar};
+  return {bits_block_scalar, uniform_block_scalar, normal_block_scalar, symmetric_scalar};
 }
 
 // Runs a block function over any range: the first and last block go through a buffer.
@@ -284,6 +298,12 @@ void CounterRng::fill_bits(std::span<uint32_t> out, uint64_t first, Isa isa) con
 
 void CounterRng::fill_uniform(std::span<float> out, uint64_t first, Isa isa) const {
   fill(path(isa).uniform, seed_, stream_hash_, out, first);
+}
+
+void CounterRng::fill_symmetric(std::span<float> out, uint64_t first, float bound, Isa isa) const {
+  const Path chosen = path(isa);
+  fill(chosen.uniform, seed_, stream_hash_, out, first);
+  chosen.symmetric(out.data(), out.size(), bound);
 }
 
 void CounterRng::fill_normal(std::span<float> out, uint64_t first, Isa isa) const {

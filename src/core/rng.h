@@ -40,6 +40,9 @@ class CounterRng {
   void fill_bits(std::span<uint32_t> out, uint64_t first, Isa isa = Isa::kBest) const;
   /// out[i] = uniform(first + i).
   void fill_uniform(std::span<float> out, uint64_t first, Isa isa = Isa::kBest) const;
+  /// out[i] = (2 uniform(first + i) - 1) bound. Ranges that fit the first cache are fastest.
+  void fill_symmetric(std::span<float> out, uint64_t first, float bound,
+                      Isa isa = Isa::kBest) const;
   /// out[i] = standard normal number of element first + i.
   void fill_normal(std::span<float> out, uint64_t first, Isa isa = Isa::kBest) const;
 

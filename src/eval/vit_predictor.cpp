@@ -1,11 +1,9 @@
 #include "eval/vit_predictor.h"
 
-#include "checkpoint/weights.h"
 #include "core/error.h"
 #include "dist/ring_linear.h"
 #include "kernels/attention.h"
 #include "model/block.h"
-#include "store/resident.h"
 
 namespace vit22b {
 
@@ -26,9 +24,9 @@ VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
       mesh_(options.mesh != nullptr ? *options.mesh : single_process()),
       engine_(make_engine(options.engine, mesh_)),
       compute_type_(precision_type(options.precision)),
-      keeps_packed_(options.keeps_packed),
       device_(torch_device(options.device)),
-      store_(std::move(store)) {}
+      store_(std::move(store)),
+      keeps_packed_(options.keeps_packed && store_->is_keeping()) {}
 
 VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) {
   const at::NoGradGuard no_grad;
@@ -99,18 +97,6 @@ at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block)
     throw UsageError("block ", block, " does not exist: the model has blocks 0 to ",
                      config_.depth - 1);
   return weights;
-}
-
-LoadedModel load_predictor(const std::filesystem::path& checkpoint,
-                           const PredictorOptions& options) {
-  LoadedModel model;
-  model.folder = resolve_checkpoint(checkpoint).folder;
-  model.info = read_model_info(model.folder);
-  const std::vector<ParameterRow> table = parameter_table(model.info.config);
-  auto store = std::make_shared<ResidentStore>(table, load_weights(model.folder, table),
-                                               torch_device(options.device));
-  model.predictor = std::make_unique<VitPredictor>(model.info.config, std::move(store), options);
-  return model;
 }
 
 }  // namespace vit22b

@@ -1,8 +1,6 @@
 #pragma once
-#include <filesystem>
 #include <memory>
 
-#include "checkpoint/model_folder.h"
 #include "core/device.h"
 #include "kernels/device_ops.h"
 #include "model/predictor.h"
@@ -30,6 +28,7 @@ class VitPredictor : public Predictor {
   void attend() override;
   at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) override;
   at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
+  std::string transfers_text() const override { return store_->transfers_text(); }
 
  private:
   ModelContext context() {
@@ -47,10 +46,10 @@ class VitPredictor : public Predictor {
   const Mesh& mesh_;
   std::unique_ptr<Engine> engine_;
   at::ScalarType compute_type_;
-  bool keeps_packed_;
   PackedCache packed_;
   c10::Device device_;
   std::shared_ptr<WeightStore> store_;
+  bool keeps_packed_;
 
   /// Logits of one shape of images: called plainly the first time, as one recorded launch from the
   /// second on, where the device can.
@@ -60,17 +59,6 @@ class VitPredictor : public Predictor {
   };
   Recorded recorded_;
 };
-
-/// A checkpoint opened for inference.
-struct LoadedModel {
-  ModelInfo info;
-  std::filesystem::path folder;
-  std::unique_ptr<Predictor> predictor;
-};
-
-/// throws  CheckpointError as load_weights does
-LoadedModel load_predictor(const std::filesystem::path& checkpoint,
-                           const PredictorOptions& options);
 
 /// The device as libtorch names it.
 c10::Device torch_device(const Device& device);

@@ -53,6 +53,10 @@ class Engine {
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
   virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                               const at::Tensor& output_gradient_BTD, UnitGrads* grads) const = 0;
+  /// Whether products round weights to the compute type, so that matrices may lie in it.
+  virtual bool rounds_weights(at::ScalarType compute_type) const {
+    return compute_type == at::kBFloat16;
+  }
   /// The linear layers outside of blocks: embedding, pooling, heads.
   virtual LinearFunction linear() const { return plain_linear; }
 };

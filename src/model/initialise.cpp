@@ -19,41 +19,44 @@ double xavier_bound(int64_t fan_in, int64_t section_rows) {
 
 void fill_xavier(const ParameterRow& row, const CounterRng& rng, int64_t first,
                  std::span<float> out) {
-  rng.fill_uniform(out, static_cast<uint64_t>(first));
   const bool is_matrix = row.shape.size() == 2;
-  const int64_t columns = row.shape.back();
+  const int64_t columns = row.shape.back(), last = first + static_cast<int64_t>(out.size());
   int64_t begin = 0;  // first row of the section
   for (const int64_t rows : row.sections) {
     // A [1, 1, D] token has fan_in 1 and fan_out D, as Flax counts them.
-    const auto bound =
-        static_cast<float>(is_matrix ? xavier_bound(columns, rows) : xavier_bound(1, columns));
+    const double bound = is_matrix ? xavier_bound(columns, rows) : xavier_bound(1, columns);
     const int64_t from = std::max(first, begin * columns);
-    const int64_t to = std::min(first + static_cast<int64_t>(out.size()), (begin + rows) * columns);
-    for (int64_t i = from; i < to; ++i) {
-      float& value = out[static_cast<size_t>(i - first)];
-      value = (2.0F * value - 1.0F) * bound;  // exact up to the product: any ISA gives equal bits
-    }
+    const int64_t to = std::min(last, (begin + rows) * columns);
+    if (from < to)
+      rng.fill_symmetric(
+          out.subspan(static_cast<size_t>(from - first), static_cast<size_t>(to - from)),
+          static_cast<uint64_t>(from), static_cast<float>(bound));
     begin += rows;
   }
 }
 
 }  // namespace
 
-at::Tensor initial_values(const ParameterRow& row, uint64_t seed, int64_t first, int64_t count) {
-  at::Tensor values = at::empty({count}, at::kFloat);
+void fill_initial(const ParameterRow& row, uint64_t seed, int64_t first, std::span<float> out) {
   const CounterRng rng(seed, "init", row.name);
+  const auto value = static_cast<float>(row.initialiser.value);
   switch (row.initialiser.kind) {
     case Initialiser::Kind::kConstant:
-      values.fill_(row.initialiser.value);
+      std::fill(out.begin(), out.end(), value);
       break;
     case Initialiser::Kind::kNormal:
-      rng.fill_normal(floats_of(values), static_cast<uint64_t>(first));
-      values.mul_(row.initialiser.value);
+      rng.fill_normal(out, static_cast<uint64_t>(first));
+      for (float& v : out) v *= value;
       break;
     case Initialiser::Kind::kXavierUniform:
-      fill_xavier(row, rng, first, floats_of(values));
+      fill_xavier(row, rng, first, out);
       break;
   }
+}
+
+at::Tensor initial_values(const ParameterRow& row, uint64_t seed, int64_t first, int64_t count) {
+  at::Tensor values = at::empty({count}, at::kFloat);
+  fill_initial(row, seed, first, floats_of(values));
   return values;
 }
 

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 
 #include "model/parameter_table.h"
 
@@ -10,8 +11,10 @@ namespace vit22b {
 /// Makes a parameter's first values: a pure function of (seed, name, element), so any part of any
 /// tensor alone.
 ///
-/// first, count  range of elements in row-major order
-/// returns       [count] float32 on the CPU
+/// first  row-major index of the element that becomes out[0]
+void fill_initial(const ParameterRow& row, uint64_t seed, int64_t first, std::span<float> out);
+
+/// The same as a tensor: [count] float32 on the CPU.
 at::Tensor initial_values(const ParameterRow& row, uint64_t seed, int64_t first, int64_t count);
 
 /// The whole parameter in its shape.

@@ -41,6 +41,8 @@ class WeightStore {
   /// Whether the tensors stay where they are. Where they do not, nobody holds them beyond the
   /// lease.
   virtual bool is_keeping() const { return true; }
+  /// What its transfers have cost so far, for people; "" where it makes none.
+  virtual std::string transfers_text() const { return ""; }
 };
 
 }  // namespace vit22b

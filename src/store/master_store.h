@@ -1,16 +1,13 @@
 #pragma once
-#include <functional>
 #include <map>
 #include <string>
 
+#include "checkpoint/weights.h"
 #include "dist/tensor_cut.h"
 #include "model/parameter_table.h"
 #include "model/weight_store.h"
 
 namespace vit22b {
-
-/// Gives a parameter's whole tensor, float32 on the CPU.
-using WholeTensor = std::function<at::Tensor(const ParameterRow& row)>;
 
 /// A store that owns weights which an optimizer changes.
 class MasterStore : public WeightStore {
@@ -21,8 +18,6 @@ class MasterStore : public WeightStore {
   virtual TensorCut cut(const ParameterRow& row) const = 0;
   /// Waits for whatever still reads weights, and forgets copies of them: they are about to change.
   virtual void begin_update() {}
-  /// What its transfers have cost so far, for people; "" where it makes none.
-  virtual std::string transfers_text() const { return ""; }
 };
 
 /// Overwrites a parameter with this rank's part of a whole tensor.

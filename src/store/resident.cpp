@@ -7,13 +7,24 @@ namespace vit22b {
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
                              c10::Device device, const Mesh& mesh) {
   const MeshPlace place = place_of(mesh);
+  for (const ParameterRow& row : table)
+    keep(row, part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous());
+}
+
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
+                             at::ScalarType matrix_type, c10::Device device) {
   for (const ParameterRow& row : table) {
-    std::shared_ptr<NamedTensors>& unit = units_[row.unit];
-    if (unit == nullptr) unit = std::make_shared<NamedTensors>();
-    (*unit)[row.local_name] =
-        part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous();
-    names_[row.name] = {row.unit, row.local_name};
+    at::Tensor weight = at::empty(row.shape, held_type(row, matrix_type));
+    source.read(row, weight);
+    keep(row, weight.to(device));
   }
+}
+
+void ResidentStore::keep(const ParameterRow& row, at::Tensor weight) {
+  std::shared_ptr<NamedTensors>& unit = units_[row.unit];
+  if (unit == nullptr) unit = std::make_shared<NamedTensors>();
+  (*unit)[row.local_name] = std::move(weight);
+  names_[row.name] = {row.unit, row.local_name};
 }
 
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "store/master_store.h"
+#include "store/weight_source.h"
 
 namespace vit22b {
 
@@ -16,6 +17,12 @@ class ResidentStore : public MasterStore {
   ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
                 c10::Device device);
 
+  /// For inference: matrices may be in the products' own dtype.
+  ///
+  /// matrix_type  for held_type
+  ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
+                at::ScalarType matrix_type, c10::Device device);
+
   UnitLease acquire(const Unit& unit, Pass pass) override;
   void prefetch(const Unit&, Pass) override {}
   at::Tensor& weight(const ParameterRow& row) override;
@@ -25,6 +32,8 @@ class ResidentStore : public MasterStore {
   NamedTensors by_full_name() const;
 
  private:
+  void keep(const ParameterRow& row, at::Tensor weight);
+
   std::map<Unit, std::shared_ptr<NamedTensors>> units_;
   std::map<std::string, std::pair<Unit, std::string>> names_;
 };

@@ -45,9 +45,12 @@ TEST(CounterRng, EveryIsaGivesEqualBits) {
     rng.fill_bits(bits, first, Isa::kScalar);
     rng.fill_uniform(uniform, first, Isa::kScalar);
     rng.fill_normal(normal, first, Isa::kScalar);
+    std::vector<float> symmetric(kCount);
+    rng.fill_symmetric(symmetric, first, 0.3F, Isa::kScalar);
     for (const size_t i : {size_t{0}, size_t{1}, size_t{29}, size_t{63}, kCount - 1}) {
       EXPECT_EQ(bits[i], rng.bits(first + i)) << i;
       EXPECT_EQ(uniform[i], rng.uniform(first + i)) << i;
+      EXPECT_EQ(symmetric[i], (2 * uniform[i] - 1) * 0.3F) << i;
     }
     for (const Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kBest}) {
       if (!CounterRng::has(isa)) continue;
@@ -55,6 +58,8 @@ TEST(CounterRng, EveryIsaGivesEqualBits) {
       EXPECT_EQ(bits, other_bits) << static_cast<int>(isa);
       rng.fill_uniform(other, first, isa);
       EXPECT_EQ(uniform, other) << static_cast<int>(isa);
+      rng.fill_symmetric(other, first, 0.3F, isa);
+      EXPECT_EQ(symmetric, other) << static_cast<int>(isa);
       rng.fill_normal(other, first, isa);
       EXPECT_EQ(normal, other) << static_cast<int>(isa);
     }

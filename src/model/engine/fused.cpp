@@ -56,6 +56,11 @@ class FusedEngine : public Engine {
                               : fused::backward(*block, output_gradient_BTD, grads);
   }
 
+  bool rounds_weights(at::ScalarType compute_type) const override {
+    return compute_type == at::kBFloat16 &&
+           cpu::best_arithmetic(cpu::Storage::kBFloat16) == cpu::Arithmetic::kHalf;
+  }
+
   LinearFunction linear() const override { return fused_linear; }
 
  private:

@@ -1,0 +1,64 @@
+#include "eval/load_predictor.h"
+
+#include "core/error.h"
+#include "store/file_source.h"
+#include "store/generated.h"
+#include "store/resident.h"
+#include "store/streamed.h"
+
+namespace vit22b {
+namespace {
+
+// In which dtype a store may hold matrices: the products' own.
+at::ScalarType matrix_type(const PredictorOptions& options) {
+  const at::ScalarType compute_type = precision_type(options.precision);
+  return make_engine(options.engine)->rounds_weights(compute_type) ? compute_type : at::kFloat;
+}
+
+// A source's weights kept in memory, or `passing_on` it anew in every pass.
+std::unique_ptr<WeightStore> make_store(const std::vector<ParameterRow>& table,
+                                        std::unique_ptr<WeightSource> source,
+                                        const PredictorOptions& options, const std::string& store,
+                                        const std::string& passing_on) {
+  if (store == "resident")
+    return std::make_unique<ResidentStore>(table, *source, matrix_type(options),
+                                           torch_device(options.device));
+  if (store != passing_on)
+    throw UsageError("store '", store, "': these weights are resident or ", passing_on);
+  if (options.device.is_cuda)
+    throw UsageError("store=", store, " runs on the CPU; use --device cpu, or store=resident");
+  return std::make_unique<StreamedStore>(table, std::move(source), matrix_type(options));
+}
+
+}  // namespace
+
+LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
+                           const std::string& store) {
+  LoadedModel model;
+  model.folder = resolve_checkpoint(checkpoint).folder;
+  model.info = read_model_info(model.folder);
+  const std::vector<ParameterRow> table = parameter_table(model.info.config);
+  model.predictor = std::make_unique<VitPredictor>(
+      model.info.config,
+      make_store(table, std::make_unique<FileSource>(model.folder, table), options, store,
+                 "streamed"),
+      options);
+  return model;
+}
+
+std::unique_ptr<WeightStore> make_fresh_store(const std::vector<ParameterRow>& table, uint64_t seed,
+                                              const PredictorOptions& options,
+                                              const std::string& store) {
+  return make_store(table, std::make_unique<GeneratedSource>(seed), options, store, "generated");
+}
+
+LoadedModel fresh_predictor(const ViTConfig& config, uint64_t seed, const PredictorOptions& options,
+                            const std::string& store) {
+  LoadedModel model;
+  model.info = {config, default_pp_eval(config), {}};
+  model.predictor = std::make_unique<VitPredictor>(
+      config, make_fresh_store(parameter_table(config), seed, options, store), options);
+  return model;
+}
+
+}  // namespace vit22b

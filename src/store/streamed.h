@@ -1,0 +1,75 @@
+#pragma once
+#include <array>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "model/weight_store.h"
+#include "store/weight_source.h"
+
+namespace vit22b {
+
+/// Weights that are read again in every pass: a large unit lies in one of two slots while it is
+/// used, and the next one of the pass is read into the other by the store's own thread. Small units
+/// stay in memory. Of one process, on the CPU.
+class StreamedStore : public WeightStore {
+ public:
+  /// matrix_type  for held_type
+  StreamedStore(const std::vector<ParameterRow>& table, std::unique_ptr<WeightSource> source,
+                at::ScalarType matrix_type);
+  ~StreamedStore() override;
+
+  /// throws  what the source throws, where reading this unit failed
+  UnitLease acquire(const Unit& unit, Pass pass) override;
+  void prefetch(const Unit& unit, Pass pass) override;
+  bool is_keeping() const override { return false; }
+
+  /// What reading has cost.
+  struct Traffic {
+    int64_t units = 0, bytes = 0;  ///< read into slots
+    int64_t stalls = 0;            ///< units that acquire had to wait for
+    double waited_seconds = 0;     ///< in acquire
+  };
+  Traffic traffic() const;
+  std::string transfers_text() const override;
+
+ private:
+  struct Slot {
+    at::Tensor memory;  ///< bytes
+    Unit unit;
+    std::shared_ptr<NamedTensors> tensors;  ///< null where the slot holds no unit
+    bool is_ready = false;
+    std::exception_ptr failure;
+  };
+
+  bool is_small(const Unit& unit) const;
+  const Unit* next_of(const Unit& unit, Pass pass) const;
+  Slot* find(const Unit& unit);
+  Slot* free_slot();
+  void start(Slot& slot, const Unit& unit);
+  void fill(Slot& slot);
+  std::shared_ptr<NamedTensors> place(const Unit& unit, at::Tensor& memory) const;
+  at::ScalarType type_of(const ParameterRow& row) const { return held_type(row, matrix_type_); }
+  void run_reader();
+
+  std::unique_ptr<WeightSource> source_;
+  const at::ScalarType matrix_type_;
+  std::map<Unit, std::vector<ParameterRow>> rows_;
+  std::map<Unit, int64_t> bytes_;
+  int64_t largest_bytes_ = 0;
+  std::map<Unit, std::shared_ptr<const NamedTensors>> resident_;
+  std::array<Slot, 2> slots_;
+  Traffic traffic_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Slot* wanted_ = nullptr;  ///< what the reader shall fill next
+  bool is_ending_ = false;
+  std::thread reader_;
+};
+
+}  // namespace vit22b

@@ -1,0 +1,21 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "checkpoint/weights.h"
+
+namespace vit22b {
+
+/// Where a streamed store takes weights from, a parameter at a time, again in every pass.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  /// Overwrites a parameter's values. Called by one thread at a time.
+  ///
+  /// target  in the row's shape, contiguous, on the CPU, float32 or bfloat16 (rounded to nearest)
+  /// throws  CheckpointError naming the file and the tensor that cannot be read
+  virtual void read(const ParameterRow& row, at::Tensor& target) = 0;
+  /// Whether read computes on all threads: then there is no waiting that could be hidden.
+  virtual bool is_computing() const { return false; }
+};
+
+}  // namespace vit22b
