@@ -143,6 +143,68 @@ TEST(ModelCommand, InitWritesWhatFeaturesReads) {
   EXPECT_EQ(vit("model init test8 --out " + model).code, 2);
 }
 
+TEST(FeaturesCommand, GeneratedAndStreamedWeightsGiveTheBitsOfACheckpoints) {
+  const TempFolder folder;
+  FileOps ops;
+  write_safetensors(ops, folder / "in", {{"images", at::randn({3, 3, 16, 24})}});
+  const std::string model = "test8 ", options = "img_size=16x24 num_classes=3 ",
+                    input = "--precision bf16 --batch 2 --input " + (folder / "in").string() +
+                            " --out " + (folder / "out").string();
+  ASSERT_EQ(vit("model init " + model + options +
+                "--seed 4 --dtype bf16 --shard-size 0.02MB --out " + (folder / "m").string())
+                .code,
+            0);
+  EXPECT_TRUE(fs::exists(folder / "m/model.safetensors.index.json"));
+  std::map<std::string, at::Tensor> tokens;
+  for (const std::string& line : std::vector<std::string>{
+           (folder / "m").string() + " ", (folder / "m").string() + " store=streamed ",
+           model + options + "--weights generated --seed 4 ",
+           model + options + "--weights generated store=resident --seed 4 "}) {
+    const Ended ended = vit("features " + line + input);
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    const SafetensorsFile out(folder / "out");
+    for (const char* name : {"tokens", "pooled", "logits"}) {
+      const at::Tensor got = out.load(name);
+      const auto [it, is_first] = tokens.emplace(name, got);
+      EXPECT_TRUE(is_first || test::is_same(got, it->second)) << line << name;
+    }
+    EXPECT_EQ(ended.err.find("weights: ") != std::string::npos,
+              line.find("streamed") != std::string::npos ||
+                  (line.find("generated") != std::string::npos &&
+                   line.find("resident") == std::string::npos))
+        << ended.err;
+  }
+}
+
+TEST(FeaturesCommand, StoresThatDoNotServeAreRefused) {
+  const std::string tail = "--input in --out out";
+  const auto error = [&](const std::string& line) {
+    const Ended ended = vit("features " + line + " " + tail);
+    EXPECT_EQ(ended.code, 2) << ended.err;
+    return ended.last_line();
+  };
+  const std::string oracle = test::source_path("tests/oracle/timm_parallel").string();
+  EXPECT_EQ(error(oracle + " store=generated"),
+            "error: store 'generated': these weights are resident or streamed");
+  EXPECT_EQ(error("test8 --weights generated store=streamed"),
+            "error: store 'streamed': these weights are resident or generated");
+  EXPECT_NE(error(oracle + " depth=3").find("options of the model go with a preset"),
+            std::string::npos);
+}
+
+TEST(ModelCommand, InitThatFailsLeavesNothing) {
+  const TempFolder folder;
+  // A limit on file sizes stands for a full disk.
+  const Ended ended =
+      test::shell("bash -c 'trap \"\" XFSZ; ulimit -f 50; " + test::program() +
+                  " model init test8 --shard-size 0.04MB --out " + (folder / "m").string() + "'");
+  EXPECT_EQ(ended.code, 4);
+  EXPECT_NE(ended.last_line().find("cannot write"), std::string::npos) << ended.err;
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+  EXPECT_EQ(vit("model init test8 --shard-size 5 --out " + (folder / "m").string()).last_line(),
+            "error: --shard-size 5: want a number with MB or GB, such as 5GB");
+}
+
 TEST(FeaturesCommand, MatchesTimmThroughTheProgram) {
   const TempFolder folder;
   for (const std::string name : {"timm_parallel", "timm_serial"}) {
