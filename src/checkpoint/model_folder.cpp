@@ -187,7 +187,8 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 }
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
-                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest) {
+                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest,
+                 const PartWritten& written) {
   const std::vector<ParameterRow> table = parameter_table(info.config);
   PartList parts;
   for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
@@ -196,7 +197,7 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
         tensor.name, tensor.is_zero ? TensorPart{weight.cut, at::zeros_like(weight.part)} : weight);
   }
   manifest["model.safetensors"] =
-      write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh);
+      write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh, written);
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

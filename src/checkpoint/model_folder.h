@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "checkpoint/manifest.h"
+#include "checkpoint/saver.h"
 #include "checkpoint/weights.h"
 #include "core/file.h"
 #include "dist/tensor_cut.h"
@@ -60,6 +61,7 @@ void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelI
                  const NamedTensors& weights, Manifest& manifest);
 /// The same from all ranks' parts.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
-                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest);
+                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest,
+                 const PartWritten& written = {});
 
 }  // namespace vit22b

@@ -105,10 +105,10 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
     ops_.make_folder(beside);
   });
   Manifest manifest;
-  write_model(ops_, beside, parts.info, parts.weights, mesh, manifest);
-  manifest["optimizer.safetensors"] =
-      write_parts(ops_, beside / "optimizer.safetensors",
-                  PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh);
+  write_model(ops_, beside, parts.info, parts.weights, mesh, manifest, parts.written);
+  manifest["optimizer.safetensors"] = write_parts(
+      ops_, beside / "optimizer.safetensors",
+      PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh, parts.written);
   mesh.do_once([&] {
     write_recorded_text(ops_, beside, "trainer.json", state_text(parts.state), manifest);
     write_manifest(ops_, beside, manifest);

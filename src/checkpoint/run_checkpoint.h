@@ -39,6 +39,7 @@ struct RunParts {
   NamedParts weights;
   NamedParts optimizer;
   TrainerState state;
+  PartWritten written = {};  ///< told of each part when it has been written
 };
 
 /// What to keep besides the newest.

@@ -73,7 +73,8 @@ class Writers {
 }  // namespace
 
 FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& parts,
-                       const std::map<std::string, std::string>& metadata, const Mesh& mesh) {
+                       const std::map<std::string, std::string>& metadata, const Mesh& mesh,
+                       const PartWritten& written) {
   std::vector<TensorEntry> entries;
   entries.reserve(parts.size());
   for (const auto& [name, tensor] : parts)
@@ -111,11 +112,12 @@ FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& par
       const TensorPart& tensor = parts[i].second;
       const at::Tensor whole =
           gather_whole(tensor, writers.next(begins[i + 1] - begins[i]), mesh, name);
-      if (!whole.defined()) continue;
-      attempt([&] {
-        hashes += xxh3_128(bytes_of(whole)) + " " + name + "\n";
-        ops.write_at(file->descriptor(), prefix.size() + begins[i], bytes_of(whole), path);
-      });
+      if (whole.defined())
+        attempt([&] {
+          hashes += xxh3_128(bytes_of(whole)) + " " + name + "\n";
+          ops.write_at(file->descriptor(), prefix.size() + begins[i], bytes_of(whole), path);
+        });
+      if (written) written(tensor.part);
     }
     attempt([&] { file->finish(); });
     if (failure) throw *failure;

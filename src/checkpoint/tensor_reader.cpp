@@ -56,11 +56,16 @@ void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& targe
   }
 }
 
+// The folder, with every byte checked that is not read tensor by tensor.
+const fs::path& checked(const fs::path& folder) {
+  verify_manifest(folder, ManifestScope::kAllButTensors);
+  return folder;
+}
+
 }  // namespace
 
 TensorReader::TensorReader(const fs::path& folder, const std::vector<ParameterRow>& table)
-    : files_(folder), manifest_(read_manifest(folder)), buffer_(kBufferBytes) {
-  verify_manifest(folder, ManifestScope::kAllButTensors);
+    : files_(checked(folder)), manifest_(read_manifest(folder)), buffer_(kBufferBytes) {
   check_no_extra(files_, table);
   for (const ParameterRow& row : table) check_weight(files_, row);
   for (const std::string& name : files_.names()) {

@@ -28,7 +28,8 @@ class BenchModel {
       : config_(config),
         flags_(flags),
         device_(torch_device(device)),
-        engine_(make_engine(flags.common.engine)) {
+        engine_(make_engine(flags.common.engine)),
+        memory_(device_) {
     const std::vector<ParameterRow> table = parameter_table(config_);
     NamedTensors weights;
     for (const ParameterRow& row : table) weights[row.name] = randomised_tensor(row, 0);
@@ -36,8 +37,9 @@ class BenchModel {
     optim_.name = "adamw";
     optimizer_ = make_optimizer(optim_);
     if (flags.mode == "train")
-      sink_ = std::make_unique<Accumulate>(table, make_rules(table, optim_, {}), optim_,
-                                           *optimizer_, *store_, mesh_);
+      sink_ =
+          std::make_unique<Accumulate>(table, make_rules(table, optim_, {}), optim_,
+                                       UpdatingSink::Parts{*optimizer_, *store_, mesh_, memory_});
     images_BCHW_ =
         at::randn({flags.batch, config_.in_chans, config_.img_size.height, config_.img_size.width})
             .to(device_);
@@ -95,6 +97,7 @@ class BenchModel {
   c10::Device device_;
   Mesh mesh_;
   std::unique_ptr<Engine> engine_;
+  DeviceMemory memory_;
   PackedCache packed_;
   OptimConfig optim_;
   std::unique_ptr<Optimizer> optimizer_;

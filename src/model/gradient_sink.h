@@ -1,6 +1,7 @@
 #pragma once
 #include <set>
 #include <string>
+#include <vector>
 
 #include "model/weight_store.h"
 
@@ -30,11 +31,18 @@ struct StepContext {
   uint64_t seed = 0;  ///< of stochastic rounding
 };
 
+/// What a backward pass is for: the norm of the gradients alone, or the update as well.
+enum class StepPhase { kMeasure, kUpdate };
+
 /// What becomes of gradients: kept and applied at the end of a step, reduced over ranks, or applied
 /// at once.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
+  /// The forward and backward passes that a step's last piece takes, in order.
+  virtual std::vector<StepPhase> phases() const { return {StepPhase::kUpdate}; }
+  /// Begins a phase, before its backward pass and with the step's loss known.
+  virtual void begin_phase(StepPhase, const StepContext&) {}
   /// Local names of the unit's tensors that train.
   virtual const std::set<std::string>& trained(const Unit& unit) const = 0;
   virtual UnitGrads& begin(const Unit& unit) = 0;

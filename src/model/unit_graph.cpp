@@ -4,6 +4,16 @@
 
 namespace vit22b {
 
+namespace {
+
+// Whether a gradient can be kept as it is: nothing else shares its memory.
+bool is_ours(const at::Tensor& gradient) {
+  return gradient.defined() && gradient.is_contiguous() && gradient.scalar_type() == at::kFloat &&
+         gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+}
+
+}  // namespace
+
 UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights,
                       const at::Tensor& input, const std::set<std::string>& trained,
                       bool is_input_trained) {
@@ -14,7 +24,8 @@ UnitGraph record_unit(const UnitFunction& function, const NamedTensors& weights,
   if (is_input_trained) graph.input.requires_grad_(true);
   NamedTensors used = weights;
   for (const std::string& name : trained) {
-    at::Tensor leaf = weights.at(name).detach();
+    // A gradient has its leaf's dtype, and is to be float32 whatever the weight is stored in.
+    at::Tensor leaf = weights.at(name).detach().to(at::kFloat);
     leaf.requires_grad_(true);
     used[name] = leaf;
     graph.leaves[name] = leaf;
@@ -40,10 +51,13 @@ at::Tensor backward_unit(UnitGraph& graph, const at::Tensor& output_gradient, Un
   for (const auto& [name, leaf] : graph.leaves) {
     const at::Tensor& result = results[next++];
     at::Tensor& target = grads->tensors.at(name);
-    if (grads->is_overwrite)
+    if (!grads->is_overwrite) {
+      if (result.defined()) target.add_(result);
+    } else if (is_ours(result)) {
+      target = result;
+    } else {
       result.defined() ? target.copy_(result) : target.zero_();
-    else if (result.defined())
-      target.add_(result);
+    }
   }
   graph = {};
   return input_gradient;

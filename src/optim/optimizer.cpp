@@ -14,6 +14,10 @@ void OptimConfig::fields(FieldVisitor& v) {
           "decay of kernels, decoupled and multiplied by the scheduled rate");
   v.field("head_weight_decay", head_weight_decay, "decay of the classifier's kernel");
   v.field("clip_norm", clip_norm, "largest global gradient norm; 0 for no clipping");
+  v.choice("rounding", rounding, "stochastic|nearest",
+           "of updated bf16 weights; nearest loses small updates, and is there to compare");
+  v.choice("clip", clip, "exact|previous",
+           "clip by this step's norm, or, with update=now, by the previous step's");
   v.field("momentum", momentum, "first-moment factor (beta 1)");
   v.field("beta2_cap", beta2_cap, "adafactor: largest second-moment factor");
   v.field("beta2", beta2, "adamw: second-moment factor");

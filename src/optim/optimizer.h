@@ -20,6 +20,8 @@ struct OptimConfig {
   double weight_decay = 0.03;
   double head_weight_decay = 3.0;
   double clip_norm = 1.0;
+  std::string clip = "exact";
+  std::string rounding = "stochastic";
   double momentum = 0.9;
   double beta2_cap = 0.999;
   double beta2 = 0.999;
@@ -45,8 +47,9 @@ struct UpdateContext {
   /// [1] float32 on the weight's device: what the gradient is multiplied by first (clipping,
   /// averaging). Where it is not finite, nothing changes. Undefined for 1.
   at::Tensor gradient_scale;
-  uint64_t seed = 0;      ///< with the step and the name: the key of stochastic rounding
-  std::string_view name;  ///< the parameter's
+  uint64_t seed = 0;               ///< with the step and the name: the key of stochastic rounding
+  bool rounds_to_nearest = false;  ///< bfloat16 weights: instead, ties away from zero; on the CPU
+  std::string_view name;           ///< the parameter's
   /// How the parameter is cut over a mesh, of which weight, gradient and slots are this rank's
   /// part; both null where they are whole.
   const TensorCut* cut = nullptr;

@@ -4,6 +4,12 @@
 #include "kernels/rounding.h"
 
 namespace vit22b {
+namespace {
+
+// Added before the low 16 bits are cut off, in place of random ones.
+constexpr uint32_t kHalfOfTheLastPlace = 0x8000;
+
+}  // namespace
 
 bool are_plain(std::initializer_list<at::Tensor> tensors) {
   return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) {
@@ -15,6 +21,7 @@ WeightOnCpu::WeightOnCpu(const at::Tensor& weight, const UpdateContext& context)
     : data_(static_cast<char*>(weight.mutable_data_ptr())),
       storage_(weight.scalar_type() == at::kFloat ? cpu::Storage::kFloat32
                                                   : cpu::Storage::kBFloat16),
+      rounds_to_nearest_(context.rounds_to_nearest),
       rng_(rounding_bits(context)) {
   VIT22B_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16,
                "optimizer: weights are float32 or bfloat16");
@@ -25,7 +32,10 @@ cpu::WeightValues WeightOnCpu::values(int64_t first, int64_t count,
   void* data = data_ + first * cpu::storage_bytes(storage_);
   if (storage_ == cpu::Storage::kFloat32) return {data, storage_, nullptr};
   random.resize(static_cast<size_t>(count));
-  rng_.fill_bits(random, static_cast<uint64_t>(first));
+  if (rounds_to_nearest_)
+    std::fill(random.begin(), random.end(), kHalfOfTheLastPlace);
+  else
+    rng_.fill_bits(random, static_cast<uint64_t>(first));
   return {data, storage_, random.data()};
 }
 
@@ -66,10 +76,8 @@ void assign(at::Tensor& target, const at::Tensor& value, const at::Tensor& scale
 
 void assign_weight(at::Tensor& weight, const at::Tensor& value, const at::Tensor& scale,
                    const UpdateContext& context) {
-  assign(weight,
-         weight.scalar_type() == at::kFloat ? value
-                                            : round_stochastically(value, rounding_bits(context)),
-         scale);
+  const bool is_plain = weight.scalar_type() == at::kFloat || context.rounds_to_nearest;
+  assign(weight, is_plain ? value : round_stochastically(value, rounding_bits(context)), scale);
 }
 
 }  // namespace vit22b

@@ -28,6 +28,7 @@ class WeightOnCpu {
  private:
   char* data_;
   cpu::Storage storage_;
+  bool rounds_to_nearest_;
   CounterRng rng_;
 };
 

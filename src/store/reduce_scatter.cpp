@@ -13,6 +13,11 @@ ReduceScatter::ReduceScatter(GradientSink& inner, const std::vector<ParameterRow
                                  part_shape(tensor_cut(row), place)});
 }
 
+void ReduceScatter::begin_phase(StepPhase phase, const StepContext& context) {
+  end_open();
+  inner_.begin_phase(phase, context);
+}
+
 UnitGrads& ReduceScatter::begin(const Unit& unit) {
   current_ = {};
   for (const Row& row : rows_.at(unit))
@@ -41,7 +46,7 @@ void ReduceScatter::commit(const Unit& unit) {
 
 void ReduceScatter::end_open() {
   if (open_.empty()) return;
-  UnitGrads& parts = inner_.begin(open_unit_);
+  UnitGrads& parts = inner_.begin(open_unit_);  // the same that commit began
   for (const Sum& sum : open_) {
     if (sum.work != nullptr) sum.work->wait();
     const at::Tensor& target = parts.tensors.at(sum.local_name);

@@ -19,6 +19,8 @@ class ReduceScatter : public GradientSink {
   const std::set<std::string>& trained(const Unit& unit) const override {
     return inner_.trained(unit);
   }
+  std::vector<StepPhase> phases() const override { return inner_.phases(); }
+  void begin_phase(StepPhase phase, const StepContext& context) override;
   UnitGrads& begin(const Unit& unit) override;
   void commit(const Unit& unit) override;
   StepReport finish(const StepContext& context) override;

@@ -11,6 +11,19 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const Whole
     keep(row, part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous());
 }
 
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+                             at::ScalarType matrix_type, StateMemory& memory, const Mesh& mesh)
+    : memory_(&memory) {
+  const MeshPlace place = place_of(mesh);
+  for (const ParameterRow& row : table) {
+    const TensorCut cut = tensor_cut(row);
+    at::Tensor weight = memory.zeros(part_shape(cut, place), held_type(row, matrix_type));
+    weight.copy_(part_of(whole(row), cut, place));
+    memory.release(weight);
+    keep(row, std::move(weight));
+  }
+}
+
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
                              at::ScalarType matrix_type, c10::Device device) {
   for (const ParameterRow& row : table) {
@@ -39,8 +52,22 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const Named
           },
           device, single_process()) {}
 
-UnitLease ResidentStore::acquire(const Unit& unit, Pass) {
+// Lets the memory know which unit was used, and which comes next.
+void ResidentStore::move_on(const Unit& unit, Pass pass) {
+  if (memory_ == nullptr || unit == in_use_) return;
+  if (const auto used = units_.find(in_use_); used != units_.end())
+    for (const auto& [name, weight] : *used->second) memory_->release(weight);
+  in_use_ = unit;
+  auto next = units_.find(unit);
+  if (next == units_.end() || (pass == Pass::kBackward && next == units_.begin())) return;
+  pass == Pass::kForward ? ++next : --next;
+  if (next == units_.end()) return;
+  for (const auto& [name, weight] : *next->second) memory_->will_need(weight);
+}
+
+UnitLease ResidentStore::acquire(const Unit& unit, Pass pass) {
   static const auto kNoWeights = std::make_shared<const NamedTensors>();
+  move_on(unit, pass);
   const auto it = units_.find(unit);
   return UnitLease(it == units_.end() ? kNoWeights : it->second);  // pooling by mean has none
 }

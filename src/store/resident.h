@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "store/master_store.h"
+#include "store/state_memory.h"
 #include "store/weight_source.h"
 
 namespace vit22b {
@@ -13,6 +14,11 @@ class ResidentStore : public MasterStore {
  public:
   ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
                 c10::Device device, const Mesh& mesh);
+  /// The same in a memory of the caller's choice, which outlives the store.
+  ///
+  /// matrix_type  for held_type
+  ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+                at::ScalarType matrix_type, StateMemory& memory, const Mesh& mesh);
   /// weights  by full name, one for each row of the table; float32; of one process
   ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
                 c10::Device device);
@@ -32,10 +38,13 @@ class ResidentStore : public MasterStore {
   NamedTensors by_full_name() const;
 
  private:
+  void move_on(const Unit& unit, Pass pass);
   void keep(const ParameterRow& row, at::Tensor weight);
 
   std::map<Unit, std::shared_ptr<NamedTensors>> units_;
   std::map<std::string, std::pair<Unit, std::string>> names_;
+  StateMemory* memory_ = nullptr;
+  Unit in_use_;
 };
 
 }  // namespace vit22b

@@ -55,8 +55,13 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("loss", loss, "sigmoid|softmax", "training loss");
   v.choice("store", store, "resident|sharded",
            "where weights live: whole on each rank, or cut over the data axis");
-  v.choice("state", state, "memory", "where optimizer state lives");
-  v.choice("update", update, "deferred", "when weights are updated");
+  v.choice("state", state, "memory|file",
+           "where weights and optimizer state live: in memory, or in a mapped scratch file");
+  v.field("state_path", state_path, "state=file: the scratch file; RUN/state.bin where empty");
+  v.choice("update", update, "deferred|now",
+           "weights are updated at a step's end, or unit by unit inside its backward pass");
+  v.choice("weights", weights, "fp32|bf16",
+           "how matrices of blocks and pool are stored between updates");
   v.begin_section("model");
   model.fields(v);
   v.end_section();
@@ -99,6 +104,16 @@ void check(const TrainConfig& c) {
   if (c.data.workers < 1 || c.data.workers > 256)
     throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
   if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
+  if (c.update == "now" && c.accumulate > 1)
+    throw UsageError(
+        "update=now applies gradients as they are made and keeps none to add to; use "
+        "accumulate=1, or update=deferred");
+  if (c.update == "deferred" && c.optim.clip == "previous")
+    throw UsageError(
+        "update=deferred clips by the exact norm; use optim.clip=exact, or update=now");
+  if (c.store == "sharded" && (c.state == "file" || c.weights != "fp32"))
+    throw UsageError("store=sharded keeps fp32 weights in memory; use store=resident with state=",
+                     c.state, " weights=", c.weights);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 
@@ -124,6 +139,9 @@ void check_mesh(const TrainConfig& c, const Mesh& mesh) {
   if (c.model.has_head() && c.model.num_classes < model)
     throw UsageError("mesh.model=", model, " is more than the model's ", c.model.num_classes,
                      " classes; use fewer ranks");
+  if (c.state == "file" && data * model > 1)
+    throw UsageError("state=file is of one process, there are ", data * model,
+                     " ranks; use state=memory");
   const int64_t pieces = data * c.accumulate;
   if (c.data.batch_size % pieces != 0)
     throw UsageError(

@@ -57,7 +57,9 @@ struct TrainConfig {
   std::string loss = "sigmoid";
   std::string store = "resident";
   std::string state = "memory";
+  std::string state_path;
   std::string update = "deferred";
+  std::string weights = "fp32";
   ViTConfig model;
   bool has_num_classes =
       false;  ///< model.num_classes was written; else it is counted from the data

@@ -4,8 +4,8 @@
 #include "checkpoint/run_checkpoint.h"
 #include "model/context.h"
 #include "optim/schedule.h"
-#include "store/accumulate.h"
 #include "store/reduce_scatter.h"
+#include "store/updating_sink.h"
 #include "train/data_setup.h"
 #include "train/run_folder.h"
 #include "train/task.h"
@@ -31,6 +31,7 @@ class Run {
   /// Opens data and folder, makes or loads all state; false when nothing is left to do.
   bool start();
   std::filesystem::path open_folder();
+  std::unique_ptr<StateMemory> make_memory() const;
   std::unique_ptr<MasterStore> make_store(const std::vector<ParameterRow>& table);
   void make_sink(const std::vector<ParameterRow>& table);
   void log_memory() const;
@@ -54,8 +55,9 @@ class Run {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Task> task_;
+  std::unique_ptr<StateMemory> memory_;  ///< outlives the store and the sink, which lie in it
   std::shared_ptr<MasterStore> store_;
-  std::unique_ptr<Accumulate> sink_;
+  std::unique_ptr<UpdatingSink> sink_;
   std::unique_ptr<ReduceScatter> sharded_sink_;  ///< before sink_, where the store is sharded
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;

@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 constexpr const char* kConfigName = "config.resolved.toml";
 // What may change on resume besides durations: how fast and where, not what is computed.
 const std::vector<std::string> kFreeKeys = {
-    "threads",    "device",          "keep_last",     "data.workers", "data.root",      "mesh.data",
-    "mesh.model", "mesh.deadline_s", "mesh.prefetch", "mesh.ring",    "mesh.transfers", "store"};
+    "threads",        "device",     "keep_last",       "data.workers",  "data.root",
+    "mesh.data",      "mesh.model", "mesh.deadline_s", "mesh.prefetch", "mesh.ring",
+    "mesh.transfers", "store",      "state",           "state_path"};
 
 }  // namespace
 

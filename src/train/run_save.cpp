@@ -51,7 +51,8 @@ void Run::save() {
   const RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
                        owned_parts(*store_, parameter_table(config_.model)),
                        sink_->state(),
-                       state_};
+                       state_,
+                       [this](const at::Tensor& part) { memory_->release(part); }};
   CheckpointFolder(ops_, options_.out / "ckpt")
       .save(parts, mesh_, is_best_, {config_.keep_last, cadence_.keep});
   is_best_ = false;

@@ -4,8 +4,10 @@
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/tile.h"
 #include "model/initialise.h"
+#include "store/accumulate.h"
 #include "store/resident.h"
 #include "store/sharded.h"
+#include "store/update_now.h"
 #include "train/run.h"
 #include "train/run_log.h"
 
@@ -55,15 +57,31 @@ std::unique_ptr<MasterStore> Run::make_store(const std::vector<ParameterRow>& ta
     return given.empty() ? initial_tensor(row, static_cast<uint64_t>(config_.seed))
                          : given.at(row.name);
   };
-  const c10::Device device = torch_device(options_.device);
   if (config_.store == "sharded")
-    return std::make_unique<ShardedStore>(table, whole, device, mesh_, config_.mesh.prefetch);
-  return std::make_unique<ResidentStore>(table, whole, device, mesh_);
+    return std::make_unique<ShardedStore>(table, whole, torch_device(options_.device), mesh_,
+                                          config_.mesh.prefetch);
+  return std::make_unique<ResidentStore>(
+      table, whole, config_.weights == "bf16" ? at::kBFloat16 : at::kFloat, *memory_, mesh_);
+}
+
+std::unique_ptr<StateMemory> Run::make_memory() const {
+  if (config_.state == "memory")
+    return std::make_unique<DeviceMemory>(torch_device(options_.device));
+  if (options_.device.is_cuda)
+    throw UsageError("state=file runs on the CPU; use --device cpu, or state=memory");
+  const std::filesystem::path run = std::filesystem::absolute(options_.out).lexically_normal();
+  return std::make_unique<StateFile>(
+      config_.state_path.empty() ? run / "state.bin" : std::filesystem::path(config_.state_path),
+      concat("run ", run.string(), ", model ", config_.model.name));
 }
 
 void Run::make_sink(const std::vector<ParameterRow>& table) {
-  sink_ = std::make_unique<Accumulate>(table, make_rules(table, config_.optim, config_.freeze),
-                                       config_.optim, *optimizer_, *store_, mesh_);
+  const std::vector<ParameterRule> rules = make_rules(table, config_.optim, config_.freeze);
+  const UpdatingSink::Parts parts{*optimizer_, *store_, mesh_, *memory_};
+  if (config_.update == "now")
+    sink_ = std::make_unique<UpdateNow>(table, rules, config_.optim, parts);
+  else
+    sink_ = std::make_unique<Accumulate>(table, rules, config_.optim, parts);
   if (!store_->is_keeping())
     sharded_sink_ = std::make_unique<ReduceScatter>(*sink_, table, *store_, mesh_);
 }
@@ -79,6 +97,7 @@ void Run::load(const std::filesystem::path& path) {
                             "' does not fit this config's model; start a new run with --init-from");
     }
     assign_whole(*store_, row, whole, mesh_);
+    memory_->release(store_->weight(row));
   }
   sink_->load_state([&](const std::string& name) { return saved.optimizer(name); });
   state_ = saved.state();
@@ -130,6 +149,7 @@ bool Run::start() {
   task_ = make_task(config_);
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval);
   mesh_.agree([&] {
+    memory_ = make_memory();
     store_ = make_store(table);
     make_sink(table);
   });

@@ -23,6 +23,8 @@ OptimConfig plain_sgd() {
   return config;
 }
 
+DeviceMemory memory(c10::kCPU);
+
 /// Gives every trained tensor a gradient of one value, as a backward pass would.
 void commit_all(Accumulate& sink, const ViTConfig& config, double value) {
   for (const Unit& unit : model_units(config)) {
@@ -39,8 +41,8 @@ TEST(Accumulate, AddsPiecesAndScalesThemOnce) {
   TinyModel model(tiny_config());
   const OptimConfig config = plain_sgd();
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {}), config, *optimizer,
-                  *model.store, model.mesh);
+  Accumulate sink(model.table, make_rules(model.table, config, {}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
   const at::Tensor before = model.store->weight(model.table.back()).clone();
   commit_all(sink, model.config, 1);
   commit_all(sink, model.config, 3);
@@ -57,8 +59,8 @@ TEST(Accumulate, ClipsByTheExactGlobalNorm) {
   OptimConfig config = plain_sgd();
   config.clip_norm = 1;
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {}), config, *optimizer,
-                  *model.store, model.mesh);
+  Accumulate sink(model.table, make_rules(model.table, config, {}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
   commit_all(sink, model.config, 2);
   const StepReport report = sink.finish({});
   const double want = 2 * std::sqrt(static_cast<double>(count_parameters(model.table).total));
@@ -71,8 +73,8 @@ TEST(Accumulate, AGradientThatIsNotFiniteChangesNothingAndIsNamed) {
   TinyModel model(tiny_config());
   const OptimConfig config = plain_sgd();
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {}), config, *optimizer,
-                  *model.store, model.mesh);
+  Accumulate sink(model.table, make_rules(model.table, config, {}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
   commit_all(sink, model.config, 1);
   sink.begin(block_unit(1)).tensors.at("mlp_bias")[3] = INFINITY;
   const NamedTensors before = model.weights;
@@ -86,8 +88,8 @@ TEST(Accumulate, FrozenRowsHaveNoGradientAndNoState) {
   TinyModel model(tiny_config());
   const OptimConfig config;
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {"blocks.*"}), config, *optimizer,
-                  *model.store, model.mesh);
+  Accumulate sink(model.table, make_rules(model.table, config, {"blocks.*"}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
   EXPECT_TRUE(sink.trained(block_unit(0)).empty());
   for (const auto& [name, slot] : sink.state())
     EXPECT_EQ(name.find("blocks."), std::string::npos) << name;
@@ -97,8 +99,8 @@ TEST(Accumulate, StateRoundTripsAndAnotherOptimizersIsRefused) {
   TinyModel model(tiny_config());
   const OptimConfig config;
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {}), config, *optimizer,
-                  *model.store, model.mesh);
+  Accumulate sink(model.table, make_rules(model.table, config, {}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
   NamedTensors state;
   for (const auto& [name, slot] : sink.state())
     state[name] = at::randn(slot.part.sizes()).to(slot.part.scalar_type());

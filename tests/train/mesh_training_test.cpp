@@ -366,7 +366,9 @@ TEST(ShardedStore, HoldsItsShareOfWeightsAndStateAndAFewUnits) {
         OptimConfig optim;
         optim.name = optimizer;
         const std::unique_ptr<Optimizer> rule = make_optimizer(optim);
-        const Accumulate sink(table, make_rules(table, optim, {}), optim, *rule, store, mesh);
+        DeviceMemory memory(c10::kCPU);
+        const Accumulate sink(table, make_rules(table, optim, {}), optim,
+                              {*rule, store, mesh, memory});
         int64_t state = 0;
         for (const auto& [name, part] : sink.state())
           state += static_cast<int64_t>(part.part.nbytes());

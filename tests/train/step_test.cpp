@@ -37,8 +37,9 @@ struct StepCase {
     optim.lr = 0.01;
     store = std::make_unique<ResidentStore>(model.table, model.weights, test::device());
     optimizer = make_optimizer(optim);
-    sink = std::make_unique<Accumulate>(model.table, make_rules(model.table, optim, {}), optim,
-                                        *optimizer, *store, model.mesh);
+    sink =
+        std::make_unique<Accumulate>(model.table, make_rules(model.table, optim, {}), optim,
+                                     UpdatingSink::Parts{*optimizer, *store, model.mesh, memory});
     engine = make_engine("fused");
     TrainConfig config;
     config.model = model.config;
@@ -55,6 +56,7 @@ struct StepCase {
   OptimConfig optim;
   std::unique_ptr<ResidentStore> store;
   std::unique_ptr<Optimizer> optimizer;
+  DeviceMemory memory{test::device()};
   std::unique_ptr<Accumulate> sink;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Task> task;

@@ -1,0 +1,65 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// Where weights and optimizer state lie between their uses.
+class StateMemory {
+ public:
+  virtual ~StateMemory() = default;
+  /// A tensor of zeros that lives as long as this.
+  virtual at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) = 0;
+  /// The tensor is used soon: reading it may begin.
+  virtual void will_need(const at::Tensor&) {}
+  /// The tensor is not used for a while; its values stay.
+  virtual void release(const at::Tensor&) {}
+};
+
+/// The memory of a device.
+class DeviceMemory : public StateMemory {
+ public:
+  explicit DeviceMemory(c10::Device device) : device_(device) {}
+  at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) override;
+
+ private:
+  c10::Device device_;
+};
+
+/// A file mapped into memory, of which only what is in use counts as this process's own. It is
+/// scratch: it lives as long as this object, after a crash it is made anew from a checkpoint, and
+/// nothing is ever read from an old one.
+class StateFile : public StateMemory {
+ public:
+  /// owner   says whose file it is: an existing file of another owner is not touched
+  /// throws  UsageError naming the file when it is another's, in use by another process, or cannot
+  ///         be made
+  StateFile(const std::filesystem::path& path, const std::string& owner);
+  ~StateFile() override;
+  StateFile(const StateFile&) = delete;
+  StateFile& operator=(const StateFile&) = delete;
+
+  /// throws  UsageError when the disk has no room
+  at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) override;
+  void will_need(const at::Tensor& tensor) override;
+  void release(const at::Tensor& tensor) override;
+  int64_t size_bytes() const { return size_; }
+
+ private:
+  struct Mapping {
+    void* data;
+    size_t bytes;
+  };
+
+  void check_owner(const std::string& owner) const;
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  int64_t size_ = 0;
+  std::vector<Mapping> mappings_;
+};
+
+}  // namespace vit22b

@@ -1,0 +1,114 @@
+#include "store/update_now.h"
+
+#include "core/error.h"
+#include "optim/clip.h"
+
+namespace vit22b {
+namespace {
+
+constexpr const char* kPreviousNorm = "clip/previous_gradient_norm";
+
+}  // namespace
+
+UpdateNow::UpdateNow(const std::vector<ParameterRow>& table,
+                     const std::vector<ParameterRule>& rules, const OptimConfig& config,
+                     const Parts& parts)
+    : UpdatingSink(table, rules, config, parts), previous_norm_(at::zeros({1}, at::kDouble)) {
+  for (Trained& t : all_trained()) units_[t.row.unit].push_back(&t);
+}
+
+bool UpdateNow::is_by_previous() const {
+  return config().clip == "previous";
+}
+
+std::vector<StepPhase> UpdateNow::phases() const {
+  if (config().clip_norm > 0 && !is_by_previous()) return {StepPhase::kMeasure, StepPhase::kUpdate};
+  return {StepPhase::kUpdate};
+}
+
+void UpdateNow::begin_phase(StepPhase phase, const StepContext& context) {
+  if (phase_ == StepPhase::kMeasure) end_norm();
+  const at::Tensor by = is_by_previous() ? previous_norm_ : norm_;
+  clip_ = by.defined() && phase == StepPhase::kUpdate ? clip_scale(by, config().clip_norm)
+                                                      : at::ones({1}, at::kDouble);
+  phase_ = phase;
+  context_ = context;
+  squares_ = at::zeros({1}, at::kDouble);
+  bad_tensor_.clear();
+}
+
+// The norm of the phase that ends.
+void UpdateNow::end_norm() {
+  mesh().sum_(squares_, MeshAxis::kAll, "gradient norm");
+  norm_ = squares_.sqrt() * context_.gradient_scale;
+}
+
+UnitGrads& UpdateNow::begin(const Unit& unit) {
+  current_ = {};
+  for (const Trained* t : units_.at(unit)) {
+    const at::Tensor& weight = store().weight(t->row);
+    current_.tensors[t->row.local_name] =
+        at::empty(weight.sizes(), weight.options().dtype(at::kFloat));
+    for (const auto& [slot, tensor] : t->slots) memory().will_need(tensor);
+  }
+  return current_;
+}
+
+void UpdateNow::commit(const Unit& unit) {
+  std::vector<Gradient> gradients;
+  for (Trained* t : units_.at(unit))
+    gradients.push_back({t, current_.tensors.at(t->row.local_name)});
+  sum_over_ranks(gradients);
+  const at::Tensor squares = squared_norm_of_share(gradients);
+  squares_ = squares_.to(squares.device()) + squares;
+  if (phase_ == StepPhase::kUpdate) {
+    const at::Tensor scale = scale_of_step(
+        at::where(at::isfinite(squares), clip_.to(squares.device()), squares), context_);
+    for (const Gradient& gradient : gradients) {
+      update(gradient, context_, scale);
+      for (const auto& [slot, tensor] : gradient.trained->slots) memory().release(tensor);
+    }
+    // Gradients of this unit are gone at the end of the step, so their names are taken now.
+    if (squares.is_cpu() && !std::isfinite(squares.item<double>()) && bad_tensor_.empty())
+      for (const auto& [trained, value] : gradients)
+        if (bad_tensor_.empty() && !at::isfinite(value).all().item<bool>())
+          bad_tensor_ = trained->row.name;
+  }
+  current_ = {};
+}
+
+StepReport UpdateNow::finish(const StepContext&) {
+  end_norm();
+  previous_norm_ = norm_.cpu();
+  phase_ = StepPhase::kUpdate;
+  store().begin_update();  // copies from before are of no use now
+  // .item() waits for the device: here, once a step, with all updates under way.
+  StepReport report{norm_.item<double>(), clip_.item<double>(), ""};
+  if (!std::isfinite(report.gradient_norm)) {
+    for (const std::string& name : mesh().gather_text(bad_tensor_, MeshAxis::kAll))
+      if (report.bad_tensor.empty()) report.bad_tensor = name;
+  }
+  return report;
+}
+
+NamedParts UpdateNow::state() const {
+  NamedParts all = UpdatingSink::state();
+  if (is_by_previous()) {
+    TensorCut whole;
+    whole.shape = {1};
+    all[kPreviousNorm] = {whole, previous_norm_};
+  }
+  return all;
+}
+
+void UpdateNow::load_state(const std::function<at::Tensor(const std::string& name)>& whole) {
+  UpdatingSink::load_state(whole);
+  if (!is_by_previous()) return;
+  // A run that clipped otherwise has none: its next step is not clipped, as a first one.
+  const at::Tensor saved = whole(kPreviousNorm);
+  if (saved.defined() && saved.sizes() == previous_norm_.sizes() &&
+      saved.scalar_type() == at::kDouble)
+    previous_norm_ = saved.clone();
+}
+
+}  // namespace vit22b

@@ -1,0 +1,120 @@
+#include "store/updating_sink.h"
+
+#include "core/error.h"
+#include "kernels/shape.h"
+#include "optim/clip.h"
+
+namespace vit22b {
+namespace {
+
+// Smaller gradients travel together.
+constexpr int64_t kLargeTensor = 1 << 16;
+
+}  // namespace
+
+UpdatingSink::UpdatingSink(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
+                           const OptimConfig& config, const Parts& parts)
+    : config_(config), parts_(parts) {
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (!rules[i].is_trained) continue;
+    Trained trained{std::move(table[i]), rules[i], {}, {}, {}};
+    trained.cut = store().cut(trained.row);
+    for (const SlotSpec& slot : parts_.optimizer.slots(trained.row)) {
+      const TensorCut cut = trained.cut.reduced_to(slot.shape);
+      trained.slots[slot.name] = memory().zeros(part_shape(cut, place_of(mesh())), slot.dtype);
+      trained.slot_cuts[slot.name] = cut;
+    }
+    names_[trained.row.unit].insert(trained.row.local_name);
+    trained_.push_back(std::move(trained));
+  }
+}
+
+const std::set<std::string>& UpdatingSink::trained(const Unit& unit) const {
+  static const std::set<std::string> kNone;
+  const auto it = names_.find(unit);
+  return it == names_.end() ? kNone : it->second;
+}
+
+void UpdatingSink::sum_over_ranks(const std::vector<Gradient>& gradients) const {
+  std::vector<at::Tensor> small, of_heads;
+  for (const auto& [trained, value] : gradients) {
+    if (trained->row.gradient_sum_over_model) of_heads.push_back(value);
+    if (trained->cut.data_dim >= 0) continue;
+    if (value.numel() < kLargeTensor)
+      small.push_back(value);
+    else
+      mesh().sum_(value, MeshAxis::kData, "gradient of " + trained->row.name);
+  }
+  mesh().sum_together_(small, MeshAxis::kData, "gradients of small tensors");
+  mesh().sum_together_(of_heads, MeshAxis::kModel, "gradients of head norms");
+}
+
+at::Tensor UpdatingSink::squared_norm_of_share(const std::vector<Gradient>& gradients) const {
+  std::map<int64_t, std::vector<at::Tensor>> by_copies;
+  for (const auto& [trained, value] : gradients)
+    by_copies[(trained->cut.data_dim < 0 ? mesh().size(MeshAxis::kData) : 1) *
+              (trained->cut.model_dim < 0 ? mesh().size(MeshAxis::kModel) : 1)]
+        .push_back(value);
+  at::Tensor sum = at::zeros({1}, at::kDouble);
+  for (const auto& [copies, values] : by_copies) {
+    const at::Tensor part = squared_norm(values) / static_cast<double>(copies);
+    sum = sum.to(part.device()) + part;
+  }
+  return sum;
+}
+
+at::Tensor UpdatingSink::scale_of_step(const at::Tensor& clip, const StepContext& context) {
+  at::Tensor scale = clip * context.gradient_scale;
+  if (context.loss.defined())
+    scale = at::where(at::isfinite(context.loss.to(scale.device())), scale, context.loss);
+  return scale.to(at::kFloat);
+}
+
+void UpdatingSink::update(const Gradient& gradient, const StepContext& context,
+                          const at::Tensor& scale) {
+  Trained& t = *gradient.trained;
+  parts_.optimizer.update_(
+      store().weight(t.row), gradient.value, t.slots,
+      {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
+       t.rule.weight_decay, scale, context.seed, config_.rounding == "nearest", t.row.name, &t.cut,
+       &mesh()});
+}
+
+std::string UpdatingSink::first_bad_tensor(const std::vector<Gradient>& gradients) const {
+  std::string own;
+  for (const auto& [trained, value] : gradients)
+    if (own.empty() && !at::isfinite(value).all().item<bool>()) own = trained->row.name;
+  for (const std::string& name : mesh().gather_text(own, MeshAxis::kAll))
+    if (!name.empty()) return name;
+  return "";
+}
+
+NamedParts UpdatingSink::state() const {
+  NamedParts all;
+  for (const Trained& t : trained_)
+    for (const auto& [slot, tensor] : t.slots)
+      all[slot + "/" + t.row.name] = {t.slot_cuts.at(slot), tensor};
+  return all;
+}
+
+void UpdatingSink::load_state(const std::function<at::Tensor(const std::string& name)>& whole) {
+  for (Trained& t : trained_) {
+    for (auto& [slot, tensor] : t.slots) {
+      const std::string name = slot + "/" + t.row.name;
+      const TensorCut& cut = t.slot_cuts.at(slot);
+      const at::Tensor value = whole(name);
+      if (!value.defined())
+        throw CheckpointError("optimizer.safetensors: '", name,
+                              "' is missing; was the run trained with another optimizer? start a "
+                              "new run with --init-from");
+      if (value.sizes() != at::IntArrayRef(cut.shape) ||
+          value.scalar_type() != tensor.scalar_type())
+        throw CheckpointError("optimizer.safetensors: '", name, "' has shape ",
+                              shape_text(value.sizes()), ", want ", shape_text(cut.shape));
+      tensor.copy_(part_of(value, cut, place_of(mesh())));
+      memory().release(tensor);
+    }
+  }
+}
+
+}  // namespace vit22b
