@@ -11,14 +11,20 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const Whole
     keep(row, part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous());
 }
 
-ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
                              at::ScalarType matrix_type, StateMemory& memory, const Mesh& mesh)
     : memory_(&memory) {
   const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table) {
     const TensorCut cut = tensor_cut(row);
     at::Tensor weight = memory.zeros(part_shape(cut, place), held_type(row, matrix_type));
-    weight.copy_(part_of(whole(row), cut, place));
+    if (weight.is_cpu() && weight.sizes() == at::IntArrayRef(row.shape)) {
+      source.read(row, weight);
+    } else {
+      at::Tensor whole = at::empty(row.shape, at::kFloat);
+      source.read(row, whole);
+      weight.copy_(part_of(whole, cut, place));
+    }
     memory.release(weight);
     keep(row, std::move(weight));
   }

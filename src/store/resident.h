@@ -17,7 +17,7 @@ class ResidentStore : public MasterStore {
   /// The same in a memory of the caller's choice, which outlives the store.
   ///
   /// matrix_type  for held_type
-  ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+  ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
                 at::ScalarType matrix_type, StateMemory& memory, const Mesh& mesh);
   /// weights  by full name, one for each row of the table; float32; of one process
   ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,

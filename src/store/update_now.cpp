@@ -1,6 +1,7 @@
 #include "store/update_now.h"
 
 #include "core/error.h"
+#include "kernels/large_tensor.h"
 #include "optim/clip.h"
 
 namespace vit22b {
@@ -48,7 +49,7 @@ UnitGrads& UpdateNow::begin(const Unit& unit) {
   for (const Trained* t : units_.at(unit)) {
     const at::Tensor& weight = store().weight(t->row);
     current_.tensors[t->row.local_name] =
-        at::empty(weight.sizes(), weight.options().dtype(at::kFloat));
+        empty_large(weight.sizes(), weight.options().dtype(at::kFloat));
     for (const auto& [slot, tensor] : t->slots) memory().will_need(tensor);
   }
   return current_;

@@ -18,4 +18,14 @@ class WeightSource {
   virtual bool is_computing() const { return false; }
 };
 
+/// Tensors that a function gives, as a source.
+class FunctionSource : public WeightSource {
+ public:
+  explicit FunctionSource(WholeTensor whole) : whole_(std::move(whole)) {}
+  void read(const ParameterRow& row, at::Tensor& target) override { target.copy_(whole_(row)); }
+
+ private:
+  WholeTensor whole_;
+};
+
 }  // namespace vit22b

@@ -5,6 +5,7 @@
 #include "kernels/cpu/tile.h"
 #include "model/initialise.h"
 #include "store/accumulate.h"
+#include "store/generated.h"
 #include "store/resident.h"
 #include "store/sharded.h"
 #include "store/update_now.h"
@@ -43,25 +44,31 @@ ModelContext Run::context() const {
 }
 
 std::unique_ptr<MasterStore> Run::make_store(const std::vector<ParameterRow>& table) {
+  const auto seed = static_cast<uint64_t>(config_.seed);
   NamedTensors given;
   if (!config_.init_from.empty()) {
-    for (const ParameterRow& row : table)
-      given[row.name] = initial_tensor(row, static_cast<uint64_t>(config_.seed));
+    for (const ParameterRow& row : table) given[row.name] = initial_tensor(row, seed);
     const auto source = resolve_checkpoint(config_.init_from).folder;
     log_info("starting from the weights of " + source.string());
     for (const std::string& note :
          init_weights(source, config_.model, config_.init_skip, given).notes)
       log_info(note);
   }
-  const WholeTensor whole = [&](const ParameterRow& row) {
-    return given.empty() ? initial_tensor(row, static_cast<uint64_t>(config_.seed))
-                         : given.at(row.name);
-  };
+  std::unique_ptr<WeightSource> source = std::make_unique<GeneratedSource>(seed);
+  if (!given.empty())
+    source = std::make_unique<FunctionSource>(
+        [&](const ParameterRow& row) { return given.at(row.name); });
   if (config_.store == "sharded")
-    return std::make_unique<ShardedStore>(table, whole, torch_device(options_.device), mesh_,
-                                          config_.mesh.prefetch);
+    return std::make_unique<ShardedStore>(
+        table,
+        [&](const ParameterRow& row) {
+          at::Tensor whole = at::empty(row.shape, at::kFloat);
+          source->read(row, whole);
+          return whole;
+        },
+        torch_device(options_.device), mesh_, config_.mesh.prefetch);
   return std::make_unique<ResidentStore>(
-      table, whole, config_.weights == "bf16" ? at::kBFloat16 : at::kFloat, *memory_, mesh_);
+      table, *source, config_.weights == "bf16" ? at::kBFloat16 : at::kFloat, *memory_, mesh_);
 }
 
 std::unique_ptr<StateMemory> Run::make_memory() const {

@@ -27,9 +27,7 @@ struct Training {
       : memory(std::move(in)),
         engine(make_engine(choice.engine)),
         optimizer(make_optimizer(optim)),
-        store(
-            table, [](const ParameterRow& row) { return randomised_tensor(row, 1); }, choice.stored,
-            *memory, single_process()),
+        store(table, source, choice.stored, *memory, single_process()),
         policy(choice.policy) {
     const std::vector<ParameterRule> rules = make_rules(table, optim, {});
     const UpdatingSink::Parts parts{*optimizer, store, single_process(), *memory};
@@ -71,6 +69,7 @@ struct Training {
     return wide;
   }();
   std::vector<ParameterRow> table = parameter_table(config);
+  FunctionSource source{[](const ParameterRow& row) { return randomised_tensor(row, 1); }};
   std::unique_ptr<StateMemory> memory;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Optimizer> optimizer;

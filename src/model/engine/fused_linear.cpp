@@ -1,5 +1,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/large_tensor.h"
 #include "model/engine/engines.h"
 #include "model/engine/fused_block.h"
 
@@ -49,7 +50,7 @@ at::Tensor input_gradient(const at::Tensor& d_y, const at::Tensor& weight) {
 
 // dyᵀ x in float32.
 at::Tensor weight_gradient(const at::Tensor& d_y, const at::Tensor& x) {
-  at::Tensor d_weight = at::empty({d_y.size(1), x.size(1)}, at::kFloat);
+  at::Tensor d_weight = empty_large({d_y.size(1), x.size(1)}, at::kFloat);
   const Rows factor = fused::rows_of(d_y);
   cpu::product_into(
       fused::tile_of(d_weight),
