@@ -25,6 +25,7 @@ void add_bench(CLI::App& app) {
   add_bench_model(*group);
   add_bench_kernels(*group);
   add_bench_ring(*group);
+  add_bench_stream(*group);
 }
 
 }  // namespace vit22b

@@ -31,5 +31,6 @@ struct BenchFlags {
 void add_bench_model(CLI::App& group);
 void add_bench_kernels(CLI::App& group);  ///< gemm, attention, block
 void add_bench_ring(CLI::App& group);
+void add_bench_stream(CLI::App& group);
 
 }  // namespace vit22b

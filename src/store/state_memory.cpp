@@ -21,11 +21,6 @@ size_t page_bytes() {
   return static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-// A tensor begins on a page of its own, and its last page is no one else's.
-void advise(const at::Tensor& tensor, int advice) {
-  madvise(tensor.mutable_data_ptr(), tensor.nbytes(), advice);
-}
-
 }  // namespace
 
 at::Tensor DeviceMemory::zeros(at::IntArrayRef shape, at::ScalarType dtype) {
@@ -69,7 +64,7 @@ void StateFile::check_owner(const std::string& owner) const {
 }
 
 StateFile::~StateFile() {
-  for (const Mapping& mapping : mappings_) munmap(mapping.data, mapping.bytes);
+  for (const auto& [data, bytes] : mappings_) munmap(data, bytes);
   ::unlink(path_.c_str());
   ::close(descriptor_);
 }
@@ -90,9 +85,15 @@ at::Tensor StateFile::zeros(at::IntArrayRef shape, at::ScalarType dtype) {
   if (data == MAP_FAILED)
     throw UsageError("state file ", path_.string(), " cannot be mapped (", std::strerror(errno),
                      ")");
-  mappings_.push_back({data, whole});
+  mappings_[data] = whole;
   size_ = begin + static_cast<int64_t>(whole);
   return at::from_blob(data, shape, at::TensorOptions(dtype));
+}
+
+// Only of what is mapped here: the same advice would clear other memory.
+void StateFile::advise(const at::Tensor& tensor, int advice) const {
+  if (const auto it = mappings_.find(tensor.mutable_data_ptr()); it != mappings_.end())
+    madvise(it->first, it->second, advice);
 }
 
 void StateFile::will_need(const at::Tensor& tensor) {

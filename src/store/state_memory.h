@@ -2,8 +2,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
-#include <vector>
 
 namespace vit22b {
 
@@ -15,7 +15,7 @@ class StateMemory {
   virtual at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) = 0;
   /// The tensor is used soon: reading it may begin.
   virtual void will_need(const at::Tensor&) {}
-  /// The tensor is not used for a while; its values stay.
+  /// The tensor is not used for a while; its values stay. Tensors of another memory are left alone.
   virtual void release(const at::Tensor&) {}
 };
 
@@ -49,17 +49,13 @@ class StateFile : public StateMemory {
   int64_t size_bytes() const { return size_; }
 
  private:
-  struct Mapping {
-    void* data;
-    size_t bytes;
-  };
-
   void check_owner(const std::string& owner) const;
+  void advise(const at::Tensor& tensor, int advice) const;
 
   std::filesystem::path path_;
   int descriptor_ = -1;
   int64_t size_ = 0;
-  std::vector<Mapping> mappings_;
+  std::map<void*, size_t> mappings_;  ///< whole pages, by where they begin
 };
 
 }  // namespace vit22b

@@ -366,6 +366,19 @@ TEST(BenchCommand, ChecksItsAnswerAndPrintsItsKeys) {
   }
 }
 
+TEST(BenchCommand, StreamedWeightsAreMeasuredBesideResidentOnes) {
+  const TempFolder folder;
+  const std::string model = (folder / "m").string();
+  ASSERT_EQ(vit("model init test8 --dtype bf16 --out " + model).code, 0);
+  const Ended ended =
+      vit("bench stream " + model + " --batch 2 --repeats 2 --cold --precision bf16 --json");
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const auto measured = nlohmann::json::parse(ended.out);
+  for (const char* key : {"images_per_second_resident", "images_per_second_streamed",
+                          "streamed_over_resident", "disk_bytes_per_second", "cold_over_bound"})
+    EXPECT_GT(measured.at(key).get<double>(), 0) << key;
+}
+
 TEST(BenchCommand, KernelsAreMeasuredBesideAten) {
   for (const std::string kernel : {"gemm", "attention", "block"}) {
     const Ended ended = vit("bench " + kernel + " test8 --batch 1 --repeats 1 --json");
