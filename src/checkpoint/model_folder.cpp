@@ -183,21 +183,21 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const NamedTensors& weights, Manifest& manifest) {
-  write_model(ops, folder, info, whole_parts(weights), single_process(), manifest);
+  const NamedParts parts = whole_parts(weights);
+  write_model(ops, folder, info, PartsToWrite{parts}, single_process(), manifest);
 }
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
-                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest,
-                 const PartWritten& written) {
+                 const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
   const std::vector<ParameterRow> table = parameter_table(info.config);
   PartList parts;
   for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
-    const TensorPart& weight = weights.at(tensor.row->name);
+    const TensorPart& weight = weights.parts.at(tensor.row->name);
     parts.emplace_back(
         tensor.name, tensor.is_zero ? TensorPart{weight.cut, at::zeros_like(weight.part)} : weight);
   }
-  manifest["model.safetensors"] =
-      write_parts(ops, folder / "model.safetensors", parts, {{"format", "pt"}}, mesh, written);
+  manifest["model.safetensors"] = write_parts(ops, folder / "model.safetensors", parts,
+                                              {{"format", "pt"}}, mesh, weights.written);
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

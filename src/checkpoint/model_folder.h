@@ -59,9 +59,13 @@ void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelI
 /// zero) and config.json, and records both.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const NamedTensors& weights, Manifest& manifest);
+/// A rank's parts, and who is told when each has been written.
+struct PartsToWrite {
+  const NamedParts& parts;
+  PartWritten written = {};
+};
 /// The same from all ranks' parts.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
-                 const NamedParts& weights, const Mesh& mesh, Manifest& manifest,
-                 const PartWritten& written = {});
+                 const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest);
 
 }  // namespace vit22b

@@ -105,7 +105,7 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
     ops_.make_folder(beside);
   });
   Manifest manifest;
-  write_model(ops_, beside, parts.info, parts.weights, mesh, manifest, parts.written);
+  write_model(ops_, beside, parts.info, PartsToWrite{parts.weights, parts.written}, mesh, manifest);
   manifest["optimizer.safetensors"] = write_parts(
       ops_, beside / "optimizer.safetensors",
       PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh, parts.written);

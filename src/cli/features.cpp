@@ -94,14 +94,20 @@ std::vector<std::string> add_images(const std::vector<std::string>& images,
                                     const FeatureFlags& flags, const LoadedModel& model,
                                     FeatureSink& sink) {
   const Transforms transforms(model.info.pp_eval);
-  const std::vector<std::string> paths = expand_image_paths(images);
+  std::vector<std::string> paths = expand_image_paths(images);
   std::vector<at::Tensor> batch;
-  for (const std::string& path : paths) {
-    batch.push_back(load_image(path, transforms));
-    if (static_cast<int64_t>(batch.size()) < flags.batch && path != paths.back()) continue;
-    sink.add(*model.predictor, at::stack(batch));
+  const auto flush = [&] {
+    if (!batch.empty()) sink.add(*model.predictor, at::stack(batch));
     batch.clear();
+  };
+  for (const std::string& path : paths) {
+    const at::Tensor image = load_image(path, transforms);
+    // A transform without a size leaves it to the model to refuse an image.
+    const bool is_other = !batch.empty() && image.sizes() != batch.front().sizes();
+    if (is_other || static_cast<int64_t>(batch.size()) == flags.batch) flush();
+    batch.push_back(image);
   }
+  flush();
   return paths;
 }
 

@@ -129,6 +129,26 @@ void run_init(const ModelFlags& flags) {
   log_info("wrote " + folder.string());
 }
 
+void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
+              const std::string& options) {
+  CLI::App* init =
+      group.add_subcommand("init", "write a fresh checkpoint folder that timm can load");
+  init->add_option("name", flags->name, "preset")->required();
+  add_overrides(*init, flags->overrides);
+  init->add_flag("--randomize-all", flags->is_randomised,
+                 "draw every element at random, for parity checks");
+  init->add_option("--dtype", flags->dtype,
+                   "fp32 or bf16: how the matrices of blocks and pool lie on disk")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  init->add_option("--shard-size", flags->shard_size,
+                   "largest file, such as 5GB: shards and their index instead of one file, which "
+                   "timm's local-dir needs");
+  add_common_flags(*init, flags->common, kSeed | kOut, "folder of the new checkpoint");
+  init->footer(options);
+  init->callback([flags] { run_init(*flags); });
+}
+
 }  // namespace
 
 void add_model(CLI::App& app) {
@@ -178,22 +198,7 @@ void add_model(CLI::App& app) {
     print_out(flags->common.is_json ? show_json(config).dump(1) + "\n" : show_text(config));
   });
 
-  CLI::App* init =
-      group->add_subcommand("init", "write a fresh checkpoint folder that timm can load");
-  init->add_option("name", flags->name, "preset")->required();
-  add_overrides(*init, flags->overrides);
-  init->add_flag("--randomize-all", flags->is_randomised,
-                 "draw every element at random, for parity checks");
-  init->add_option("--dtype", flags->dtype,
-                   "fp32 or bf16: how the matrices of blocks and pool lie on disk")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "bf16"}));
-  init->add_option("--shard-size", flags->shard_size,
-                   "largest file, such as 5GB: shards and their index instead of one file, which "
-                   "timm's local-dir needs");
-  add_common_flags(*init, flags->common, kSeed | kOut, "folder of the new checkpoint");
-  init->footer(options);
-  init->callback([flags] { run_init(*flags); });
+  add_init(*group, flags, options);
 }
 
 }  // namespace vit22b

@@ -212,17 +212,21 @@ VIT22B_AVX512 void bits_block_avx512(uint64_t seed, uint64_t stream, uint64_t co
                                      uint32_t* out) {
   __m512i words[4];
   bits_of_lanes(seed, stream, counter, words);
-  for (int i = 0; i < 4; ++i) _mm512_storeu_si512(out + i * kLanes, words[i]);
+  for (const __m512i& word : words) {
+    _mm512_storeu_si512(out, word);
+    out += kLanes;
+  }
 }
 
 VIT22B_AVX512 void uniform_block_avx512(uint64_t seed, uint64_t stream, uint64_t counter,
                                         float* out) {
   __m512i words[4];
   bits_of_lanes(seed, stream, counter, words);
-  for (int i = 0; i < 4; ++i)
-    _mm512_storeu_ps(out + i * kLanes,
-                     _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words[i], 8)),
-                                   _mm512_set1_ps(0x1p-24F)));
+  for (const __m512i& word : words) {
+    _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(word, 8)),
+                                        _mm512_set1_ps(0x1p-24F)));
+    out += kLanes;
+  }
 }
 VIT22B_AVX512 void symmetric_avx512(float* unit, size_t count, float bound) {
   make_symmetric(unit, count, bound);

@@ -46,18 +46,15 @@ LoadedModel load_predictor(const std::filesystem::path& checkpoint, const Predic
   return model;
 }
 
-std::unique_ptr<WeightStore> make_fresh_store(const std::vector<ParameterRow>& table, uint64_t seed,
-                                              const PredictorOptions& options,
-                                              const std::string& store) {
-  return make_store(table, std::make_unique<GeneratedSource>(seed), options, store, "generated");
-}
-
 LoadedModel fresh_predictor(const ViTConfig& config, uint64_t seed, const PredictorOptions& options,
                             const std::string& store) {
   LoadedModel model;
   model.info = {config, default_pp_eval(config), {}};
   model.predictor = std::make_unique<VitPredictor>(
-      config, make_fresh_store(parameter_table(config), seed, options, store), options);
+      config,
+      make_store(parameter_table(config), std::make_unique<GeneratedSource>(seed), options, store,
+                 "generated"),
+      options);
   return model;
 }
 

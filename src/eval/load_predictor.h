@@ -23,14 +23,10 @@ struct LoadedModel {
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                            const std::string& store = "resident");
 
-/// The store of a model's first weights, without a checkpoint: "generated" makes them anew in every
-/// pass and keeps none, "resident" keeps them.
+/// A model with the weights that initialisation gives it, without a checkpoint: "generated" makes
+/// them anew in every pass and keeps none, "resident" keeps them.
 ///
 /// throws  UsageError for another store, or a device that the store does not serve
-std::unique_ptr<WeightStore> make_fresh_store(const std::vector<ParameterRow>& table, uint64_t seed,
-                                              const PredictorOptions& options,
-                                              const std::string& store);
-/// A model on such a store.
 LoadedModel fresh_predictor(const ViTConfig& config, uint64_t seed, const PredictorOptions& options,
                             const std::string& store);
 

@@ -68,8 +68,10 @@ at::Tensor randomised_tensor(const ParameterRow& row, uint64_t seed) {
   at::Tensor values = at::empty({row.count()}, at::kFloat);
   CounterRng(seed, "randomise", row.name).fill_normal(floats_of(values), 0);
   double stddev = kRandomisedStddev;
-  if (row.shape.size() >= 2 && row.group == ParameterGroup::kKernel)
-    stddev = 1 / std::sqrt(static_cast<double>(row.count() / row.shape[0]));
+  if (row.shape.size() >= 2 && row.group == ParameterGroup::kKernel) {
+    const int64_t fan_in = row.count() / row.shape[0];
+    stddev = 1 / std::sqrt(static_cast<double>(fan_in));
+  }
   values.mul_(stddev);
   if (row.group == ParameterGroup::kNorm) values.add_(1);
   return values.reshape(row.shape);

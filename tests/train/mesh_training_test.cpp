@@ -339,6 +339,28 @@ TEST(MeshTraining, AFailureOfOneRankIsTheRunsAndNothingHalfWrittenStays) {
   EXPECT_EQ(load_run_checkpoint(folder / "run/ckpt/latest").state.step, 10);
 }
 
+TEST(MeshTraining, UpdatesInsideTheBackwardPassEqualDeferredOnesBitForBit) {
+  const TempFolder folder;
+  test::write_idx(folder / "data", "train", 90, 10);
+  for (const MeshCase& mesh : std::vector<MeshCase>{
+           {{2, 1}, "sharded"}, {{2, 1}, "resident"}, {{1, 2}, "resident"}, {{2, 2}, "sharded"}}) {
+    NamedTensors deferred;
+    for (const std::string update : {"deferred", "now"}) {
+      std::vector<std::string> overrides = small_model(folder / "data");
+      overrides.insert(overrides.end(), {"optim.clip_norm=0", "update=" + update,
+                                         "store=" + mesh.store, "total_steps=6", "eval_steps=100"});
+      const fs::path out = folder / concat(mesh.store, mesh.shape.data, mesh.shape.model, update);
+      train_on(mesh.shape, config_of(overrides), out);
+      const RunCheckpoint run = load_run_checkpoint(out / "ckpt/latest");
+      if (update == "deferred")
+        deferred = run.weights;
+      else
+        for (const auto& [name, tensor] : run.weights)
+          EXPECT_TRUE(test::is_same(tensor, deferred.at(name))) << out << " " << name;
+    }
+  }
+}
+
 TEST(ShardedStore, HoldsItsShareOfWeightsAndStateAndAFewUnits) {
   const ViTConfig config = preset("test8");
   ViTConfig wide = config;
