@@ -126,7 +126,7 @@ std::vector<std::vector<TensorOnDisk>> shards_of(const std::vector<TensorOnDisk>
   std::vector<std::vector<TensorOnDisk>> shards(1);
   int64_t bytes = 0;
   for (const TensorOnDisk& tensor : tensors) {
-    const int64_t size = tensor.row->count() * static_cast<int64_t>(c10::elementSize(layout.dtype));
+    const int64_t size = bytes_of(tensor, layout);
     if (layout.shard_bytes > 0 && bytes > 0 && bytes + size > layout.shard_bytes) {
       shards.emplace_back();
       bytes = 0;

@@ -5,7 +5,8 @@
 
 namespace vit22b {
 
-/// Where a streamed store takes weights from, a parameter at a time, again in every pass.
+/// Where a store takes weights from, a parameter at a time: a resident one once, a streamed one
+/// again in every pass.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;

@@ -109,6 +109,13 @@ TEST(StreamedStore, ReadsBFloat16FilesAndShardsToTheSameBits) {
   write_checkpoint(folder / "many", config, randomised(),
                    {.dtype = at::kBFloat16, .shard_bytes = 20'000});
   EXPECT_TRUE(fs::exists(folder / "many/model.safetensors.index.json"));
+  for (const auto& entry : fs::directory_iterator(folder / "many")) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const SafetensorsFile shard(entry.path());
+    size_t bytes = 0;
+    for (const auto& [name, tensor] : shard.entries()) bytes += tensor.end - tensor.begin;
+    EXPECT_TRUE(bytes <= 20'000 || shard.entries().size() == 1) << entry.path();
+  }
   write_checkpoint(folder / "wide", config, randomised());
   const auto want = results(config, *streamed(folder / "wide", config, at::kBFloat16), "reference",
                             at::kBFloat16);
