@@ -7,8 +7,8 @@
 #include "core/trace.h"
 #include "dist/mesh.h"
 #include "dist/throttled.h"
-#include "model/initialise.h"
 #include "model/vit.h"
+#include "store/generated.h"
 #include "store/sharded.h"
 
 namespace vit22b {
@@ -21,8 +21,8 @@ void time_gathers(int64_t procs, const std::shared_ptr<Transport>& plain, Gather
   constexpr double kBytesPerSecond = 200e6;
   const auto link = make_throttled(plain, {.bytes_per_second = kBytesPerSecond});
   const Mesh mesh = make_mesh(link, {procs, 1}, 60);
-  ShardedStore store(
-      table, [](const ParameterRow& row) { return initial_tensor(row, 0); }, c10::kCPU, mesh);
+  GeneratedSource source(/*seed=*/0);
+  ShardedStore store(table, source, c10::kCPU, mesh);
   const auto gathered = [&](const Unit& unit) {
     double bytes = 0;
     for (const ParameterRow& row : table)

@@ -21,6 +21,13 @@ void Accumulate::commit(const Unit& unit) {
   units_.at(unit).is_overwrite = false;
 }
 
+int64_t Accumulate::gradient_bytes(const Unit&) const {
+  int64_t bytes = 0;
+  for (const auto& [unit, grads] : units_)
+    for (const auto& [name, tensor] : grads.tensors) bytes += static_cast<int64_t>(tensor.nbytes());
+  return bytes;
+}
+
 std::vector<UpdatingSink::Gradient> Accumulate::gradients() {
   std::vector<Gradient> all;
   for (Trained& t : all_trained())

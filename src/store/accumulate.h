@@ -19,6 +19,7 @@ class Accumulate : public UpdatingSink {
   UnitGrads& begin(const Unit& unit) override;
   void commit(const Unit& unit) override;
   StepReport finish(const StepContext& context) override;
+  int64_t gradient_bytes(const Unit& unit) const override;
 
  private:
   std::vector<Gradient> gradients();

@@ -18,6 +18,8 @@ class MasterStore : public WeightStore {
   virtual TensorCut cut(const ParameterRow& row) const = 0;
   /// Waits for whatever still reads weights, and forgets copies of them: they are about to change.
   virtual void begin_update() {}
+  /// Bytes of copies that exist beside the owned parts while a pass uses a unit.
+  virtual int64_t gathered_bytes(const Unit&, Pass) const { return 0; }
 };
 
 /// Overwrites a parameter with this rank's part of a whole tensor.

@@ -13,6 +13,14 @@ ReduceScatter::ReduceScatter(GradientSink& inner, const std::vector<ParameterRow
                                  part_shape(tensor_cut(row), place)});
 }
 
+int64_t ReduceScatter::gradient_bytes(const Unit& unit) const {
+  const auto at = rows_.find(unit);
+  int64_t elements = 0;
+  for (auto it = at; it != rows_.end() && it != std::next(at, 2); ++it)
+    for (const Row& row : it->second) elements += c10::multiply_integers(row.shape);
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
 void ReduceScatter::begin_phase(StepPhase phase, const StepContext& context) {
   end_open();
   inner_.begin_phase(phase, context);

@@ -24,6 +24,9 @@ class ReduceScatter : public GradientSink {
   UnitGrads& begin(const Unit& unit) override;
   void commit(const Unit& unit) override;
   StepReport finish(const StepContext& context) override;
+  /// Bytes of whole gradients that exist while the backward pass is at a unit: its own, and those
+  /// that are still being summed.
+  int64_t gradient_bytes(const Unit& unit) const;
 
  private:
   struct Row {

@@ -4,11 +4,11 @@
 
 namespace vit22b {
 
-ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
                              c10::Device device, const Mesh& mesh) {
   const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table)
-    keep(row, part_of(whole(row), tensor_cut(row), place).to(device, at::kFloat).contiguous());
+    keep(row, read_part(source, row, tensor_cut(row), place, device));
 }
 
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
@@ -21,9 +21,7 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSourc
     if (weight.is_cpu() && weight.sizes() == at::IntArrayRef(row.shape)) {
       source.read(row, weight);
     } else {
-      at::Tensor whole = at::empty(row.shape, at::kFloat);
-      source.read(row, whole);
-      weight.copy_(part_of(whole, cut, place));
+      weight.copy_(read_part(source, row, cut, place, weight.device()));
     }
     memory.release(weight);
     keep(row, std::move(weight));
@@ -33,7 +31,8 @@ ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSourc
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source,
                              at::ScalarType matrix_type, c10::Device device) {
   for (const ParameterRow& row : table) {
-    at::Tensor weight = at::empty(row.shape, held_type(row, matrix_type));
+    at::Tensor weight = at::empty(row.shape, at::TensorOptions(held_type(row, matrix_type))
+                                                 .device(device.is_meta() ? device : at::kCPU));
     source.read(row, weight);
     keep(row, weight.to(device));
   }
@@ -48,15 +47,14 @@ void ResidentStore::keep(const ParameterRow& row, at::Tensor weight) {
 
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
                              c10::Device device)
-    : ResidentStore(
-          table,
-          [&](const ParameterRow& row) {
-            const auto it = weights.find(row.name);
-            VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),
-                         "ResidentStore: weight '", row.name, "' is absent or misshapen");
-            return it->second;
-          },
-          device, single_process()) {}
+{
+  for (const ParameterRow& row : table) {
+    const auto it = weights.find(row.name);
+    VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),
+                 "ResidentStore: weight '", row.name, "' is absent or misshapen");
+    keep(row, it->second.to(device, at::kFloat).contiguous());
+  }
+}
 
 // Lets the memory know which unit was used, and which comes next.
 void ResidentStore::move_on(const Unit& unit, Pass pass) {

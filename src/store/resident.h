@@ -12,8 +12,8 @@ namespace vit22b {
 /// model axis; replicated on the data axis.
 class ResidentStore : public MasterStore {
  public:
-  ResidentStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
-                c10::Device device, const Mesh& mesh);
+  ResidentStore(const std::vector<ParameterRow>& table, WeightSource& source, c10::Device device,
+                const Mesh& mesh);
   /// The same in a memory of the caller's choice, which outlives the store.
   ///
   /// matrix_type  for held_type

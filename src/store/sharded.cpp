@@ -34,13 +34,13 @@ at::Tensor as_rows(const at::Tensor& tensor, int64_t dim) {
 
 }  // namespace
 
-ShardedStore::ShardedStore(const std::vector<ParameterRow>& table, const WholeTensor& whole,
+ShardedStore::ShardedStore(const std::vector<ParameterRow>& table, WeightSource& source,
                            c10::Device device, const Mesh& mesh, int64_t prefetch_depth)
     : mesh_(mesh), prefetch_depth_(prefetch_depth) {
   const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table) {
     const TensorCut cut = sharded_cut(row, place);
-    at::Tensor part = part_of(whole(row), cut, place).to(device, at::kFloat).contiguous();
+    at::Tensor part = read_part(source, row, cut, place, device);
     std::vector<Owned>& unit = units_[row.unit];
     places_[row.name] = {row.unit, unit.size()};
     unit.push_back({row.local_name, cut, std::move(part), part_shape(tensor_cut(row), place)});
@@ -55,6 +55,18 @@ at::Tensor& ShardedStore::weight(const ParameterRow& row) {
 TensorCut ShardedStore::cut(const ParameterRow& row) const {
   const auto& [unit, index] = places_.at(row.name);
   return units_.at(unit)[index].cut;
+}
+
+int64_t ShardedStore::gathered_bytes(const Unit& unit, Pass pass) const {
+  std::vector<Unit> held = ahead_of(unit, pass);
+  held.push_back(unit);
+  int64_t bytes = 0;
+  for (const Unit& one : held)
+    if (const auto it = units_.find(one); it != units_.end() && is_gathered(it->second))
+      for (const Owned& owned : it->second)
+        if (owned.cut.data_dim >= 0)
+          bytes += c10::multiply_integers(owned.gathered_shape) * owned.part.element_size();
+  return bytes;
 }
 
 ShardedStore::Gathering* ShardedStore::find(const Unit& unit) {

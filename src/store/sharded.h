@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "store/master_store.h"
+#include "store/weight_source.h"
 
 namespace vit22b {
 
@@ -15,7 +16,7 @@ namespace vit22b {
 /// acquires the same units in the same order.
 class ShardedStore : public MasterStore {
  public:
-  ShardedStore(const std::vector<ParameterRow>& table, const WholeTensor& whole, c10::Device device,
+  ShardedStore(const std::vector<ParameterRow>& table, WeightSource& source, c10::Device device,
                const Mesh& mesh, int64_t prefetch_depth = 1);
 
   UnitLease acquire(const Unit& unit, Pass pass) override;
@@ -31,8 +32,9 @@ class ShardedStore : public MasterStore {
     double seconds = 0, first_seconds = 0;
   };
   const Waiting& waiting() const { return waiting_; }
-  /// The most bytes of gathered tensors at one time.
+  /// The most bytes of gathered tensors at one time, so far.
   int64_t peak_gathered_bytes() const { return peak_gathered_bytes_; }
+  int64_t gathered_bytes(const Unit& unit, Pass pass) const override;
 
  private:
   struct Owned {

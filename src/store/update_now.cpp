@@ -78,6 +78,13 @@ void UpdateNow::commit(const Unit& unit) {
   current_ = {};
 }
 
+int64_t UpdateNow::gradient_bytes(const Unit& unit) const {
+  int64_t elements = 0;
+  if (const auto it = units_.find(unit); it != units_.end())
+    for (const Trained* t : it->second) elements += store().weight(t->row).numel();
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
 StepReport UpdateNow::finish(const StepContext&) {
   end_norm();
   previous_norm_ = norm_.cpu();

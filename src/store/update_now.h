@@ -23,6 +23,7 @@ class UpdateNow : public UpdatingSink {
   UnitGrads& begin(const Unit& unit) override;
   void commit(const Unit& unit) override;
   StepReport finish(const StepContext& context) override;
+  int64_t gradient_bytes(const Unit& unit) const override;
 
   NamedParts state() const override;
   void load_state(const std::function<at::Tensor(const std::string& name)>& whole) override;

@@ -31,6 +31,8 @@ class UpdatingSink : public GradientSink {
   const std::set<std::string>& trained(const Unit& unit) const override;
   /// This rank's part of the optimizer state by "slot/parameter", sharing storage.
   virtual NamedParts state() const;
+  /// Bytes of gradients that exist while the backward pass is at a unit.
+  virtual int64_t gradient_bytes(const Unit& unit) const = 0;
   /// Overwrites the state from whole tensors by name; undefined for one that is not there.
   ///
   /// throws  CheckpointError naming a missing or misshapen slot
@@ -53,7 +55,7 @@ class UpdatingSink : public GradientSink {
   std::vector<Trained>& all_trained() { return trained_; }
   const OptimConfig& config() const { return config_; }
   const Mesh& mesh() const { return parts_.mesh; }
-  MasterStore& store() { return parts_.store; }
+  MasterStore& store() const { return parts_.store; }
   StateMemory& memory() { return parts_.memory; }
 
   /// Adds gradients over the ranks that have terms of them.

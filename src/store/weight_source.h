@@ -19,6 +19,11 @@ class WeightSource {
   virtual bool is_computing() const { return false; }
 };
 
+/// A rank's part of a parameter, float32 on a device; one without memory (kMeta) is given its shape
+/// alone.
+at::Tensor read_part(WeightSource& source, const ParameterRow& row, const TensorCut& cut,
+                     const MeshPlace& place, c10::Device device);
+
 /// Tensors that a function gives, as a source.
 class FunctionSource : public WeightSource {
  public:

@@ -4,10 +4,9 @@
 #include "checkpoint/run_checkpoint.h"
 #include "model/context.h"
 #include "optim/schedule.h"
-#include "store/reduce_scatter.h"
-#include "store/updating_sink.h"
 #include "train/data_setup.h"
 #include "train/run_folder.h"
+#include "train/state_setup.h"
 #include "train/task.h"
 #include "train/trainer.h"
 
@@ -32,8 +31,7 @@ class Run {
   bool start();
   std::filesystem::path open_folder();
   std::unique_ptr<StateMemory> make_memory() const;
-  std::unique_ptr<MasterStore> make_store(const std::vector<ParameterRow>& table);
-  void make_sink(const std::vector<ParameterRow>& table);
+  void make_weights(const std::vector<ParameterRow>& table);
   void log_memory() const;
   void load(const std::filesystem::path& checkpoint);
   void loop();
@@ -57,8 +55,7 @@ class Run {
   std::unique_ptr<Task> task_;
   std::unique_ptr<StateMemory> memory_;  ///< outlives the store and the sink, which lie in it
   std::shared_ptr<MasterStore> store_;
-  std::unique_ptr<UpdatingSink> sink_;
-  std::unique_ptr<ReduceScatter> sharded_sink_;  ///< before sink_, where the store is sharded
+  Sinks sinks_;
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   bool is_best_ = false;

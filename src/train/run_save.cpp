@@ -50,7 +50,7 @@ void Run::save() {
       std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
   const RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
                        owned_parts(*store_, parameter_table(config_.model)),
-                       sink_->state(),
+                       sinks_.updating->state(),
                        state_,
                        [this](const at::Tensor& part) { memory_->release(part); }};
   CheckpointFolder(ops_, options_.out / "ckpt")

@@ -4,13 +4,10 @@
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/tile.h"
 #include "model/initialise.h"
-#include "store/accumulate.h"
 #include "store/generated.h"
-#include "store/resident.h"
-#include "store/sharded.h"
-#include "store/update_now.h"
 #include "train/run.h"
 #include "train/run_log.h"
+#include "train/state_setup.h"
 
 namespace vit22b {
 namespace {
@@ -43,7 +40,7 @@ ModelContext Run::context() const {
           is_recomputing ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
 }
 
-std::unique_ptr<MasterStore> Run::make_store(const std::vector<ParameterRow>& table) {
+void Run::make_weights(const std::vector<ParameterRow>& table) {
   const auto seed = static_cast<uint64_t>(config_.seed);
   NamedTensors given;
   if (!config_.init_from.empty()) {
@@ -58,17 +55,7 @@ std::unique_ptr<MasterStore> Run::make_store(const std::vector<ParameterRow>& ta
   if (!given.empty())
     source = std::make_unique<FunctionSource>(
         [&](const ParameterRow& row) { return given.at(row.name); });
-  if (config_.store == "sharded")
-    return std::make_unique<ShardedStore>(
-        table,
-        [&](const ParameterRow& row) {
-          at::Tensor whole = at::empty(row.shape, at::kFloat);
-          source->read(row, whole);
-          return whole;
-        },
-        torch_device(options_.device), mesh_, config_.mesh.prefetch);
-  return std::make_unique<ResidentStore>(
-      table, *source, config_.weights == "bf16" ? at::kBFloat16 : at::kFloat, *memory_, mesh_);
+  store_ = make_store(config_, table, *source, *memory_, torch_device(options_.device), mesh_);
 }
 
 std::unique_ptr<StateMemory> Run::make_memory() const {
@@ -80,17 +67,6 @@ std::unique_ptr<StateMemory> Run::make_memory() const {
   return std::make_unique<StateFile>(
       config_.state_path.empty() ? run / "state.bin" : std::filesystem::path(config_.state_path),
       concat("run ", run.string(), ", model ", config_.model.name));
-}
-
-void Run::make_sink(const std::vector<ParameterRow>& table) {
-  const std::vector<ParameterRule> rules = make_rules(table, config_.optim, config_.freeze);
-  const UpdatingSink::Parts parts{*optimizer_, *store_, mesh_, *memory_};
-  if (config_.update == "now")
-    sink_ = std::make_unique<UpdateNow>(table, rules, config_.optim, parts);
-  else
-    sink_ = std::make_unique<Accumulate>(table, rules, config_.optim, parts);
-  if (!store_->is_keeping())
-    sharded_sink_ = std::make_unique<ReduceScatter>(*sink_, table, *store_, mesh_);
 }
 
 void Run::load(const std::filesystem::path& path) {
@@ -106,7 +82,7 @@ void Run::load(const std::filesystem::path& path) {
     assign_whole(*store_, row, whole, mesh_);
     memory_->release(store_->weight(row));
   }
-  sink_->load_state([&](const std::string& name) { return saved.optimizer(name); });
+  sinks_.updating->load_state([&](const std::string& name) { return saved.optimizer(name); });
   state_ = saved.state();
   for (const auto& [key, value] : run_layout(mesh_))
     if (const auto it = state_.layout.find(key); it != state_.layout.end() && it->second != value)
@@ -135,7 +111,7 @@ void Run::log_memory() const {
   double weights = 0, state = 0;
   for (const auto& [name, tensor] : owned_parts(*store_, parameter_table(config_.model)))
     weights += static_cast<double>(tensor.part.nbytes());
-  for (const auto& [name, tensor] : sink_->state())
+  for (const auto& [name, tensor] : sinks_.updating->state())
     state += static_cast<double>(tensor.part.nbytes());
   log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
                   human_bytes(state), " of optimizer state"));
@@ -157,8 +133,8 @@ bool Run::start() {
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval);
   mesh_.agree([&] {
     memory_ = make_memory();
-    store_ = make_store(table);
-    make_sink(table);
+    make_weights(table);
+    sinks_ = make_sinks(config_, table, {*optimizer_, *store_, mesh_, *memory_});
   });
   if (!from.empty()) load(from);
   mesh_.do_once([&] { folder_->cut_metrics(from.empty() ? 0 : state_.metrics_bytes); });

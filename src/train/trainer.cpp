@@ -33,7 +33,7 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 
 void Run::loop() {
   const ModelContext ctx = context();
-  GradientSink& sink = sharded_sink_ ? static_cast<GradientSink&>(*sharded_sink_) : *sink_;
+  GradientSink& sink = sinks_.first();
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed));
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
   BatchLoader loader(*data_.train, pp_train,

@@ -93,9 +93,10 @@ TEST(Evaluate, AnyNumberOfRanksCountsEverySampleOnce) {
        {MeshShape{2, 1}, MeshShape{3, 1}, MeshShape{2, 3}, MeshShape{40, 1}})
     run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
       const Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/60);
-      const auto store = std::make_shared<ResidentStore>(
-          idx.model.table, [&](const ParameterRow& row) { return idx.model.weights.at(row.name); },
-          c10::kCPU, mesh);
+      FunctionSource source(
+          [&](const ParameterRow& row) { return idx.model.weights.at(row.name); });
+      const auto store =
+          std::make_shared<ResidentStore>(idx.model.table, source, c10::kCPU, mesh);
       VitPredictor predictor(idx.model.config, store, {.keeps_packed = false, .mesh = &mesh});
       const ClassificationResult parts = evaluate_classification(
           predictor, *idx.source, idx.transforms, {.batch_size = 4, .mesh = &mesh});

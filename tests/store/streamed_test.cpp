@@ -82,7 +82,8 @@ TEST(StreamedStore, GivesTheBitsOfAResidentModel) {
   write_checkpoint(folder / "m", config, randomised());
   for (const std::string engine : {"reference", "fused"})
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-      ResidentStore resident(table, randomised(), c10::kCPU, single_process());
+      FunctionSource source(randomised());
+      ResidentStore resident(table, source, c10::kCPU, single_process());
       const auto store = streamed(folder / "m", config,
                                   make_engine(engine)->rounds_weights(type) ? type : at::kFloat);
       expect_same(results(config, *store, engine, type), results(config, resident, engine, type));

@@ -376,9 +376,8 @@ TEST(ShardedStore, HoldsItsShareOfWeightsAndStateAndAFewUnits) {
   for (const int64_t depth : {0, 1, 3})
     run_as_threads(4, [&](const std::shared_ptr<Transport>& transport) {
       const Mesh mesh = make_mesh(transport, {4, 1}, 30);
-      ShardedStore store(
-          table, [](const ParameterRow& row) { return at::ones(row.shape); }, c10::kCPU, mesh,
-          depth);
+      FunctionSource source([](const ParameterRow& row) { return at::ones(row.shape); });
+      ShardedStore store(table, source, c10::kCPU, mesh, depth);
       int64_t owned = 0;
       for (const auto& [name, part] : owned_parts(store, table))
         owned += static_cast<int64_t>(part.part.nbytes());

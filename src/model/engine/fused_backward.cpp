@@ -44,11 +44,13 @@ class Backward {
   }
 
   at::Tensor serial(const at::Tensor& g) {
-    const at::Tensor d_hidden = mlp_backward(g_.factor(g_.through_scale(g, l_.scale2, s_.branch2)));
+    at::Tensor d_hidden = mlp_backward(g_.factor(g_.through_scale(g, l_.scale2, s_.branch2)));
     at::Tensor y = normalised(w_, l_.norm2, s_.middle);
     g_.weight_gradient(l_.fc1, d_hidden, y);
-    const at::Tensor d_middle =
-        through_norm(l_.norm2, s_.middle, input_gradient({input_term(d_hidden, l_.fc1)}, y), g);
+    const at::Tensor d_y = input_gradient({input_term(d_hidden, l_.fc1)}, y);
+    d_hidden.reset();
+    y.reset();
+    const at::Tensor d_middle = through_norm(l_.norm2, s_.middle, d_y, g);
     const at::Tensor branch = g_.factor(g_.through_scale(d_middle, l_.scale1, s_.branch1));
     g_.column_sums(l_.proj, branch);
     const at::Tensor d_qkv = attention_part(branch);

@@ -1,0 +1,100 @@
+#include "model/activation_bytes.h"
+
+#include <algorithm>
+
+namespace vit22b {
+namespace {
+
+constexpr int64_t kFloatBytes = sizeof(float);
+
+/// The sizes of a pass: bytes of [tokens, width] in each dtype, of this rank's features.
+struct Sizes {
+  Sizes(const ViTConfig& c, const ActivationWork& w)
+      : config(c),
+        work(w),
+        rows(w.images * c.num_tokens()),
+        width(c.embed_dim / w.model_ranks),
+        hidden(c.mlp_dim() / w.model_ranks),
+        compute(static_cast<int64_t>(c10::elementSize(w.compute_type))),
+        factor(static_cast<int64_t>(c10::elementSize(w.factor_type))) {}
+
+  // What SavedBlock keeps.
+  int64_t saved() const {
+    const int64_t middle = config.is_parallel() ? 0 : width;
+    const int64_t num_scales =
+        config.init_values == 0 ? 0 : (config.is_parallel() ? 1 : 2);  // LayerScale's branches
+    int64_t bytes = rows * compute * (5 * width + middle + hidden + num_scales * width) +
+                    rows * config.num_heads / work.model_ranks * kFloatBytes;
+    if (work.model_ranks > 1)  // SavedNorm: every rank's features, and this rank's centred ones
+      bytes += rows * (config.embed_dim * factor + width * kFloatBytes);
+    return bytes;
+  }
+  int64_t input() const { return rows * width * compute; }
+  // Beside it while the forward pass is at the block: the normalised input, the MLP's activation
+  // and the output.
+  int64_t forward_beside() const {
+    return rows * (width * factor + hidden * compute + width * compute);
+  }
+  // While the backward pass is there: the output's gradient, also as a factor, and the hidden
+  // layer's.
+  int64_t backward_beside() const {
+    const int64_t as_factor = factor == kFloatBytes ? 0 : width * factor;
+    return rows * (width * kFloatBytes + as_factor + hidden * factor);
+  }
+  // The embedding keeps its patches for its weight's gradient.
+  int64_t patches() const {
+    if (!work.has_graphs) return 0;
+    return work.images * config.num_patches() * config.patch_size * config.patch_size *
+           config.in_chans * compute;
+  }
+  // Graphs of final norm and pool: input, normalised values in float32 (RMSNorm's composite keeps
+  // them twice), output, keys and values, and the pooled vectors' own layers.
+  int64_t ends() const {
+    const int64_t copies = config.norm_layer == "rmsnorm" ? 2 : 1;
+    const int64_t in_float =
+        compute == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
+    int64_t bytes = rows * width * (2 * compute + in_float);
+    if (config.global_pool == "map")
+      bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * hidden) * compute;
+    return bytes;
+  }
+  // Gradients of keys and values and of their input, or those inside the final norm.
+  int64_t ends_backward() const {
+    if (compute == kFloatBytes) return rows * width * 3 * kFloatBytes;
+    return rows * width * (config.norm_layer == "rmsnorm" ? 7 : 5) * compute;
+  }
+
+  const ViTConfig& config;
+  const ActivationWork& work;
+  int64_t rows, width, hidden, compute, factor;
+};
+
+}  // namespace
+
+ActivationBytes training_activation_bytes(const ViTConfig& config, const ActivationWork& work) {
+  const Sizes s(config, work);
+  if (work.policy == ActivationPolicy::kKeep) {
+    const int64_t kept = s.patches() + config.depth * s.saved();
+    return {.forward = kept + s.forward_beside(),
+            .pool_backward = kept + s.ends() + s.ends_backward(),
+            .block_backward = kept + s.backward_beside()};
+  }
+  const int64_t inputs = s.patches() + config.depth * s.input();
+  const int64_t own = s.saved() - s.input();
+  return {.forward = inputs + s.forward_beside(),
+          .pool_backward = inputs + s.ends() + s.ends_backward(),
+          .block_backward =
+              inputs + own +
+              std::max(s.rows * s.width * kFloatBytes + s.forward_beside(), s.backward_beside())};
+}
+
+int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork& work) {
+  const Sizes s(config, work);
+  // The embedding's output, the block's input, its normalised form and what was attended; then the
+  // projection, or the activation and the output.
+  const int64_t residuals = config.is_parallel() ? 1 : 2;
+  return s.rows * ((3 + residuals - 1) * s.width * s.compute + s.width * s.factor +
+                   std::max(3 * s.width, s.hidden + s.width) * s.compute);
+}
+
+}  // namespace vit22b

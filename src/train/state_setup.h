@@ -1,0 +1,30 @@
+#pragma once
+#include <memory>
+
+#include "store/reduce_scatter.h"
+#include "store/updating_sink.h"
+#include "store/weight_source.h"
+#include "train/config.h"
+
+namespace vit22b {
+
+/// The store that a config names, on a device; `memory` holds what the data axis
+/// does not cut.
+std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
+                                        const std::vector<ParameterRow>& table,
+                                        WeightSource& source, StateMemory& memory,
+                                        c10::Device device, const Mesh& mesh);
+
+/// The sinks that a config names, over a store.
+struct Sinks {
+  std::unique_ptr<UpdatingSink> updating;
+  std::unique_ptr<ReduceScatter> scattering;  ///< before it, where the store is sharded; else null
+  /// What a backward pass gives its gradients.
+  GradientSink& first() const {
+    return scattering != nullptr ? static_cast<GradientSink&>(*scattering) : *updating;
+  }
+};
+Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& table,
+                 const UpdatingSink::Parts& parts);
+
+}  // namespace vit22b
