@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cli/alternation.h"
+#include "core/alternation.h"
 #include "cli/bench.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"

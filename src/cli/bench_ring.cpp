@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cli/alternation.h"
+#include "core/alternation.h"
 #include "cli/bench.h"
 #include "cli/bench_gather.h"
 #include "cli/command.h"

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "cli/alternation.h"
+#include "core/alternation.h"
 #include "cli/bench.h"
 #include "core/error.h"
 #include "core/text.h"

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cli/alternation.h"
+#include "core/alternation.h"
 #include "core/error.h"
 
 namespace vit22b {

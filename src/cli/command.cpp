@@ -147,6 +147,7 @@ int run_command_line(int argc, char** argv) {
   add_predict(app);
   add_features(app);
   add_model(app);
+  add_plan(app);
   add_report(app);
   add_bench(app);
   add_config(app);

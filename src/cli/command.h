@@ -56,6 +56,7 @@ void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_features(CLI::App& app);
 void add_model(CLI::App& app);
+void add_plan(CLI::App& app);
 void add_report(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_config(CLI::App& app);

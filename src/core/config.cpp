@@ -103,6 +103,16 @@ ConfigTree read_config_file(const fs::path& path) {
   return read_file(path, open_files);
 }
 
+ConfigTree read_config_text(std::string_view text, const std::string& name) {
+  ConfigTree tree;
+  try {
+    flatten(toml::parse(text, name), "", name, tree);
+  } catch (const toml::parse_error& e) {
+    throw UsageError(name, ":", e.source().begin.line, ": ", std::string(e.description()));
+  }
+  return tree;
+}
+
 void set_override(ConfigTree& tree, std::string_view assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string_view::npos || equals == 0)

@@ -26,6 +26,9 @@ using ConfigTree = std::map<std::string, ConfigValue>;
 /// or an unsupported type
 ConfigTree read_config_file(const std::filesystem::path& path);
 
+/// The same of a document in memory; `name` stands for its file in errors.
+ConfigTree read_config_text(std::string_view text, const std::string& name);
+
 /// Parses `a.b=c`; c is a TOML value, or else a bare string.
 ///
 /// throws  UsageError when there is no '=' or no key

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 
 namespace vit22b {
 
@@ -6,5 +7,8 @@ namespace vit22b {
 /// the process, and the heap lies on large pages where the system allows it. Call once at start;
 /// without effect on how much memory is counted as used until it is touched.
 void prepare_heap();
+
+/// Asks for large pages in all of a range that whole ones fit into.
+void advise_large_pages(void* memory, size_t bytes);
 
 }  // namespace vit22b

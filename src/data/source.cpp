@@ -20,6 +20,7 @@ class Subset : public DataSource {
     return whole_->read(indices_.at(static_cast<size_t>(index)));
   }
   const std::vector<std::string>& label_names() const override { return whole_->label_names(); }
+  int64_t held_bytes() const override { return whole_->held_bytes(); }
 
  private:
   std::shared_ptr<const DataSource> whole_;

@@ -17,6 +17,8 @@ class DataSource {
   virtual Sample read(int64_t index) const = 0;
   /// Names in the order of labels; indices as text where the source has no names.
   virtual const std::vector<std::string>& label_names() const = 0;
+  /// Bytes of samples that the source keeps in memory.
+  virtual int64_t held_bytes() const { return 0; }
 };
 
 /// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR", or a bare

@@ -185,6 +185,14 @@ UnitLease StreamedStore::acquire(const Unit& unit, Pass pass) {
   return lease;
 }
 
+int64_t StreamedStore::held_bytes() const {
+  // Making weights is not overlapped: one slot is ever in use.
+  int64_t bytes = largest_bytes_ * (source_->is_computing() ? 1 : std::ssize(slots_));
+  for (const auto& [unit, of_unit] : bytes_)
+    if (is_small(unit)) bytes += of_unit;
+  return bytes;
+}
+
 StreamedStore::Traffic StreamedStore::traffic() const {
   const std::lock_guard lock(mutex_);
   return traffic_;

@@ -28,6 +28,9 @@ class StreamedStore : public WeightStore {
   void prefetch(const Unit& unit, Pass pass) override;
   bool is_keeping() const override { return false; }
 
+  /// Bytes of the slots and of the small units.
+  int64_t held_bytes() const;
+
   /// What reading has cost.
   struct Traffic {
     int64_t units = 0, bytes = 0;  ///< read into slots

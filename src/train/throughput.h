@@ -9,7 +9,7 @@
 namespace vit22b {
 
 /// The best GEMM rate of this machine at a precision, in FLOP/s: measured on random data on a CPU
-/// (a second), the data-sheet's dense rate on a known GPU.
+/// (a second; ATen's products and ours), the data-sheet's dense rate on a known GPU.
 double peak_flops(const Device& device, const std::string& precision);
 
 /// Speed since the last reading.

@@ -114,6 +114,7 @@ class IdxSource : public DataSource {
   }
 
   const std::vector<std::string>& label_names() const override { return names_; }
+  int64_t held_bytes() const override { return static_cast<int64_t>(images_.nbytes()); }
 
  private:
   void read_labels(const fs::path& path) {

@@ -1,13 +1,12 @@
 #include "kernels/cpu/scratch.h"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <new>
 
+#include "core/heap.h"
+
 namespace vit22b::cpu {
 namespace {
-constexpr size_t kLargePage = 2 << 20;
 constexpr size_t kLine = 64;
 }  // namespace
 
@@ -20,11 +19,10 @@ float* Scratch::get(int64_t floats) {
   memory_.reset();
   size_ = 0;
   size_t bytes = static_cast<size_t>(floats) * sizeof(float);
-  const size_t alignment = bytes >= kLargePage ? kLargePage : kLine;
-  bytes = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, bytes);
+  bytes = (bytes + kLine - 1) / kLine * kLine;
+  void* memory = std::aligned_alloc(kLine, bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  if (alignment == kLargePage) madvise(memory, bytes, MADV_HUGEPAGE);  // advice only
+  advise_large_pages(memory, bytes);  // aligning to them would waste half of one at either end
   memory_.reset(static_cast<float*>(memory));
   size_ = static_cast<int64_t>(bytes / sizeof(float));
   return memory_.get();

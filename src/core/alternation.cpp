@@ -1,4 +1,4 @@
-#include "cli/alternation.h"
+#include "core/alternation.h"
 
 #include <algorithm>
 #include <chrono>

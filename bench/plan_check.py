@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Holds `vit22b plan` to runs: script/bench plan [CASE...]. Prints a table of planned and measured memory and time.
+
+Each case is planned on this machine, then run: training on Fashion-MNIST enlarged to the model's size, `features` on generated images.
+Memory is the highest resident set of the process (of rank 0 where there are several), time the median over the run's later steps.
+"""
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+BINARY = os.environ.get("VIT22B_BINARY", "build/release/vit22b")
+IMAGES = "/usr/share/datasets/fashion-mnist"
+TRAIN = "mode=train batch={batch} model.in_chans=1 model.num_classes=10"
+CASES = {  # name: (model, batch, words of both, ranks)
+    "demo7 fp32 adafactor": ("demo7", 128, "mode=train", 1),
+    "s16 fp32 adamw": ("s16", 8, "mode=train optim.name=adamw", 1),
+    "b16 bf16 adafactor": ("b16", 16, "mode=train precision=bf16", 1),
+    "b16 fp32 adamw recompute accumulate=2": ("b16", 8, "mode=train optim.name=adamw activation=recompute accumulate=2", 1),
+    "l16 bf16 update=now weights=bf16": ("l16", 8, "mode=train precision=bf16 update=now optim.clip=previous weights=bf16", 1),
+    "b16 serial bf16 adamw": ("b16", 8, "mode=train precision=bf16 optim.name=adamw model.block=serial", 1),
+    "s16 fp32 2 x 1 sharded": ("s16", 8, "mode=train store=sharded mesh.data=2", 2),
+    "s16 fp32 1 x 2": ("s16", 8, "mode=train mesh.model=2", 2),
+    "22b14 2 blocks, bf16 in one unit": ("22b14", 2, "mode=train model.depth=2 model.img_size=56 precision=bf16 update=now weights=bf16 optim.clip_norm=0 activation=recompute", 1),
+    "b16 bf16 features": ("b16", 16, "mode=infer precision=bf16", 1),
+    "l16 fp32 features generated": ("l16", 4, "mode=infer store=generated", 1),
+    "h14 bf16 features generated": ("h14", 8, "mode=infer precision=bf16 store=generated", 1),
+    "22b14 3 blocks bf16 features generated": ("22b14", 4, "mode=infer precision=bf16 store=generated model.depth=3", 1),
+}
+
+
+def run(arguments):
+    """Runs the program; returns its stdout, stderr and highest resident set."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen([BINARY, *arguments], stdout=out, stderr=err)
+        _, status, usage = os.wait4(child.pid, 0)
+        out.seek(0), err.seek(0)
+        errors = err.read()
+        if status != 0:
+            sys.exit(f"{' '.join(arguments)} failed:\n{errors}")
+        return out.read(), errors, usage.ru_maxrss * 1024
+
+
+def measured_training(folder, name, batch, words, ranks):
+    size = next((w.split("=")[1] for w in words if w.startswith("model.img_size")), "28" if name == "demo7" else "224")
+    pp = f"decode|gray|resize({size})|value_range(-1,1)"
+    config = folder / "run.toml"
+    config.write_text(f'total_steps = 10\nlog_steps = 1\neval_steps = 100\n[model]\nname = "{name}"\nin_chans = 1\nnum_classes = 10\n[data]\n'
+                      f'source = "idx"\nroot = "{IMAGES}"\nbatch_size = {batch}\npp_train = "{pp}"\npp_eval = "{pp}"\nval = ""\n')
+    out = folder / "run"
+    own = [w for w in words if not w.startswith("mode=")]
+    _, _, peak = run(["train", str(config), *own, "--out", str(out), "--quiet", *(["--procs", str(ranks)] if ranks > 1 else [])])
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "img_per_sec" in row]
+    return (max(row["peak_memory_bytes"] for row in rows) if ranks > 1 else peak,
+            statistics.median(batch / row["img_per_sec"] for row in rows[3:]))
+
+
+def measured_features(folder, name, batch, words):
+    model = [w.removeprefix("model.") for w in words if w.startswith("model.")]
+    precision = next((w.split("=")[1] for w in words if w.startswith("precision")), "fp32")
+    store = "generated" if "store=generated" in words else "resident"
+    import numpy
+    size = 224
+    pixels = numpy.random.default_rng(0).standard_normal((batch, 3, size, size), dtype=numpy.float32)
+    path = folder / "images.safetensors"
+    header = json.dumps({"images": {"dtype": "F32", "shape": list(pixels.shape), "data_offsets": [0, pixels.nbytes]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + pixels.tobytes())
+    arguments = ["features", name, *model, f"store={store}", "--weights", "generated", "--input", str(path), "--batch", str(batch),
+                 "--precision", precision, "--out", str(folder / "f.safetensors")]
+    seconds = []
+    for _ in range(3):
+        _, errors, peak = run(arguments)
+        seconds.append(float(errors.split(" images in ")[1].split(" s,")[0]))
+    if store == "resident":  # without packing the weights, which a first batch does
+        out, _, _ = run(["bench", "model", name, "--batch", str(batch), "--precision", precision, "--mode", "infer", "--json"])
+        return peak, json.loads(out)["seconds_median"]
+    return peak, statistics.median(seconds)
+
+
+def main():
+    wanted = sys.argv[1:]
+    print("| run | memory planned | measured | | step planned | measured | |\n|---|---|---|---|---|---|---|")
+    for case, (name, batch, text, ranks) in CASES.items():
+        if wanted and not any(part in case for part in wanted):
+            continue
+        words = text.split()
+        one_channel = ["model.in_chans=1", "data.source=idx", f"data.root={IMAGES}"] if "mode=train" in words else []
+        planned = json.loads(run(["plan", name, f"batch={batch}", *words, *one_channel, "--json"])[0])
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            if "mode=train" in words:
+                peak, seconds = measured_training(folder, name, batch, words, ranks)
+            else:
+                peak, seconds = measured_features(folder, name, batch, words)
+        bytes_, step = planned["memory_bytes"]["host"], planned["step_seconds"]
+        print(f"| {case}, batch {batch} | {bytes_ / 2**20:.0f} MiB | {peak / 2**20:.0f} MiB | {100 * (bytes_ / peak - 1):+.1f} % "
+              f"| {step:.4g} s | {seconds:.4g} s | {100 * (step / seconds - 1):+.1f} % |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

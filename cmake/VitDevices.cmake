@@ -1,0 +1,11 @@
+# The devices that `vit22b plan` knows by name: configs/devices/*.toml as texts inside the program.
+file(GLOB device_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/configs/devices/*.toml")
+set(VIT22B_DEVICE_ROWS "")
+foreach(device_file ${device_files})
+  get_filename_component(device_name "${device_file}" NAME_WE)
+  file(READ "${device_file}" device_text)
+  string(APPEND VIT22B_DEVICE_ROWS "    {\"${device_name}\", R\"toml(${device_text})toml\"},\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${device_file}")
+endforeach()
+configure_file("${PROJECT_SOURCE_DIR}/cmake/device_texts.cpp.in" "${CMAKE_BINARY_DIR}/device_texts.cpp" @ONLY)
+target_sources(vit22b_plan PRIVATE "${CMAKE_BINARY_DIR}/device_texts.cpp")

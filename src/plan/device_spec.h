@@ -1,0 +1,45 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+
+namespace vit22b {
+
+/// What a roofline needs to know of one device and of its place among others; bytes and FLOP a
+/// second.
+struct DeviceSpec {
+  std::string name;
+  bool is_cpu = false;  ///< its memory is the host's
+  double memory_bytes = 0;
+  double host_memory_bytes = 0;  ///< of the host, for each device
+  double bf16_flops = 0, fp32_flops = 0;
+  double product_share = 0.75;    ///< of the peak, that large products reach
+  double attention_share = 0.25;  ///< of the peak, that attention reaches
+  double memory_bytes_per_second = 0;
+  double link_bytes_per_second = 0;       ///< each way, to devices of the same host
+  double network_bytes_per_second = 0;    ///< each way, to other hosts, for each device
+  double host_link_bytes_per_second = 0;  ///< each way, to the host's memory
+  int64_t devices_a_host = 1;
+
+  void fields(FieldVisitor& visitor);
+  double peak_flops(const std::string& precision) const {
+    return precision == "bf16" ? bf16_flops : fp32_flops;
+  }
+};
+
+/// The devices of configs/devices, and "this".
+std::vector<std::string> device_names();
+
+/// A device by name, or from a TOML file of the same keys.
+///
+/// throws  UsageError naming the nearest device, an unknown key, or a rate that is not positive
+DeviceSpec named_device(const std::string& name);
+
+/// This machine: its memory, and the rates that it reaches now (a second or two).
+DeviceSpec measured_device(const std::string& precision);
+
+/// Resident bytes of this process.
+int64_t resident_bytes();
+
+}  // namespace vit22b

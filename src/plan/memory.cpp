@@ -1,0 +1,165 @@
+#include "plan/memory.h"
+
+#include <algorithm>
+
+#include "eval/vit_predictor.h"
+#include "kernels/cpu/product.h"
+#include "model/activation_bytes.h"
+#include "store/resident.h"
+#include "store/streamed.h"
+
+namespace vit22b {
+namespace {
+
+constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kBatchesAhead = 2;       // of the loader, beside the one in use
+constexpr int64_t kMostPanels = 32 << 20;  // kernels/cpu/product.cpp: kPackedFloats
+<< 20;                                     // of a product's second factor: kernels/cpu/product.cpp
+
+// What only products read, on a device.
+at::ScalarType factor_type(at::ScalarType compute_type, const DeviceSpec& device) {
+  if (!device.is_cpu || compute_type == at::kFloat) return compute_type;
+  return cpu::best_arithmetic(cpu::Storage::kBFloat16) == cpu::Arithmetic::kHalf ? at::kBFloat16
+                                                                                 : at::kFloat;
+}
+
+int64_t image_bytes(const ViTConfig& model) {
+  return model.in_chans * model.img_size.height * model.img_size.width * kFloatBytes;
+}
+
+// What a product packs of its second factor, a weight or activations.
+int64_t panel_bytes(const PlanRequest& request, int64_t images, at::ScalarType factor) {
+  const ViTConfig& model = request.config.model;
+  const int64_t longest = std::max(model.embed_dim * 3, images * model.num_tokens());
+  return std::min(kMostPanels,
+                  longest * model.mlp_dim() * static_cast<int64_t>(c10::elementSize(factor)));
+}
+
+/// What exists for a while, at one moment of a step.
+struct Moment {
+  int64_t gradients = 0, gathered = 0, leaves = 0, activations = 0;
+  int64_t total() const { return gradients + gathered + leaves + activations; }
+};
+
+Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
+                      const DeviceSpec& device) {
+  const TrainConfig& c = request.config;
+  const at::ScalarType type = precision_type(c.precision);
+  const ActivationBytes activations = training_activation_bytes(
+      c.model, {.images = c.data.batch_size / c.mesh.data / c.accumulate,
+                .model_ranks = c.mesh.model,
+                .compute_type = type,
+                .factor_type = factor_type(type, device),
+                .policy = c.activation == "recompute" ? ActivationPolicy::kRecompute
+                                                      : ActivationPolicy::kKeep,
+                .has_graphs = outline.store().is_keeping()});
+  const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
+  const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
+    return Moment{outline.gradient_bytes(unit), outline.store().gathered_bytes(unit, pass),
+                  outline.leaf_bytes(UnitKind::kEmbedding), of_activations};
+  };
+  Moment in_forward = at(block, Pass::kForward, activations.forward),
+         in_pool = at(pool, Pass::kBackward, activations.pool_backward),
+         in_block = at(block, Pass::kBackward, activations.block_backward);
+  if (c.update == "now") in_forward.gradients = 0;
+  in_pool.leaves += outline.leaf_bytes(UnitKind::kPool);
+  // Gradients from graphs are added to those of the pieces before.
+  if (c.accumulate > 1)
+    for (const ParameterRow& row : outline.table())
+      if (row.unit == pool) in_pool.gradients += row.count() / c.mesh.model * kFloatBytes;
+  return std::max({in_forward, in_pool, in_block},
+                  [](const Moment& a, const Moment& b) { return a.total() < b.total(); });
+}
+
+// Weights and state of the two units that are in memory at a time.
+int64_t mapped_bytes(const TrainOutline& outline) {
+  std::map<Unit, int64_t> units;
+  for (const ParameterRow& row : outline.table())
+    if (units.count(row.unit) == 0) units[row.unit] = outline.unit_bytes(row.unit);
+  int64_t largest = 0, last = 0;
+  for (const auto& [unit, bytes] : units) {
+    largest = std::max(largest, last + bytes);
+    last = bytes;
+  }
+  return largest;
+}
+
+}  // namespace
+
+std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainOutline& outline,
+                                        const DeviceSpec& device, int64_t program_bytes) {
+  const TrainConfig& c = request.config;
+  const Place here = device.is_cpu ? Place::kHost : Place::kDevice;
+  const int64_t weights = outline.weight_bytes(), state = outline.state_bytes();
+  const Moment moment = fullest_moment(request, outline, device);
+  const int64_t batch = c.data.batch_size / c.mesh.data * image_bytes(c.model);
+  std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
+  if (c.state == "file") {
+    items.push_back({here, "weights and optimizer state in use", mapped_bytes(outline)});
+    items.push_back({Place::kDisk, "state file", weights + state});
+  } else {
+    items.push_back({here, "weights", weights});
+    items.push_back({here, "optimizer state", state});
+  }
+  items.insert(items.end(), {{here, "gradients", moment.gradients},
+                             {here, "gathered weights", moment.gathered},
+                             {here, "float32 copies of weights", moment.leaves},
+                             {here, "activations", moment.activations},
+                             {Place::kHost, "data set", request.data_bytes},
+                             {Place::kHost, "batches", batch * (1 + kBatchesAhead)}});
+  if (device.is_cpu)
+    items.push_back({here, "packed factors",
+                     panel_bytes(request, c.data.batch_size / c.mesh.data,
+                                 factor_type(precision_type(c.precision), device))});
+  else
+    items.push_back({here, "images", batch});
+  // Those that are kept, the best and the one being written; every rank's part.
+  items.push_back({Place::kDisk, "checkpoints",
+                   (c.keep_last + 2) * (weights + state) * c.mesh.model *
+                       (c.store == "sharded" ? c.mesh.data : 1)});
+  std::erase_if(items, [](const MemoryItem& item) { return item.bytes == 0; });
+  return items;
+}
+
+std::vector<MemoryItem> inference_memory(const PlanRequest& request, const DeviceSpec& device,
+                                         int64_t program_bytes) {
+  const TrainConfig& c = request.config;
+  const std::vector<ParameterRow> table = parameter_table(c.model);
+  const Place here = device.is_cpu ? Place::kHost : Place::kDevice;
+  const at::ScalarType type = precision_type(c.precision), factor = factor_type(type, device);
+  const at::ScalarType held = type == factor ? type : at::kFloat;
+  const int64_t images = c.data.batch_size;
+  std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
+  int64_t on_disk = 0;
+  for (const ParameterRow& row : table) on_disk += row.count() * kFloatBytes;
+  if (request.store == "resident") {
+    NoSource source;
+    const ResidentStore store(table, source, held, c10::kMeta);
+    int64_t weights = 0;
+    for (const auto& [name, tensor] : store.by_full_name())
+      weights += static_cast<int64_t>(tensor.nbytes());
+    items.push_back({here, "weights", weights});
+    if (device.is_cpu)
+      items.push_back(
+          {here, "packed weights",
+           count_parameters(table).block_matmul * static_cast<int64_t>(c10::elementSize(factor))});
+  } else {
+    const StreamedStore store(table, std::make_unique<NoSource>(request.store == "generated"),
+                              held);
+    items.push_back({here, "weights in use", store.held_bytes()});
+    if (device.is_cpu)
+      items.push_back({here, "packed factors", panel_bytes(request, images, factor)});
+  }
+  const int64_t tokens = c.model.num_tokens() * c.model.embed_dim;
+  items.insert(items.end(),
+               {{here, "activations",
+                 inference_activation_bytes(
+                     c.model, {.images = images, .compute_type = type, .factor_type = factor})},
+                {Place::kHost, "images", 2 * images * image_bytes(c.model)},
+                {Place::kHost, "features",
+                 images * (tokens + c.model.embed_dim + c.model.num_classes) * kFloatBytes}});
+  if (request.store != "generated") items.push_back({Place::kDisk, "checkpoint", on_disk});
+  return items;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,61 @@
+#include "plan/outline.h"
+
+#include "dist/outline.h"
+
+namespace vit22b {
+
+at::Tensor TrainOutline::Memory::zeros(at::IntArrayRef shape, at::ScalarType dtype) {
+  return at::empty(shape, at::TensorOptions(dtype).device(c10::kMeta));
+}
+
+TrainOutline::TrainOutline(const TrainConfig& config)
+    : table_(parameter_table(config.model)),
+      mesh_(make_outline_mesh({config.mesh.data, config.mesh.model})),
+      optimizer_(make_optimizer(config.optim)) {
+  NoSource source;
+  store_ = make_store(config, table_, source, memory_, c10::kMeta, mesh_);
+  sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});
+}
+
+int64_t TrainOutline::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const ParameterRow& row : table_)
+    bytes += static_cast<int64_t>(store_->weight(row).nbytes());
+  return bytes;
+}
+
+int64_t TrainOutline::state_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, slot] : sinks_.updating->state())
+    bytes += static_cast<int64_t>(slot.part.nbytes());
+  return bytes;
+}
+
+int64_t TrainOutline::unit_bytes(const Unit& unit) const {
+  const NamedParts state = sinks_.updating->state();
+  int64_t bytes = 0;
+  for (const ParameterRow& row : table_) {
+    if (row.unit != unit) continue;
+    bytes += static_cast<int64_t>(store_->weight(row).nbytes());
+    for (const auto& [name, slot] : state)
+      if (name.substr(name.find('/') + 1) == row.name)
+        bytes += static_cast<int64_t>(slot.part.nbytes());
+  }
+  return bytes;
+}
+
+int64_t TrainOutline::gradient_bytes(const Unit& unit) const {
+  return sinks_.updating->gradient_bytes(unit) +
+         (sinks_.scattering == nullptr ? 0 : sinks_.scattering->gradient_bytes(unit));
+}
+
+int64_t TrainOutline::leaf_bytes(UnitKind kind) const {
+  int64_t elements = 0;
+  for (const ParameterRow& row : table_)
+    if (row.unit.kind == kind && store_->weight(row).scalar_type() != at::kFloat &&
+        sinks_.updating->trained(row.unit).count(row.local_name) != 0)
+      elements += store_->weight(row).numel();
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
+}  // namespace vit22b

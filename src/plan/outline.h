@@ -1,0 +1,57 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "optim/optimizer.h"
+#include "plan/request.h"
+#include "store/state_memory.h"
+#include "train/state_setup.h"
+
+namespace vit22b {
+
+/// What a rank of a training run holds, as the run's own store, sinks and optimizer make it, of
+/// tensors without memory.
+class TrainOutline {
+ public:
+  explicit TrainOutline(const TrainConfig& config);
+
+  const std::vector<ParameterRow>& table() const { return table_; }
+  const MasterStore& store() const { return *store_; }
+  const Sinks& sinks() const { return sinks_; }
+
+  /// This rank's part of a parameter, without memory.
+  const at::Tensor& weight(const ParameterRow& row) const { return store_->weight(row); }
+
+  int64_t weight_bytes() const;
+  int64_t state_bytes() const;
+  /// Weights and state of a unit.
+  int64_t unit_bytes(const Unit& unit) const;
+  /// Bytes of gradients while the backward pass is at a unit.
+  int64_t gradient_bytes(const Unit& unit) const;
+  /// Bytes of the float32 copies that the graphs of units outside of blocks hold.
+  int64_t leaf_bytes(UnitKind kind) const;
+
+ private:
+  struct Memory : StateMemory {
+    at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) override;
+  };
+  std::vector<ParameterRow> table_;
+  Mesh mesh_;
+  Memory memory_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<MasterStore> store_;
+  Sinks sinks_;
+};
+
+/// Gives nothing: for stores of tensors without memory.
+class NoSource : public WeightSource {
+ public:
+  explicit NoSource(bool is_computing = false) : is_computing_(is_computing) {}
+  void read(const ParameterRow&, at::Tensor&) override {}
+  bool is_computing() const override { return is_computing_; }
+
+ private:
+  bool is_computing_;
+};
+
+}  // namespace vit22b

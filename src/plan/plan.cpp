@@ -1,0 +1,179 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/error.h"
+#include "train/data_setup.h"
+
+namespace vit22b {
+namespace {
+
+constexpr double kUsable = 0.97;  // of a memory: the rest is the system's, or lost between blocks
+// A GPU program's own host memory: libtorch with CUDA's libraries; not measured here.
+constexpr int64_t kGpuProgramBytes = int64_t{3} << 30;
+constexpr double kRehearsalShare = 0.6;  // of the host's memory
+
+double peak_of(const Plan& plan) {
+  // Ranks of this machine share it.
+  const auto devices = static_cast<double>(plan.device.is_cpu ? 1 : plan.request.num_ranks());
+  return devices * plan.device.peak_flops(plan.request.config.precision);
+}
+
+bool fits_into(const Plan& plan) {
+  const auto ranks = static_cast<double>(plan.device.is_cpu ? plan.request.num_ranks() : 1);
+  return ranks * static_cast<double>(plan.bytes(Place::kHost)) <=
+             kUsable * plan.device.host_memory_bytes &&
+         static_cast<double>(plan.bytes(Place::kDevice)) <= kUsable * plan.device.memory_bytes;
+}
+
+// Changes that save memory, alone and together; refused ones drop out.
+std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
+  std::vector<std::vector<std::string>> all;
+  if (!request.is_training)
+    return {{"precision=bf16"}, {"store=streamed"}, {"store=streamed", "precision=bf16"}};
+  std::vector<std::vector<std::string>> updates = {
+      {},
+      {"update=now", "optim.clip=previous"},
+      {"update=now", "optim.clip=previous", "weights=bf16"}};
+  if (request.num_ranks() == 1)
+    updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=file"});
+  for (const std::vector<std::string>& update : updates)
+    for (const char* activation : {"", "activation=recompute"})
+      for (const char* precision : {"", "precision=bf16"})
+        for (const int64_t pieces : {1, 2, 4, 8, 16}) {
+          std::vector<std::string> changes = update;
+          for (const char* word : {activation, precision})
+            if (*word != '\0') changes.emplace_back(word);
+          if (pieces > 1) changes.push_back(concat("accumulate=", pieces));
+          if (!changes.empty()) all.push_back(changes);
+        }
+  return all;
+}
+
+}  // namespace
+
+int64_t Plan::bytes(Place place) const {
+  int64_t sum = 0;
+  for (const MemoryItem& item : items)
+    if (item.place == place) sum += item.bytes;
+  return sum;
+}
+
+double Plan::images_per_second() const {
+  return static_cast<double>(request.config.data.batch_size) / time.seconds;
+}
+
+Planner::Planner(std::string name, std::vector<std::string> words)
+    : name_(std::move(name)), words_(std::move(words)) {
+  PlanRequest request = read_plan_request(name_, words_);
+  is_training_ = request.is_training;
+  const bool is_here = request.device == "this";
+  // Before anything else takes memory that stays.
+  program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
+  device_ = is_here ? measured_device(request.config.precision) : named_device(request.device);
+  if (!is_training_ || !std::filesystem::is_directory(request.config.data.root)) return;
+  const TrainData data = open_train_data(request.config.data);
+  complete_from_data(request.config, *data.train);
+  data_bytes_ = data.train->held_bytes();
+  words_.push_back(concat("model.num_classes=", request.config.model.num_classes));
+}
+
+Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) const {
+  std::vector<std::string> words = words_;
+  words.insert(words.end(), changes.begin(), changes.end());
+  Plan plan;
+  plan.request = read_plan_request(name_, words);
+  plan.request.data_bytes = data_bytes_;
+  plan.device = device_;
+  const PlanRequest& r = plan.request;
+  const auto images = static_cast<double>(r.config.data.batch_size);
+  RankWork work;
+  if (r.is_training) {
+    const TrainOutline outline(r.config);
+    plan.items = training_memory(r, outline, device_, program_bytes_);
+    work = training_work(r, outline);
+    plan.flops = images * train_flops(r.config.model);
+  } else {
+    plan.items = inference_memory(r, device_, program_bytes_);
+    work = inference_work(r);
+    plan.flops = images * forward_flops(r.config.model);
+  }
+  plan.sent_bytes = work.sent_bytes();
+  if (rehearses && device_.is_cpu && r.mfu == 0)
+    plan.time =
+        rehearse(r, work, device_, static_cast<int64_t>(kRehearsalShare * device_.memory_bytes));
+  plan.is_rehearsed = plan.time.seconds > 0;
+  if (!plan.is_rehearsed) plan.time = roofline(r, work, device_);
+  if (r.mfu > 0) plan.time = {plan.flops / (peak_of(plan) * r.mfu), "the given mfu", {}};
+  plan.mfu = plan.flops / (plan.time.seconds * peak_of(plan));
+  plan.fits = fits_into(plan);
+  return plan;
+}
+
+// The fastest change that fits, with the fewest words among equals.
+std::string Planner::advice_for(const Plan& plan) const {
+  if (plan.fits) return "";
+  std::string best;
+  double seconds = 0;
+  for (const std::vector<std::string>& changes : savings(plan.request)) {
+    try {
+      const Plan other = plan_of(changes, false);
+      if (!other.fits || (!best.empty() && other.time.seconds >= 0.999 * seconds)) continue;
+      best = join(changes, " ");
+      seconds = other.time.seconds;
+    } catch (const UsageError&) {
+      continue;  // an illegal combination
+    }
+  }
+  if (best.empty())
+    return plan.request.is_training
+               ? "no change of policy makes it fit; use more devices (--search N), or a smaller "
+                 "batch or model"
+               : "use a smaller batch, or store=streamed";
+  return best;
+}
+
+Plan Planner::plan(bool rehearses) const {
+  Plan plan = plan_of({}, rehearses);
+  plan.advice = advice_for(plan);
+  return plan;
+}
+
+std::vector<Plan> Planner::search(int64_t count, size_t most) const {
+  if (!is_training_) throw UsageError("--search plans training; add mode=train");
+  std::vector<Plan> plans;
+  for (int64_t model = 1; model <= count; ++model) {
+    if (count % model != 0) continue;
+    for (const char* store : {"store=resident", "store=sharded"})
+      for (const char* activation : {"activation=keep", "activation=recompute"})
+        for (const std::vector<std::string>& update :
+             {std::vector<std::string>{"update=deferred"},
+              {"update=now", "optim.clip=previous"},
+              {"update=now", "optim.clip=previous", "weights=bf16"}})
+          for (int64_t pieces = 1; pieces <= 64; pieces *= 2) {
+            std::vector<std::string> changes = {concat("mesh.data=", count / model),
+                                                concat("mesh.model=", model), store, activation,
+                                                concat("accumulate=", pieces)};
+            changes.insert(changes.end(), update.begin(), update.end());
+            try {
+              if (Plan plan = plan_of(changes, false); plan.fits) plans.push_back(std::move(plan));
+            } catch (const UsageError&) {
+              continue;  // an illegal combination
+            }
+          }
+  }
+  std::stable_sort(plans.begin(), plans.end(),
+                   [](const Plan& a, const Plan& b) { return a.time.seconds < b.time.seconds; });
+  if (plans.size() > most) plans.resize(most);
+  return plans;
+}
+
+std::string choices_text(const Plan& plan) {
+  const TrainConfig& c = plan.request.config;
+  return concat("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model, " store=", c.store,
+                " activation=", c.activation, " accumulate=", c.accumulate, " update=", c.update,
+                " weights=", c.weights);
+}
+
+}  // namespace vit22b

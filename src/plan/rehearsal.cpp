@@ -1,0 +1,132 @@
+#include <algorithm>
+#include <functional>
+
+#include "core/alternation.h"
+#include "eval/load_predictor.h"
+#include "plan/memory.h"
+#include "plan/step_time.h"
+#include "store/generated.h"
+#include "train/step.h"
+
+namespace vit22b {
+namespace {
+
+constexpr int64_t kDeeper = 3;        // blocks, where memory allows
+constexpr double kShortSeconds = 20;  // of all runs together, as far as more than two are asked
+constexpr int64_t kMostRepeats = 9;
+
+at::Tensor random_images(const TrainConfig& c) {
+  return at::randn(
+      {c.data.batch_size, c.model.in_chans, c.model.img_size.height, c.model.img_size.width});
+}
+
+/// A training run's step, without its data.
+class TrainRehearsal {
+ public:
+  explicit TrainRehearsal(const TrainConfig& config)
+      : config_(config), table_(parameter_table(config.model)), memory_(c10::kCPU) {
+    GeneratedSource source(/*seed=*/0);
+    store_ = make_store(config_, table_, source, memory_, c10::kCPU, mesh_);
+    sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
+    batch_ = {random_images(config_),
+              at::arange(config_.data.batch_size, at::kLong)
+                  .remainder(std::max<int64_t>(1, config_.model.num_classes)),
+              {}};
+  }
+  void run() {
+    const ModelContext context{
+        config_.model, *engine_, mesh_, precision_type(config_.precision),
+        config_.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
+    run_step(context, *store_, sinks_.first(), *task_,
+             {batch_, config_.accumulate, false, {.learning_rate_scale = 1e-6}});
+  }
+
+ private:
+  TrainConfig config_;
+  std::vector<ParameterRow> table_;
+  Mesh mesh_;
+  DeviceMemory memory_;
+  std::unique_ptr<Engine> engine_ = make_engine(config_.engine);
+  std::unique_ptr<Optimizer> optimizer_ = make_optimizer(config_.optim);
+  std::unique_ptr<Task> task_ = make_task(config_);
+  std::unique_ptr<MasterStore> store_;
+  Sinks sinks_;
+  Batch batch_;
+};
+
+// The command with some blocks, as an act that can be repeated.
+std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
+  TrainConfig config = request.config;
+  config.model.depth = depth;
+  config.state = "memory";
+  config.store = config.mesh.data > 1 && config.store == "sharded" ? "resident" : config.store;
+  config.mesh = {.data = 1, .model = 1};
+  if (request.is_training) {
+    const auto rehearsal = std::make_shared<TrainRehearsal>(config);
+    return [rehearsal] { rehearsal->run(); };
+  }
+  const auto model = std::make_shared<LoadedModel>(
+      fresh_predictor(config.model, /*seed=*/0, {.precision = config.precision},
+                      request.store == "generated" ? "generated" : "resident"));
+  return [model, images = random_images(config)] { model->predictor->features(images, {}); };
+}
+
+// What a model of some blocks takes, program and disk left out.
+int64_t bytes_of(const PlanRequest& request, const DeviceSpec& device, int64_t depth) {
+  PlanRequest part = request;
+  part.config.model.depth = depth;
+  part.config.mesh = {.data = 1, .model = 1};
+  part.config.store = "resident";
+  part.config.state = "memory";
+  int64_t bytes = 0;
+  for (const MemoryItem& item : request.is_training
+                                    ? training_memory(part, TrainOutline(part.config), device, 0)
+                                    : inference_memory(part, device, 0))
+    if (item.place != Place::kDisk) bytes += item.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+StepTime rehearse(const PlanRequest& request, const RankWork& work, const DeviceSpec& device,
+                  int64_t memory_bytes) {
+  const at::NoGradGuard no_grad;
+  const int64_t depth = request.config.model.depth;
+  const auto fits = [&](int64_t blocks) {
+    return bytes_of(request, device, 1) + bytes_of(request, device, blocks) < memory_bytes;
+  };
+  const int64_t deeper = std::min(depth, fits(kDeeper) ? kDeeper : int64_t{2});
+  if (!fits(deeper)) return {};
+  const auto shallow = act_of(request, 1), deep = deeper > 1 ? act_of(request, deeper) : shallow;
+  shallow();
+  const double once = seconds_of(shallow) + seconds_of(deep);
+  const auto repeats =
+      std::clamp(static_cast<int64_t>(kShortSeconds / once), int64_t{1}, kMostRepeats);
+  const std::vector<Timing> timings = alternate({{"one", shallow}, {"more", deep}}, repeats);
+  const double block = deeper > 1 ? std::max(0.0, timings[1].median - timings[0].median) /
+                                        static_cast<double>(deeper - 1)
+                                  : 0;
+  StepTime time = roofline(request, work, device);
+  const double blocks = block * static_cast<double>(depth - 1), one = timings[0].median;
+  double transfers = 0;
+  std::erase_if(time.parts, [&](const TimePart& part) {
+    const bool is_transfer = part.what.starts_with("transfers");
+    if (is_transfer) transfers += part.seconds;
+    return !is_transfer;
+  });
+  time.parts.insert(time.parts.begin(), {{"a model of one block, measured", one},
+                                         {"the other blocks, by what more blocks took", blocks}});
+  time.seconds = one + blocks + transfers;
+  return time;
+}
+
+int64_t bytes_of_a_program(const PlanRequest& request) {
+  const at::NoGradGuard no_grad;
+  PlanRequest tiny = request;
+  tiny.config.model = preset("test8", request.config.model.block);
+  tiny.config.data.batch_size = tiny.config.accumulate;
+  act_of(tiny, tiny.config.model.depth)();
+  return resident_bytes();
+}
+
+}  // namespace vit22b

@@ -1,0 +1,93 @@
+#include "plan/request.h"
+
+#include <map>
+
+#include "core/error.h"
+#include "dist/outline.h"
+
+namespace vit22b {
+namespace {
+
+// The words of a plan that are not a config's.
+struct PlanWords {
+  std::string mode, device = "this", store, mfu;
+
+  bool take(const std::string& key, const std::string& value) {
+    const std::map<std::string, std::string*> own = {
+        {"mode", &mode}, {"device", &device}, {"store", &store}, {"mfu", &mfu}};
+    const auto it = own.find(key);
+    if (it == own.end()) return false;
+    *it->second = value;
+    return true;
+  }
+};
+
+double parse_mfu(const std::string& text) {
+  if (text.empty()) return 0;
+  size_t end = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  if (end != text.size() || !(value > 0 && value <= 1))
+    throw UsageError("mfu=", text, ": want a share of the peak, such as 0.549");
+  return value;
+}
+
+void check_request(const PlanRequest& request) {
+  if (request.config.engine != "fused")
+    throw UsageError("plan knows the memory of the fused engine; use engine=fused");
+  const MeshConfig& mesh = request.config.mesh;
+  if (request.is_training) {
+    check_mesh(request.config, make_outline_mesh({mesh.data, mesh.model}));
+  } else {
+    if (request.num_ranks() > 1)
+      throw UsageError("mode=infer is of one process; leave out mesh.data and mesh.model");
+    if (request.store != "resident" && request.store != "streamed" && request.store != "generated")
+      throw UsageError("store=", request.store,
+                       ": with mode=infer weights are resident, streamed or generated");
+  }
+}
+
+}  // namespace
+
+PlanRequest read_plan_request(const std::string& name, const std::vector<std::string>& words) {
+  const bool is_file = name.ends_with(".toml");
+  ConfigTree tree;
+  if (is_file)
+    tree = read_config_file(name);
+  else
+    set_override(tree, "model.name=" + name);
+  PlanWords own;
+  own.mode = is_file ? "train" : "infer";
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    const std::string key = word.substr(0, equals);
+    if (equals == std::string::npos)
+      throw UsageError("'", word, "' is not an override; write key=value, such as batch=32");
+    if (own.take(key, word.substr(equals + 1))) continue;
+    set_override(tree, key == "batch" ? "data.batch_size" + word.substr(equals) : word);
+  }
+  if (own.mode != "train" && own.mode != "infer")
+    throw UsageError("mode=", own.mode, ": want train or infer");
+  PlanRequest request;
+  request.is_training = own.mode == "train";
+  request.device = own.device;
+  request.mfu = parse_mfu(own.mfu);
+  if (request.is_training && !own.store.empty()) set_override(tree, "store=" + own.store);
+  if (!request.is_training && !own.store.empty()) request.store = own.store;
+  // What a config must say and a plan does not depend on.
+  for (const char* needed : {"data.root=-", "total_steps=1"})
+    if (const std::string key = std::string(needed).substr(0, std::string(needed).find('='));
+        tree.count(key) == 0 && (key != "total_steps" || !is_file))
+      set_override(tree, needed);
+  if (!is_file && tree.count("data.batch_size") == 0) set_override(tree, "data.batch_size=1");
+  request.config = train_config_from_tree(tree);
+  if (request.config.mesh.data == 0) request.config.mesh.data = 1;
+  check_request(request);
+  return request;
+}
+
+}  // namespace vit22b

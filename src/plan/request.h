@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "train/config.h"
+
+namespace vit22b {
+
+/// A command to be planned: `train` with a config, or `features` over one batch of images.
+struct PlanRequest {
+  TrainConfig config;  ///< of inference: model, precision, engine and data.batch_size
+  bool is_training = false;
+  std::string store = "resident";  ///< of inference: resident, streamed or generated
+  std::string device = "this";
+  int64_t data_bytes = 0;  ///< of samples that the run keeps in memory
+  double mfu = 0;          ///< a share of the peak to reckon with instead of a roofline; 0 for none
+
+  int64_t num_ranks() const { return config.mesh.data * config.mesh.model; }
+};
+
+/// Reads a plan's words: a preset, or a training config's file, then `batch= mode= device= store=
+/// mfu=` and a config's overrides.
+///
+/// throws  UsageError as train_config_from_tree and check_mesh do; for a train with an engine
+///         other than fused, whose memory is not known
+PlanRequest read_plan_request(const std::string& name, const std::vector<std::string>& words);
+
+}  // namespace vit22b

@@ -1,0 +1,106 @@
+#include <algorithm>
+
+#include "eval/vit_predictor.h"
+#include "plan/step_time.h"
+
+namespace vit22b {
+namespace {
+
+constexpr double kFloatBytes = sizeof(float);
+
+double of_others(int64_t ranks) {
+  return static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+}
+
+double compute_bytes(const PlanRequest& request) {
+  return static_cast<double>(c10::elementSize(precision_type(request.config.precision)));
+}
+
+// A forward pass of a rank's images.
+RankWork forward_work(const PlanRequest& request) {
+  const TrainConfig& c = request.config;
+  const ViTConfig& model = c.model;
+  const double images = static_cast<double>(c.data.batch_size) / static_cast<double>(c.mesh.data),
+               ranks = static_cast<double>(c.mesh.model),
+               tokens = static_cast<double>(model.num_tokens()),
+               width = static_cast<double>(model.embed_dim),
+               hidden = static_cast<double>(model.mlp_dim()),
+               depth = static_cast<double>(model.depth);
+  RankWork work;
+  work.attention_flops = images * depth * 4 * tokens * tokens * width / ranks;
+  work.product_flops = images * forward_flops(model) / ranks - work.attention_flops;
+  // Norm, attention, GELU and residual: what each reads and writes.
+  work.passed_bytes =
+      images * tokens * depth * compute_bytes(request) * (11 * width + 3 * hidden) / ranks;
+  // A gathering and a scattering ring a block.
+  work.ring_bytes =
+      2 * images * tokens * depth * width * compute_bytes(request) * of_others(c.mesh.model);
+  return work;
+}
+
+}  // namespace
+
+RankWork inference_work(const PlanRequest& request) {
+  return forward_work(request);
+}
+
+RankWork training_work(const PlanRequest& request, const TrainOutline& outline) {
+  const TrainConfig& c = request.config;
+  const RankWork forward = forward_work(request);
+  const double again = c.activation == "recompute" ? 1 : 0;
+  const auto phases = static_cast<double>(outline.sinks().updating->phases().size());
+  RankWork work;
+  work.product_flops = phases * (3 + again) * forward.product_flops;
+  work.attention_flops = phases * (3.5 + again) * forward.attention_flops;  // scores again
+  // Backward kernels read and write twice as much, and the residual's gradients in float32.
+  work.passed_bytes = phases * (3.5 + again) * forward.passed_bytes;
+  work.ring_bytes = phases * (2 + again / 2) * forward.ring_bytes;
+  const auto weights = static_cast<double>(outline.weight_bytes()),
+             state = static_cast<double>(outline.state_bytes());
+  double elements = 0;
+  for (const ParameterRow& row : outline.table())
+    elements += static_cast<double>(outline.weight(row).numel());
+  work.updated_bytes = 2 * (weights + state) + 2 * kFloatBytes * elements;
+  if (outline.store().is_keeping()) {
+    work.exposed_bytes = phases * 2 * kFloatBytes * elements * of_others(c.mesh.data);
+  } else {
+    // Weights are gathered for either pass, gradients scattered in the second.
+    const double whole = kFloatBytes * elements * static_cast<double>(c.mesh.data);
+    work.hidden_bytes = phases * 3 * whole * of_others(c.mesh.data);
+  }
+  return work;
+}
+
+StepTime roofline(const PlanRequest& request, const RankWork& work, const DeviceSpec& device) {
+  const MeshConfig& mesh = request.config.mesh;
+  const double peak = device.peak_flops(request.config.precision);
+  const auto rate_of = [&](int64_t ranks) {
+    return ranks <= device.devices_a_host ? device.link_bytes_per_second
+                                          : device.network_bytes_per_second;
+  };
+  const double products = work.product_flops / (peak * device.product_share),
+               attention = work.attention_flops / (peak * device.attention_share),
+               passes = work.passed_bytes / device.memory_bytes_per_second,
+               update = work.updated_bytes / device.memory_bytes_per_second,
+               ring = work.ring_bytes / rate_of(mesh.model),
+               hidden = work.hidden_bytes / rate_of(mesh.data * mesh.model),
+               exposed = work.exposed_bytes / rate_of(mesh.data * mesh.model);
+  const double computing = products + attention + passes;
+  StepTime time;
+  time.parts = {
+      {"products", products},
+      {"attention", attention},
+      {"memory traffic of activations", passes},
+      {"optimizer update", update},
+      {"transfers of the model axis beyond the computing", std::max(0.0, ring - computing)},
+      {"transfers of the data axis", exposed + std::max(0.0, hidden - computing)}};
+  std::erase_if(time.parts, [](const TimePart& part) { return part.seconds <= 0; });
+  for (const TimePart& part : time.parts) time.seconds += part.seconds;
+  time.limit =
+      std::max_element(time.parts.begin(), time.parts.end(),
+                       [](const TimePart& a, const TimePart& b) { return a.seconds < b.seconds; })
+          ->what;
+  return time;
+}
+
+}  // namespace vit22b
