@@ -14,7 +14,6 @@ namespace {
 constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kBatchesAhead = 2;       // of the loader, beside the one in use
 constexpr int64_t kMostPanels = 32 << 20;  // kernels/cpu/product.cpp: kPackedFloats
-<< 20;                                     // of a product's second factor: kernels/cpu/product.cpp
 
 // What only products read, on a device.
 at::ScalarType factor_type(at::ScalarType compute_type, const DeviceSpec& device) {
