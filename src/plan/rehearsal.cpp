@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kDeeper = 3;        // blocks, where memory allows
 constexpr double kShortSeconds = 20;  // of all runs together, as far as more than two are asked
 constexpr int64_t kMostRepeats = 9;
+// At full width a process's first three steps take twice as long: its pages are new.
+constexpr int64_t kLeastRepeats = 5;
 
 at::Tensor random_images(const TrainConfig& c) {
   return at::randn(
@@ -86,6 +88,33 @@ int64_t bytes_of(const PlanRequest& request, const DeviceSpec& device, int64_t d
   return bytes;
 }
 
+/// Seconds of the command with one block and with more.
+struct Depths {
+  double one, more;
+};
+
+int64_t repeats_for(double seconds) {
+  return std::clamp(static_cast<int64_t>(kShortSeconds / seconds), kLeastRepeats, kMostRepeats);
+}
+
+Depths times_in_turn(const PlanRequest& request, int64_t deeper) {
+  const auto shallow = act_of(request, 1), deep = deeper > 1 ? act_of(request, deeper) : shallow;
+  const double once = seconds_of(shallow) + seconds_of(deep);
+  const std::vector<Timing> timings =
+      alternate({{"one", shallow}, {"more", deep}}, repeats_for(once));
+  return {timings[0].median, timings[1].median};
+}
+
+// Where they do not fit into memory together.
+Depths times_in_a_row(const PlanRequest& request, int64_t deeper) {
+  const auto time_of = [&](int64_t depth) {
+    const auto act = act_of(request, depth);
+    return alternate({{"some blocks", act}}, repeats_for(2 * seconds_of(act))).front().median;
+  };
+  const double one = time_of(1);
+  return {one, time_of(deeper)};
+}
+
 }  // namespace
 
 StepTime rehearse(const PlanRequest& request, const RankWork& work, const DeviceSpec& device,
@@ -93,21 +122,17 @@ StepTime rehearse(const PlanRequest& request, const RankWork& work, const Device
   const at::NoGradGuard no_grad;
   const int64_t depth = request.config.model.depth;
   const auto fits = [&](int64_t blocks) {
-    return bytes_of(request, device, 1) + bytes_of(request, device, blocks) < memory_bytes;
+    return bytes_of(request, device, blocks) < memory_bytes;
   };
   const int64_t deeper = std::min(depth, fits(kDeeper) ? kDeeper : int64_t{2});
   if (!fits(deeper)) return {};
-  const auto shallow = act_of(request, 1), deep = deeper > 1 ? act_of(request, deeper) : shallow;
-  shallow();
-  const double once = seconds_of(shallow) + seconds_of(deep);
-  const auto repeats =
-      std::clamp(static_cast<int64_t>(kShortSeconds / once), int64_t{1}, kMostRepeats);
-  const std::vector<Timing> timings = alternate({{"one", shallow}, {"more", deep}}, repeats);
-  const double block = deeper > 1 ? std::max(0.0, timings[1].median - timings[0].median) /
-                                        static_cast<double>(deeper - 1)
-                                  : 0;
+  const bool is_together =
+      bytes_of(request, device, 1) + bytes_of(request, device, deeper) < memory_bytes;
+  const auto [one, more] =
+      is_together ? times_in_turn(request, deeper) : times_in_a_row(request, deeper);
+  const double block = deeper > 1 ? std::max(0.0, more - one) / static_cast<double>(deeper - 1) : 0;
   StepTime time = roofline(request, work, device);
-  const double blocks = block * static_cast<double>(depth - 1), one = timings[0].median;
+  const double blocks = block * static_cast<double>(depth - 1);
   double transfers = 0;
   std::erase_if(time.parts, [&](const TimePart& part) {
     const bool is_transfer = part.what.starts_with("transfers");

@@ -56,13 +56,15 @@ TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
       for (const ActivationPolicy policy : {ActivationPolicy::kKeep, ActivationPolicy::kRecompute})
         for (const int64_t depth : {1, 5}) {
           const ViTConfig config = wide_config(block, depth);
-          const ActivationWork work{
-              .images = 4, .compute_type = type, .factor_type = factor_type(type), .policy = policy};
+          const ActivationWork work{.images = 4,
+                                    .compute_type = type,
+                                    .factor_type = factor_type(type),
+                                    .policy = policy};
           const ActivationBytes bytes = training_activation_bytes(config, work);
           const auto want = static_cast<double>(measured(config, work));
           // Few and small tensors are left out.
-          EXPECT_NEAR(static_cast<double>(std::max(
-                          {bytes.forward, bytes.pool_backward, bytes.block_backward})),
+          EXPECT_NEAR(static_cast<double>(
+                          std::max({bytes.forward, bytes.pool_backward, bytes.block_backward})),
                       want, 0.03 * want)
               << block << " " << c10::toString(type) << " depth " << depth << " recompute "
               << (policy == ActivationPolicy::kRecompute);

@@ -1,0 +1,153 @@
+#include "plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "model/vit.h"
+#include "support/files.h"
+#include "support/tiny_model.h"
+
+namespace vit22b {
+namespace {
+
+int64_t bytes_of(const Plan& plan, const std::string& what) {
+  for (const MemoryItem& item : plan.items)
+    if (item.what == what) return item.bytes;
+  return 0;
+}
+
+std::string refusal(const std::string& name, const std::vector<std::string>& words) {
+  try {
+    Planner(name, words).plan(false);
+  } catch (const UsageError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Plan, ThePapersShareOfThePeakIsItsTokensASecondAndChip) {
+  const Plan plan = Planner("22b14", {"mode=train", "device=tpuv4", "precision=bf16", "batch=1024",
+                                      "mesh.data=64", "mesh.model=16", "mfu=0.549"})
+                        .plan(false);
+  // 1.15k tokens a second, to the digits that are given.
+  EXPECT_NEAR(plan.tokens_per_second() / 1024, 1150, 5);
+  EXPECT_NEAR(plan.mfu, 0.549, 1e-9);
+}
+
+TEST(Plan, WeightsAndStateOf22BOnOneDeviceAreFourBytesAParameter) {
+  const std::vector<std::string> words = {"mode=train",         "device=h200", "precision=bf16",
+                                          "batch=32",           "update=now",  "weights=bf16",
+                                          "optim.clip=previous"};
+  const Plan plan = Planner("22b14", words).plan(false);
+  const double parameters = 22.21e9;  // performance.md: all parameters
+  EXPECT_NEAR(static_cast<double>(bytes_of(plan, "weights")), 2 * parameters, 0.01 * parameters);
+  EXPECT_NEAR(static_cast<double>(bytes_of(plan, "optimizer state")), 2 * parameters,
+              0.01 * parameters);
+  // No more than the largest unit's gradients exist.
+  EXPECT_LT(bytes_of(plan, "gradients"), 4 * 460'000'000LL);
+  EXPECT_TRUE(plan.fits);
+  EXPECT_EQ(plan.advice, "");
+}
+
+TEST(Plan, BytesAreThoseOfTheRealStoreAndSinks) {
+  for (const std::vector<std::string>& choice :
+       {std::vector<std::string>{"optim.name=adamw"},
+        {"optim.name=adafactor", "update=now", "optim.clip=previous", "weights=bf16"},
+        {"optim.name=sgd", "precision=bf16"}}) {
+    std::vector<std::string> words = {"mode=train", "device=h100", "batch=2"};
+    words.insert(words.end(), choice.begin(), choice.end());
+    const PlanRequest request = read_plan_request("s16", words);
+    const TrainOutline outline(request.config);
+    const std::vector<ParameterRow> table = parameter_table(request.config.model);
+    DeviceMemory memory(c10::kCPU);
+    NoSource source;
+    const auto store =
+        make_store(request.config, table, source, memory, c10::kCPU, single_process());
+    const auto optimizer = make_optimizer(request.config.optim);
+    const Sinks sinks =
+        make_sinks(request.config, table, {*optimizer, *store, single_process(), memory});
+    int64_t weights = 0, state = 0;
+    for (const auto& [name, part] : owned_parts(*store, table))
+      weights += static_cast<int64_t>(part.part.nbytes());
+    for (const auto& [name, slot] : sinks.updating->state())
+      state += static_cast<int64_t>(slot.part.nbytes());
+    EXPECT_EQ(outline.weight_bytes(), weights);
+    EXPECT_EQ(outline.state_bytes(), state);
+    for (const Unit& unit : model_units(request.config.model)) {
+      int64_t gradients = 0;
+      for (const auto& [name, tensor] : sinks.updating->begin(unit).tensors)
+        gradients += static_cast<int64_t>(tensor.nbytes());
+      if (request.config.update == "now")
+        EXPECT_EQ(outline.gradient_bytes(unit), gradients) << unit.name();
+      else
+        EXPECT_GE(outline.gradient_bytes(unit), gradients) << unit.name();
+    }
+  }
+}
+
+TEST(Plan, ShardingCutsWeightsAndStateByTheDataAxis) {
+  const auto held = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"mode=train", "device=h100", "batch=8", "optim.name=adamw"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Plan plan = Planner("b16", words).plan(false);
+    return static_cast<double>(bytes_of(plan, "weights") + bytes_of(plan, "optimizer state"));
+  };
+  EXPECT_NEAR(held({"mesh.data=4", "store=sharded"}) / held({}), 0.25, 0.01);
+  EXPECT_NEAR(held({"mesh.model=4"}) / held({}), 0.25, 0.01);
+}
+
+TEST(Plan, AdvisesTheFastestChangeThatFits) {
+  const Plan plan =
+      Planner("22b14", {"mode=train", "device=h200", "precision=bf16", "batch=16"}).plan(false);
+  EXPECT_FALSE(plan.fits);
+  std::vector<std::string> words = {"mode=train", "device=h200", "precision=bf16", "batch=16"};
+  for (const std::string& word : split(plan.advice, ' ')) words.push_back(word);
+  EXPECT_TRUE(Planner("22b14", words).plan(false).fits) << plan.advice;
+  EXPECT_NE(plan.advice.find("weights=bf16"), std::string::npos) << plan.advice;
+}
+
+TEST(Plan, SearchGivesPlansThatFitTheFastestFirst) {
+  const std::vector<Plan> plans =
+      Planner("22b14", {"mode=train", "device=h100", "precision=bf16", "batch=256"}).search(8, 5);
+  ASSERT_FALSE(plans.empty());
+  double last = 0;
+  for (const Plan& plan : plans) {
+    EXPECT_TRUE(plan.fits);
+    EXPECT_EQ(plan.request.num_ranks(), 8);
+    EXPECT_GE(plan.time.seconds, last);
+    last = plan.time.seconds;
+  }
+}
+
+TEST(Plan, RefusesByName) {
+  EXPECT_NE(refusal("b16", {"device=h1000"}).find("did you mean 'h100'?"), std::string::npos);
+  EXPECT_NE(refusal("b16", {"mode=tain"}).find("mode=tain: want train or infer"),
+            std::string::npos);
+  EXPECT_NE(refusal("b16", {"mfu=2"}).find("mfu=2: want a share"), std::string::npos);
+  EXPECT_NE(refusal("b16", {"batch"}).find("'batch' is not an override"), std::string::npos);
+  EXPECT_NE(refusal("b16", {"store=sharded"}).find("resident, streamed or generated"),
+            std::string::npos);
+  EXPECT_NE(refusal("b16", {"mode=train", "engine=reference"}).find("engine=fused"),
+            std::string::npos);
+}
+
+TEST(Plan, ReadsADeviceFromAFileAndChecksIt) {
+  const test::TempFolder folder;
+  const std::string path = (folder / "d.toml").string();
+  test::write_file(path, "memory_bytes = 1e9\nhost_memory_bytes = 1e9\nbf16_flops = 1e12\n");
+  EXPECT_NE(refusal("b16", {"device=" + path}).find("every size, rate and share"),
+            std::string::npos);
+  test::write_file(path, "memory_byte = 1e9\n");
+  EXPECT_NE(refusal("b16", {"device=" + path}).find("memory_bytes"), std::string::npos);
+}
+
+TEST(Plan, RehearsalOnThisMachineCountsAllBlocks) {
+  const Plan plan = Planner("test8", {"mode=train", "batch=4"}).plan(true);
+  EXPECT_TRUE(plan.is_rehearsed);
+  EXPECT_GT(plan.time.seconds, 0);
+  EXPECT_GT(plan.mfu, 0);
+  EXPECT_TRUE(plan.fits);
+}
+
+}  // namespace
+}  // namespace vit22b
