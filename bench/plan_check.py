@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds `vit22b plan` to runs: script/bench plan [CASE...]. Prints a table of planned and measured memory and time.
+"""Holds `vit22b plan` to runs: python3 bench/plan_check.py [PART-OF-A-CASE...], with numpy. Prints a table of planned and measured memory and time.
 
 Each case is planned on this machine, then run: training on Fashion-MNIST enlarged to the model's size, `features` on generated images.
 Memory is the highest resident set of the process (of rank 0 where there are several), time the median over the run's later steps.
@@ -14,7 +14,6 @@ import tempfile
 
 BINARY = os.environ.get("VIT22B_BINARY", "build/release/vit22b")
 IMAGES = "/usr/share/datasets/fashion-mnist"
-TRAIN = "mode=train batch={batch} model.in_chans=1 model.num_classes=10"
 CASES = {  # name: (model, batch, words of both, ranks)
     "demo7 fp32 adafactor": ("demo7", 128, "mode=train", 1),
     "s16 fp32 adamw": ("s16", 8, "mode=train optim.name=adamw", 1),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "core/error.h"
 #include "train/data_setup.h"
@@ -36,7 +37,7 @@ std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
       {},
       {"update=now", "optim.clip=previous"},
       {"update=now", "optim.clip=previous", "weights=bf16"}};
-  if (request.num_ranks() == 1)
+  if (request.num_ranks() == 1 && request.device == "this")
     updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=file"});
   for (const std::vector<std::string>& update : updates)
     for (const char* activation : {"", "activation=recompute"})
@@ -140,28 +141,39 @@ Plan Planner::plan(bool rehearses) const {
   return plan;
 }
 
+// The fewest pieces of a batch with which the other choices fit.
+std::optional<Plan> Planner::fewest_pieces(std::vector<std::string> changes) const {
+  constexpr int64_t kMostPieces = 64;
+  changes.emplace_back();
+  for (int64_t pieces = 1; pieces <= kMostPieces; pieces *= 2) {
+    changes.back() = concat("accumulate=", pieces);
+    try {
+      if (Plan plan = plan_of(changes, false); plan.fits) return plan;
+    } catch (const UsageError&) {
+      return std::nullopt;  // an illegal combination, and so with more pieces
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<Plan> Planner::search(int64_t count, size_t most) const {
   if (!is_training_) throw UsageError("--search plans training; add mode=train");
+  const std::vector<std::vector<std::string>> updates = {
+      {"update=deferred", "optim.clip=exact"},
+      {"update=now", "optim.clip=previous"},
+      {"update=now", "optim.clip=previous", "weights=bf16"}};
   std::vector<Plan> plans;
   for (int64_t model = 1; model <= count; ++model) {
     if (count % model != 0) continue;
     for (const char* store : {"store=resident", "store=sharded"})
       for (const char* activation : {"activation=keep", "activation=recompute"})
-        for (const std::vector<std::string>& update :
-             {std::vector<std::string>{"update=deferred"},
-              {"update=now", "optim.clip=previous"},
-              {"update=now", "optim.clip=previous", "weights=bf16"}})
-          for (int64_t pieces = 1; pieces <= 64; pieces *= 2) {
-            std::vector<std::string> changes = {concat("mesh.data=", count / model),
-                                                concat("mesh.model=", model), store, activation,
-                                                concat("accumulate=", pieces)};
-            changes.insert(changes.end(), update.begin(), update.end());
-            try {
-              if (Plan plan = plan_of(changes, false); plan.fits) plans.push_back(std::move(plan));
-            } catch (const UsageError&) {
-              continue;  // an illegal combination
-            }
-          }
+        for (const std::vector<std::string>& update : updates) {
+          std::vector<std::string> changes = {concat("mesh.data=", count / model),
+                                              concat("mesh.model=", model), store, activation};
+          changes.insert(changes.end(), update.begin(), update.end());
+          if (std::optional<Plan> plan = fewest_pieces(std::move(changes)))
+            plans.push_back(std::move(*plan));
+        }
   }
   std::stable_sort(plans.begin(), plans.end(),
                    [](const Plan& a, const Plan& b) { return a.time.seconds < b.time.seconds; });

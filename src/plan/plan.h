@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ class Planner {
  private:
   Plan plan_of(const std::vector<std::string>& changes, bool rehearses) const;
   std::string advice_for(const Plan& plan) const;
+  std::optional<Plan> fewest_pieces(std::vector<std::string> changes) const;
 
   std::string name_;
   std::vector<std::string> words_;

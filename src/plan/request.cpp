@@ -41,6 +41,8 @@ void check_request(const PlanRequest& request) {
     throw UsageError("plan knows the memory of the fused engine; use engine=fused");
   const MeshConfig& mesh = request.config.mesh;
   if (request.is_training) {
+    if (request.config.state == "file" && request.device != "this")
+      throw UsageError("state=file runs on the CPU; use device=this, or state=memory");
     check_mesh(request.config, make_outline_mesh({mesh.data, mesh.model}));
   } else {
     if (request.num_ranks() > 1)

@@ -127,6 +127,8 @@ TEST(Plan, RefusesByName) {
   EXPECT_NE(refusal("b16", {"batch"}).find("'batch' is not an override"), std::string::npos);
   EXPECT_NE(refusal("b16", {"store=sharded"}).find("resident, streamed or generated"),
             std::string::npos);
+  EXPECT_NE(refusal("b16", {"mode=train", "state=file", "device=h100"}).find("device=this"),
+            std::string::npos);
   EXPECT_NE(refusal("b16", {"mode=train", "engine=reference"}).find("engine=fused"),
             std::string::npos);
 }
