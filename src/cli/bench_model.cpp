@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "core/alternation.h"
 #include "cli/bench.h"
+#include "core/alternation.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
 #include "kernels/device_ops.h"

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/alternation.h"
 #include "cli/bench.h"
 #include "cli/bench_gather.h"
 #include "cli/command.h"
+#include "core/alternation.h"
 #include "core/error.h"
 #include "core/trace.h"
 #include "dist/ring.h"

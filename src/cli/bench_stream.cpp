@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/alternation.h"
 #include "cli/bench.h"
+#include "core/alternation.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/load_predictor.h"

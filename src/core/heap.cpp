@@ -38,8 +38,9 @@ class TensorMemory : public c10::Allocator {
     if (block == nullptr)
       C10_THROW_ERROR(Error,
                       "not enough memory: a tensor wants " + std::to_string(bytes) + " bytes");
-    const uintptr_t first = reinterpret_cast<uintptr_t>(block) + sizeof(void*);
-    auto* const data = reinterpret_cast<void**>((first + kLine - 1) / kLine * kLine);
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(block);
+    const uintptr_t aligned = (begin + kBeside - 1) / kLine * kLine;
+    auto* const data = reinterpret_cast<void**>(static_cast<char*>(block) + (aligned - begin));
     data[-1] = block;
     return {data, data, &give_back, cpu};
   }

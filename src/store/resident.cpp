@@ -46,8 +46,7 @@ void ResidentStore::keep(const ParameterRow& row, at::Tensor weight) {
 }
 
 ResidentStore::ResidentStore(const std::vector<ParameterRow>& table, const NamedTensors& weights,
-                             c10::Device device)
-{
+                             c10::Device device) {
   for (const ParameterRow& row : table) {
     const auto it = weights.find(row.name);
     VIT22B_CHECK(it != weights.end() && it->second.sizes() == at::IntArrayRef(row.shape),

@@ -24,7 +24,8 @@ double measured_gemm_rate(at::ScalarType dtype) {
   const cpu::Arithmetic arithmetic = cpu::best_arithmetic(rows_of(a).storage);
   double best = 0;
   for (int i = 0; i < kTries; ++i) {
-    const double aten = seconds_of([&] { at::matmul(a, b); }), ours = seconds_of([&] {
+    const double aten = seconds_of([&] { at::matmul(a, b); }),
+                 ours = seconds_of([&] {
                    cpu::product_into({c.mutable_data_ptr<float>(), kSide, kSide, kSide},
                                      {{.a = rows_of(a), .b = rows_of(b), .k = kSide}}, false,
                                      arithmetic);

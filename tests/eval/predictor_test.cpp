@@ -95,8 +95,7 @@ TEST(Evaluate, AnyNumberOfRanksCountsEverySampleOnce) {
       const Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/60);
       FunctionSource source(
           [&](const ParameterRow& row) { return idx.model.weights.at(row.name); });
-      const auto store =
-          std::make_shared<ResidentStore>(idx.model.table, source, c10::kCPU, mesh);
+      const auto store = std::make_shared<ResidentStore>(idx.model.table, source, c10::kCPU, mesh);
       VitPredictor predictor(idx.model.config, store, {.keeps_packed = false, .mesh = &mesh});
       const ClassificationResult parts = evaluate_classification(
           predictor, *idx.source, idx.transforms, {.batch_size = 4, .mesh = &mesh});
