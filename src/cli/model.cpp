@@ -84,18 +84,12 @@ std::string show_text(const ViTConfig& config) {
 // "5GB" and "512MB" are powers of ten, as in Hugging Face's tools; "" is 0.
 int64_t parse_bytes(const std::string& text) {
   if (text.empty()) return 0;
-  size_t end = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &end);
-  } catch (const std::exception&) {
-    end = 0;
-  }
   const std::map<std::string, double> units = {{"MB", 1e6}, {"GB", 1e9}};
-  const auto unit = units.find(text.substr(std::min(end, text.size())));
-  if (end == 0 || unit == units.end() || !(value * unit->second >= 1 && value < 1e9))
+  const auto number = leading_number(text);
+  const auto unit = number ? units.find(number->second) : units.end();
+  if (unit == units.end() || !(number->first * unit->second >= 1 && number->first < 1e9))
     throw UsageError("--shard-size ", text, ": want a number with MB or GB, such as 5GB");
-  return static_cast<int64_t>(value * unit->second);
+  return static_cast<int64_t>(number->first * unit->second);
 }
 
 // Fills a folder beside, which becomes the checkpoint when it is whole.

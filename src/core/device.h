@@ -29,6 +29,12 @@ std::vector<std::pair<std::string, std::string>> environment_report(const Device
 /// The highest resident set of this process, in bytes; on a GPU the allocator's highest reserved.
 int64_t peak_memory_bytes(const Device& device);
 
+/// The resident set of this process now.
+int64_t resident_bytes();
+
+/// This machine's memory.
+int64_t host_memory_bytes();
+
 /// This program's version.
 const char* program_version();
 

@@ -3,11 +3,12 @@
 #include <c10/core/CPUAllocator.h>
 #include <malloc.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+
+#include "core/device.h"
 
 namespace vit22b {
 namespace {
@@ -74,9 +75,7 @@ void prepare_heap() {
   mallopt(M_TRIM_THRESHOLD, kNever);
   static TensorMemory tensors;
   c10::SetCPUAllocator(&tensors);
-  const size_t memory =
-      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
-  for (size_t bytes = memory / 2; bytes >= kLargePage; bytes /= 2)
+  for (size_t bytes = static_cast<size_t>(host_memory_bytes()) / 2; bytes >= kLargePage; bytes /= 2)
     if (grow_heap(bytes)) return;
 }
 

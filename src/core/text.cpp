@@ -81,6 +81,16 @@ bool matches_pattern(std::string_view name, std::string_view pattern) {
   return false;
 }
 
+std::optional<std::pair<double, std::string>> leading_number(const std::string& text) {
+  try {
+    size_t end = 0;
+    const double value = std::stod(text, &end);
+    return std::pair(value, text.substr(end));
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::string human_bytes(double bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   int unit = 0;

@@ -1,7 +1,9 @@
 #pragma once
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vit22b {
@@ -32,6 +34,9 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 
 /// True when `name` matches a pattern in which '*' stands for any run of characters.
 bool matches_pattern(std::string_view name, std::string_view pattern);
+
+/// The number that a text starts with, and the text after it; nothing where there is none.
+std::optional<std::pair<double, std::string>> leading_number(const std::string& text);
 
 /// A byte count for people: "4.1 GiB".
 std::string human_bytes(double bytes);

@@ -120,6 +120,12 @@ void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& p
       [](const at::Tensor& of_part, const at::Tensor& of_whole) { of_whole.copy_(of_part); });
 }
 
+int64_t bytes_of(const NamedParts& parts) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : parts) bytes += static_cast<int64_t>(tensor.part.nbytes());
+  return bytes;
+}
+
 NamedParts whole_parts(const std::map<std::string, at::Tensor, std::less<>>& tensors) {
   NamedParts parts;
   for (const auto& [name, tensor] : tensors)

@@ -47,6 +47,9 @@ at::Tensor part_of(const at::Tensor& whole, const TensorCut& cut, const MeshPlac
 void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& place,
                 const at::Tensor& whole);
 
+/// Bytes of this rank's parts.
+int64_t bytes_of(const NamedParts& parts);
+
 /// Whole tensors as parts of one process.
 NamedParts whole_parts(const std::map<std::string, at::Tensor, std::less<>>& tensors);
 

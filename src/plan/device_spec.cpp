@@ -1,20 +1,15 @@
 #include "plan/device_spec.h"
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-
 #include "core/alternation.h"
 #include "core/config.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "plan/device_texts.h"
+#include "plan/request.h"
 #include "train/throughput.h"
 
 namespace vit22b {
 namespace {
-
-constexpr const char* kThis = "this";
 
 // Copies of random numbers that no cache holds.
 double copy_rate() {
@@ -29,15 +24,11 @@ double copy_rate() {
   return best;
 }
 
-double memory_of_host() {
-  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-}
-
 void check(const DeviceSpec& spec) {
   for (const double rate :
        {spec.memory_bytes, spec.host_memory_bytes, spec.bf16_flops, spec.fp32_flops,
         spec.product_share, spec.attention_share, spec.memory_bytes_per_second,
-        spec.link_bytes_per_second, spec.network_bytes_per_second, spec.host_link_bytes_per_second,
+        spec.link_bytes_per_second, spec.network_bytes_per_second,
         static_cast<double>(spec.devices_a_host)})
     if (!(rate > 0) || !std::isfinite(rate))
       throw UsageError("device ", spec.name, ": every size, rate and share is to be positive");
@@ -57,12 +48,11 @@ void DeviceSpec::fields(FieldVisitor& v) {
   v.field("memory_bytes_per_second", memory_bytes_per_second, "what a copy reaches");
   v.field("link_bytes_per_second", link_bytes_per_second, "each way, inside a host");
   v.field("network_bytes_per_second", network_bytes_per_second, "each way, between hosts");
-  v.field("host_link_bytes_per_second", host_link_bytes_per_second, "each way, to the host");
   v.field("devices_a_host", devices_a_host, "devices that share a host");
 }
 
 std::vector<std::string> device_names() {
-  std::vector<std::string> names = {kThis};
+  std::vector<std::string> names = {kThisDevice};
   for (const auto& [name, text] : device_texts()) names.push_back(name);
   return names;
 }
@@ -86,23 +76,17 @@ DeviceSpec named_device(const std::string& name) {
 DeviceSpec measured_device(const std::string& precision) {
   const double rate = peak_flops(Device{}, precision), copies = copy_rate();
   DeviceSpec spec;
-  spec.name = kThis;
+  spec.name = kThisDevice;
   spec.is_cpu = true;
-  spec.memory_bytes = spec.host_memory_bytes = memory_of_host();
+  spec.memory_bytes = spec.host_memory_bytes = static_cast<double>(host_memory_bytes());
   spec.bf16_flops = spec.fp32_flops = rate;
-  spec.product_share = 0.95;  // of ATen's best product; docs/anywhere.md measures the blocks beside
+  // Assumptions: they count with --reckon, in advice and in a search, not where parts are run.
+  spec.product_share = 0.95;
   spec.attention_share = 0.5;
-  spec.memory_bytes_per_second = spec.host_link_bytes_per_second = copies;
+  spec.memory_bytes_per_second = copies;
   // Ranks of one host meet in its memory, each byte read and written.
   spec.link_bytes_per_second = spec.network_bytes_per_second = copies / 2;
   return spec;
-}
-
-int64_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace vit22b

@@ -17,9 +17,8 @@ struct DeviceSpec {
   double product_share = 0.75;    ///< of the peak, that large products reach
   double attention_share = 0.25;  ///< of the peak, that attention reaches
   double memory_bytes_per_second = 0;
-  double link_bytes_per_second = 0;       ///< each way, to devices of the same host
-  double network_bytes_per_second = 0;    ///< each way, to other hosts, for each device
-  double host_link_bytes_per_second = 0;  ///< each way, to the host's memory
+  double link_bytes_per_second = 0;     ///< each way, to devices of the same host
+  double network_bytes_per_second = 0;  ///< each way, to other hosts, for each device
   int64_t devices_a_host = 1;
 
   void fields(FieldVisitor& visitor);
@@ -38,8 +37,5 @@ DeviceSpec named_device(const std::string& name);
 
 /// This machine: its memory, and the rates that it reaches now (a second or two).
 DeviceSpec measured_device(const std::string& precision);
-
-/// Resident bytes of this process.
-int64_t resident_bytes();
 
 }  // namespace vit22b

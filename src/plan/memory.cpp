@@ -15,13 +15,11 @@ constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kBatchesAhead = 2;  // of the loader, beside the one in use
 // Of what comes and goes: fitted on one run, b16 in bf16 with batch 16; all others are held out.
 constexpr double kHeapShare = 0.08;
-constexpr int64_t kMostPanels = 32 << 20;  // kernels/cpu/product.cpp: kPackedFloats
 
 // What only products read, on a device.
-at::ScalarType factor_type(at::ScalarType compute_type, const DeviceSpec& device) {
-  if (!device.is_cpu || compute_type == at::kFloat) return compute_type;
-  return cpu::best_arithmetic(cpu::Storage::kBFloat16) == cpu::Arithmetic::kHalf ? at::kBFloat16
-                                                                                 : at::kFloat;
+at::ScalarType factor_type(const TrainConfig& config, const DeviceSpec& device) {
+  const at::ScalarType type = precision_type(config.precision);
+  return !device.is_cpu || make_engine(config.engine)->rounds_weights(type) ? type : at::kFloat;
 }
 
 int64_t image_bytes(const ViTConfig& model) {
@@ -32,7 +30,7 @@ int64_t image_bytes(const ViTConfig& model) {
 int64_t panel_bytes(const PlanRequest& request, int64_t images, at::ScalarType factor) {
   const ViTConfig& model = request.config.model;
   const int64_t longest = std::max(model.embed_dim * 3, images * model.num_tokens());
-  return std::min(kMostPanels,
+  return std::min(cpu::kPackedFloats * kFloatBytes,
                   longest * model.mlp_dim() * static_cast<int64_t>(c10::elementSize(factor)));
 }
 
@@ -46,14 +44,13 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                       const DeviceSpec& device) {
   const TrainConfig& c = request.config;
   const at::ScalarType type = precision_type(c.precision);
-  const ActivationBytes activations = training_activation_bytes(
-      c.model, {.images = c.data.batch_size / c.mesh.data / c.accumulate,
-                .model_ranks = c.mesh.model,
-                .compute_type = type,
-                .factor_type = factor_type(type, device),
-                .policy = c.activation == "recompute" ? ActivationPolicy::kRecompute
-                                                      : ActivationPolicy::kKeep,
-                .has_graphs = outline.store().is_keeping()});
+  const ActivationBytes activations =
+      training_activation_bytes(c.model, {.images = c.data.batch_size / c.mesh.data / c.accumulate,
+                                          .model_ranks = c.mesh.model,
+                                          .compute_type = type,
+                                          .factor_type = factor_type(c, device),
+                                          .policy = activation_policy(c),
+                                          .has_graphs = outline.store().is_keeping()});
   const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
     return Moment{outline.gradient_bytes(unit), outline.store().gathered_bytes(unit, pass),
@@ -74,11 +71,8 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
 
 // Weights and state of the two units that are in memory at a time.
 int64_t mapped_bytes(const TrainOutline& outline) {
-  std::map<Unit, int64_t> units;
-  for (const ParameterRow& row : outline.table())
-    if (units.count(row.unit) == 0) units[row.unit] = outline.unit_bytes(row.unit);
   int64_t largest = 0, last = 0;
-  for (const auto& [unit, bytes] : units) {
+  for (const auto& [unit, bytes] : outline.unit_bytes()) {
     largest = std::max(largest, last + bytes);
     last = bytes;
   }
@@ -109,9 +103,9 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
                              {Place::kHost, "data set", request.data_bytes},
                              {Place::kHost, "batches", batch * (1 + kBatchesAhead)}});
   if (device.is_cpu)
-    items.push_back({here, "packed factors",
-                     panel_bytes(request, c.data.batch_size / c.mesh.data,
-                                 factor_type(precision_type(c.precision), device))});
+    items.push_back(
+        {here, "packed factors",
+         panel_bytes(request, c.data.batch_size / c.mesh.data, factor_type(c, device))});
   else
     items.push_back({here, "images", batch});
   // Those that are kept, the best and the one being written; every rank's part.
@@ -130,15 +124,14 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
   const TrainConfig& c = request.config;
   const std::vector<ParameterRow> table = parameter_table(c.model);
   const Place here = device.is_cpu ? Place::kHost : Place::kDevice;
-  const at::ScalarType type = precision_type(c.precision), factor = factor_type(type, device);
-  const at::ScalarType held = type == factor ? type : at::kFloat;
+  const at::ScalarType type = precision_type(c.precision), factor = factor_type(c, device);
   const int64_t images = c.data.batch_size;
   std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
   int64_t on_disk = 0;
   for (const ParameterRow& row : table) on_disk += row.count() * kFloatBytes;
   if (request.store == "resident") {
     NoSource source;
-    const ResidentStore store(table, source, held, c10::kMeta);
+    const ResidentStore store(table, source, factor, c10::kMeta);
     int64_t weights = 0;
     for (const auto& [name, tensor] : store.by_full_name())
       weights += static_cast<int64_t>(tensor.nbytes());
@@ -149,7 +142,7 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
            count_parameters(table).block_matmul * static_cast<int64_t>(c10::elementSize(factor))});
   } else {
     const StreamedStore store(table, std::make_unique<NoSource>(request.store == "generated"),
-                              held);
+                              factor);
     items.push_back({here, "weights in use", store.held_bytes()});
     if (device.is_cpu)
       items.push_back({here, "packed factors", panel_bytes(request, images, factor)});

@@ -18,30 +18,24 @@ TrainOutline::TrainOutline(const TrainConfig& config)
 }
 
 int64_t TrainOutline::weight_bytes() const {
-  int64_t bytes = 0;
-  for (const ParameterRow& row : table_)
-    bytes += static_cast<int64_t>(store_->weight(row).nbytes());
-  return bytes;
+  return bytes_of(owned_parts(*store_, table_));
 }
 
 int64_t TrainOutline::state_bytes() const {
-  int64_t bytes = 0;
-  for (const auto& [name, slot] : sinks_.updating->state())
-    bytes += static_cast<int64_t>(slot.part.nbytes());
-  return bytes;
+  return bytes_of(sinks_.updating->state());
 }
 
-int64_t TrainOutline::unit_bytes(const Unit& unit) const {
-  const NamedParts state = sinks_.updating->state();
-  int64_t bytes = 0;
+std::map<Unit, int64_t> TrainOutline::unit_bytes() const {
+  std::map<std::string, Unit> unit_of;
+  std::map<Unit, int64_t> units;
   for (const ParameterRow& row : table_) {
-    if (row.unit != unit) continue;
-    bytes += static_cast<int64_t>(store_->weight(row).nbytes());
-    for (const auto& [name, slot] : state)
-      if (name.substr(name.find('/') + 1) == row.name)
-        bytes += static_cast<int64_t>(slot.part.nbytes());
+    unit_of[row.name] = row.unit;
+    units[row.unit] += static_cast<int64_t>(weight(row).nbytes());
   }
-  return bytes;
+  for (const auto& [name, slot] : sinks_.updating->state())
+    if (const auto it = unit_of.find(name.substr(name.find('/') + 1)); it != unit_of.end())
+      units[it->second] += static_cast<int64_t>(slot.part.nbytes());
+  return units;
 }
 
 int64_t TrainOutline::gradient_bytes(const Unit& unit) const {

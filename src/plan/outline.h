@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -24,8 +25,8 @@ class TrainOutline {
 
   int64_t weight_bytes() const;
   int64_t state_bytes() const;
-  /// Weights and state of a unit.
-  int64_t unit_bytes(const Unit& unit) const;
+  /// Weights and state by unit.
+  std::map<Unit, int64_t> unit_bytes() const;
   /// Bytes of gradients while the backward pass is at a unit.
   int64_t gradient_bytes(const Unit& unit) const;
   /// Bytes of the float32 copies that the graphs of units outside of blocks hold.

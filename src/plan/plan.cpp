@@ -37,7 +37,7 @@ std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
       {},
       {"update=now", "optim.clip=previous"},
       {"update=now", "optim.clip=previous", "weights=bf16"}};
-  if (request.num_ranks() == 1 && request.device == "this")
+  if (request.num_ranks() == 1 && request.is_here())
     updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=file"});
   for (const std::vector<std::string>& update : updates)
     for (const char* activation : {"", "activation=recompute"})
@@ -69,7 +69,7 @@ Planner::Planner(std::string name, std::vector<std::string> words)
     : name_(std::move(name)), words_(std::move(words)) {
   PlanRequest request = read_plan_request(name_, words_);
   is_training_ = request.is_training;
-  const bool is_here = request.device == "this";
+  const bool is_here = request.is_here();
   // Before anything else takes memory that stays.
   program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
   device_ = is_here ? measured_device(request.config.precision) : named_device(request.device);

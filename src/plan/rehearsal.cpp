@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "core/alternation.h"
+#include "core/device.h"
 #include "eval/load_predictor.h"
 #include "plan/memory.h"
 #include "plan/step_time.h"
@@ -36,9 +37,8 @@ class TrainRehearsal {
               {}};
   }
   void run() {
-    const ModelContext context{
-        config_.model, *engine_, mesh_, precision_type(config_.precision),
-        config_.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
+    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision),
+                               activation_policy(config_)};
     run_step(context, *store_, sinks_.first(), *task_,
              {batch_, config_.accumulate, false, {.learning_rate_scale = 1e-6}});
   }
@@ -56,13 +56,19 @@ class TrainRehearsal {
   Batch batch_;
 };
 
-// The command with some blocks, as an act that can be repeated.
-std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
-  TrainConfig config = request.config;
+// The command with some blocks, as one process with all state in memory.
+PlanRequest with_blocks(PlanRequest request, int64_t depth) {
+  TrainConfig& config = request.config;
   config.model.depth = depth;
   config.state = "memory";
-  config.store = config.mesh.data > 1 && config.store == "sharded" ? "resident" : config.store;
+  if (config.mesh.data > 1) config.store = "resident";
   config.mesh = {.data = 1, .model = 1};
+  return request;
+}
+
+// The command with some blocks, as an act that can be repeated.
+std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
+  const TrainConfig config = with_blocks(request, depth).config;
   if (request.is_training) {
     const auto rehearsal = std::make_shared<TrainRehearsal>(config);
     return [rehearsal] { rehearsal->run(); };
@@ -74,14 +80,10 @@ std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
 }
 
 // What a model of some blocks takes, program and disk left out.
-int64_t bytes_of(const PlanRequest& request, const DeviceSpec& device, int64_t depth) {
-  PlanRequest part = request;
-  part.config.model.depth = depth;
-  part.config.mesh = {.data = 1, .model = 1};
-  part.config.store = "resident";
-  part.config.state = "memory";
+int64_t bytes_of_blocks(const PlanRequest& request, const DeviceSpec& device, int64_t depth) {
+  const PlanRequest part = with_blocks(request, depth);
   int64_t bytes = 0;
-  for (const MemoryItem& item : request.is_training
+  for (const MemoryItem& item : part.is_training
                                     ? training_memory(part, TrainOutline(part.config), device, 0)
                                     : inference_memory(part, device, 0))
     if (item.place != Place::kDisk) bytes += item.bytes;
@@ -122,12 +124,12 @@ StepTime rehearse(const PlanRequest& request, const RankWork& work, const Device
   const at::NoGradGuard no_grad;
   const int64_t depth = request.config.model.depth;
   const auto fits = [&](int64_t blocks) {
-    return bytes_of(request, device, blocks) < memory_bytes;
+    return bytes_of_blocks(request, device, blocks) < memory_bytes;
   };
   const int64_t deeper = std::min(depth, fits(kDeeper) ? kDeeper : int64_t{2});
   if (!fits(deeper)) return {};
   const bool is_together =
-      bytes_of(request, device, 1) + bytes_of(request, device, deeper) < memory_bytes;
+      bytes_of_blocks(request, device, 1) + bytes_of_blocks(request, device, deeper) < memory_bytes;
   const auto [one, more] =
       is_together ? times_in_turn(request, deeper) : times_in_a_row(request, deeper);
   const double block = deeper > 1 ? std::max(0.0, more - one) / static_cast<double>(deeper - 1) : 0;

@@ -10,7 +10,7 @@ namespace {
 
 // The words of a plan that are not a config's.
 struct PlanWords {
-  std::string mode, device = "this", store, mfu;
+  std::string mode, device = kThisDevice, store, mfu;
 
   bool take(const std::string& key, const std::string& value) {
     const std::map<std::string, std::string*> own = {
@@ -24,16 +24,10 @@ struct PlanWords {
 
 double parse_mfu(const std::string& text) {
   if (text.empty()) return 0;
-  size_t end = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &end);
-  } catch (const std::exception&) {
-    end = 0;
-  }
-  if (end != text.size() || !(value > 0 && value <= 1))
+  const auto number = leading_number(text);
+  if (!number || !number->second.empty() || !(number->first > 0 && number->first <= 1))
     throw UsageError("mfu=", text, ": want a share of the peak, such as 0.549");
-  return value;
+  return number->first;
 }
 
 void check_request(const PlanRequest& request) {
@@ -41,7 +35,7 @@ void check_request(const PlanRequest& request) {
     throw UsageError("plan knows the memory of the fused engine; use engine=fused");
   const MeshConfig& mesh = request.config.mesh;
   if (request.is_training) {
-    if (request.config.state == "file" && request.device != "this")
+    if (request.config.state == "file" && !request.is_here())
       throw UsageError("state=file runs on the CPU; use device=this, or state=memory");
     check_mesh(request.config, make_outline_mesh({mesh.data, mesh.model}));
   } else {
@@ -81,11 +75,11 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   if (request.is_training && !own.store.empty()) set_override(tree, "store=" + own.store);
   if (!request.is_training && !own.store.empty()) request.store = own.store;
   // What a config must say and a plan does not depend on.
-  for (const char* needed : {"data.root=-", "total_steps=1"})
-    if (const std::string key = std::string(needed).substr(0, std::string(needed).find('='));
-        tree.count(key) == 0 && (key != "total_steps" || !is_file))
-      set_override(tree, needed);
-  if (!is_file && tree.count("data.batch_size") == 0) set_override(tree, "data.batch_size=1");
+  if (tree.count("data.root") == 0) set_override(tree, "data.root=-");
+  if (!is_file) {
+    set_override(tree, "total_steps=1");
+    if (tree.count("data.batch_size") == 0) set_override(tree, "data.batch_size=1");
+  }
   request.config = train_config_from_tree(tree);
   if (request.config.mesh.data == 0) request.config.mesh.data = 1;
   check_request(request);

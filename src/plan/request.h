@@ -6,15 +6,19 @@
 
 namespace vit22b {
 
+/// The name of the machine that the planner runs on.
+constexpr const char* kThisDevice = "this";
+
 /// A command to be planned: `train` with a config, or `features` over one batch of images.
 struct PlanRequest {
   TrainConfig config;  ///< of inference: model, precision, engine and data.batch_size
   bool is_training = false;
   std::string store = "resident";  ///< of inference: resident, streamed or generated
-  std::string device = "this";
+  std::string device = kThisDevice;
   int64_t data_bytes = 0;  ///< of samples that the run keeps in memory
   double mfu = 0;          ///< a share of the peak to reckon with instead of a roofline; 0 for none
 
+  bool is_here() const { return device == kThisDevice; }
   int64_t num_ranks() const { return config.mesh.data * config.mesh.model; }
 };
 

@@ -12,13 +12,9 @@ namespace {
 /// 0.05 for "5%"; negative for another text.
 double percent_of(const std::string& text) {
   if (!text.ends_with("%")) return -1;
-  try {
-    size_t used = 0;
-    const double value = std::stod(text, &used);
-    if (used == text.size() - 1 && value > 0 && value < 100) return value / 100;
-  } catch (const std::exception&) {
-    // Told below.
-  }
+  const auto number = leading_number(text);
+  if (number && number->second == "%" && number->first > 0 && number->first < 100)
+    return number->first / 100;
   throw UsageError("data.val is '", text,
                    "', want a split's name, a part between 0% and 100%, or \"\"");
 }

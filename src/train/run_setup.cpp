@@ -35,9 +35,8 @@ Run::Run(TrainConfig config, const TrainOptions& options, FileOps& ops)
       mesh_(options.mesh != nullptr ? *options.mesh : single_process()) {}
 
 ModelContext Run::context() const {
-  const bool is_recomputing = config_.activation == "recompute";
   return {config_.model, *engine_, mesh_, precision_type(config_.precision),
-          is_recomputing ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep};
+          activation_policy(config_)};
 }
 
 void Run::make_weights(const std::vector<ParameterRow>& table) {
@@ -108,11 +107,9 @@ std::filesystem::path Run::open_folder() {
 }
 
 void Run::log_memory() const {
-  double weights = 0, state = 0;
-  for (const auto& [name, tensor] : owned_parts(*store_, parameter_table(config_.model)))
-    weights += static_cast<double>(tensor.part.nbytes());
-  for (const auto& [name, tensor] : sinks_.updating->state())
-    state += static_cast<double>(tensor.part.nbytes());
+  const auto weights =
+      static_cast<double>(bytes_of(owned_parts(*store_, parameter_table(config_.model))));
+  const auto state = static_cast<double>(bytes_of(sinks_.updating->state()));
   log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
                   human_bytes(state), " of optimizer state"));
 }

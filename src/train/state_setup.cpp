@@ -17,6 +17,10 @@ std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
       table, source, config.weights == "bf16" ? at::kBFloat16 : at::kFloat, memory, mesh);
 }
 
+ActivationPolicy activation_policy(const TrainConfig& config) {
+  return config.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep;
+}
+
 Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& table,
                  const UpdatingSink::Parts& parts) {
   const std::vector<ParameterRule> rules = make_rules(table, config.optim, config.freeze);

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 
+#include "model/context.h"
 #include "store/reduce_scatter.h"
 #include "store/updating_sink.h"
 #include "store/weight_source.h"
@@ -8,12 +9,14 @@
 
 namespace vit22b {
 
-/// The store that a config names, on a device; `memory` holds what the data axis
-/// does not cut.
+/// The store that a config names, on a device; `memory` holds what the data axis does not cut.
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
                                         WeightSource& source, StateMemory& memory,
                                         c10::Device device, const Mesh& mesh);
+
+/// What blocks keep for their backward passes.
+ActivationPolicy activation_policy(const TrainConfig& config);
 
 /// The sinks that a config names, over a store.
 struct Sinks {

@@ -2,7 +2,7 @@
 
 #include "core/alternation.h"
 #include "eval/vit_predictor.h"
-#include "kernels/cpu/product.h"
+#include "model/engine/fused_block.h"
 
 namespace vit22b {
 namespace {
@@ -10,25 +10,20 @@ namespace {
 constexpr double kHopperDenseBf16 = 989.4e12;  // H100 and H200 SXM data sheets, without sparsity
 constexpr double kHopperFp32 = 67e12;
 
-cpu::Rows rows_of(const at::Tensor& matrix) {
-  return {matrix.mutable_data_ptr(), matrix.size(1),
-          matrix.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16};
-}
-
 // The better of ATen's products and our own.
 double measured_gemm_rate(at::ScalarType dtype) {
   constexpr int64_t kSide = 1024;
   constexpr int kTries = 8;
   const at::Tensor a = at::randn({kSide, kSide}).to(dtype), b = at::randn({kSide, kSide}).to(dtype);
   const at::Tensor c = at::empty({kSide, kSide});
-  const cpu::Arithmetic arithmetic = cpu::best_arithmetic(rows_of(a).storage);
+  const cpu::Arithmetic arithmetic = cpu::best_arithmetic(fused::rows_of(a).storage);
   double best = 0;
   for (int i = 0; i < kTries; ++i) {
     const double aten = seconds_of([&] { at::matmul(a, b); }),
                  ours = seconds_of([&] {
-                   cpu::product_into({c.mutable_data_ptr<float>(), kSide, kSide, kSide},
-                                     {{.a = rows_of(a), .b = rows_of(b), .k = kSide}}, false,
-                                     arithmetic);
+                   cpu::product_into(fused::tile_of(c),
+                                     {{.a = fused::rows_of(a), .b = fused::rows_of(b), .k = kSide}},
+                                     false, arithmetic);
                  });
     best = std::max(best, 2.0 * kSide * kSide * kSide / std::min(aten, ours));
   }

@@ -18,7 +18,6 @@ constexpr int64_t kBlockRows = 32 * kTileRows;
 constexpr int64_t kLeastBlockRows = 4 * kTileRows;
 constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
-constexpr int64_t kPackedFloats = 8 << 20;                // of B at a time: 32 MiB
 constexpr int64_t kTasksPerThread = 8;
 
 // Some of a term's K, and where its panels of the current columns begin.

@@ -26,6 +26,9 @@ class PackedMatrix {
   Arithmetic arithmetic_;
 };
 
+/// Of a factor that was not packed before, a product packs this much at a time: 32 MiB.
+constexpr int64_t kPackedFloats = 8 << 20;
+
 /// One term A[m, k] B[k, n] of a sum of products.
 struct Term {
   Rows a;  ///< [m, k], or [k, m] when transposed
