@@ -1,0 +1,81 @@
+#include "transfer/labelled_features.h"
+
+#include "checkpoint/safetensors.h"
+#include "core/error.h"
+#include "core/rng.h"
+#include "kernels/shape.h"
+
+namespace vit22b {
+namespace {
+
+void check_names(const LabelledFeatures& train, const LabelledFeatures& test) {
+  const auto& a = train.label_names;
+  const auto& b = test.label_names;
+  if (a.empty() || b.empty() || a == b) return;
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const std::string in_train = i < a.size() ? "'" + a[i] + "'" : "absent";
+    const std::string in_test = i < b.size() ? "'" + b[i] + "'" : "absent";
+    if (in_train != in_test)
+      throw DataError("the classes of ", train.place, " and ", test.place, " differ: class ", i,
+                      " is ", in_train, " there and ", in_test,
+                      " here; give both splits the same class folders (empty ones count)");
+  }
+}
+
+}  // namespace
+
+LabelledFeatures LabelledFeatures::subset(const at::Tensor& indices) const {
+  return {features_ND.index_select(0, indices), labels_N.index_select(0, indices), label_names,
+          place};
+}
+
+LabelledFeatures read_features(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  LabelledFeatures data{.place = path.string()};
+  data.features_ND = file.load(file.contains("features") ? "features" : "pooled").to(at::kFloat);
+  data.labels_N = file.load("labels").to(at::kLong);
+  if (data.features_ND.dim() != 2 || data.labels_N.dim() != 1 || data.size() == 0 ||
+      data.labels_N.size(0) != data.size())
+    throw DataError(data.place, ": features ", shape_text(data.features_ND.sizes()),
+                    " and labels ", shape_text(data.labels_N.sizes()), ", want [N, D] and [N]");
+  if (!data.features_ND.isfinite().all().item<bool>())
+    throw DataError(data.place, ": features have values that are not finite");
+  if (data.labels_N.min().item<int64_t>() < 0)
+    throw DataError(data.place, ": labels have values below 0; leave unlabelled samples out");
+  return data;
+}
+
+int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& test) {
+  if (train.features_ND.size(1) != test.features_ND.size(1))
+    throw DataError(train.place, " has features of width ", train.features_ND.size(1), ", ",
+                    test.place, " of width ", test.features_ND.size(1),
+                    "; make both with one checkpoint");
+  check_names(train, test);
+  int64_t classes = 0;
+  for (const LabelledFeatures* set : {&train, &test})
+    classes = std::max(classes, set->labels_N.max().item<int64_t>() + 1);
+  const auto named = static_cast<int64_t>(train.label_names.size());
+  if (named > 0 && classes > named)
+    throw DataError(test.place, " has label ", classes - 1, ", but there are ", named, " classes");
+  classes = std::max(classes, named);
+  constexpr int64_t kMaxClasses = 10'000'000;
+  if (classes < 2 || classes > kMaxClasses)
+    throw DataError(train.place, " has ", classes, " classes, want 2 or more");
+  return classes;
+}
+
+at::Tensor class_counts(const at::Tensor& labels_N, int64_t num_classes) {
+  return at::bincount(labels_N, {}, num_classes);
+}
+
+HoldOut hold_out(int64_t n, double part, uint64_t seed) {
+  const int64_t held = std::clamp<int64_t>(std::llround(part * static_cast<double>(n)), 1, n - 1);
+  const RandomPermutation order(static_cast<uint64_t>(n), seed, "hold out");
+  at::Tensor drawn = at::empty({n}, at::kLong);
+  auto* drawn_data = drawn.data_ptr<int64_t>();
+  for (int64_t i = 0; i < n; ++i)
+    drawn_data[i] = static_cast<int64_t>(order(static_cast<uint64_t>(i)));
+  return {std::get<0>(drawn.slice(0, held).sort()), std::get<0>(drawn.slice(0, 0, held).sort())};
+}
+
+}  // namespace vit22b

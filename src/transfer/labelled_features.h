@@ -1,0 +1,44 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// Frozen features of labelled samples, in memory.
+struct LabelledFeatures {
+  at::Tensor features_ND;  ///< float32
+  at::Tensor labels_N;     ///< int64
+  std::vector<std::string> label_names;  ///< empty where the labels have no names
+  std::string place;                     ///< for messages
+
+  int64_t size() const { return features_ND.size(0); }
+  /// The samples of these indices.
+  LabelledFeatures subset(const at::Tensor& indices) const;
+};
+
+/// Reads `features` [N, D] (else `pooled`) and `labels` [N] from a safetensors file.
+///
+/// throws  CheckpointError for a damaged file, DataError for tensors that do not fit together,
+///         features that are not finite, or labels below 0
+LabelledFeatures read_features(const std::filesystem::path& path);
+
+/// The number of classes of a training and a test set.
+///
+/// throws  DataError when the sets are not of one kind: other widths, other names, a label without
+///         a name, fewer than two classes
+int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& test);
+
+/// Samples a class, [C] int64.
+at::Tensor class_counts(const at::Tensor& labels_N, int64_t num_classes);
+
+/// A fixed draw of a part of n samples, and the rest: int64 indices, in ascending order.
+struct HoldOut {
+  at::Tensor kept;
+  at::Tensor held_out;
+};
+HoldOut hold_out(int64_t n, double part, uint64_t seed);
+
+}  // namespace vit22b
