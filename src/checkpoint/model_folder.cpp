@@ -5,6 +5,7 @@
 
 #include "checkpoint/import/timm.h"
 #include "checkpoint/saver.h"
+#include "core/checksum.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -87,6 +88,24 @@ ModelInfo read_model_info(const fs::path& folder) {
   } catch (const UsageError& e) {
     throw CheckpointError(path.string(), ": ", e.what());
   }
+}
+
+std::string model_fingerprint(const fs::path& folder) {
+  const auto is_part = [](const std::string& name) {
+    return name == "config.json" || name.ends_with(".safetensors");
+  };
+  std::string text;
+  for (const auto& [name, record] : read_manifest(folder)) {
+    if (!is_part(name) || name.starts_with("optimizer")) continue;
+    text += concat(name, " ", record.hash, "\n");
+    for (const auto& [tensor, hash] : record.tensors) text += concat(tensor, " ", hash, "\n");
+  }
+  if (!text.empty()) return xxh3_128(std::as_bytes(std::span(text)));
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (is_part(entry.path().filename().string())) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return file_fingerprint(files);
 }
 
 std::string model_info_text(const ModelInfo& info) {

@@ -38,6 +38,10 @@ CheckpointPath resolve_checkpoint(const std::filesystem::path& path);
 /// throws  CheckpointError naming the file and what is missing or wrong
 ModelInfo read_model_info(const std::filesystem::path& folder);
 
+/// The weights and config.json of a folder as one hash: by manifest.json's hashes where it has one,
+/// else by the files' names, sizes and times of change.
+std::string model_fingerprint(const std::filesystem::path& folder);
+
 /// config.json's text: timm's layout with our fields under "vit22b".
 std::string model_info_text(const ModelInfo& info);
 

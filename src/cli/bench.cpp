@@ -26,6 +26,7 @@ void add_bench(CLI::App& app) {
   add_bench_kernels(*group);
   add_bench_ring(*group);
   add_bench_stream(*group);
+  add_bench_probe(*group);
 }
 
 }  // namespace vit22b

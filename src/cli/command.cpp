@@ -146,6 +146,9 @@ int run_command_line(int argc, char** argv) {
   add_eval(app);
   add_predict(app);
   add_features(app);
+  add_probe(app);
+  add_fewshot(app);
+  add_knn(app);
   add_model(app);
   add_plan(app);
   add_report(app);

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "core/text.h"
+
 namespace vit22b {
 namespace {
 
@@ -37,6 +39,18 @@ void Xxh3Stream::add(std::span<const std::byte> bytes) {
 
 std::string Xxh3Stream::hash() const {
   return text_of(XXH3_128bits_digest(state_->xxh));
+}
+
+std::string file_fingerprint(const std::vector<std::filesystem::path>& files) {
+  Xxh3Stream stream;
+  for (const std::filesystem::path& file : files) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(file, error);
+    const auto time = std::filesystem::last_write_time(file, error).time_since_epoch().count();
+    const std::string line = concat(file.string(), "\t", error ? 0 : size, "\t", time, "\n");
+    stream.add(std::as_bytes(std::span(line)));
+  }
+  return stream.hash();
 }
 
 }  // namespace vit22b

@@ -1,8 +1,10 @@
 #pragma once
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace vit22b {
 
@@ -24,5 +26,8 @@ class Xxh3Stream {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Names, sizes and times of change of some files as one hash; a missing file counts by its name.
+std::string file_fingerprint(const std::vector<std::filesystem::path>& files);
 
 }  // namespace vit22b

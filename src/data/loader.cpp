@@ -110,6 +110,7 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
     images.push_back(image);
     labels.push_back(samples[i].label);
     batch.ids.push_back(std::move(samples[i].id));
+    batch.captions.push_back(std::move(samples[i].captions));
   }
   if (images.empty()) return batch;
   batch.images_BCHW = at::stack(images).permute({0, 3, 1, 2}).contiguous();
@@ -156,7 +157,8 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
       transforms_(sample, global_index);
       is_good = true;
       return sample;
-    } catch (const DataError& e) {
+    } catch (const UserError& e) {
+      if (e.code() != ExitCode::kData) throw;
       note_bad(index, id, e.what());
     }
     if (!options_.is_training) break;

@@ -23,6 +23,7 @@ struct Batch {
   at::Tensor images_BCHW;  ///< float32
   at::Tensor labels_B;     ///< int64
   std::vector<std::string> ids;
+  std::vector<std::vector<std::string>> captions;  ///< of each image; empty where it has none
 };
 
 /// A sample that could not be used.

@@ -15,7 +15,8 @@ namespace vit22b {
 struct Sample {
   std::map<std::string, at::Tensor> fields;
   std::vector<uint8_t> encoded;  ///< an image file's bytes, empty once decoded
-  int64_t label = -1;
+  int64_t label = -1;            ///< -1 where the source has none
+  std::vector<std::string> captions;
   std::string id;  ///< file name or index, for messages
 };
 

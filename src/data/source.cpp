@@ -2,9 +2,11 @@
 
 #include <filesystem>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "data/sources/idx.h"
 #include "data/sources/image_folder.h"
+#include "data/sources/manifest.h"
 
 namespace vit22b {
 namespace {
@@ -21,28 +23,32 @@ class Subset : public DataSource {
   }
   const std::vector<std::string>& label_names() const override { return whole_->label_names(); }
   int64_t held_bytes() const override { return whole_->held_bytes(); }
+  std::string fingerprint() const override {
+    return whole_->fingerprint() + xxh3_128(std::as_bytes(std::span(indices_)));
+  }
 
  private:
   std::shared_ptr<const DataSource> whole_;
   std::vector<int64_t> indices_;
 };
 
-std::string recognise(const fs::path& folder) {
-  if (!fs::is_directory(folder))
-    throw DataError("data folder ", folder.string(), " does not exist");
-  return is_idx_folder(folder) ? "idx" : "folder";
+std::string recognise(const fs::path& path) {
+  if (has_manifest_ending(path)) return "manifest";
+  if (!fs::is_directory(path)) throw DataError("data folder ", path.string(), " does not exist");
+  return is_idx_folder(path) ? "idx" : "folder";
 }
 
 }  // namespace
 
 std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split) {
   std::string kind, root = text;
-  for (const std::string known : {"idx", "folder"}) {
+  for (const std::string known : {"idx", "folder", "manifest"}) {
     if (!text.starts_with(known + ":")) continue;
     kind = known;
     root = text.substr(known.size() + 1);
   }
   if (kind.empty()) kind = recognise(root);
+  if (kind == "manifest") return open_manifest(root, split);
   if (!fs::is_directory(root))
     throw DataError("data folder ", root, " does not exist; set data.root or --data");
   return kind == "idx" ? open_idx(root, split) : open_image_folder(root, split);

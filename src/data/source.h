@@ -17,12 +17,15 @@ class DataSource {
   virtual Sample read(int64_t index) const = 0;
   /// Names in the order of labels; indices as text where the source has no names.
   virtual const std::vector<std::string>& label_names() const = 0;
+  /// What identifies the samples and their order, so that what was made from them can be found
+  /// again: changes when a file's name, size or time of change does.
+  virtual std::string fingerprint() const = 0;
   /// Bytes of samples that the source keeps in memory.
   virtual int64_t held_bytes() const { return 0; }
 };
 
-/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR", or a bare
-/// folder, recognised.
+/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR",
+/// "manifest:FILE", or a bare path, recognised.
 ///
 /// throws  DataError naming what was looked for
 std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split);

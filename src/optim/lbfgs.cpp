@@ -18,26 +18,27 @@ class History {
  public:
   explicit History(int64_t limit) : limit_(static_cast<size_t>(limit)) {}
 
-  void add(const at::Tensor& step, const at::Tensor& change) {
+  void add(const at::Tensor& step, const at::Tensor& change, SmoothFunction& function) {
     const double product = inner_product(step, change);
     if (!(product > 0)) return;  // curvature lost to rounding
-    pairs_.push_back({step, change, product});
+    pairs_.push_back({step, change, function.precondition(change), product});
     if (pairs_.size() > limit_) pairs_.pop_front();
   }
   bool is_empty() const { return pairs_.empty(); }
   void clear() { pairs_.clear(); }
 
   /// -H g by the two-loop recursion.
-  at::Tensor direction(const at::Tensor& gradient) const {
+  at::Tensor direction(const at::Tensor& gradient, SmoothFunction& function) const {
     at::Tensor d = gradient.neg();
-    if (pairs_.empty()) return d;
+    if (pairs_.empty()) return function.precondition(d);
     std::vector<double> alphas(pairs_.size());
     for (size_t i = pairs_.size(); i-- > 0;) {
       alphas[i] = inner_product(pairs_[i].step, d) / pairs_[i].product;
       d.sub_(pairs_[i].change, alphas[i]);
     }
     const Pair& last = pairs_.back();
-    d.mul_(last.product / inner_product(last.change, last.change));
+    d = function.precondition(d).mul_(last.product /
+                                      inner_product(last.change, last.preconditioned_change));
     for (size_t i = 0; i < pairs_.size(); ++i)
       d.add_(pairs_[i].step, alphas[i] - inner_product(pairs_[i].change, d) / pairs_[i].product);
     return d;
@@ -45,7 +46,7 @@ class History {
 
  private:
   struct Pair {
-    at::Tensor step, change;
+    at::Tensor step, change, preconditioned_change;
     double product;
   };
   size_t limit_;
@@ -90,7 +91,7 @@ LbfgsReport minimise_lbfgs(SmoothFunction& function, const LbfgsOptions& options
     report.largest_gradient = gradient.abs().max().item<double>();
     report.has_converged = report.largest_gradient <= options.tolerance;
     if (report.has_converged || report.iterations == options.max_iterations) return report;
-    const at::Tensor direction = history.direction(gradient);
+    const at::Tensor direction = history.direction(gradient, function);
     const double slope = inner_product(direction, gradient);
     function.set_direction(direction);
     const double first = history.is_empty() ? std::min(1.0, 1 / std::sqrt(-slope)) : 1;
@@ -102,7 +103,7 @@ LbfgsReport minimise_lbfgs(SmoothFunction& function, const LbfgsOptions& options
     }
     function.move(step);
     const at::Tensor next = function.gradient();
-    history.add(direction * step, next - gradient);
+    history.add(direction * step, next - gradient, function);
     gradient = next;
     value = function.value();
     ++report.iterations;

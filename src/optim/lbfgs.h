@@ -17,6 +17,8 @@ class SmoothFunction {
   /// Value and gradient at the current point.
   virtual double value() = 0;
   virtual at::Tensor gradient() = 0;
+  /// A rough inverse Hessian times a gradient; a symmetric positive map, the same in every call.
+  virtual at::Tensor precondition(const at::Tensor& gradient) { return gradient.clone(); }
   /// Starts a line from the current point.
   virtual void set_direction(const at::Tensor& direction) = 0;
   virtual OnLine on_line(double step) = 0;

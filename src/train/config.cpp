@@ -7,8 +7,8 @@
 namespace vit22b {
 
 void DataConfig::fields(FieldVisitor& v) {
-  v.choice("source", source, "idx|folder", "kind of data source");
-  v.field("root", root, "folder of the data");
+  v.choice("source", source, "idx|folder|manifest", "kind of data source");
+  v.field("root", root, "folder of the data, or the manifest");
   v.field("label_names", label_names, "names of the classes; the source's own where empty");
   v.field("batch_size", batch_size, "images a step, over all ranks, before `accumulate` cuts them");
   v.field("pp_train", pp_train, "transform of training images");

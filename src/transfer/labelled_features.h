@@ -9,8 +9,8 @@ namespace vit22b {
 
 /// Frozen features of labelled samples, in memory.
 struct LabelledFeatures {
-  at::Tensor features_ND;  ///< float32
-  at::Tensor labels_N;     ///< int64
+  at::Tensor features_ND;                ///< float32
+  at::Tensor labels_N;                   ///< int64
   std::vector<std::string> label_names;  ///< empty where the labels have no names
   std::string place;                     ///< for messages
 

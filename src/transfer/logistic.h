@@ -28,7 +28,9 @@ struct LogisticFit {
 /// Classes without samples get a bias of minus infinity, so that they are never predicted.
 /// c       scikit-learn's C
 /// start   an earlier fit of the same data to start from, or null
-/// source  scikit-learn LogisticRegression (solver lbfgs)
+/// source  scikit-learn LogisticRegression (solver lbfgs); the bound of the Hessian that speeds it
+/// up
+///         is Boehning 1992
 LogisticFit fit_logistic(const at::Tensor& features_ND, const at::Tensor& labels_N,
                          int64_t num_classes, double c, const LbfgsOptions& options,
                          const LinearHead* start = nullptr);

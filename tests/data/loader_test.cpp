@@ -17,6 +17,7 @@ using test::error_of;
 /// `size` images whose only pixel is their index; those in `bad` cannot be read.
 class Numbered : public DataSource {
  public:
+  std::string fingerprint() const override { return "numbered"; }
   explicit Numbered(int64_t size, std::set<int64_t> bad = {}) : size_(size), bad_(std::move(bad)) {}
   int64_t size() const override { return size_; }
   Sample read(int64_t index) const override {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/checked.h"
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/text.h"
 
@@ -100,6 +101,7 @@ class IdxSource : public DataSource {
     const uint8_t largest = labels_.empty() ? 0 : *std::max_element(labels_.begin(), labels_.end());
     names_ = read_label_names(folder, int64_t{largest} + 1);
     place_ = image_path.string();
+    fingerprint_ = file_fingerprint({image_path, label_path});
   }
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
@@ -114,6 +116,7 @@ class IdxSource : public DataSource {
   }
 
   const std::vector<std::string>& label_names() const override { return names_; }
+  std::string fingerprint() const override { return fingerprint_; }
   int64_t held_bytes() const override { return static_cast<int64_t>(images_.nbytes()); }
 
  private:
@@ -146,7 +149,7 @@ class IdxSource : public DataSource {
   at::Tensor images_;  // uint8 [N, H, W]
   std::vector<uint8_t> labels_;
   std::vector<std::string> names_;
-  std::string place_;
+  std::string place_, fingerprint_;
 };
 
 }  // namespace

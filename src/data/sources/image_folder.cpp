@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -62,6 +63,11 @@ class ImageFolder : public DataSource {
   }
 
   const std::vector<std::string>& label_names() const override { return names_; }
+  std::string fingerprint() const override {
+    std::vector<fs::path> paths;
+    for (const auto& [path, label] : files_) paths.push_back(path);
+    return file_fingerprint(paths);
+  }
 
  private:
   std::vector<std::pair<fs::path, int64_t>> files_;

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "transfer/feature_cache.h"
+#include "transfer/labelled_features.h"
+
+namespace vit22b {
+
+/// The flags of the commands that fit a head to frozen features.
+struct HeadFlags {
+  CommonFlags common;
+  std::string checkpoint, train, test;
+  std::string train_split = "train", test_split = "test";
+  std::string feature = "pooled";
+  std::string pp = "decode|rgb|resize(32)|value_range(-1,1)";
+  std::string cache;
+  int64_t batch = 64, workers = 1;
+  double max_bad_fraction = 0.001;
+  std::string predictions, against;
+};
+
+/// Adds them, and the common ones.
+void add_head_flags(CLI::App& command, HeadFlags& flags);
+
+/// A training and a test set of one kind.
+struct HeadData {
+  LabelledFeatures train, test;
+  int64_t num_classes = 0;
+};
+
+/// Reads both sets from files of features, or makes them with a checkpoint (or "pixels").
+///
+/// throws  UsageError for words that do not go together, and as read_features, cached_features and
+///         count_classes do
+HeadData open_head_data(const HeadFlags& flags, const Device& device);
+
+/// The cached features of both splits by name, for heads on several inputs.
+struct HeadTables {
+  FeatureTable train, test;
+};
+HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
+                            const std::vector<std::string>& names);
+/// Whether the sets are files of features.
+bool is_from_files(const HeadFlags& flags);
+
+/// What a head said of the test samples.
+struct HeadResult {
+  std::string method;
+  const HeadData& data;
+  /// [S, M] int64, one row a draw; by number of shots or neighbours, or one entry under 0.
+  std::map<int64_t, at::Tensor> predicted;
+};
+
+/// Prints a result as text or JSON, writes --out and --predictions, and compares with --against.
+///
+/// chosen  what the method settled on, for `chosen`
+void report_head(const HeadFlags& flags, const HeadResult& result,
+                 const nlohmann::ordered_json& chosen);
+
+}  // namespace vit22b

@@ -1,0 +1,231 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/model_folder.h"
+#include "cli/head_command.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/signals.h"
+#include "transfer/head_grid.h"
+#include "transfer/logistic.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct ProbeFlags {
+  HeadFlags head;
+  std::string method = "lbfgs";
+  double c = 0;  ///< 0: the best of a path
+  int64_t path = 12;
+  double tolerance = 1e-6, hold_out = 0.1;
+  int64_t max_iterations = 1000;
+  std::vector<double> rates = head_grid_rates();
+  int64_t epochs = 10, head_batch = 1024;
+};
+
+double accuracy_of(const at::Tensor& scores_NC, const at::Tensor& labels_N) {
+  return scores_NC.argmax(1).eq(labels_N).to(at::kDouble).mean().item<double>();
+}
+
+LogisticFit fit(const ProbeFlags& flags, const HeadData& data, const LabelledFeatures& train,
+                double c, const LinearHead* start = nullptr) {
+  if (stop_signal() != 0) throw Stopped("stopped; no head was written");
+  LogisticFit done = fit_logistic(train.features_ND, train.labels_N, data.num_classes, c,
+                                  {flags.tolerance, flags.max_iterations}, start);
+  log_info(concat("C ", c, ": ", done.report.iterations, " iterations, largest gradient ",
+                  done.report.largest_gradient,
+                  done.report.has_converged ? "" : ", not converged"));
+  return done;
+}
+
+/// The C that is best on a part held out of the training samples.
+double choose_c(const ProbeFlags& flags, const HeadData& data, Json& chosen) {
+  const HoldOut parts =
+      hold_out(data.train.size(), flags.hold_out, static_cast<uint64_t>(flags.head.common.seed));
+  const LabelledFeatures train = data.train.subset(parts.kept),
+                         held = data.train.subset(parts.held_out);
+  std::optional<LogisticFit> last;
+  double best = -1, best_c = 1;
+  for (const double c : penalty_path(flags.path)) {
+    last = fit(flags, data, train, c, last ? &last->head : nullptr);
+    const double accuracy = accuracy_of(last->head.scores(held.features_ND), held.labels_N);
+    if (accuracy > best) best_c = c;
+    best = std::max(best, accuracy);
+  }
+  chosen["held_out_accuracy"] = best;
+  return best_c;
+}
+
+void run_lbfgs(const ProbeFlags& flags, const Device& device) {
+  const HeadData data = open_head_data(flags.head, device);
+  Json chosen;
+  const double c = flags.c > 0 ? flags.c : choose_c(flags, data, chosen);
+  const LogisticFit best = fit(flags, data, data.train, c);
+  chosen["c"] = c;
+  chosen["iterations"] = best.report.iterations;
+  chosen["largest_gradient"] = best.report.largest_gradient;
+  chosen["has_converged"] = best.report.has_converged;
+  report_head(
+      flags.head,
+      {"lbfgs", data, {{0, best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0)}}},
+      chosen);
+}
+
+/// Inputs of heads, and where the tests' rows come from.
+struct GridData {
+  HeadData labels;  ///< features of the first input alone
+  std::vector<HeadInput> train, test;
+};
+
+/// Rows of some tables' columns side by side.
+HeadInput joined_input(const std::string& name, const FeatureTable& table,
+                       const std::vector<std::string>& parts) {
+  int64_t width = 0;
+  for (const std::string& part : parts) width += table.width(part);
+  return {name, width, [&table, parts](const at::Tensor& indices) {
+            std::vector<at::Tensor> columns;
+            for (const std::string& part : parts) columns.push_back(table.rows(part, indices));
+            return parts.size() == 1 ? columns.front() : at::cat(columns, 1);
+          }};
+}
+
+HeadInput whole_input(const at::Tensor& features_ND) {
+  return {"features", features_ND.size(1), [features_ND](const at::Tensor& indices) {
+            return features_ND.index_select(0, indices);
+          }};
+}
+
+/// DINOv2's inputs: the pooled vector or the last blocks' summaries, each with and without the mean
+/// of the patches.
+std::vector<std::pair<std::string, std::vector<std::string>>> grid_inputs(const ViTConfig& config) {
+  constexpr int64_t kLastBlocks = 4;
+  std::vector<std::string> last;
+  for (int64_t i = std::max<int64_t>(0, config.depth - kLastBlocks); i < config.depth; ++i)
+    last.push_back(concat("block.", i));
+  std::vector<std::string> last_and_mean = last;
+  last_and_mean.emplace_back("mean");
+  return {{"pooled", {"pooled"}},
+          {"pooled+mean", {"pooled", "mean"}},
+          {concat("last", last.size()), last},
+          {concat("last", last.size(), "+mean"), last_and_mean}};
+}
+
+/// The best head of the grid by samples held out of the training set.
+struct BestHead {
+  size_t input = 0;
+  int64_t rate = 0;
+  double accuracy = -1;
+};
+
+BestHead choose_head(const std::vector<HeadRow>& rows, const std::vector<HeadInput>& inputs,
+                     const at::Tensor& labels_N, const at::Tensor& held_out) {
+  BestHead best;
+  const at::Tensor labels = labels_N.index_select(0, held_out);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const at::Tensor right_NH =
+        rows[i].scores(inputs[i].rows(held_out)).argmax(2).eq(labels.unsqueeze(1));
+    const at::Tensor accuracy_H = right_NH.to(at::kDouble).mean(0);
+    for (int64_t h = 0; h < rows[i].num_heads(); ++h)
+      if (accuracy_H[h].item<double>() > best.accuracy) best = {i, h, accuracy_H[h].item<double>()};
+  }
+  return best;
+}
+
+void report_grid(const ProbeFlags& flags, const GridData& grid) {
+  const HeadData& data = grid.labels;
+  const HoldOut parts =
+      hold_out(data.train.size(), flags.hold_out, static_cast<uint64_t>(flags.head.common.seed));
+  std::optional<Progress> progress;
+  const std::vector<HeadRow> rows =
+      train_head_grid(grid.train, data.train.labels_N, parts.kept, data.num_classes,
+                      {.rates = flags.rates,
+                       .epochs = flags.epochs,
+                       .batch_size = flags.head_batch,
+                       .seed = static_cast<uint64_t>(flags.head.common.seed),
+                       .should_stop = [] { return stop_signal() != 0; },
+                       .on_progress =
+                           [&](int64_t step, int64_t total) {
+                             if (!progress)
+                               progress.emplace("heads", total, flags.head.common.is_quiet);
+                             progress->update(step);
+                           }});
+  progress.reset();
+  const BestHead best = choose_head(rows, grid.train, data.train.labels_N, parts.held_out);
+  const at::Tensor scores = rows[best.input].head(best.rate).scores(
+      grid.test[best.input].rows(at::arange(data.test.size(), at::kLong)));
+  report_head(flags.head, {"grid", data, {{0, scores.argmax(1).unsqueeze(0)}}},
+              {{"input", grid.train[best.input].name},
+               {"rate", flags.rates[static_cast<size_t>(best.rate)]},
+               {"held_out_accuracy", best.accuracy}});
+}
+
+void run_grid(const ProbeFlags& flags, const Device& device) {
+  if (is_from_files(flags.head) || flags.head.checkpoint == "pixels") {
+    const HeadData data = open_head_data(flags.head, device);
+    report_grid(
+        flags, {data, {whole_input(data.train.features_ND)}, {whole_input(data.test.features_ND)}});
+    return;
+  }
+  const auto inputs =
+      grid_inputs(read_model_info(resolve_checkpoint(flags.head.checkpoint).folder).config);
+  std::vector<std::string> names = inputs.back().second;
+  names.emplace_back("pooled");
+  const HeadTables tables = open_head_tables(flags.head, device, names);
+  GridData grid{{tables.train.labelled("pooled"), tables.test.labelled("pooled"), 0}, {}, {}};
+  grid.labels.num_classes = count_classes(grid.labels.train, grid.labels.test);
+  for (const auto& [name, parts] : inputs) {
+    grid.train.push_back(joined_input(name, tables.train, parts));
+    grid.test.push_back(joined_input(name, tables.test, parts));
+  }
+  report_grid(flags, grid);
+}
+
+void run_probe(const ProbeFlags& flags) {
+  const Device device = begin_command(flags.head.common);
+  flags.method == "grid" ? run_grid(flags, device) : run_lbfgs(flags, device);
+}
+
+}  // namespace
+
+void add_probe(CLI::App& app) {
+  auto flags = std::make_shared<ProbeFlags>();
+  CLI::App* command =
+      app.add_subcommand("probe", "accuracy of a linear classifier on frozen features");
+  add_head_flags(*command, flags->head);
+  command
+      ->add_option("--method", flags->method,
+                   "lbfgs: logistic regression; grid: DINOv2's grid of heads by SGD")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"lbfgs", "grid"}));
+  command->add_option("--c", flags->c, "lbfgs: scikit-learn's C; the best of a path where absent")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--path", flags->path, "lbfgs: values of C from 1e-6 to 1e5 (DINOv2: 45)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--tolerance", flags->tolerance, "lbfgs: of the gradient's largest component")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--max-iterations", flags->max_iterations, "lbfgs: at most so many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command
+      ->add_option("--hold-out", flags->hold_out,
+                   "part of the training samples that chooses C, or the head")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 0.9));
+  command->add_option("--rates", flags->rates, "grid: base learning rates, for a batch of 256")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  command->add_option("--epochs", flags->epochs, "grid: passes over the training samples")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  command->add_option("--head-batch", flags->head_batch, "grid: samples a step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command->callback([flags] { run_probe(*flags); });
+}
+
+}  // namespace vit22b

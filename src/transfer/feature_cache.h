@@ -1,0 +1,68 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/safetensors.h"
+#include "data/loader.h"
+#include "transfer/feature_extractor.h"
+#include "transfer/labelled_features.h"
+
+namespace vit22b {
+
+/// Features of a data set in mapped files: rows are read where they are used.
+///
+/// A cache is a folder of shards, features-NNNNN.safetensors, each with a tensor [n, D] float32 for
+/// every feature, `labels` [n] int64, and the samples' ids in its metadata; little-endian, as the
+/// format has it.
+class FeatureTable {
+ public:
+  FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
+               std::vector<std::string> label_names, std::string place);
+
+  int64_t size() const { return labels_N_.size(0); }
+  int64_t width(const std::string& name) const;
+  const at::Tensor& labels() const { return labels_N_; }
+  const std::vector<std::string>& ids() const { return ids_; }
+  /// indices int64 → [rows, D], a copy.
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
+  /// Everything of one name, in memory.
+  at::Tensor all(const std::string& name) const;
+  LabelledFeatures labelled(const std::string& name) const;
+
+ private:
+  /// A shard's tensor where it lies in the file.
+  at::Tensor mapped(size_t shard, const std::string& name) const;
+
+  std::vector<std::unique_ptr<SafetensorsFile>> shards_;
+  std::vector<int64_t> first_rows_;
+  at::Tensor labels_N_;
+  std::vector<std::string> ids_, label_names_;
+  std::string place_;
+};
+
+/// Where and how features are made.
+struct CacheOptions {
+  std::filesystem::path root;  ///< holds a folder for each data set and extractor
+  int64_t batch_size = 32;
+  int64_t num_workers = 1;
+  int64_t samples_per_shard = 4096;
+  double max_bad_fraction = 0.001;
+  std::function<bool()> should_stop = [] { return false; };
+  /// Told how many samples are done.
+  std::function<void(int64_t)> on_progress = [](int64_t) {};
+};
+
+/// The features of a source, from the cache where they are there, else made and kept: whole shards
+/// survive an interruption and are not made again; a damaged one is.
+///
+/// The key is the extractor's fingerprint (weights, arithmetic, transform, names) and the source's.
+/// throws  Stopped between batches, DataError for too many bad samples, UsageError when the cache
+///         cannot be written or another process is writing it
+FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
+                             const CacheOptions& options, FileOps& ops);
+
+}  // namespace vit22b
