@@ -46,7 +46,7 @@ class BenchModel {
     labels_B_ = at::arange(flags.batch, at::kLong)
                     .remainder(std::max<int64_t>(1, config_.num_classes))
                     .to(device_);
-    task_ = make_task(TrainConfig{});
+    task_ = make_task(TrainConfig{}, device);
   }
 
   /// The engine's logits against the reference engine's in fp32, relative to the largest.

@@ -11,6 +11,7 @@ namespace vit22b {
 namespace {
 
 struct TrainFlags {
+  std::string command;  ///< train, finetune or distill
   CommonFlags common;
   std::string config;
   std::vector<std::string> overrides;
@@ -52,9 +53,12 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   set("--precision", "precision", flags.common.precision);
   set("--engine", "engine", flags.common.engine);
   set("--init-from", "init_from", flags.init_from);
+  if (flags.command == "distill") set_override(tree, "task=distill");
   if (flags.is_fresh && !flags.resume.empty())
     throw UsageError("--resume and --no-resume exclude each other");
   const TrainConfig config = train_config_from_tree(tree);
+  if (flags.command == "finetune" && config.init_from.empty())
+    throw UsageError("finetune starts from a checkpoint: give --init-from CKPT, or init_from");
 
   CommonFlags common = flags.common;
   common.device = device_of_rank(config.device);
@@ -77,12 +81,10 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   ranks.guard([&] { run_ranks(config, options, common.is_json); });
 }
 
-}  // namespace
-
-void add_train(CLI::App& app) {
+void add_training(CLI::App& app, const std::string& name, const std::string& help) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* command = app.add_subcommand(
-      "train", "train a model; the same command and --out go on where it stopped");
+  flags->command = name;
+  CLI::App* command = app.add_subcommand(name, help);
   command->add_option("config", flags->config, "TOML file")->required();
   add_overrides(*command, flags->overrides);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson,
@@ -97,13 +99,22 @@ void add_train(CLI::App& app) {
   command->add_option("--trace", flags->trace,
                       "write when what was computed and transferred (Chrome's trace format)");
   command->footer(default_options_text);
-  command->callback([command, flags] {
+  command->callback([command, flags, name] {
     if (flags->procs > 0 && detect_launcher().name.empty())
       return run_under_mpirun(flags->procs, words_without("--procs", command_words()));
-    std::string line = "vit22b train " + flags->config;
+    std::string line = "vit22b " + name + " " + flags->config;
     for (const std::string& word : flags->overrides) line += " " + word;
     run_train(*command, *flags, line);
   });
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  add_training(app, "train", "train a model; the same command and --out go on where it stopped");
+  add_training(app, "finetune",
+               "train all of a checkpoint, or what `freeze` leaves, on other data");
+  add_training(app, "distill", "train a student to say what its teachers say of the same images");
 }
 
 }  // namespace vit22b

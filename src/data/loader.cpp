@@ -94,27 +94,40 @@ void BatchLoader::work() {
 
 namespace {
 
-/// Stacks the good samples; all must have one size.
+constexpr const char* kImage = "image";
+
+std::string size_text(const at::Tensor& tensor) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : tensor.sizes()) sizes.push_back(std::to_string(size));
+  return join(sizes, " x ");
+}
+
+/// Stacks the good samples' fields; all must have one size.
 Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
   Batch batch;
-  std::vector<at::Tensor> images;
+  std::map<std::string, std::vector<at::Tensor>> fields;
   std::vector<int64_t> labels;
   for (size_t i = 0; i < samples.size(); ++i) {
     if (is_good[i] == 0) continue;
-    const at::Tensor& image = samples[i].fields.at("image");
-    if (!images.empty() && image.sizes() != images[0].sizes())
-      throw DataError(samples[i].id, ": images of one batch differ in size (", image.size(0), " x ",
-                      image.size(1), " x ", image.size(2), " after ", images[0].size(0), " x ",
-                      images[0].size(1), " x ", images[0].size(2),
-                      "); resize or crop them, and convert with gray or rgb");
-    images.push_back(image);
+    for (const auto& [name, value] : samples[i].fields) {
+      std::vector<at::Tensor>& values = fields[name];
+      if (!values.empty() && value.sizes() != values[0].sizes())
+        throw DataError(samples[i].id, ": ", name, "s of one batch differ in size (",
+                        size_text(value), " after ", size_text(values[0]),
+                        "); resize or crop them, and convert with gray or rgb");
+      values.push_back(value);
+    }
     labels.push_back(samples[i].label);
     batch.ids.push_back(std::move(samples[i].id));
-    batch.captions.push_back(std::move(samples[i].captions));
   }
-  if (images.empty()) return batch;
-  batch.images_BCHW = at::stack(images).permute({0, 3, 1, 2}).contiguous();
-  batch.labels_B = at::tensor(labels, at::kLong);
+  for (const auto& [name, values] : fields) {
+    if (values.size() != labels.size()) throw DataError("some samples of a batch have no ", name);
+    if (name == kImage)
+      batch.images_BCHW = at::stack(values).permute({0, 3, 1, 2}).contiguous();
+    else
+      batch.fields[name] = at::stack(values);
+  }
+  if (!labels.empty()) batch.labels_B = at::tensor(labels, at::kLong);
   return batch;
 }
 

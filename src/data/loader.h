@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "data/batch.h"
 #include "data/source.h"
 #include "data/transforms.h"
 
@@ -17,14 +18,6 @@ namespace vit22b {
 /// The training order: a function of (seed, global sample index) alone; each epoch is its own
 /// permutation.
 int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed);
-
-/// Images and labels, ready for the model.
-struct Batch {
-  at::Tensor images_BCHW;  ///< float32
-  at::Tensor labels_B;     ///< int64
-  std::vector<std::string> ids;
-  std::vector<std::vector<std::string>> captions;  ///< of each image; empty where it has none
-};
 
 /// A sample that could not be used.
 struct BadSample {

@@ -22,12 +22,20 @@ void OptimConfig::fields(FieldVisitor& v) {
   v.field("beta2_cap", beta2_cap, "adafactor: largest second-moment factor");
   v.field("beta2", beta2, "adamw: second-moment factor");
   v.field("eps", eps, "adamw: added to the root of the second moment");
+  v.field("layer_decay", layer_decay,
+          "factor on the rate for each block further from the head (BEiT); 1 for none");
+  v.field("polyak", polyak,
+          "decay of a running average of the weights, which is evaluated and saved; 0 for none");
   v.field("min_dim_size_to_factor", min_dim_size_to_factor,
           "adafactor: smaller matrices keep a full second moment");
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config) {
   if (!(config.lr >= 0)) throw UsageError("optim.lr is ", config.lr, ", want 0 or more");
+  if (!(config.layer_decay > 0 && config.layer_decay <= 1))
+    throw UsageError("optim.layer_decay is ", config.layer_decay, ", want more than 0, at most 1");
+  if (!(config.polyak >= 0 && config.polyak < 1))
+    throw UsageError("optim.polyak is ", config.polyak, ", want 0 to below 1");
   if (config.name == "adafactor") return std::make_unique<Adafactor>(config);
   if (config.name == "adamw") return std::make_unique<AdamW>(config);
   return std::make_unique<Sgd>(config);

@@ -27,6 +27,8 @@ struct OptimConfig {
   double beta2 = 0.999;
   double eps = 1e-8;
   int64_t min_dim_size_to_factor = 32;
+  double layer_decay = 1;
+  double polyak = 0;
 
   void fields(FieldVisitor& visitor);
 };

@@ -4,11 +4,27 @@
 
 namespace vit22b {
 
+namespace {
+
+/// How many steps of layer_decay a unit is from the head: 0 above the blocks, depth + 1 for the
+/// embedding.
+int64_t distance_from_head(const Unit& unit, int64_t depth) {
+  if (unit.kind == UnitKind::kEmbedding) return depth + 1;
+  return unit.kind == UnitKind::kBlock ? depth - unit.index : 0;
+}
+
+}  // namespace
+
 std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table,
                                       const OptimConfig& config,
                                       const std::vector<std::string>& frozen) {
   std::vector<ParameterRule> rules(table.size());
+  int64_t depth = 0;
+  for (const ParameterRow& row : table)
+    if (row.unit.kind == UnitKind::kBlock) depth = std::max(depth, row.unit.index + 1);
   for (size_t i = 0; i < table.size(); ++i) {
+    rules[i].learning_rate_factor =
+        std::pow(config.layer_decay, distance_from_head(table[i].unit, depth));
     if (table[i].group == ParameterGroup::kHead) rules[i].weight_decay = config.head_weight_decay;
     if (table[i].group == ParameterGroup::kKernel) rules[i].weight_decay = config.weight_decay;
   }

@@ -50,7 +50,7 @@ class TrainRehearsal {
   DeviceMemory memory_;
   std::unique_ptr<Engine> engine_ = make_engine(config_.engine);
   std::unique_ptr<Optimizer> optimizer_ = make_optimizer(config_.optim);
-  std::unique_ptr<Task> task_ = make_task(config_);
+  std::unique_ptr<Task> task_ = make_task(config_, Device{});
   std::unique_ptr<MasterStore> store_;
   Sinks sinks_;
   Batch batch_;

@@ -10,6 +10,8 @@ namespace {
 // Smaller gradients travel together.
 constexpr int64_t kLargeTensor = 1 << 16;
 
+constexpr const char* kPolyak = "polyak";
+
 }  // namespace
 
 UpdatingSink::UpdatingSink(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
@@ -19,7 +21,9 @@ UpdatingSink::UpdatingSink(std::vector<ParameterRow> table, const std::vector<Pa
     if (!rules[i].is_trained) continue;
     Trained trained{std::move(table[i]), rules[i], {}, {}, {}};
     trained.cut = store().cut(trained.row);
-    for (const SlotSpec& slot : parts_.optimizer.slots(trained.row)) {
+    std::vector<SlotSpec> slots = parts_.optimizer.slots(trained.row);
+    if (config_.polyak > 0) slots.push_back({kPolyak, trained.row.shape, at::kFloat});
+    for (const SlotSpec& slot : slots) {
       const TensorCut cut = trained.cut.reduced_to(slot.shape);
       trained.slots[slot.name] = memory().zeros(part_shape(cut, place_of(mesh())), slot.dtype);
       trained.slot_cuts[slot.name] = cut;
@@ -78,6 +82,16 @@ void UpdatingSink::update(const Gradient& gradient, const StepContext& context,
       {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
        t.rule.weight_decay, scale, context.seed, config_.rounding == "nearest", t.row.name, &t.cut,
        &mesh()});
+  if (config_.polyak > 0)
+    t.slots.at(kPolyak).lerp_(store().weight(t.row).to(at::kFloat), 1 - config_.polyak);
+}
+
+std::vector<UpdatingSink::Averaged> UpdatingSink::averaged() {
+  std::vector<Averaged> all;
+  if (config_.polyak > 0)
+    for (Trained& t : trained_)
+      all.push_back({t.row, t.cut, store().weight(t.row), t.slots.at(kPolyak)});
+  return all;
 }
 
 std::string UpdatingSink::first_bad_tensor(const std::vector<Gradient>& gradients) const {

@@ -29,6 +29,14 @@ class UpdatingSink : public GradientSink {
                const OptimConfig& config, const Parts& parts);
 
   const std::set<std::string>& trained(const Unit& unit) const override;
+  /// A trained weight and the running sum that is its Polyak average times 1 - decay^steps.
+  struct Averaged {
+    const ParameterRow& row;
+    const TensorCut& cut;
+    at::Tensor weight, sum;
+  };
+  /// All of them; none without optim.polyak.
+  std::vector<Averaged> averaged();
   /// This rank's part of the optimizer state by "slot/parameter", sharing storage.
   virtual NamedParts state() const;
   /// Bytes of gradients that exist while the backward pass is at a unit.

@@ -16,6 +16,7 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("workers", workers, "loader threads");
   v.field("max_bad_fraction", max_bad_fraction,
           "share of samples that may be unusable before the run stops");
+  v.field("mixup", mixup, "alpha of mixup, 0 to 1; 0 for none, 1 for uniform shares");
   v.field("train_split", train_split, "split to train on");
   v.field("val", val,
           "validation images: a split's name, or a part of the training split such as 5% (held "
@@ -29,6 +30,12 @@ void MeshConfig::fields(FieldVisitor& v) {
   v.field("prefetch", prefetch, "store=sharded: units gathered ahead of the one in use");
   v.choice("ring", ring, "one-way|two-way", "how the model axis passes parts on");
   v.choice("transfers", transfers, "async|blocking", "beside the products, or before them");
+}
+
+void DistillConfig::fields(FieldVisitor& v) {
+  v.field("teachers", teachers, "task=distill: checkpoints; of several the mean is learnt");
+  v.field("temperature", temperature, "of both softmaxes; the loss is multiplied by its square");
+  v.field("feature_weight", feature_weight, "adds so much of 1 - cosine of the pooled features");
 }
 
 void TrainConfig::fields(FieldVisitor& v) {
@@ -48,7 +55,7 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("activation", activation, "keep|recompute",
            "keep a block's activations, or its input alone");
   v.field("accumulate", accumulate, "pieces that a batch is cut into");
-  v.choice("task", task, "classify", "what is trained");
+  v.choice("task", task, "classify|distill", "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");
   v.field("init_skip", init_skip, "name patterns that keep fresh values");
   v.field("freeze", freeze, "name patterns that do not train");
@@ -77,11 +84,28 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.begin_section("mesh");
   mesh.fields(v);
   v.end_section();
+  v.begin_section("distill");
+  distill.fields(v);
+  v.end_section();
 }
 
 namespace {
 
 constexpr std::string_view kModelPrefix = "model.";
+
+void check_distill(const TrainConfig& c) {
+  if (c.task != "distill") {
+    if (!c.distill.teachers.empty())
+      throw UsageError("distill.teachers is set, but task=", c.task, "; use task=distill");
+    return;
+  }
+  if (c.distill.teachers.empty())
+    throw UsageError(
+        "task=distill: name the checkpoints to learn from, distill.teachers=[\"RUN\"]");
+  if (!(c.distill.temperature > 0))
+    throw UsageError("distill.temperature is ", c.distill.temperature, ", want a positive number");
+  if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
+}
 
 void check(const TrainConfig& c) {
   if (!c.total.is_set())
@@ -114,6 +138,9 @@ void check(const TrainConfig& c) {
   if (c.store == "sharded" && (c.state == "file" || c.weights != "fp32"))
     throw UsageError("store=sharded keeps fp32 weights in memory; use store=resident with state=",
                      c.state, " weights=", c.weights);
+  if (c.data.mixup < 0 || c.data.mixup > 1)
+    throw UsageError("data.mixup is ", c.data.mixup, ", want 0 to 1");
+  check_distill(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 

@@ -21,6 +21,7 @@ struct DataConfig {
   std::string pp_eval;
   int64_t workers = 1;
   double max_bad_fraction = 0.001;
+  double mixup = 0;
   std::string train_split = "train";
   std::string val = "5%";
 
@@ -35,6 +36,15 @@ struct MeshConfig {
   int64_t prefetch = 1;
   std::string ring = "one-way";
   std::string transfers = "async";
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// The options under `distill.`.
+struct DistillConfig {
+  std::vector<std::string> teachers;
+  double temperature = 1;
+  double feature_weight = 0;
 
   void fields(FieldVisitor& visitor);
 };
@@ -67,6 +77,7 @@ struct TrainConfig {
   OptimConfig optim;
   ScheduleConfig schedule;
   MeshConfig mesh;
+  DistillConfig distill;
 
   void fields(FieldVisitor& visitor);
 };

@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "eval/vit_predictor.h"
+#include "train/averaged_weights.h"
 #include "train/run.h"
 #include "train/run_log.h"
 
@@ -22,6 +23,7 @@ void Run::validate() {
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = config_.data.max_bad_fraction,
                             .should_stop = [this] { return is_stop_asked(); }};
+  const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
   try {
     const auto metrics = task_->validate(predictor, *data_.val, *pp_eval_, options);
     state_.is_eval_pending = false;
@@ -48,11 +50,13 @@ void Run::save() {
   state_.layout = run_layout(mesh_);
   state_.metrics_bytes =
       std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
-  const RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
-                       owned_parts(*store_, parameter_table(config_.model)),
-                       sinks_.updating->state(),
-                       state_,
-                       [this](const at::Tensor& part) { memory_->release(part); }};
+  const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
+  RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
+                 owned_parts(*store_, parameter_table(config_.model)),
+                 sinks_.updating->state(),
+                 state_,
+                 [this](const at::Tensor& part) { memory_->release(part); }};
+  parts.optimizer.merge(averages.raw());
   CheckpointFolder(ops_, options_.out / "ckpt")
       .save(parts, mesh_, is_best_, {config_.keep_last, cadence_.keep});
   is_best_ = false;

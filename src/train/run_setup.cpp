@@ -5,6 +5,7 @@
 #include "kernels/cpu/tile.h"
 #include "model/initialise.h"
 #include "store/generated.h"
+#include "train/averaged_weights.h"
 #include "train/run.h"
 #include "train/run_log.h"
 #include "train/state_setup.h"
@@ -73,7 +74,8 @@ void Run::load(const std::filesystem::path& path) {
   for (const ParameterRow& row : parameter_table(config_.model)) {
     at::Tensor whole;
     try {
-      whole = saved.weight(row);
+      whole = saved.optimizer(AveragedWeights::raw_name(row.name));
+      if (!whole.defined()) whole = saved.weight(row);
     } catch (const CheckpointError&) {
       throw CheckpointError(path.string(), ": '", row.name,
                             "' does not fit this config's model; start a new run with --init-from");
@@ -126,7 +128,7 @@ bool Run::start() {
   const std::vector<ParameterRow> table = parameter_table(config_.model);
   engine_ = make_engine(config_.engine, mesh_);
   optimizer_ = make_optimizer(config_.optim);
-  task_ = make_task(config_);
+  task_ = make_task(config_, options_.device);
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval);
   mesh_.agree([&] {
     memory_ = make_memory();

@@ -10,20 +10,19 @@ StepResult run_step(const ModelContext& context, WeightStore& store, GradientSin
                     const Task& task, const StepWork& work) {
   StepContext step = work.step;
   at::Tensor loss_sum;
-  const auto images = work.batch.images_BCHW.chunk(work.accumulate),
-             labels = work.batch.labels_B.chunk(work.accumulate);
-  const auto pieces = static_cast<double>(images.size());
+  const std::vector<Batch> batches = work.batch.pieces(work.accumulate);
+  const auto pieces = static_cast<double>(batches.size());
   const auto ranks = static_cast<double>(context.mesh.size(MeshAxis::kAll));
   step.gradient_scale = 1 / (pieces * static_cast<double>(context.mesh.size(MeshAxis::kData)));
   at::Tensor agreed;
-  for (size_t piece = 0; piece < images.size(); ++piece) {
-    const bool is_last = piece + 1 == images.size();
+  for (size_t piece = 0; piece < batches.size(); ++piece) {
+    const bool is_last = piece + 1 == batches.size();
     for (const StepPhase phase : is_last ? sink.phases() : std::vector{StepPhase::kUpdate}) {
       VitTape tape;
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       const VitOutputs outputs =
-          vit_forward(context, store, images[piece], {.tape = &tape, .sink = &sink});
-      const TaskLoss loss = task.loss(outputs, labels[piece], context.mesh);
+          vit_forward(context, store, batches[piece].images_BCHW, {.tape = &tape, .sink = &sink});
+      const TaskLoss loss = task.loss(outputs, batches[piece], context.mesh);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {
         // On the model axis all ranks have the same loss; the stop flag is any rank's.

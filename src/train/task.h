@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/device.h"
 #include "data/loader.h"
 #include "eval/classification.h"
 #include "model/predictor.h"
@@ -23,9 +24,8 @@ struct TaskLoss {
 class Task {
  public:
   virtual ~Task() = default;
-  /// labels_B on the outputs' device; the mesh says how the outputs are shared out.
-  virtual TaskLoss loss(const VitOutputs& outputs, const at::Tensor& labels_B,
-                        const Mesh& mesh) const = 0;
+  /// The batch whose outputs these are, on their device; the mesh says how they are shared out.
+  virtual TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const = 0;
   /// Metrics by name for metrics.jsonl; "accuracy" decides which checkpoint is best.
   virtual std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
                                                  const Transforms& transforms,
@@ -33,6 +33,6 @@ class Task {
 };
 
 /// The task that a config names.
-std::unique_ptr<Task> make_task(const TrainConfig& config);
+std::unique_ptr<Task> make_task(const TrainConfig& config, const Device& device);
 
 }  // namespace vit22b

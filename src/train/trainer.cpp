@@ -53,10 +53,8 @@ void Run::loop() {
   while (state_.step < cadence_.total && !is_stopping_) {
     const auto start = Clock::now();
     mesh_.set_step(state_.step + 1);
-    Batch batch = next_batch(loader);
+    const Batch batch = next_batch(loader);
     const double waited = seconds_since(start);
-    batch.images_BCHW = batch.images_BCHW.to(torch_device(options_.device));
-    batch.labels_B = batch.labels_B.to(torch_device(options_.device));
     const double rate = cadence_.schedule.at(state_.step);
     const StepResult result = run_step(ctx, *store_, sink, *task_,
                                        {batch,
@@ -96,7 +94,9 @@ Batch Run::next_batch(BatchLoader& loader) {
     if (error.code() == ExitCode::kData) note_bad_samples(loader);
     throw;
   }
-  return batch;
+  if (config_.data.mixup > 0)
+    batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step);
+  return batch.to(torch_device(options_.device));
 }
 
 // All ranks' lists go into one file.

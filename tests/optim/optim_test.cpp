@@ -251,5 +251,25 @@ TEST(Clip, NormIsGlobalAndScaleBringsItDown) {
   EXPECT_TRUE(std::isinf(clip_scale(INFINITY, 1)));  // not 0: that would pass for a step
 }
 
+// BEiT's: the head at the full rate, each block below at a factor more, the embedding lowest.
+TEST(Rules, RatesFallFromTheHeadDown) {
+  ViTConfig config = preset("test8");
+  config.depth = 3;
+  OptimConfig optim;
+  optim.layer_decay = 0.5;
+  const auto table = parameter_table(config);
+  const auto rules = make_rules(table, optim, {});
+  const std::map<std::string, double> want = {
+      {"pos_embed", 0.0625}, {"blocks.0.in_proj.weight", 0.125}, {"blocks.2.in_proj.weight", 0.5},
+      {"norm.weight", 1},    {"attn_pool.q.weight", 1},          {"head.weight", 1}};
+  size_t found = 0;
+  for (size_t i = 0; i < table.size(); ++i)
+    if (const auto it = want.find(table[i].name); it != want.end()) {
+      EXPECT_DOUBLE_EQ(rules[i].learning_rate_factor, it->second) << it->first;
+      ++found;
+    }
+  EXPECT_EQ(found, want.size());
+}
+
 }  // namespace
 }  // namespace vit22b

@@ -43,7 +43,7 @@ struct StepCase {
     engine = make_engine("fused");
     TrainConfig config;
     config.model = model.config;
-    task = make_task(config);
+    task = make_task(config, {});
     images = model.images(4).to(test::device());
     labels = at::arange(4, at::kLong).to(test::device());
   }

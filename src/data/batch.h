@@ -1,0 +1,35 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace vit22b {
+
+/// Samples together, ready for a model.
+struct Batch {
+  at::Tensor images_BCHW;  ///< float32; undefined where samples have no image
+  at::Tensor labels_B;     ///< int64, -1 for samples without
+  std::vector<std::string> ids;
+  /// The samples' other fields by name, [B, ...], such as "text" [B, T] int64.
+  std::map<std::string, at::Tensor> fields = {};
+  /// With mixup: image i is `share` of sample i and the rest of a sample with label mixed_labels.
+  at::Tensor mixed_labels_B = {};
+  double share = 1;
+
+  /// The same on a device.
+  Batch to(c10::Device device) const;
+  /// Cut along the samples; ids stay with the whole.
+  std::vector<Batch> pieces(int64_t count) const;
+};
+
+/// Mixes each image with its neighbour in the batch: x_i = s x_i + (1 - s) x_{i-1}, s from
+/// Beta(alpha, alpha), keyed by (seed, step); labels likewise.
+///
+/// alpha   more than 0, at most 1; 1 is uniform
+/// source  Zhang et al. 2018 (mixup); big_vision utils.py get_mixup
+Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step);
+
+}  // namespace vit22b

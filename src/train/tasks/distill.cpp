@@ -1,0 +1,97 @@
+#include "core/error.h"
+#include "core/log.h"
+#include "eval/load_predictor.h"
+#include "train/tasks/tasks.h"
+
+namespace vit22b {
+namespace {
+
+/// Trains a student to say what its teachers say of exactly the images that it sees: "a good
+/// teacher is patient and consistent" (Beyer et al. 2022).
+///
+/// loss = T^2 KL(mean of the teachers' softmax(z / T) || softmax(student / T)), plus, where it is
+/// asked for, feature_weight (1 - cosine) of the pooled features.
+class Distill : public Task {
+ public:
+  Distill(const TrainConfig& config, const Device& device)
+      : config_(config.distill), num_classes_(config.model.num_classes) {
+    for (const std::string& path : config_.teachers) {
+      LoadedModel teacher = load_predictor(path, {device, config.precision, config.engine});
+      check_teacher(teacher, config, path);
+      teachers_.push_back(std::move(teacher));
+      log_info("teacher " + path);
+    }
+  }
+
+  TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
+    VIT22B_CHECK(mesh.size(MeshAxis::kModel) == 1, "distill: not on a model axis");
+    const double t = config_.temperature;
+    at::Tensor wanted_BC, features_BD;
+    for (const LoadedModel& teacher : teachers_) {
+      const VitOutputs said = teacher.predictor->features(batch.images_BCHW, {});
+      const at::Tensor share = at::softmax(said.logits_BC.to(at::kFloat) / t, 1);
+      wanted_BC = wanted_BC.defined() ? wanted_BC + share : share;
+      features_BD = said.pooled_BD;
+    }
+    wanted_BC = wanted_BC / static_cast<double>(teachers_.size());
+    const at::Tensor logs_BC = at::log_softmax(outputs.logits_BC.to(at::kFloat) / t, 1);
+    const auto images = static_cast<double>(logs_BC.size(0));
+    const at::Tensor own = at::xlogy(wanted_BC, wanted_BC) - wanted_BC * logs_BC;
+    TaskLoss result{own.sum() * (t * t / images),
+                    {.logits_BC = (logs_BC.exp() - wanted_BC) * (t / images)}};
+    if (config_.feature_weight > 0) add_features(outputs.pooled_BD, features_BD, result);
+    return result;
+  }
+
+  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+                                         const Transforms& transforms,
+                                         const EvalOptions& options) const override {
+    return classification_metrics(predictor, source, transforms, options);
+  }
+
+ private:
+  static void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
+                            const std::string& path) {
+    const ViTConfig& model = teacher.info.config;
+    if (!model.has_head()) throw CheckpointError("teacher ", path, " has no classifier");
+    if (model.in_chans != config.model.in_chans)
+      throw UsageError("teacher ", path, " sees ", model.in_chans, " channels, the student ",
+                       config.model.in_chans, "; they see the same images: set model.in_chans");
+    if (model.num_classes != config.model.num_classes)
+      throw UsageError("teacher ", path, " knows ", model.num_classes, " classes, the student ",
+                       config.model.num_classes, "; train both on the same labels");
+    const auto &theirs = teacher.info.label_names, &ours = config.data.label_names;
+    for (size_t i = 0; i < std::min(theirs.size(), ours.size()); ++i)
+      if (theirs[i] != ours[i])
+        throw UsageError("teacher ", path, " calls class ", i, " '", theirs[i], "', the data '",
+                         ours[i], "'; train both on the same labels");
+    if (config.distill.feature_weight > 0 && model.embed_dim != config.model.embed_dim)
+      throw UsageError("teacher ", path, " has features of width ", model.embed_dim,
+                       ", the student ", config.model.embed_dim,
+                       "; distill.feature_weight wants equal ones");
+  }
+
+  /// Adds the mean of 1 - cosine of the pooled features and its gradient.
+  void add_features(const at::Tensor& student_BD, const at::Tensor& teacher_BD,
+                    TaskLoss& result) const {
+    const at::AutoGradMode grad(true);
+    const at::Tensor x = student_BD.detach().to(at::kFloat).requires_grad_();
+    const at::Tensor gap = config_.feature_weight *
+                           (1 - at::cosine_similarity(x, teacher_BD.to(at::kFloat), 1)).mean();
+    gap.backward();
+    result.loss = result.loss + gap.detach();
+    result.gradients.pooled_BD = x.grad().to(student_BD.scalar_type());
+  }
+
+  DistillConfig config_;
+  int64_t num_classes_;
+  std::vector<LoadedModel> teachers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device) {
+  return std::make_unique<Distill>(config, device);
+}
+
+}  // namespace vit22b

@@ -1,0 +1,200 @@
+#include <gtest/gtest.h>
+
+#include "checkpoint/run_checkpoint.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "eval/load_predictor.h"
+#include "support/datasets.h"
+#include "support/files.h"
+#include "support/tensors.h"
+#include "train/tasks/tasks.h"
+#include "train/trainer.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using test::relative_difference;
+using test::TempFolder;
+
+TrainConfig small_run(const fs::path& data, const std::vector<std::string>& overrides = {}) {
+  ConfigTree tree;
+  for (const char* text :
+       {"total_steps=6", "log_steps=2", "eval_steps=0", "ckpt_steps=1", "keep_ckpt_steps=1",
+        "model.name=test8", "model.img_size=16", "model.in_chans=1", "model.embed_dim=16",
+        "model.mlp_ratio=2.0", "data.source=idx", "data.batch_size=8",
+        "data.pp_train=value_range(-1,1)", "data.pp_eval=value_range(-1,1)", "data.val=20%",
+        "schedule.name=constant", "optim.name=sgd", "optim.lr=0.05", "threads=1"})
+    set_override(tree, text);
+  set_override(tree, "data.root=" + data.string());
+  for (const std::string& text : overrides) set_override(tree, text);
+  return train_config_from_tree(tree);
+}
+
+TrainSummary run(const TrainConfig& config, const fs::path& out) {
+  at::set_num_threads(1);  // matrices this small are slower with more
+  log_set_quiet(true);
+  FileOps ops(ExitCode::kCheckpoint);
+  TrainOptions options;
+  options.out = out;
+  options.is_quiet = true;
+  return train(config, options, ops);
+}
+
+/// A generated data set, and a folder for runs.
+class TransferTraining : public testing::Test {
+ protected:
+  TransferTraining() { test::write_idx(folder_ / "data", "train", 90); }
+  fs::path data() const { return folder_ / "data"; }
+  TempFolder folder_;
+};
+
+TEST_F(TransferTraining, PolyakAveragesAreTheWeightedMeanOfTheStepsWeights) {
+  constexpr double kDecay = 0.7;
+  run(small_run(data()), folder_ / "plain");
+  run(small_run(data(), {"optim.polyak=0.7"}), folder_ / "mean");
+  at::Tensor sum, weights = at::zeros({}, at::kDouble);
+  for (int64_t step = 1; step <= 6; ++step) {
+    const at::Tensor w = load_run_checkpoint(folder_ / "plain/ckpt" / step_folder_name(step))
+                             .weights.at("blocks.0.in_proj.weight")
+                             .to(at::kDouble);
+    sum = sum.defined() ? kDecay * sum + w : w;
+    weights = kDecay * weights + 1;
+  }
+  const RunCheckpoint mean = load_run_checkpoint(folder_ / "mean/ckpt/latest");
+  // The running sum is float32.
+  EXPECT_LT(relative_difference(mean.weights.at("blocks.0.in_proj.weight"), sum / weights), 1e-6);
+  const RunCheckpoint plain = load_run_checkpoint(folder_ / "plain/ckpt/latest");
+  EXPECT_TRUE(test::is_same(mean.optimizer.at("raw/blocks.0.in_proj.weight"),
+                            plain.weights.at("blocks.0.in_proj.weight")));
+}
+
+TEST_F(TransferTraining, PolyakRunsGoOnBitForBit) {
+  const auto config = [&](const char* total) {
+    return small_run(data(), {"optim.polyak=0.9", total});
+  };
+  run(config("total_steps=6"), folder_ / "whole");
+  run(config("total_steps=3"), folder_ / "cut");
+  run(config("total_steps=6"), folder_ / "cut");
+  const RunCheckpoint a = load_run_checkpoint(folder_ / "whole/ckpt/latest"),
+                      b = load_run_checkpoint(folder_ / "cut/ckpt/latest");
+  for (const auto& [name, tensor] : a.weights)
+    EXPECT_TRUE(test::is_same(tensor, b.weights.at(name))) << name;
+  for (const auto& [name, tensor] : a.optimizer)
+    EXPECT_TRUE(test::is_same(tensor, b.optimizer.at(name))) << name;
+}
+
+TEST_F(TransferTraining, LayerDecayScalesEachUnitsFirstStep) {
+  const auto config = [&](const char* decay) {
+    return small_run(data(), {"total_steps=1", "optim.clip_norm=0", "optim.weight_decay=0",
+                              "optim.head_weight_decay=0", decay});
+  };
+  const std::string start = (folder_ / "start/ckpt/latest").string();
+  run(small_run(data()), folder_ / "start");  // a head of zeros gives the blocks no gradient
+  auto from = [&](const char* decay, const char* out) {
+    TrainConfig c = config(decay);
+    c.init_from = start;
+    run(c, folder_ / out);
+    return load_run_checkpoint(folder_ / out / "ckpt/latest").weights;
+  };
+  const NamedTensors whole = from("optim.layer_decay=1", "a"),
+                     half = from("optim.layer_decay=0.5", "b"),
+                     before = load_run_checkpoint(start).weights;
+  for (const auto& [name, factor] : std::map<std::string, double>{{"pos_embed", 0.125},
+                                                                  {"blocks.0.in_proj.weight", 0.25},
+                                                                  {"blocks.1.in_proj.weight", 0.5},
+                                                                  {"head.weight", 1}})
+    // Differences of float32 weights keep some four digits.
+    EXPECT_LT(relative_difference(half.at(name) - before.at(name),
+                                  factor * (whole.at(name) - before.at(name))),
+              1e-3)
+        << name;
+}
+
+// ATen's kl_div on the same numbers, and its autograd.
+TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
+  for (const char* seed : {"1", "2"})
+    run(small_run(data(), {std::string("seed=") + seed, "optim.lr=0.5"}), folder_ / seed);
+  TrainConfig config =
+      small_run(data(), {"task=distill", "distill.temperature=2.5", "distill.feature_weight=0.3",
+                         "distill.teachers=[\"" + (folder_ / "1").string() + "\", \"" +
+                             (folder_ / "2").string() + "\"]"});
+  config.model.num_classes = 4;
+  const auto task = make_task(config, {});
+  at::manual_seed(0);
+  const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
+  const at::Tensor student = at::randn({6, 4}), pooled = at::randn({6, 16});
+  VitOutputs outputs;
+  outputs.logits_BC = student;
+  outputs.pooled_BD = pooled;
+  const TaskLoss got = task->loss(outputs, batch, single_process());
+
+  at::Tensor wanted = at::zeros({6, 4}), features;
+  for (const std::string& teacher : config.distill.teachers) {
+    const LoadedModel model = load_predictor(teacher, {});
+    const VitOutputs said = model.predictor->features(batch.images_BCHW, {});
+    wanted += at::softmax(said.logits_BC / 2.5, 1) / 2;
+    features = said.pooled_BD;
+  }
+  const at::AutoGradMode grad(true);
+  const at::Tensor leaf = student.clone().requires_grad_(), own = pooled.clone().requires_grad_();
+  const at::Tensor loss =
+      at::kl_div(at::log_softmax(leaf / 2.5, 1), wanted, at::Reduction::Sum) * (2.5 * 2.5 / 6) +
+      0.3 * (1 - at::cosine_similarity(own, features, 1)).mean();
+  loss.backward();
+  EXPECT_NEAR(got.loss.item<double>(), loss.item<double>(), 1e-5);
+  EXPECT_LT(relative_difference(got.gradients.logits_BC, leaf.grad()), 1e-5);
+  EXPECT_LT(relative_difference(got.gradients.pooled_BD, own.grad()), 1e-5);
+}
+
+TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {
+  const std::vector<std::string> long_run = {
+      "total_steps=300",  "ckpt_steps=300", "eval_steps=300",       "log_steps=300",
+      "optim.name=adamw", "optim.lr=0.005", "optim.weight_decay=0", "optim.head_weight_decay=0"};
+  run(small_run(data(), long_run), folder_ / "teacher");
+  const auto accuracy = [&](const char* of) {
+    return load_run_checkpoint(folder_ / of / "ckpt/latest").state.best_metric;
+  };
+  EXPECT_GT(accuracy("teacher"), 0.8);  // chance is 0.25
+  std::vector<std::string> distilled = long_run;
+  distilled.insert(distilled.end(),
+                   {"task=distill", "data.mixup=1.0", "model.depth=1",
+                    "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
+  run(small_run(data(), distilled), folder_ / "student");
+  EXPECT_GT(accuracy("student"), 0.8);
+}
+
+TEST_F(TransferTraining, TeachersOfOtherClassesOrChannelsAreRefused) {
+  run(small_run(data(), {"total_steps=1"}), folder_ / "teacher");
+  const auto error = [&](const std::vector<std::string>& overrides) {
+    TrainConfig config = small_run(data(), overrides);
+    config.task = "distill";
+    config.distill.teachers = {(folder_ / "teacher").string()};
+    return error_of<UsageError>([&] { make_task(config, {}); });
+  };
+  EXPECT_NE(error({"model.num_classes=7"}).find("knows 4 classes, the student 7"),
+            std::string::npos);
+  EXPECT_NE(
+      error({"model.num_classes=4", "model.in_chans=3"}).find("sees 1 channels, the student 3"),
+      std::string::npos);
+  EXPECT_NE(error({"model.num_classes=4", "data.label_names=[\"a\", \"1\", \"2\", \"3\"]"})
+                .find("calls class 0 '0', the data 'a'"),
+            std::string::npos);
+  EXPECT_NE(error({"model.num_classes=4", "model.embed_dim=24", "model.num_heads=2",
+                   "distill.feature_weight=1.0"})
+                .find("features of width 16, the student 24"),
+            std::string::npos);
+}
+
+TEST(DistillConfig, NeedsTeachersAndATask) {
+  const auto error = [](const std::vector<std::string>& overrides) {
+    return error_of<UsageError>([&] { small_run("data", overrides); });
+  };
+  EXPECT_NE(error({"task=distill"}).find("distill.teachers="), std::string::npos);
+  EXPECT_NE(error({"distill.teachers=[\"x\"]"}).find("use task=distill"), std::string::npos);
+  EXPECT_NE(error({"data.mixup=2.0"}).find("data.mixup is 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vit22b
