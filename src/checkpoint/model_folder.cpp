@@ -5,6 +5,7 @@
 
 #include "checkpoint/import/timm.h"
 #include "checkpoint/saver.h"
+#include "checkpoint/two_towers.h"
 #include "core/checksum.h"
 #include "core/error.h"
 
@@ -35,6 +36,14 @@ ViTConfig config_from_fields(const Json& json, const fs::path& path) {
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   config.validate();
   return config;
+}
+
+TextInfo text_from(const Json& json, const fs::path& path) {
+  TextInfo text{config_from_fields(json.at("model"), path), json.at("tokenizer").get<std::string>(),
+                json.at("tokenizer_xxh3_128").get<std::string>()};
+  if (!text.config.reads_words() || text.tokenizer.find('/') != std::string::npos)
+    throw CheckpointError(path.string(), ": its text tower is none");
+  return text;
 }
 
 }  // namespace
@@ -77,6 +86,8 @@ ModelInfo read_model_info(const fs::path& folder) {
     if (json.contains("vit22b")) {
       info.config = config_from_fields(json.at("vit22b").at("model"), path);
       info.pp_eval = json.at("vit22b").at("pp_eval").get<std::string>();
+      if (json.at("vit22b").contains("text"))
+        info.text = text_from(json.at("vit22b").at("text"), path);
     } else {
       info = import_timm_config(json.dump(), folder);
     }
@@ -91,27 +102,34 @@ ModelInfo read_model_info(const fs::path& folder) {
 }
 
 std::string model_fingerprint(const fs::path& folder) {
-  const auto is_part = [](const std::string& name) {
-    return name == "config.json" || name.ends_with(".safetensors");
+  const auto is_weights = [](const std::string& name) {
+    return name.starts_with("model") && name.ends_with(".safetensors");
   };
-  std::string text;
-  for (const auto& [name, record] : read_manifest(folder)) {
-    if (!is_part(name) || name.starts_with("optimizer")) continue;
+  std::string text = fields_json(read_model_info(folder).config).dump();
+  std::vector<fs::path> unrecorded;
+  const Manifest manifest = read_manifest(folder);
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (is_weights(name) && manifest.count(name) == 0) unrecorded.push_back(entry.path());
+  }
+  for (const auto& [name, record] : manifest) {
+    if (!is_weights(name)) continue;
     text += concat(name, " ", record.hash, "\n");
     for (const auto& [tensor, hash] : record.tensors) text += concat(tensor, " ", hash, "\n");
   }
-  if (!text.empty()) return xxh3_128(std::as_bytes(std::span(text)));
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (is_part(entry.path().filename().string())) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return file_fingerprint(files);
+  std::sort(unrecorded.begin(), unrecorded.end());
+  if (!unrecorded.empty()) text += file_fingerprint(unrecorded);
+  return xxh3_128(std::as_bytes(std::span(text)));
 }
 
 std::string model_info_text(const ModelInfo& info) {
   Json json = Json::parse(timm_config_text(info.config, info.pp_eval));
   if (!info.label_names.empty()) json["label_names"] = info.label_names;
   json["vit22b"] = {{"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
+  if (info.text)
+    json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
+                              {"tokenizer", info.text->tokenizer},
+                              {"tokenizer_xxh3_128", info.text->tokenizer_hash}};
   return json.dump(1) + "\n";
 }
 
@@ -208,15 +226,16 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
-  const std::vector<ParameterRow> table = parameter_table(info.config);
+  const std::vector<ParameterRow> table = parameter_table(trained_config(info));
   PartList parts;
   for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
     const TensorPart& weight = weights.parts.at(tensor.row->name);
     parts.emplace_back(
         tensor.name, tensor.is_zero ? TensorPart{weight.cut, at::zeros_like(weight.part)} : weight);
   }
-  manifest["model.safetensors"] = write_parts(ops, folder / "model.safetensors", parts,
-                                              {{"format", "pt"}}, mesh, weights.written);
+  const std::string name = trained_stem(info) + std::string(".safetensors");
+  manifest[name] =
+      write_parts(ops, folder / name, parts, {{"format", "pt"}}, mesh, weights.written);
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

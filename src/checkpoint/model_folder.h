@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,20 @@
 
 namespace vit22b {
 
+/// What config.json says of a text tower beside an image tower.
+struct TextInfo {
+  ViTConfig config;
+  std::string tokenizer;       ///< its file's name in the folder
+  std::string tokenizer_hash;  ///< xxh3-128 of the file
+};
+
 /// What a checkpoint's config.json says besides weights.
 struct ModelInfo {
   ViTConfig config;
   std::string
       pp_eval;  ///< the transform of inputs, in the mini-language; the truth on preprocessing
   std::vector<std::string> label_names;
+  std::optional<TextInfo> text = std::nullopt;
 };
 
 /// Where a checkpoint's parts are.
@@ -38,8 +47,8 @@ CheckpointPath resolve_checkpoint(const std::filesystem::path& path);
 /// throws  CheckpointError naming the file and what is missing or wrong
 ModelInfo read_model_info(const std::filesystem::path& folder);
 
-/// The weights and config.json of a folder as one hash: by manifest.json's hashes where it has one,
-/// else by the files' names, sizes and times of change.
+/// The image tower's weights and fields of a folder as one hash: by manifest.json's hashes where it
+/// has one, else by the files' names, sizes and times of change.
 std::string model_fingerprint(const std::filesystem::path& folder);
 
 /// config.json's text: timm's layout with our fields under "vit22b".
@@ -68,7 +77,7 @@ struct PartsToWrite {
   const NamedParts& parts;
   PartWritten written = {};
 };
-/// The same from all ranks' parts.
+/// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest);
 

@@ -106,6 +106,8 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
   });
   Manifest manifest;
   write_model(ops_, beside, parts.info, PartsToWrite{parts.weights, parts.written}, mesh, manifest);
+  if (parts.frozen)
+    mesh.do_once([&] { write_frozen_parts(ops_, beside, parts.info, *parts.frozen, manifest); });
   manifest["optimizer.safetensors"] = write_parts(
       ops_, beside / "optimizer.safetensors",
       PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh, parts.written);
@@ -167,9 +169,9 @@ fs::path CheckpointFolder::latest() const {
 SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
     : info_(verified_info(folder, mesh)),
       state_(read_state(folder / "trainer.json")),
-      weights_(folder),
+      weights_(folder, trained_stem(info_)),
       optimizer_(folder / "optimizer.safetensors") {
-  check_no_extra(weights_, parameter_table(info_.config));
+  check_no_extra(weights_, parameter_table(trained_config(info_)));
 }
 
 at::Tensor SavedRun::weight(const ParameterRow& row) const {
@@ -189,7 +191,7 @@ std::vector<std::string> SavedRun::optimizer_names() const {
 RunCheckpoint load_run_checkpoint(const fs::path& folder) {
   const SavedRun saved(folder, single_process());
   RunCheckpoint checkpoint{saved.info(), {}, {}, saved.state()};
-  for (const ParameterRow& row : parameter_table(saved.info().config))
+  for (const ParameterRow& row : parameter_table(trained_config(saved.info())))
     checkpoint.weights[row.name] = saved.weight(row);
   for (const std::string& name : saved.optimizer_names())
     checkpoint.optimizer[name] = saved.optimizer(name);

@@ -2,10 +2,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/model_folder.h"
+#include "checkpoint/two_towers.h"
 #include "checkpoint/weights.h"
 #include "dist/tensor_cut.h"
 
@@ -39,7 +41,8 @@ struct RunParts {
   NamedParts weights;
   NamedParts optimizer;
   TrainerState state;
-  PartWritten written = {};  ///< told of each part when it has been written
+  PartWritten written = {};                          ///< told of each part when it has been written
+  std::optional<FrozenParts> frozen = std::nullopt;  ///< of a two-tower model
 };
 
 /// What to keep besides the newest.

@@ -64,8 +64,9 @@ const fs::path& checked(const fs::path& folder) {
 
 }  // namespace
 
-TensorReader::TensorReader(const fs::path& folder, const std::vector<ParameterRow>& table)
-    : files_(checked(folder)), manifest_(read_manifest(folder)), buffer_(kBufferBytes) {
+TensorReader::TensorReader(const fs::path& folder, const std::vector<ParameterRow>& table,
+                           const std::string& stem)
+    : files_(checked(folder), stem), manifest_(read_manifest(folder)), buffer_(kBufferBytes) {
   check_no_extra(files_, table);
   for (const ParameterRow& row : table) check_weight(files_, row);
   for (const std::string& name : files_.names()) {

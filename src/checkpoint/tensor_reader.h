@@ -18,7 +18,9 @@ class TensorReader {
  public:
   /// throws  CheckpointError when a parameter of the table is missing or misshapen, or a tensor
   ///         belongs to none
-  TensorReader(const std::filesystem::path& folder, const std::vector<ParameterRow>& table);
+  /// stem    "model", or "text" for a text tower's
+  TensorReader(const std::filesystem::path& folder, const std::vector<ParameterRow>& table,
+               const std::string& stem = "model");
   ~TensorReader();
   TensorReader(const TensorReader&) = delete;
   TensorReader& operator=(const TensorReader&) = delete;

@@ -34,9 +34,9 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
   return is_product && row.group == ParameterGroup::kKernel ? matrix_type : at::kFloat;
 }
 
-WeightFiles::WeightFiles(const fs::path& folder) {
-  place_ = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
+WeightFiles::WeightFiles(const fs::path& folder, const std::string& stem) {
+  place_ = folder / (stem + ".safetensors");
+  const fs::path index = folder / (stem + ".safetensors.index.json");
   std::vector<fs::path> paths;
   if (fs::exists(place_)) {
     paths.push_back(place_);
@@ -56,8 +56,7 @@ WeightFiles::WeightFiles(const fs::path& folder) {
       throw CheckpointError(index.string(), " is damaged (", e.what(), ")");
     }
   } else {
-    throw CheckpointError(folder.string(),
-                          " holds neither model.safetensors nor model.safetensors.index.json");
+    throw CheckpointError(folder.string(), " holds neither ", stem, ".safetensors nor its index");
   }
   for (const fs::path& path : paths) {
     const auto& file = files_.emplace_back(std::make_unique<SafetensorsFile>(path));

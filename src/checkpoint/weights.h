@@ -22,8 +22,9 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 /// lists.
 class WeightFiles {
  public:
+  /// stem    "model", or "text" for a text tower's
   /// throws  CheckpointError when neither is there, or a shard is missing or damaged
-  explicit WeightFiles(const std::filesystem::path& folder);
+  explicit WeightFiles(const std::filesystem::path& folder, const std::string& stem = "model");
 
   bool contains(const std::string& name) const { return files_by_name_.count(name) != 0; }
   const SafetensorsFile::Entry& entry(const std::string& name) const {

@@ -149,6 +149,8 @@ int run_command_line(int argc, char** argv) {
   add_probe(app);
   add_fewshot(app);
   add_knn(app);
+  add_zeroshot(app);
+  add_retrieve(app);
   add_model(app);
   add_plan(app);
   add_report(app);

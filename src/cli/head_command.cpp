@@ -38,12 +38,11 @@ fs::path cache_root(const HeadFlags& flags) {
 }
 
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
-                           const std::string& source_text, const std::string& split) {
-  const auto source = open_source(source_text, split);
-  Progress progress("features of " + split, source->size(), flags.common.is_quiet);
+                           const DataSource& source) {
+  Progress progress("features", source.size(), flags.common.is_quiet);
   FileOps ops;
   const fs::path root = cache_root(flags);
-  FeatureTable table = cached_features(extractor, *source,
+  FeatureTable table = cached_features(extractor, source,
                                        {.root = root,
                                         .batch_size = flags.batch,
                                         .num_workers = flags.workers,
@@ -51,7 +50,7 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                                         .should_stop = [] { return stop_signal() != 0; },
                                         .on_progress = [&](int64_t n) { progress.update(n); }},
                                        ops);
-  log_info(concat(table.size(), " features of ", source_text, " (", split, ") in ", root.string()));
+  log_info(concat(table.size(), " features in ", root.string()));
   return table;
 }
 
@@ -147,21 +146,10 @@ std::string as_text(const HeadResult& result, const Json& json) {
 
 }  // namespace
 
-void add_head_flags(CLI::App& command, HeadFlags& flags) {
-  command.add_option("checkpoint", flags.checkpoint,
-                     "checkpoint or run folder whose features are used, or \"pixels\"; none where "
-                     "--train and --test are files of features");
-  command
-      .add_option("--train", flags.train,
-                  "data source (idx:DIR, folder:DIR, manifest:FILE), or a safetensors file with "
-                  "`features` [N,D] (else `pooled`) and `labels` [N]")
-      ->required();
-  command.add_option("--test", flags.test, "the same for the test; --train's source by default");
-  command.add_option("--train-split", flags.train_split, "split of --train")->capture_default_str();
-  command.add_option("--test-split", flags.test_split, "split of --test")->capture_default_str();
-  command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
-      ->capture_default_str();
-  command.add_option("--pp", flags.pp, "transform of \"pixels\"")->capture_default_str();
+namespace {
+
+/// What decides how features are made and results are told.
+void add_shared_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("--cache", flags.cache, "folder of cached features; CKPT/cache by default");
   command.add_option("--batch", flags.batch, "images a batch")
       ->capture_default_str()
@@ -179,6 +167,33 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
                      "an earlier --predictions file: adds the paired `difference` to it");
   add_common_flags(command, flags.common, kDevice | kPrecision | kSeed | kOut | kJson,
                    "also write the JSON result here");
+}
+
+}  // namespace
+
+void add_head_flags(CLI::App& command, HeadFlags& flags) {
+  command.add_option("checkpoint", flags.checkpoint,
+                     "checkpoint or run folder whose features are used, or \"pixels\"; none where "
+                     "--train and --test are files of features");
+  command
+      .add_option("--train", flags.train,
+                  "data source (idx:DIR, folder:DIR, manifest:FILE), or a safetensors file with "
+                  "`features` [N,D] (else `pooled`) and `labels` [N]")
+      ->required();
+  command.add_option("--test", flags.test, "the same for the test; --train's source by default");
+  command.add_option("--train-split", flags.train_split, "split of --train")->capture_default_str();
+  command.add_option("--test-split", flags.test_split, "split of --test")->capture_default_str();
+  command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
+      ->capture_default_str();
+  command.add_option("--pp", flags.pp, "transform of \"pixels\"")->capture_default_str();
+  add_shared_flags(command, flags);
+}
+
+void add_data_flags(CLI::App& command, HeadFlags& flags) {
+  command.add_option("--data", flags.test, "data source (idx:DIR, folder:DIR, manifest:FILE)")
+      ->required();
+  command.add_option("--split", flags.test_split, "split of --data")->capture_default_str();
+  add_shared_flags(command, flags);
 }
 
 bool is_from_files(const HeadFlags& flags) {
@@ -199,8 +214,25 @@ HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
                             const std::vector<std::string>& names) {
   const auto extractor = make_extractor(flags, device, names);
   const std::string& test = flags.test.empty() ? flags.train : flags.test;
-  return {make_features(flags, *extractor, flags.train, flags.train_split),
-          make_features(flags, *extractor, test, flags.test_split)};
+  return {make_features(flags, *extractor, *open_source(flags.train, flags.train_split)),
+          make_features(flags, *extractor, *open_source(test, flags.test_split))};
+}
+
+FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source) {
+  const auto extractor = make_extractor(flags, device, {flags.feature});
+  return make_features(flags, *extractor, source);
+}
+
+LabelledFeatures open_features(const HeadFlags& flags, const Device& device,
+                               const std::string& split) {
+  const auto source = open_source(flags.test, split);
+  LabelledFeatures data = open_table(flags, device, *source).labelled(flags.feature);
+  data.features_ND = unit_rows(data.features_ND);
+  return data;
+}
+
+at::Tensor unit_rows(const at::Tensor& x_ND) {
+  return x_ND / x_ND.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
 }
 
 HeadData open_head_data(const HeadFlags& flags, const Device& device) {

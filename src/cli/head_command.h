@@ -27,6 +27,16 @@ struct HeadFlags {
 
 /// Adds them, and the common ones.
 void add_head_flags(CLI::App& command, HeadFlags& flags);
+/// For commands that use one set alone: --data and --split, which are `test` and `test_split`.
+void add_data_flags(CLI::App& command, HeadFlags& flags);
+
+/// The cached features of `source` by the flags' checkpoint.
+FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source);
+/// Those of a split of --data with rows of length 1.
+LabelledFeatures open_features(const HeadFlags& flags, const Device& device,
+                               const std::string& split);
+/// Rows brought to length 1.
+at::Tensor unit_rows(const at::Tensor& x_ND);
 
 /// A training and a test set of one kind.
 struct HeadData {

@@ -53,7 +53,8 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   set("--precision", "precision", flags.common.precision);
   set("--engine", "engine", flags.common.engine);
   set("--init-from", "init_from", flags.init_from);
-  if (flags.command == "distill") set_override(tree, "task=distill");
+  if (flags.command == "distill" || flags.command == "lit")
+    set_override(tree, "task=" + flags.command);
   if (flags.is_fresh && !flags.resume.empty())
     throw UsageError("--resume and --no-resume exclude each other");
   const TrainConfig config = train_config_from_tree(tree);
@@ -114,6 +115,8 @@ void add_train(CLI::App& app) {
   add_training(app, "train", "train a model; the same command and --out go on where it stopped");
   add_training(app, "finetune",
                "train all of a checkpoint, or what `freeze` leaves, on other data");
+  add_training(app, "lit",
+               "train a text tower beside a locked image tower on pictures with captions");
   add_training(app, "distill", "train a student to say what its teachers say of the same images");
 }
 

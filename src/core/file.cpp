@@ -83,6 +83,13 @@ void FileOps::exchange(const fs::path& a, const fs::path& b) {
     fail("exchange", a, errno);
 }
 
+void FileOps::link(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::create_hard_link(from, to, error);
+  if (error) fs::copy_file(from, to, error);
+  if (error) fail("write", to, error.value());
+}
+
 void FileOps::make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);

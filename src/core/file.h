@@ -36,6 +36,8 @@ class FileOps {
   virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to);
   /// Swaps two names in one step.
   virtual void exchange(const std::filesystem::path& a, const std::filesystem::path& b);
+  /// A second name for a file, or a copy where the file system gives none.
+  virtual void link(const std::filesystem::path& from, const std::filesystem::path& to);
   virtual void make_folder(const std::filesystem::path& path);
   virtual void remove_all(const std::filesystem::path& path);
   virtual void symlink(const std::filesystem::path& target, const std::filesystem::path& link);

@@ -15,6 +15,7 @@ struct Batch {
   std::vector<std::string> ids;
   /// The samples' other fields by name, [B, ...], such as "text" [B, T] int64.
   std::map<std::string, at::Tensor> fields = {};
+  at::Tensor indices_B = {};  ///< int64, in the source
   /// With mixup: image i is `share` of sample i and the rest of a sample with label mixed_labels.
   at::Tensor mixed_labels_B = {};
   double share = 1;

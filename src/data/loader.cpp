@@ -106,7 +106,7 @@ std::string size_text(const at::Tensor& tensor) {
 Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
   Batch batch;
   std::map<std::string, std::vector<at::Tensor>> fields;
-  std::vector<int64_t> labels;
+  std::vector<int64_t> labels, indices;
   for (size_t i = 0; i < samples.size(); ++i) {
     if (is_good[i] == 0) continue;
     for (const auto& [name, value] : samples[i].fields) {
@@ -118,6 +118,7 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
       values.push_back(value);
     }
     labels.push_back(samples[i].label);
+    indices.push_back(samples[i].index);
     batch.ids.push_back(std::move(samples[i].id));
   }
   for (const auto& [name, values] : fields) {
@@ -127,7 +128,9 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
     else
       batch.fields[name] = at::stack(values);
   }
-  if (!labels.empty()) batch.labels_B = at::tensor(labels, at::kLong);
+  if (labels.empty()) return batch;
+  batch.labels_B = at::tensor(labels, at::kLong);
+  batch.indices_B = at::tensor(indices, at::kLong);
   return batch;
 }
 
@@ -167,6 +170,7 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
     try {
       Sample sample = source_.read(index);
       id = sample.id;
+      sample.index = index;
       transforms_(sample, global_index);
       is_good = true;
       return sample;

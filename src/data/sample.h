@@ -17,7 +17,8 @@ struct Sample {
   std::vector<uint8_t> encoded;  ///< an image file's bytes, empty once decoded
   int64_t label = -1;            ///< -1 where the source has none
   std::vector<std::string> captions;
-  std::string id;  ///< file name or index, for messages
+  int64_t index = -1;  ///< in its source
+  std::string id;      ///< file name or index, for messages
 };
 
 }  // namespace vit22b

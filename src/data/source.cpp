@@ -22,6 +22,9 @@ class Subset : public DataSource {
     return whole_->read(indices_.at(static_cast<size_t>(index)));
   }
   const std::vector<std::string>& label_names() const override { return whole_->label_names(); }
+  std::vector<std::string> captions(int64_t index) const override {
+    return whole_->captions(indices_.at(static_cast<size_t>(index)));
+  }
   int64_t held_bytes() const override { return whole_->held_bytes(); }
   std::string fingerprint() const override {
     return whole_->fingerprint() + xxh3_128(std::as_bytes(std::span(indices_)));

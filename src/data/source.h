@@ -15,6 +15,8 @@ class DataSource {
   virtual int64_t size() const = 0;
   /// throws  DataError naming the file for a sample that cannot be read
   virtual Sample read(int64_t index) const = 0;
+  /// What `read` would give as captions, without the image.
+  virtual std::vector<std::string> captions(int64_t) const { return {}; }
   /// Names in the order of labels; indices as text where the source has no names.
   virtual const std::vector<std::string>& label_names() const = 0;
   /// What identifies the samples and their order, so that what was made from them can be found

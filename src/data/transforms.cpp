@@ -127,7 +127,7 @@ constexpr OperationName kOperations[] = {
 };
 
 Apply make_apply(const TransformCall& call) {
-  std::vector<std::string> names = {"decode"};
+  std::vector<std::string> names = {"decode", "tokenize"};
   for (const OperationName& operation : kOperations) {
     names.emplace_back(operation.name);
     if (call.name != operation.name) continue;
@@ -142,21 +142,31 @@ Apply make_apply(const TransformCall& call) {
 
 struct Transforms::Operation {
   TransformCall call;
-  Apply apply;  ///< empty for decode
+  Apply apply;              ///< empty for decode and tokenize
+  int64_t text_length = 0;  ///< of tokenize
   CounterRng rng;
 };
 
-Transforms::Transforms(const std::string& text, uint64_t seed) : text_(text) {
+Transforms::Transforms(const std::string& text, uint64_t seed,
+                       std::shared_ptr<const Tokenizer> tokenizer)
+    : text_(text), tokenizer_(std::move(tokenizer)) {
   for (const std::string& part : split(text, '|')) {
     TransformCall call = parse_transform_call(trim(part));
     Apply apply;
-    if (call.name == "decode")
+    int64_t text_length = 0;
+    if (call.name == "decode") {
       call.expect_at_most(0);
-    else
+    } else if (call.name == "tokenize") {
+      call.expect_at_most(1);
+      text_length = call.size(0, "a number of tokens");
+      if (tokenizer_ == nullptr)
+        throw UsageError("preprocessing: tokenize is for models with a text tower");
+    } else {
       apply = make_apply(call);
+    }
     CounterRng rng(seed, "transform", std::to_string(operations_.size()));
-    operations_.push_back(
-        std::make_unique<Operation>(Operation{std::move(call), std::move(apply), rng}));
+    operations_.push_back(std::make_unique<Operation>(
+        Operation{std::move(call), std::move(apply), text_length, rng}));
   }
   if (operations_.empty())
     throw UsageError("preprocessing is empty; want at least decode|value_range(-1,1)");
@@ -165,8 +175,20 @@ Transforms::Transforms(const std::string& text, uint64_t seed) : text_(text) {
 Transforms::~Transforms() = default;
 Transforms::Transforms(Transforms&&) noexcept = default;
 
+void Transforms::tokenize(Sample& sample, const Operation& operation, uint64_t global_index) const {
+  if (sample.captions.empty()) throw DataError(sample.id, " has no caption");
+  const auto count = static_cast<float>(sample.captions.size());
+  const auto drawn = static_cast<size_t>(Draw(operation.rng, global_index).uniform(0) * count);
+  sample.fields["text"] = tokenizer_->encode(
+      sample.captions[std::min(drawn, sample.captions.size() - 1)], operation.text_length);
+}
+
 void Transforms::operator()(Sample& sample, uint64_t global_index) const {
   for (const auto& operation : operations_) {
+    if (operation->text_length > 0) {
+      tokenize(sample, *operation, global_index);
+      continue;
+    }
     const auto input = sample.fields.find(operation->call.in_key);
     if (!operation->apply) {
       if (input == sample.fields.end()) decode_sample(sample, operation->call.out_key);

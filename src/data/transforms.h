@@ -6,6 +6,7 @@
 
 #include "core/rng.h"
 #include "data/sample.h"
+#include "data/tokenizer.h"
 
 namespace vit22b {
 
@@ -29,12 +30,15 @@ class Draw {
 /// Operations: decode, resize(h[,w][,method]), resize_small(s[,method]), central_crop(h[,w]),
 /// random_crop(h[,w]), inception_crop(size[,area_min,area_max]), flip_lr, value_range(low,high),
 /// normalize(means...,stddevs...), gray, rgb. Methods: bilinear (default) and bicubic, antialiased,
-/// equal to PIL's within one level. Each operation also takes inkey="..." and outkey="...", "image"
+/// equal to PIL's within one level. tokenize(length) draws one of the sample's captions and writes
+/// its tokens to "text". Each operation also takes inkey="..." and outkey="...", "image"
 /// by default.
 class Transforms {
  public:
-  /// throws  UsageError naming the operation, its place and the nearest name
-  explicit Transforms(const std::string& text, uint64_t seed = 0);
+  /// tokenizer  what `tokenize` uses; null where there is none
+  /// throws     UsageError naming the operation, its place and the nearest name
+  explicit Transforms(const std::string& text, uint64_t seed = 0,
+                      std::shared_ptr<const Tokenizer> tokenizer = nullptr);
   ~Transforms();
   Transforms(Transforms&&) noexcept;
 
@@ -46,7 +50,10 @@ class Transforms {
 
  private:
   struct Operation;
+  void tokenize(Sample& sample, const Operation& operation, uint64_t global_index) const;
+
   std::string text_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::unique_ptr<Operation>> operations_;
 };
 

@@ -40,13 +40,15 @@ VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<
   for (auto& [block, output] : outputs.blocks)
     output = gather_columns(mesh_, output, config_.embed_dim);
   if (config_.has_head())
-    outputs.logits_BC = gather_columns(mesh_, outputs.logits_BC, config_.num_classes);
+    outputs.logits_BC = gather_columns(mesh_, outputs.logits_BC, config_.head_outputs());
   return outputs;
 }
 
 void VitPredictor::attend() {
   const at::NoGradGuard no_grad;
-  logits(at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width}));
+  logits(config_.reads_words()
+             ? at::zeros({1, config_.context_length}, at::kLong)
+             : at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width}));
 }
 
 void VitPredictor::check_alone(const char* what) const {
@@ -60,7 +62,7 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
   const auto forward = [this](const at::Tensor& images) {
     const at::NoGradGuard no_grad;
     return gather_columns(mesh_, vit_forward(context(), *store_, images.to(device_), {}).logits_BC,
-                          config_.num_classes);
+                          config_.head_outputs());
   };
   const std::vector<int64_t> shape = images_BCHW.sizes().vec();
   // Weights that may change are read through the store each time.

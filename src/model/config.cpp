@@ -60,7 +60,7 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("class_token", class_token, "a learned class token before the patches");
   v.field("reg_tokens", reg_tokens, "number of register tokens");
   v.field("no_embed_class", no_embed_class, "prefix tokens get no position");
-  v.choice("global_pool", global_pool, "map|avg|token", "how tokens become one vector");
+  v.choice("global_pool", global_pool, "map|avg|token|last", "how tokens become one vector");
   v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
   v.choice("norm_layer", norm_layer, "rmsnorm|layernorm", "kind of all norms");
   v.field("norm_eps", norm_eps, "added to the norms' variance");
@@ -70,6 +70,23 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("head_bias_init", head_bias_init, "first value of the classifier's bias");
   v.choice("posemb_resize", posemb_resize, "bicubic_antialias|bicubic|bilinear_align_corners",
            "how the position table moves to another grid");
+  v.field("vocab_size", vocab_size, "of a text tower; 0 for images");
+  v.field("context_length", context_length, "words that a text tower reads");
+  v.field("joint_dim", joint_dim, "width of the embedding that a text tower shares with images");
+}
+
+void ViTConfig::validate_words() const {
+  want_positive("context_length", context_length);
+  if (vocab_size > 100'000'000)
+    throw UsageError("model.vocab_size is ", vocab_size, ", want at most 100,000,000");
+  if (joint_dim < 0 || joint_dim > 1'000'000)
+    throw UsageError("model.joint_dim is ", joint_dim, ", want 0 to 1,000,000");
+  if (class_token || reg_tokens > 0 || global_pool == "token")
+    throw UsageError(
+        "a text tower has words alone: model.class_token=false model.reg_tokens=0, and "
+        "global_pool map, avg or last");
+  if (joint_dim > 0 && num_classes > 0)
+    throw UsageError("model.joint_dim and model.num_classes exclude each other");
 }
 
 void ViTConfig::validate() const {
@@ -80,6 +97,12 @@ void ViTConfig::validate() const {
   want_positive("embed_dim", embed_dim);
   want_positive("depth", depth);
   want_positive("num_heads", num_heads);
+  if (reads_words())
+    validate_words();
+  else if (context_length != 0 || joint_dim != 0 || global_pool == "last")
+    throw UsageError(
+        "model.context_length, model.joint_dim and global_pool=last are a text tower's; "
+        "set model.vocab_size");
   for (const int64_t side : {img_size.height, img_size.width})
     if (side % patch_size != 0)
       throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size,
@@ -157,7 +180,8 @@ double forward_flops(const ViTConfig& c) {
   const auto tokens = static_cast<double>(c.num_tokens()), width = static_cast<double>(c.embed_dim);
   const double block_products = width * (4 * width + 2 * static_cast<double>(c.mlp_dim()));
   const double patch = static_cast<double>(c.patch_size * c.patch_size * c.in_chans);
-  return 2 * patch * width * static_cast<double>(c.num_patches()) +
+  const double patches = c.reads_words() ? 0 : static_cast<double>(c.num_patches());
+  return 2 * patch * width * patches +
          static_cast<double>(c.depth) * (2 * block_products * tokens + 4 * tokens * tokens * width);
 }
 

@@ -28,7 +28,7 @@ struct ViTConfig {
   bool class_token = false;
   int64_t reg_tokens = 0;
   bool no_embed_class = false;
-  std::string global_pool = "map";     ///< "map", "avg" or "token"
+  std::string global_pool = "map";     ///< "map", "avg", "token" or "last"
   bool fc_norm = false;                ///< final norm after average pooling instead of before
   std::string norm_layer = "rmsnorm";  ///< "rmsnorm" or "layernorm"
   double norm_eps = 1e-6;
@@ -37,6 +37,9 @@ struct ViTConfig {
   int64_t num_classes = 1000;           ///< 0 means no head
   double head_bias_init = -10;
   std::string posemb_resize = "bicubic_antialias";
+  int64_t vocab_size = 0;      ///< of a tower that reads words; 0 for one that sees images
+  int64_t context_length = 0;  ///< words that it reads
+  int64_t joint_dim = 0;       ///< width of the embedding that it shares with an image tower
 
   void fields(FieldVisitor& visitor);
 
@@ -48,18 +51,27 @@ struct ViTConfig {
   int64_t grid_width() const { return img_size.width / patch_size; }
   int64_t num_patches() const { return grid_height() * grid_width(); }
   int64_t num_prefix_tokens() const { return (class_token ? 1 : 0) + reg_tokens; }
-  int64_t num_tokens() const { return num_patches() + num_prefix_tokens(); }
+  bool reads_words() const { return vocab_size > 0; }
+  int64_t num_tokens() const {
+    return reads_words() ? context_length : num_patches() + num_prefix_tokens();
+  }
   /// Rows of the position table: the patches, and the prefix tokens unless no_embed_class.
   int64_t position_rows() const {
-    return num_patches() + (no_embed_class ? 0 : num_prefix_tokens());
+    return reads_words() ? context_length
+                         : num_patches() + (no_embed_class ? 0 : num_prefix_tokens());
   }
   bool is_parallel() const { return block == "parallel"; }
-  bool has_head() const { return num_classes > 0; }
+  bool has_head() const { return num_classes > 0 || joint_dim > 0; }
+  /// Outputs of the head: classes; or the joint embedding, scaled, and the logits' bias.
+  int64_t head_outputs() const { return joint_dim > 0 ? joint_dim + 1 : num_classes; }
   bool has_final_norm() const { return !(global_pool == "avg" && fc_norm); }
 
   /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the
   /// patch names the nearest
   void validate() const;
+
+ private:
+  void validate_words() const;
 };
 
 /// The names of the presets, in order of size.

@@ -52,4 +52,16 @@ at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
   return config.no_embed_class ? x : x + positions;
 }
 
+at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT,
+                       at::ScalarType compute_type) {
+  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", layers.config().context_length}});
+  const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);
+  return (x + layers.weight("pos_embed")).to(compute_type);
+}
+
+at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type) {
+  return layers.config().reads_words() ? embed_words(layers, input, compute_type)
+                                       : embed_images(layers, input, compute_type);
+}
+
 }  // namespace vit22b

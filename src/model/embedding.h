@@ -15,6 +15,16 @@ namespace vit22b {
 at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
                         at::ScalarType compute_type);
 
+/// Looks words up and adds positions.
+///
+/// words_BT  int64, exactly context_length of them
+/// returns   [B, T, D] in `compute_type`
+at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT,
+                       at::ScalarType compute_type);
+
+/// What the tower's kind asks for: images, or words.
+at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type);
+
 /// The position table for another grid, prefix rows kept.
 ///
 /// table_1TD  [1, position_rows, D] of `config`

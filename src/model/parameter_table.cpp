@@ -10,6 +10,9 @@ namespace vit22b {
 namespace {
 
 constexpr double kMlpBiasStddev = 1e-6;   // big_vision vit.py MlpBlock
+constexpr double kWordStddev = 0.02;      // big_vision text_transformer.py, open_clip
+constexpr double kFirstTemperature = 10;  // LiT: logits = 10 cosine + bias
+constexpr double kFirstJointBias = -10;   // SigLIP
 constexpr double kRegisterStddev = 1e-6;  // timm vision_transformer.py
 
 Initialiser constant(double value) {
@@ -91,6 +94,9 @@ class Rows {
 
 void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kEmbedding}, "");
+  if (c.reads_words())
+    rows.features("token_embedding.weight", {c.vocab_size, c.embed_dim}, normal(kWordStddev),
+                  ParameterGroup::kToken);
   if (c.class_token)
     rows.features("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
   if (c.reg_tokens > 0)
@@ -98,6 +104,7 @@ void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
                   ParameterGroup::kToken);
   rows.features("pos_embed", {1, c.position_rows(), c.embed_dim},
                 normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
+  if (c.reads_words()) return;
   const auto fan_in = static_cast<double>(c.in_chans * c.patch_size * c.patch_size);
   ParameterRow& kernel =
       rows.add("patch_embed.proj.weight", {c.embed_dim, c.in_chans, c.patch_size, c.patch_size},
@@ -174,8 +181,18 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   add_mlp(rows, "attn_pool.", c);
 }
 
+/// The projection to the embedding shared with an image tower, and the contrastive logits' scale
+/// (as a logarithm) and bias.
+void add_joint_head(Rows& rows, const ViTConfig& c) {
+  rows.kernel("joint.weight", c.joint_dim, c.embed_dim, ModelCut::kNone);
+  rows.bias("joint.bias", constant(0), ModelCut::kNone, {c.joint_dim});
+  rows.add("logit_scale", {1}, constant(std::log(kFirstTemperature)), ParameterGroup::kScale);
+  rows.add("logit_bias", {1}, constant(kFirstJointBias), ParameterGroup::kScale);
+}
+
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
+  if (c.joint_dim > 0) return add_joint_head(rows, c);
   ParameterRow& kernel =
       rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
   kernel.initialiser = constant(0);

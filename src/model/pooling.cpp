@@ -24,6 +24,7 @@ at::Tensor map_pool(const Layers& l, const at::Tensor& tokens_BTD) {
 at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD) {
   const ViTConfig& config = layers.config();
   check_shape("Pooling", "tokens", tokens_BTD, {{"B"}, {"T"}, {"D"}});
+  if (config.global_pool == "last") return tokens_BTD.select(1, -1);
   if (config.global_pool == "token") return tokens_BTD.select(1, 0);
   const at::Tensor patches = tokens_BTD.slice(1, config.num_prefix_tokens());
   if (config.global_pool == "map") return map_pool(layers, patches);

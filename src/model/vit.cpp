@@ -8,19 +8,31 @@
 namespace vit22b {
 namespace {
 
+/// The text's embedding of length 1 times the logits' scale, and their bias: [B, E + 1], so that
+/// its product with an image's embedding of length 1 and a 1 is their contrastive logit.
+at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
+  const at::Tensor z_BE =
+      layers.rows_of_whole(layers.weight("joint.weight"), layers.weight("joint.bias"), pooled_BD);
+  const at::Tensor unit_BE = z_BE / z_BE.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
+  return at::cat({unit_BE * layers.weight("logit_scale").exp(),
+                  layers.weight("logit_bias").expand({z_BE.size(0), 1})},
+                 1);
+}
+
 /// The forward passes of the units around the encoder.
 UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
   return [&context, kind](const NamedTensors& weights, const at::Tensor& x) {
     const Layers layers(context.config, weights, context.mesh, context.engine.linear());
     switch (kind) {
       case UnitKind::kEmbedding:
-        return embed_images(layers, x, context.compute_type);
+        return embed(layers, x, context.compute_type);
       case UnitKind::kFinalNorm:
         return layers.norm("norm", x);
       case UnitKind::kPool:
         return pool_tokens(layers, x);
       case UnitKind::kHead:
-        return layers.rows("head", x.to(at::kFloat));
+        return context.config.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
+                                            : layers.rows("head", x.to(at::kFloat));
       case UnitKind::kBlock:
         break;
     }
@@ -150,8 +162,8 @@ void observe_attention(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
-  at::Tensor x = embed_images({context.config, embedding.weights(), context.mesh}, images_BCHW,
-                              context.compute_type);
+  at::Tensor x =
+      embed({context.config, embedding.weights(), context.mesh}, images_BCHW, context.compute_type);
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
     observe(i, block_queries_keys({context.config, lease.weights(), context.mesh}, x));

@@ -7,8 +7,9 @@ namespace vit22b {
 /// A checkpoint folder as a source of weights.
 class FileSource : public WeightSource {
  public:
-  FileSource(const std::filesystem::path& folder, const std::vector<ParameterRow>& table)
-      : reader_(folder, table) {}
+  FileSource(const std::filesystem::path& folder, const std::vector<ParameterRow>& table,
+             const std::string& stem = "model")
+      : reader_(folder, table, stem) {}
   void read(const ParameterRow& row, at::Tensor& target) override { reader_.read(row, target); }
 
  private:

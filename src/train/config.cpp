@@ -38,6 +38,16 @@ void DistillConfig::fields(FieldVisitor& v) {
   v.field("feature_weight", feature_weight, "adds so much of 1 - cosine of the pooled features");
 }
 
+void LitConfig::fields(FieldVisitor& v) {
+  v.field("image_tower", image_tower, "task=lit: checkpoint of the locked image tower");
+  v.field(
+      "tokenizer", tokenizer,
+      "SentencePiece .model, CLIP's merges .txt[.gz], or train:N for N pieces from the captions");
+  v.choice("images", images, "cached|live",
+           "embedded once and kept, or in every step through data.pp_train");
+  v.field("cache", cache, "folder of image features; the image tower's cache/ where empty");
+}
+
 void TrainConfig::fields(FieldVisitor& v) {
   v.field("total", total, "length of training");
   v.field("warmup", warmup, "linear warm-up from 0");
@@ -55,7 +65,7 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("activation", activation, "keep|recompute",
            "keep a block's activations, or its input alone");
   v.field("accumulate", accumulate, "pieces that a batch is cut into");
-  v.choice("task", task, "classify|distill", "what is trained");
+  v.choice("task", task, "classify|distill|lit", "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");
   v.field("init_skip", init_skip, "name patterns that keep fresh values");
   v.field("freeze", freeze, "name patterns that do not train");
@@ -87,6 +97,9 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.begin_section("distill");
   distill.fields(v);
   v.end_section();
+  v.begin_section("lit");
+  lit.fields(v);
+  v.end_section();
 }
 
 namespace {
@@ -105,6 +118,20 @@ void check_distill(const TrainConfig& c) {
   if (!(c.distill.temperature > 0))
     throw UsageError("distill.temperature is ", c.distill.temperature, ", want a positive number");
   if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
+}
+
+void check_lit(const TrainConfig& c) {
+  if (c.task != "lit") {
+    if (!c.lit.image_tower.empty())
+      throw UsageError("lit.image_tower is set, but task=", c.task, "; use task=lit");
+    return;
+  }
+  if (c.lit.image_tower.empty())
+    throw UsageError("task=lit: name the image tower's checkpoint, lit.image_tower=RUN");
+  if (!c.init_from.empty())
+    throw UsageError("task=lit starts with a fresh text tower; no init_from");
+  if (c.mesh.model > 1) throw UsageError("task=lit: use mesh.model=1");
+  if (c.data.mixup > 0) throw UsageError("task=lit: mixed images have no caption; data.mixup=0");
 }
 
 void check(const TrainConfig& c) {
@@ -141,6 +168,7 @@ void check(const TrainConfig& c) {
   if (c.data.mixup < 0 || c.data.mixup > 1)
     throw UsageError("data.mixup is ", c.data.mixup, ", want 0 to 1");
   check_distill(c);
+  check_lit(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 

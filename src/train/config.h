@@ -49,6 +49,16 @@ struct DistillConfig {
   void fields(FieldVisitor& visitor);
 };
 
+/// The options under `lit.`.
+struct LitConfig {
+  std::string image_tower;
+  std::string tokenizer = "train:4000";
+  std::string images = "cached";
+  std::string cache;
+
+  void fields(FieldVisitor& visitor);
+};
+
 /// Everything that decides a training run.
 struct TrainConfig {
   Duration total, warmup, cooldown, log, eval, ckpt, keep_ckpt;
@@ -78,6 +88,7 @@ struct TrainConfig {
   ScheduleConfig schedule;
   MeshConfig mesh;
   DistillConfig distill;
+  LitConfig lit;
 
   void fields(FieldVisitor& visitor);
 };

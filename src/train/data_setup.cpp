@@ -45,7 +45,11 @@ TrainData open_train_data(const DataConfig& config) {
 }
 
 void complete_from_data(TrainConfig& config, const DataSource& source) {
+  if (config.task == "lit") return;  // open_lit has completed it
   const auto classes = static_cast<int64_t>(source.label_names().size());
+  if (classes == 0)
+    throw DataError(config.data.root, " has no labels, which task=", config.task,
+                    " needs; want class folders, or a manifest with the column `label`");
   if (!config.has_num_classes) config.model.num_classes = classes;
   if (config.model.num_classes < classes)
     throw DataError(config.data.root, " has ", classes, " classes, model.num_classes is ",

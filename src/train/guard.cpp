@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "train/step.h"
 
 namespace vit22b {
 namespace {
@@ -64,7 +65,8 @@ void check_finite(const StepResult& result, const StepScene& scene, const ModelC
   const bool is_loss_bad = !std::isfinite(result.loss);
   if (!is_loss_bad && std::isfinite(result.report.gradient_norm)) return;
   const Place place =
-      is_loss_bad ? agreed_place(find_bad(context, store, scene.batch.images_BCHW), context.mesh)
+      is_loss_bad ? agreed_place(find_bad(context, store, model_input(context.config, scene.batch)),
+                                 context.mesh)
                   : place_of_gradient(context.config, result.report.bad_tensor);
   std::vector<std::string> samples;
   for (const std::string& ids :

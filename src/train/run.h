@@ -5,6 +5,7 @@
 #include "model/context.h"
 #include "optim/schedule.h"
 #include "train/data_setup.h"
+#include "train/lit_setup.h"
 #include "train/run_folder.h"
 #include "train/state_setup.h"
 #include "train/task.h"
@@ -40,6 +41,8 @@ class Run {
   void validate();
   void save();
   ModelContext context() const;
+  std::shared_ptr<const Tokenizer> tokenizer() const { return lit_ ? lit_->tokenizer : nullptr; }
+  ModelInfo model_info() const;
   bool is_stop_asked() const;
   void append_metrics(const std::function<std::string()>& line);
 
@@ -56,6 +59,7 @@ class Run {
   std::unique_ptr<StateMemory> memory_;  ///< outlives the store and the sink, which lie in it
   std::shared_ptr<MasterStore> store_;
   Sinks sinks_;
+  std::optional<LitParts> lit_;  ///< task=lit
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   bool is_best_ = false;

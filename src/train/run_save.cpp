@@ -42,6 +42,11 @@ void Run::validate() {
   }
 }
 
+ModelInfo Run::model_info() const {
+  if (lit_) return lit_->info(config_.model);
+  return {config_.model, config_.data.pp_eval, config_.data.label_names};
+}
+
 void Run::append_metrics(const std::function<std::string()>& line) {
   mesh_.do_once([&] { folder_->append_metrics(line()); });
 }
@@ -51,11 +56,10 @@ void Run::save() {
   state_.metrics_bytes =
       std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
-  RunParts parts{{config_.model, config_.data.pp_eval, config_.data.label_names},
-                 owned_parts(*store_, parameter_table(config_.model)),
-                 sinks_.updating->state(),
-                 state_,
+  RunParts parts{model_info(), owned_parts(*store_, parameter_table(config_.model)),
+                 sinks_.updating->state(), state_,
                  [this](const at::Tensor& part) { memory_->release(part); }};
+  if (lit_) parts.frozen = lit_->frozen();
   parts.optimizer.merge(averages.raw());
   CheckpointFolder(ops_, options_.out / "ckpt")
       .save(parts, mesh_, is_best_, {config_.keep_last, cadence_.keep});

@@ -6,6 +6,10 @@
 
 namespace vit22b {
 
+const at::Tensor& model_input(const ViTConfig& config, const Batch& batch) {
+  return config.reads_words() ? batch.fields.at("text") : batch.images_BCHW;
+}
+
 StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink,
                     const Task& task, const StepWork& work) {
   StepContext step = work.step;
@@ -21,7 +25,8 @@ StepResult run_step(const ModelContext& context, WeightStore& store, GradientSin
       VitTape tape;
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       const VitOutputs outputs =
-          vit_forward(context, store, batches[piece].images_BCHW, {.tape = &tape, .sink = &sink});
+          vit_forward(context, store, model_input(context.config, batches[piece]),
+                      {.tape = &tape, .sink = &sink});
       const TaskLoss loss = task.loss(outputs, batches[piece], context.mesh);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {

@@ -14,9 +14,12 @@ struct StepResult {
   StepReport report;
 };
 
+/// What a batch gives a model: images, or words.
+const at::Tensor& model_input(const ViTConfig& config, const Batch& batch);
+
 /// What one step works on.
 struct StepWork {
-  const Batch& batch;          ///< this rank's images
+  const Batch& batch;          ///< this rank's samples
   int64_t accumulate = 1;      ///< pieces that the batch is cut into
   bool is_stop_asked = false;  ///< on this rank
   StepContext step;

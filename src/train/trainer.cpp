@@ -34,7 +34,8 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 void Run::loop() {
   const ModelContext ctx = context();
   GradientSink& sink = sinks_.first();
-  const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed));
+  const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed),
+                            tokenizer());
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
   BatchLoader loader(*data_.train, pp_train,
                      {.batch_size = share.count,
@@ -71,8 +72,8 @@ void Run::loop() {
     is_stopping_ = result.should_stop;
     run_log.add_step(config_.data.batch_size, took, waited);
     if (is_due(state_.step, cadence_.log, cadence_.total)) {
-      const auto signals =
-          attention_monitor(ctx, *store_, batch.images_BCHW, config_.data.batch_size);
+      const auto signals = attention_monitor(ctx, *store_, model_input(config_.model, batch),
+                                             config_.data.batch_size);
       append_metrics(
           [&] { return run_log.report(state_, result, config_.optim.lr * rate, signals); });
     } else {

@@ -14,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLabels = "labels";
+constexpr const char* kIndices = "indices";
 
 std::string shard_name(int64_t shard) {
   char name[64];
@@ -82,6 +83,7 @@ class CacheWriter {
       for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW))
         pieces[name].push_back(rows);
       pieces[kLabels].push_back(batch.labels_B);
+      pieces[kIndices].push_back(batch.indices_B);
       ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
       done += batch.images_BCHW.size(0);
       options_.on_progress(done);
@@ -105,16 +107,18 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
                            std::vector<std::string> label_names, std::string place)
     : shards_(std::move(shards)), label_names_(std::move(label_names)), place_(std::move(place)) {
   VIT22B_CHECK(!shards_.empty(), "FeatureTable: no shards");
-  std::vector<at::Tensor> labels;
+  std::vector<at::Tensor> labels, indices;
   int64_t first = 0;
   for (const auto& shard : shards_) {
     labels.push_back(shard->load(kLabels));
+    indices.push_back(shard->load(kIndices));
     first_rows_.push_back(first);
     first += labels.back().size(0);
     const auto ids = nlohmann::json::parse(shard->metadata().at("ids"));
     ids_.insert(ids_.end(), ids.begin(), ids.end());
   }
   labels_N_ = at::cat(labels);
+  indices_N_ = at::cat(indices);
 }
 
 int64_t FeatureTable::width(const std::string& name) const {

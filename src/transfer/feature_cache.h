@@ -16,8 +16,8 @@ namespace vit22b {
 /// Features of a data set in mapped files: rows are read where they are used.
 ///
 /// A cache is a folder of shards, features-NNNNN.safetensors, each with a tensor [n, D] float32 for
-/// every feature, `labels` [n] int64, and the samples' ids in its metadata; little-endian, as the
-/// format has it.
+/// every feature, `labels` and `indices` (in the source) [n] int64, and the samples' ids in its
+/// metadata; little-endian, as the format has it.
 class FeatureTable {
  public:
   FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
@@ -26,6 +26,8 @@ class FeatureTable {
   int64_t size() const { return labels_N_.size(0); }
   int64_t width(const std::string& name) const;
   const at::Tensor& labels() const { return labels_N_; }
+  /// Where each row's sample stands in its source.
+  const at::Tensor& indices() const { return indices_N_; }
   const std::vector<std::string>& ids() const { return ids_; }
   /// indices int64 → [rows, D], a copy.
   at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
@@ -39,7 +41,7 @@ class FeatureTable {
 
   std::vector<std::unique_ptr<SafetensorsFile>> shards_;
   std::vector<int64_t> first_rows_;
-  at::Tensor labels_N_;
+  at::Tensor labels_N_, indices_N_;
   std::vector<std::string> ids_, label_names_;
   std::string place_;
 };

@@ -103,6 +103,9 @@ class ManifestSource : public DataSource {
     return sample;
   }
 
+  std::vector<std::string> captions(int64_t index) const override {
+    return items_.at(static_cast<size_t>(index)).captions;
+  }
   const std::vector<std::string>& label_names() const override { return names_; }
   std::string fingerprint() const override { return fingerprint_; }
 

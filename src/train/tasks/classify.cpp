@@ -46,6 +46,7 @@ std::unique_ptr<Task> make_classify(const TrainConfig& config) {
 
 std::unique_ptr<Task> make_task(const TrainConfig& config, const Device& device) {
   if (config.task == "distill") return make_distill(config, device);
+  if (config.task == "lit") return make_lit(config, device);
   return make_classify(config);
 }
 

@@ -13,6 +13,8 @@ std::unique_ptr<Task> make_classify(const TrainConfig& config);
 /// throws  UsageError for a teacher of other classes, channels or widths
 std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device);
 
+std::unique_ptr<Task> make_lit(const TrainConfig& config, const Device& device);
+
 /// What a classifier's validation says.
 std::map<std::string, double> classification_metrics(Predictor& predictor, const DataSource& source,
                                                      const Transforms& transforms,

@@ -1,0 +1,34 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "checkpoint/manifest.h"
+#include "checkpoint/model_folder.h"
+
+namespace vit22b {
+
+/// What of a two-tower checkpoint does not train: where the image tower's files are, and the text
+/// tower's tokenizer.
+struct FrozenParts {
+  std::filesystem::path image_folder;
+  std::string tokenizer_bytes;
+};
+
+/// The parameters that a checkpoint's own weights are of, and the stem of their file: the text
+/// tower's where there is one.
+const ViTConfig& trained_config(const ModelInfo& info);
+const char* trained_stem(const ModelInfo& info);
+
+/// Gives a two-tower folder the image tower's weight files (as further names of the same files
+/// where the file system has them) and the tokenizer, and records them.
+///
+/// throws  CheckpointError when the image tower is not there any more
+void write_frozen_parts(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
+                        const FrozenParts& parts, Manifest& manifest);
+
+/// The bytes of a two-tower folder's tokenizer.
+///
+/// throws  CheckpointError when it is not the one that the text tower was trained with
+std::string read_tokenizer(const std::filesystem::path& folder, const TextInfo& info);
+
+}  // namespace vit22b

@@ -1,0 +1,106 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/head_command.h"
+#include "core/error.h"
+#include "eval/text_tower.h"
+#include "metrics/retrieval.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct RetrieveFlags {
+  HeadFlags head;
+  std::string query;
+  int64_t top = 10;
+};
+
+/// The pictures that a sentence fits best.
+void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTable& table) {
+  const at::Tensor scores = at::mv(unit_rows(table.all("pooled")), tower.embed({flags.query})[0]);
+  const auto [values, indices] = scores.topk(std::min(flags.top, table.size()));
+  Json found = Json::array();
+  std::string text;
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    const std::string& id = table.ids()[static_cast<size_t>(indices[i].item<int64_t>())];
+    found.push_back({{"path", id}, {"score", values[i].item<double>()}});
+    char score[32];
+    std::snprintf(score, sizeof score, "%7.4f  ", values[i].item<double>());
+    text += score + id + "\n";
+  }
+  print_out(flags.head.common.is_json
+                ? Json{{"query", flags.query}, {"found", found}}.dump(1) + "\n"
+                : text);
+}
+
+Json recalls(const at::Tensor& ranks) {
+  Json recall;
+  for (const int64_t k : {1, 5, 10}) recall[std::to_string(k)] = metrics::recall_at(ranks, k);
+  return recall;
+}
+
+/// Recall both ways: an image's answer is any of its captions, a caption's its image.
+void measure(const RetrieveFlags& flags, const TextTower& tower, const DataSource& source,
+             const FeatureTable& table) {
+  std::vector<std::string> captions;
+  std::vector<int64_t> image_of_caption;
+  for (int64_t row = 0; row < table.size(); ++row)
+    for (std::string& caption : source.captions(table.indices()[row].item<int64_t>())) {
+      captions.push_back(std::move(caption));
+      image_of_caption.push_back(row);
+    }
+  if (captions.empty())
+    throw DataError(flags.head.test,
+                    " has no captions; want a manifest with the column "
+                    "`caption`, or --query TEXT to search it");
+  const at::Tensor scores = at::mm(unit_rows(table.all("pooled")), tower.embed(captions).t());
+  const at::Tensor images = at::arange(table.size(), at::kLong),
+                   of_caption = at::tensor(image_of_caption, at::kLong);
+  const Json json = {
+      {"num_images", table.size()},
+      {"num_captions", captions.size()},
+      {"recall_at",
+       {{"image_to_text", recalls(metrics::answer_ranks(scores, images, of_caption))},
+        {"text_to_image", recalls(metrics::answer_ranks(scores.t(), of_caption, images))}}}};
+  std::string text;
+  for (const auto& [way, recall] : json["recall_at"].items()) {
+    char line[160];
+    std::snprintf(line, sizeof line, "%s  recall@1 %.2f %%  @5 %.2f %%  @10 %.2f %%\n", way.c_str(),
+                  100 * recall["1"].get<double>(), 100 * recall["5"].get<double>(),
+                  100 * recall["10"].get<double>());
+    text += line;
+  }
+  FileOps ops;
+  if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json.dump(1) + "\n");
+  print_out(flags.head.common.is_json ? json.dump(1) + "\n" : text);
+}
+
+void run_retrieve(const RetrieveFlags& flags) {
+  const Device device = begin_command(flags.head.common);
+  const TextTower tower(flags.head.checkpoint,
+                        {device, flags.head.common.precision, flags.head.common.engine});
+  const auto source = open_source(flags.head.test, flags.head.test_split);
+  const FeatureTable table = open_table(flags.head, device, *source);
+  flags.query.empty() ? measure(flags, tower, *source, table) : search(flags, tower, table);
+}
+
+}  // namespace
+
+void add_retrieve(CLI::App& app) {
+  auto flags = std::make_shared<RetrieveFlags>();
+  CLI::App* command = app.add_subcommand(
+      "retrieve", "recall of captions by images and back, or the pictures that fit a sentence");
+  command->add_option("checkpoint", flags->head.checkpoint, "run or checkpoint of vit22b lit")
+      ->required();
+  add_data_flags(*command, flags->head);
+  command->add_option("--query", flags->query, "a sentence to search the pictures by");
+  command->add_option("--top", flags->top, "pictures to list for it")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  command->callback([flags] { run_retrieve(*flags); });
+}
+
+}  // namespace vit22b

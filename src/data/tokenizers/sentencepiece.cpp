@@ -1,0 +1,87 @@
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "data/tokenizers/tokenizers.h"
+
+namespace vit22b {
+namespace {
+
+class SentencePiece : public Tokenizer {
+ public:
+  SentencePiece(std::string bytes, const std::string& name) : bytes_(std::move(bytes)) {
+    const auto status = model_.LoadFromSerializedProto(bytes_);
+    if (!status.ok())
+      throw CheckpointError("tokenizer ", name, " is no SentencePiece model: ", status.ToString());
+    if (model_.eos_id() < 0)
+      throw CheckpointError("tokenizer ", name, " has no </s>, with which texts end");
+  }
+
+  int64_t vocab_size() const override { return model_.GetPieceSize(); }
+
+  at::Tensor encode(std::string_view text, int64_t length) const override {
+    std::vector<int> ids;
+    const auto status = model_.Encode(canonical_text(text), &ids);
+    VIT22B_CHECK(status.ok(), "SentencePiece: ", status.ToString());
+    at::Tensor row = at::full({length}, model_.eos_id(), at::kLong);
+    const int64_t kept = std::min<int64_t>(static_cast<int64_t>(ids.size()), length - 1);
+    for (int64_t i = 0; i < kept; ++i) row[i] = ids[static_cast<size_t>(i)];
+    return row;
+  }
+
+  const std::string& file_bytes() const override { return bytes_; }
+  const char* file_name() const override { return "tokenizer.model"; }
+
+ private:
+  std::string bytes_;
+  sentencepiece::SentencePieceProcessor model_;
+};
+
+/// Sentences for the trainer.
+class Sentences : public sentencepiece::SentenceIterator {
+ public:
+  explicit Sentences(std::vector<std::string> sentences) : sentences_(std::move(sentences)) {}
+  bool done() const override { return at_ == sentences_.size(); }
+  void Next() override { ++at_; }
+  const std::string& value() const override { return sentences_[at_]; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+ private:
+  std::vector<std::string> sentences_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name) {
+  return std::make_unique<SentencePiece>(std::move(bytes), name);
+}
+
+std::string train_sentencepiece(const std::vector<std::string>& sentences, int64_t vocab_size) {
+  std::vector<std::string> canonical;
+  for (const std::string& sentence : sentences)
+    if (std::string text = canonical_text(sentence); !text.empty())
+      canonical.push_back(std::move(text));
+  if (canonical.empty()) throw UsageError("a tokenizer cannot be trained on no text");
+  Sentences iterator(std::move(canonical));
+  std::string model;
+  // The special pieces as T5's models have them; one thread, so that sums have one order.
+  const auto status =
+      sentencepiece::SentencePieceTrainer::Train({{"vocab_size", std::to_string(vocab_size)},
+                                                  {"model_type", "unigram"},
+                                                  {"character_coverage", "1.0"},
+                                                  {"num_threads", "1"},
+                                                  {"pad_id", "0"},
+                                                  {"eos_id", "1"},
+                                                  {"unk_id", "2"},
+                                                  {"bos_id", "-1"},
+                                                  {"minloglevel", "2"}},
+                                                 &iterator, &model);
+  if (!status.ok())
+    throw UsageError("a tokenizer of ", vocab_size,
+                     " pieces cannot be trained on these texts: ", status.ToString());
+  return model;
+}
+
+}  // namespace vit22b

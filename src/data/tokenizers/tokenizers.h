@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/tokenizer.h"
+
+namespace vit22b {
+
+// The kinds of tokenizers, each in the file of its name; `name` is for messages.
+std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name);
+std::unique_ptr<Tokenizer> make_clip_bpe(std::string merges, const std::string& name);
+
+/// A gzip file's content; at most 256 MiB.
+std::string unzipped(const std::string& bytes, const std::string& name);
+
+/// UTF-8 as characters and back; bytes that are no UTF-8 become U+FFFD.
+std::vector<int32_t> characters_of(std::string_view text);
+std::string text_of(std::span<const int32_t> characters);
+/// White space as Python's str.split has it.
+bool is_space(int32_t character);
+/// Runs of white space become one space, none at the ends.
+std::string single_spaced(std::string_view text);
+
+}  // namespace vit22b

@@ -1,0 +1,36 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "eval/load_predictor.h"
+
+namespace vit22b {
+
+/// The text side of a two-tower checkpoint.
+class TextTower {
+ public:
+  /// throws  CheckpointError for a folder without a text tower, or with another tokenizer than it
+  ///         was trained with
+  TextTower(const std::filesystem::path& checkpoint, const PredictorOptions& options);
+
+  /// [N, E] float32 of length 1.
+  at::Tensor embed(const std::vector<std::string>& texts) const;
+  int64_t width() const { return config_.joint_dim; }
+
+ private:
+  ViTConfig config_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Predictor> predictor_;
+};
+
+/// The joint embeddings of tokens by a text tower's predictor, without scale and bias.
+///
+/// returns  [N, E] float32 of length 1, on the CPU
+at::Tensor text_embeddings(Predictor& predictor, const at::Tensor& tokens_NT);
+
+}  // namespace vit22b

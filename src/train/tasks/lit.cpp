@@ -1,0 +1,83 @@
+#include "core/error.h"
+#include "eval/load_predictor.h"
+#include "eval/text_tower.h"
+#include "metrics/retrieval.h"
+#include "train/tasks/contrastive_loss.h"
+#include "train/tasks/tasks.h"
+#include "transfer/feature_source.h"
+
+namespace vit22b {
+namespace {
+
+at::Tensor unit_rows(const at::Tensor& x_BE) {
+  const at::Tensor x = x_BE.to(at::kFloat);
+  return x / x.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+/// Trains a text tower beside a locked image tower (LiT, Zhai et al. 2022): the images' embeddings
+/// come with the batch, or are made of its images.
+class Lit : public Task {
+ public:
+  Lit(const TrainConfig& config, const Device& device) : loss_(config.loss) {
+    if (config.lit.images == "live")
+      image_tower_ =
+          load_predictor(config.lit.image_tower, {device, config.precision, config.engine})
+              .predictor;
+  }
+
+  TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
+    const ContrastiveLoss result =
+        contrastive_loss(loss_, embeddings(batch), outputs.logits_BC, mesh);
+    return {result.loss, {.logits_BC = result.text_gradient_BF}};
+  }
+
+  /// Retrieval among the validation's images, each with one of its captions: "accuracy" is the
+  /// share of images whose caption comes first.
+  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+                                         const Transforms& transforms,
+                                         const EvalOptions& options) const override {
+    BatchLoader loader(source, transforms,
+                       {.batch_size = std::min(options.batch_size, source.size()),
+                        .num_workers = options.num_workers,
+                        .is_training = false,
+                        .max_bad_fraction = options.max_bad_fraction});
+    std::vector<at::Tensor> images, texts;
+    for (Batch batch; loader.next(batch);) {
+      if (options.should_stop()) throw Stopped("stopped during validation");
+      if (batch.fields.count("text") == 0) continue;
+      images.push_back(embeddings(batch).cpu());
+      texts.push_back(predictor.logits(batch.fields.at("text")).cpu());
+      options.on_progress(batch.labels_B.size(0));
+    }
+    const at::Tensor images_NE = at::cat(images), texts_NF = at::cat(texts);
+    const at::Tensor scores =
+        at::mm(images_NE, texts_NF.slice(1, 0, -1).t());  // bias and scale are the same for all
+    const at::Tensor own = at::arange(images_NE.size(0), at::kLong);
+    const at::Tensor to_text = metrics::answer_ranks(scores, own, own),
+                     to_image = metrics::answer_ranks(scores.t(), own, own);
+    return {{"accuracy", metrics::recall_at(to_text, 1)},
+            {"recall_at_5", metrics::recall_at(to_text, 5)},
+            {"text_to_image_recall_at_1", metrics::recall_at(to_image, 1)},
+            {"loss",
+             contrastive_loss(loss_, images_NE, texts_NF, single_process()).loss.item<double>()}};
+  }
+
+ private:
+  at::Tensor embeddings(const Batch& batch) const {
+    const auto cached = batch.fields.find(kImageEmbedding);
+    if (cached != batch.fields.end()) return cached->second;
+    VIT22B_CHECK(image_tower_ != nullptr, "lit: a batch without image embeddings");
+    return unit_rows(image_tower_->features(batch.images_BCHW, {}).pooled_BD);
+  }
+
+  std::string loss_;
+  std::unique_ptr<Predictor> image_tower_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_lit(const TrainConfig& config, const Device& device) {
+  return std::make_unique<Lit>(config, device);
+}
+
+}  // namespace vit22b

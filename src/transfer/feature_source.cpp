@@ -1,0 +1,42 @@
+#include "transfer/feature_source.h"
+
+namespace vit22b {
+namespace {
+
+class FeatureSource : public DataSource {
+ public:
+  FeatureSource(std::shared_ptr<const DataSource> source, FeatureTable table, std::string feature)
+      : source_(std::move(source)), table_(std::move(table)), feature_(std::move(feature)) {}
+
+  int64_t size() const override { return table_.size(); }
+
+  Sample read(int64_t index) const override {
+    Sample sample;
+    const at::Tensor row = table_.rows(feature_, at::tensor({index}, at::kLong))[0];
+    sample.fields[kImageEmbedding] = row / row.norm().clamp_min(1e-12);
+    sample.label = table_.labels()[index].item<int64_t>();
+    sample.captions = captions(index);
+    sample.id = table_.ids()[static_cast<size_t>(index)];
+    return sample;
+  }
+
+  std::vector<std::string> captions(int64_t index) const override {
+    return source_->captions(table_.indices()[index].item<int64_t>());
+  }
+  const std::vector<std::string>& label_names() const override { return source_->label_names(); }
+  std::string fingerprint() const override { return source_->fingerprint() + feature_; }
+
+ private:
+  std::shared_ptr<const DataSource> source_;
+  FeatureTable table_;
+  std::string feature_;
+};
+
+}  // namespace
+
+std::unique_ptr<DataSource> make_feature_source(std::shared_ptr<const DataSource> source,
+                                                FeatureTable table, const std::string& feature) {
+  return std::make_unique<FeatureSource>(std::move(source), std::move(table), feature);
+}
+
+}  // namespace vit22b

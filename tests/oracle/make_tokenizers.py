@@ -1,0 +1,48 @@
+"""Captions in fifteen languages as sentencepiece and open_clip cut them.
+
+Run: .deps/oracle/bin/python tests/oracle/make_tokenizers.py [COUNT FOLDER]      Needs Debian's unicode-cldr-core.
+Made with sentencepiece 0.2.3, open_clip 3.3.0. Writes tokenizer.model (2,000 pieces, trained on 10,000 of them) and
+tokenizers.json: captions, sentencepiece [N][T] after SigLIP's canonical form, clip [N][T]; T = 24.
+"""
+import json
+import pathlib
+import random
+import sys
+import xml.etree.ElementTree as ET
+
+import open_clip.tokenizer
+import sentencepiece
+
+CLDR = pathlib.Path("/usr/share/unicode/cldr/common/annotations")
+LANGUAGES = "en de fr es ru uk el tr ar he hi th ja zh ko".split()
+LENGTH = 24
+HARD = ["", "   ", "_under_score_", "It's 42°, you'll see… don't they've I'm he'd we're", "ΟΔΟΣ ΣΟΦΟΣ", "İstanbul", "naïve café №5 ½ ³",
+        "a\u00a0b\u3000c\td\ne", "x" * 300, "emoji 😀👨‍👩‍👧", "mixed日本語とEnglish", "Ⅷ ⅷ", "ß ẞ ŉ", "-- !!! ... 1234"]
+
+
+def captions(count):
+    texts = []
+    for language in LANGUAGES:
+        for node in ET.parse(CLDR / f"{language}.xml").iter("annotation"):
+            if node.text:
+                texts.append(node.text if node.get("type") == "tts" else node.text.replace(" | ", ", "))
+    random.Random(0).shuffle(texts)
+    return HARD + texts[: count - len(HARD)]
+
+
+def main(count, folder):
+    texts = captions(count)
+    canonical = [open_clip.tokenizer.canonicalize_text(t) for t in texts]
+    if not (folder / "tokenizer.model").exists():
+        with open(folder / "tokenizer.model", "wb") as model:
+            sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter([open_clip.tokenizer.canonicalize_text(c) for c in captions(10_000)]), model_writer=model, vocab_size=2000,
+                                                     character_coverage=0.995, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2)
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    pieces = [(model.encode(c)[: LENGTH - 1] + [model.eos_id()] * LENGTH)[:LENGTH] for c in canonical]
+    clip = open_clip.tokenizer.SimpleTokenizer(context_length=LENGTH)(texts)
+    json.dump({"captions": texts, "sentencepiece": pieces, "clip": clip.tolist()}, open(folder / "tokenizers.json", "w"), ensure_ascii=False,
+              separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300, pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).parent))

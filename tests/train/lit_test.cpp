@@ -1,0 +1,122 @@
+#include <gtest/gtest.h>
+
+#include "checkpoint/run_checkpoint.h"
+#include "checkpoint/safetensors.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "dist/threads.h"
+#include "eval/text_tower.h"
+#include "store/resident.h"
+#include "support/files.h"
+#include "support/tensors.h"
+#include "train/tasks/contrastive_loss.h"
+
+namespace vit22b {
+namespace {
+
+using test::error_of;
+using test::relative_difference;
+using test::TempFolder;
+
+at::Tensor oracle(const std::string& name) {
+  static const SafetensorsFile file(test::source_path("tests/oracle/contrastive.safetensors"));
+  return file.load(name);
+}
+
+/// The texts as a text tower's head gives them: scaled, with the bias beside.
+at::Tensor scaled_texts(const at::Tensor& texts_BE, const at::Tensor& scale,
+                        const at::Tensor& bias) {
+  return at::cat({texts_BE * scale.exp(), bias.expand({texts_BE.size(0), 1})}, 1);
+}
+
+class ContrastiveOracle : public testing::TestWithParam<std::string> {};
+
+TEST_P(ContrastiveOracle, LossAndGradientsMatchOpenClipInChunksOfAnySize) {
+  const std::string kind = GetParam();
+  for (const int64_t chunk : {0, 1, 7, 33}) {
+    const at::AutoGradMode grad(true);
+    const at::Tensor texts = oracle("texts").requires_grad_(),
+                     scale = oracle("scale").requires_grad_(),
+                     bias = oracle("bias").requires_grad_();
+    const at::Tensor head = scaled_texts(texts, scale, bias);
+    const ContrastiveLoss got =
+        contrastive_loss(kind, oracle("images"), head.detach(), single_process(), chunk);
+    head.backward(got.text_gradient_BF);
+    EXPECT_NEAR(got.loss.item<double>(), oracle(kind + "/loss").item<double>(), 1e-5) << chunk;
+    // Sums of 33 terms in another order.
+    EXPECT_LT(relative_difference(got.image_gradient_BE, oracle(kind + "/images.grad")), 1e-5);
+    EXPECT_LT(relative_difference(texts.grad(), oracle(kind + "/texts.grad")), 1e-5);
+    EXPECT_LT(relative_difference(scale.grad(), oracle(kind + "/scale.grad")), 1e-5);
+    EXPECT_NEAR(bias.grad().item<double>(), oracle(kind + "/bias.grad").item<double>(), 1e-6);
+  }
+}
+
+// Each rank has a third of the pairs; what the trainer averages is the whole batch's.
+TEST_P(ContrastiveOracle, RanksOfTheDataAxisGiveTheWholeBatch) {
+  constexpr int64_t kRanks = 3, kOwn = 11;
+  const at::Tensor texts = scaled_texts(oracle("texts"), oracle("scale"), oracle("bias"));
+  const ContrastiveLoss whole =
+      contrastive_loss(GetParam(), oracle("images"), texts, single_process());
+  std::vector<ContrastiveLoss> parts(kRanks);
+  run_as_threads(kRanks, [&](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(transport, {kRanks, 1}, 60);
+    const Share own = mesh.share(MeshAxis::kData, kRanks * kOwn);
+    parts[static_cast<size_t>(own.first / kOwn)] =
+        contrastive_loss(GetParam(), oracle("images").narrow(0, own.first, own.count),
+                         texts.narrow(0, own.first, own.count), mesh, /*chunk=*/4);
+  });
+  at::Tensor loss = at::zeros({});
+  std::vector<at::Tensor> images, of_texts;
+  for (const ContrastiveLoss& part : parts) {
+    loss = loss + part.loss / kRanks;
+    images.push_back(part.image_gradient_BE / kRanks);
+    of_texts.push_back(part.text_gradient_BF / kRanks);
+  }
+  EXPECT_NEAR(loss.item<double>(), whole.loss.item<double>(), 1e-5);
+  EXPECT_LT(relative_difference(at::cat(images), whole.image_gradient_BE), 1e-5);
+  EXPECT_LT(relative_difference(at::cat(of_texts), whole.text_gradient_BF), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ContrastiveOracle, testing::Values("sigmoid", "softmax"));
+
+/// open_clip's SigLIP text tower in our terms.
+ViTConfig oracle_tower() {
+  ViTConfig config = preset("test8", "serial");
+  config.embed_dim = 24;
+  config.num_heads = 3;
+  config.depth = 2;
+  config.mlp_ratio = 2.5;
+  config.act_layer = "gelu_tanh";
+  config.class_token = false;
+  config.global_pool = "last";
+  config.num_classes = 0;
+  config.vocab_size = 50;
+  config.context_length = 16;
+  config.joint_dim = 20;
+  return config;
+}
+
+TEST(TextTowerOracle, ForwardMatchesOpenClipsSiglipTextTower) {
+  const auto folder = test::source_path("tests/oracle/text_tower");
+  const SafetensorsFile expected(folder / "expected.safetensors"),
+      weights_file(folder / "text.safetensors");
+  const ViTConfig config = oracle_tower();
+  const std::vector<ParameterRow> table = parameter_table(config);
+  ASSERT_EQ(table.size(), weights_file.entries().size());
+  NamedTensors weights;
+  for (const ParameterRow& row : table)
+    weights[row.name] = weights_file.load(row.name).to(at::kFloat);
+  const at::Tensor joint = expected.load("joint");
+  for (const char* engine : {"reference", "fused"}) {
+    VitPredictor predictor(config, std::make_shared<ResidentStore>(table, weights, c10::kCPU),
+                           {.engine = engine});
+    const at::Tensor got = predictor.logits(expected.load("tokens"));
+    ASSERT_EQ(got.size(1), 21);
+    EXPECT_LT(relative_difference(got.slice(1, 0, 20), joint / joint.norm(2, 1, true)), 2e-6)
+        << engine;
+    EXPECT_EQ(got[3][20].item<double>(), -10) << engine;
+  }
+}
+
+}  // namespace
+}  // namespace vit22b
