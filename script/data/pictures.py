@@ -2,7 +2,8 @@
 
 manifest.csv  filepath,caption,label,concept,split: a row a caption; split by concept (train, test, excluded)
 labels.csv    filepath,label,split: a row a picture, for classification; split by a fixed draw (train, test)
-Both skip pictures that cannot be drawn, and say how many.
+concepts.csv  filepath,label,split: the first picture of each held-out concept, labelled with its name
+All skip pictures that cannot be drawn, and say how many.
 """
 import argparse
 import concurrent.futures
@@ -166,6 +167,10 @@ def main(kind):
             labelled.append([f"images/{p.name}.png", p.label, "test" if concepts.draw("labels " + p.name) < 0.5 and kind == "stamps" else "train"])
     write_csv(options.out / "manifest.csv", ["filepath", "caption", "label", "concept", "split"], captioned)
     write_csv(options.out / "labels.csv", ["filepath", "label", "split"], labelled)
+    first = {p.concept: p for p in reversed(done) if p.concept in splitter.held_out}
+    if first:
+        write_csv(options.out / "concepts.csv", ["filepath", "label", "split"],
+                  [[f"images/{p.name}.png", concept, "test"] for concept, p in sorted(first.items())])
     (options.out / "LICENSE").write_text(licence + "\n")
     sides = {s: len({r[0] for r in captioned if r[4] == s}) for s in ("train", "test", "excluded")}
     held_out = len({r[3] for r in captioned if r[4] == "test"})

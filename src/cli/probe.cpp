@@ -3,6 +3,7 @@
 
 #include "checkpoint/model_folder.h"
 #include "cli/head_command.h"
+#include "cli/probe_sgd.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -24,6 +25,7 @@ struct ProbeFlags {
   int64_t max_iterations = 1000;
   std::vector<double> rates = head_grid_rates();
   int64_t epochs = 10, head_batch = 1024;
+  SgdProbe sgd;
 };
 
 double accuracy_of(const at::Tensor& scores_NC, const at::Tensor& labels_N) {
@@ -185,6 +187,13 @@ void run_grid(const ProbeFlags& flags, const Device& device) {
 
 void run_probe(const ProbeFlags& flags) {
   const Device device = begin_command(flags.head.common);
+  if (flags.method == "sgd") {
+    if (is_from_files(flags.head) || flags.head.checkpoint == "pixels")
+      throw UsageError("--method sgd augments images: give a checkpoint and a data source");
+    SgdProbe sgd = flags.sgd;
+    sgd.epochs = flags.epochs;
+    return run_sgd_probe(flags.head, sgd, device);
+  }
   flags.method == "grid" ? run_grid(flags, device) : run_lbfgs(flags, device);
 }
 
@@ -196,10 +205,12 @@ void add_probe(CLI::App& app) {
       app.add_subcommand("probe", "accuracy of a linear classifier on frozen features");
   add_head_flags(*command, flags->head);
   command
-      ->add_option("--method", flags->method,
-                   "lbfgs: logistic regression; grid: DINOv2's grid of heads by SGD")
+      ->add_option(
+          "--method", flags->method,
+          "lbfgs: logistic regression; grid: DINOv2's grid of heads by SGD; sgd: one head on "
+          "augmented images")
       ->capture_default_str()
-      ->check(CLI::IsMember({"lbfgs", "grid"}));
+      ->check(CLI::IsMember({"lbfgs", "grid", "sgd"}));
   command->add_option("--c", flags->c, "lbfgs: scikit-learn's C; the best of a path where absent")
       ->check(CLI::PositiveNumber);
   command->add_option("--path", flags->path, "lbfgs: values of C from 1e-6 to 1e5 (DINOv2: 45)")
@@ -219,12 +230,15 @@ void add_probe(CLI::App& app) {
   command->add_option("--rates", flags->rates, "grid: base learning rates, for a batch of 256")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  command->add_option("--epochs", flags->epochs, "grid: passes over the training samples")
+  command->add_option("--epochs", flags->epochs, "grid, sgd: passes over the training samples")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
   command->add_option("--head-batch", flags->head_batch, "grid: samples a step")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--rate", flags->sgd.rate, "sgd: learning rate, for a batch of 256")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->callback([flags] { run_probe(*flags); });
 }
 

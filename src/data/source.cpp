@@ -43,14 +43,14 @@ std::string recognise(const fs::path& path) {
 
 }  // namespace
 
+SourceName parse_source(const std::string& text) {
+  for (const std::string kind : {"idx", "folder", "manifest"})
+    if (text.starts_with(kind + ":")) return {kind, text.substr(kind.size() + 1)};
+  return {recognise(text), text};
+}
+
 std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split) {
-  std::string kind, root = text;
-  for (const std::string known : {"idx", "folder", "manifest"}) {
-    if (!text.starts_with(known + ":")) continue;
-    kind = known;
-    root = text.substr(known.size() + 1);
-  }
-  if (kind.empty()) kind = recognise(root);
+  const auto [kind, root] = parse_source(text);
   if (kind == "manifest") return open_manifest(root, split);
   if (!fs::is_directory(root))
     throw DataError("data folder ", root, " does not exist; set data.root or --data");

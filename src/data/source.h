@@ -26,6 +26,13 @@ class DataSource {
   virtual int64_t held_bytes() const { return 0; }
 };
 
+/// The halves of SRC: "idx", "folder" or "manifest", and the place.
+struct SourceName {
+  std::string kind, root;
+};
+/// throws  DataError for a bare path that is nothing of these
+SourceName parse_source(const std::string& text);
+
 /// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR",
 /// "manifest:FILE", or a bare path, recognised.
 ///

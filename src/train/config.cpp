@@ -191,7 +191,7 @@ void check_mesh(const TrainConfig& c, const Mesh& mesh) {
   if (c.model.num_heads % model != 0)
     throw UsageError("mesh.model=", model, " does not divide the model's ", c.model.num_heads,
                      " heads; use one of ", divisors(c.model.num_heads, kMaxListed));
-  if (c.model.has_head() && c.model.num_classes < model)
+  if (c.model.has_head() && c.model.head_outputs() < model)
     throw UsageError("mesh.model=", model, " is more than the model's ", c.model.num_classes,
                      " classes; use fewer ranks");
   if (c.state == "file" && data * model > 1)
@@ -205,6 +205,20 @@ void check_mesh(const TrainConfig& c, const Mesh& mesh) {
         divisors(c.data.batch_size / std::gcd(c.data.batch_size, c.accumulate), kMaxListed),
         ", or a batch size that is a multiple of ", pieces);
 }
+
+namespace {
+
+/// Turns a preset into a tower that reads words; how many there are is known with the tokenizer.
+void make_text_tower(ViTConfig& model) {
+  constexpr int64_t kLitContext = 16;  // Zhai et al. 2022 (LiT)
+  if (model.vocab_size == 0) model.vocab_size = 1;
+  if (model.context_length == 0) model.context_length = kLitContext;
+  model.num_classes = 0;
+  model.class_token = false;
+  if (model.global_pool == "token") model.global_pool = "last";
+}
+
+}  // namespace
 
 TrainConfig train_config_from_tree(const ConfigTree& tree) {
   ConfigTree model_tree;
@@ -221,6 +235,7 @@ TrainConfig train_config_from_tree(const ConfigTree& tree) {
   config.model = preset(text(name, "b16"), text(block, "parallel"));
   config.has_num_classes = model_tree.count("num_classes") != 0;
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  if (config.task == "lit") make_text_tower(config.model);
   config.model.validate();
   check(config);
   return config;

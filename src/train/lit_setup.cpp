@@ -64,7 +64,8 @@ ModelInfo LitParts::info(const ViTConfig& text) const {
 
 LitParts open_lit(TrainConfig& config, const DataSource& train, const std::filesystem::path& run) {
   LitParts parts;
-  parts.image_folder = resolve_checkpoint(config.lit.image_tower).folder;
+  parts.image_folder =
+      std::filesystem::canonical(resolve_checkpoint(config.lit.image_tower).folder);
   parts.image = read_model_info(parts.image_folder);
   if (train.captions(0).empty())
     throw DataError(config.data.root,
@@ -73,16 +74,15 @@ LitParts open_lit(TrainConfig& config, const DataSource& train, const std::files
   ViTConfig& text = config.model;
   text.vocab_size = parts.tokenizer->vocab_size();
   text.joint_dim = parts.image.config.embed_dim;
-  if (text.context_length == 0) text.context_length = 16;  // LiT's
-  text.num_classes = 0;
-  text.class_token = false;
-  if (text.global_pool == "token") text.global_pool = "last";
   text.validate();
   const std::string tokenize = concat("tokenize(", text.context_length, ")");
+  const std::string images = parts.image.pp_eval + "|";
   const bool is_live = config.lit.images == "live";
-  const std::string pp = config.data.pp_train.empty() ? parts.image.pp_eval : config.data.pp_train;
-  config.data.pp_train = is_live ? pp + "|" + tokenize : tokenize;
-  config.data.pp_eval = is_live ? parts.image.pp_eval + "|" + tokenize : tokenize;
+  if (!is_live) config.data.pp_train = tokenize;
+  if (config.data.pp_train.empty()) config.data.pp_train = images + tokenize;
+  if (config.data.pp_train.find("tokenize(") == std::string::npos)
+    config.data.pp_train += "|" + tokenize;
+  config.data.pp_eval = is_live ? images + tokenize : tokenize;
   log_info(concat("image tower ", parts.image_folder.string(), " (", parts.image.config.name,
                   ", locked); tokenizer of ", text.vocab_size, " pieces"));
   return parts;

@@ -35,7 +35,7 @@ LabelledFeatures read_features(const std::filesystem::path& path) {
   data.features_ND = file.load(file.contains("features") ? "features" : "pooled").to(at::kFloat);
   data.labels_N = file.load("labels").to(at::kLong);
   if (data.features_ND.dim() != 2 || data.labels_N.dim() != 1 || data.size() == 0 ||
-      data.labels_N.size(0) != data.size())
+      data.features_ND.size(0) != data.size())
     throw DataError(data.place, ": features ", shape_text(data.features_ND.sizes()), " and labels ",
                     shape_text(data.labels_N.sizes()), ", want [N, D] and [N]");
   if (!data.features_ND.isfinite().all().item<bool>())

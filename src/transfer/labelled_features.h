@@ -14,7 +14,7 @@ struct LabelledFeatures {
   std::vector<std::string> label_names;  ///< empty where the labels have no names
   std::string place;                     ///< for messages
 
-  int64_t size() const { return features_ND.size(0); }
+  int64_t size() const { return labels_N.size(0); }
   /// The samples of these indices.
   LabelledFeatures subset(const at::Tensor& indices) const;
 };

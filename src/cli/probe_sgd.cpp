@@ -1,0 +1,106 @@
+#include "cli/probe_sgd.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/progress.h"
+#include "core/signals.h"
+#include "data/loader.h"
+#include "train/trainer.h"
+
+namespace vit22b {
+namespace {
+
+std::vector<std::string> all_but_head(const ViTConfig& config) {
+  std::vector<std::string> patterns = {"blocks.*"};
+  for (const ParameterRow& row : parameter_table(config))
+    if (row.unit.kind != UnitKind::kBlock && row.unit.kind != UnitKind::kHead)
+      patterns.push_back(row.name);
+  return patterns;
+}
+
+TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
+  const ModelInfo info = read_model_info(resolve_checkpoint(flags.checkpoint).folder);
+  TrainConfig c;
+  c.model = info.config;
+  c.model.num_classes = 0;
+  c.model.head_bias_init = 0;
+  c.total = {static_cast<double>(probe.epochs), Duration::Unit::kEpochs};
+  c.seed = flags.common.seed;
+  c.precision = flags.common.precision;
+  c.engine = flags.common.engine;
+  c.init_from = flags.checkpoint;
+  c.init_skip = {"head.*"};
+  c.freeze = all_but_head(info.config);
+  c.loss = "softmax";
+  const SourceName source = parse_source(flags.train);
+  c.data.source = source.kind;
+  c.data.root = source.root;
+  c.data.train_split = flags.train_split;
+  c.data.val = "";
+  c.data.batch_size = probe.batch_size;
+  c.data.workers = flags.workers;
+  c.data.max_bad_fraction = flags.max_bad_fraction;
+  c.data.pp_eval = info.pp_eval;
+  c.data.pp_train = concat("decode|", c.model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
+                           c.model.img_size.height, ",50,100)|flip_lr|value_range(-1,1)");
+  c.optim.name = "sgd";
+  c.optim.lr = probe.rate * static_cast<double>(probe.batch_size) / 256;
+  c.optim.weight_decay = c.optim.head_weight_decay = 0;
+  c.schedule.name = "cosine";
+  return c;
+}
+
+/// The trained head's predictions of the test split.
+HeadData test_images(const HeadFlags& flags, const Device& device, const std::filesystem::path& run,
+                     at::Tensor& predicted_M) {
+  const LoadedModel model =
+      load_predictor(run, {device, flags.common.precision, flags.common.engine});
+  const auto source = open_source(flags.test.empty() ? flags.train : flags.test, flags.test_split);
+  const Transforms transforms(model.info.pp_eval);
+  BatchLoader loader(*source, transforms,
+                     {.batch_size = std::min(flags.batch, source->size()),
+                      .num_workers = flags.workers,
+                      .is_training = false,
+                      .max_bad_fraction = flags.max_bad_fraction});
+  std::vector<at::Tensor> labels, predicted;
+  for (Batch batch; loader.next(batch);) {
+    if (stop_signal() != 0) throw Stopped("stopped; the same command goes on");
+    if (!batch.images_BCHW.defined()) continue;
+    labels.push_back(batch.labels_B);
+    predicted.push_back(model.predictor->logits(batch.images_BCHW).argmax(1).cpu());
+  }
+  HeadData data;
+  data.test = {at::zeros({1, 1}), at::cat(labels), source->label_names(), flags.test};
+  const int64_t num_train = open_source(flags.train, flags.train_split)->size();
+  data.train = {at::zeros({1, 1}), at::zeros({num_train}, at::kLong), model.info.label_names,
+                flags.train};
+  data.num_classes = count_classes(data.train, data.test);
+  predicted_M = at::cat(predicted);
+  return data;
+}
+
+}  // namespace
+
+void run_sgd_probe(const HeadFlags& flags, const SgdProbe& probe, const Device& device) {
+  if (flags.common.out.empty())
+    throw UsageError("--method sgd trains: give its run folder, --out RUN");
+  if (flags.feature != "pooled")
+    throw UsageError("--method sgd trains on the pooled features; leave --feature away");
+  TrainOptions options;
+  options.out = flags.common.out;
+  options.device = device;
+  options.is_quiet = flags.common.is_quiet;
+  options.command_line = "vit22b probe --method sgd " + flags.checkpoint;
+  FileOps ops(ExitCode::kCheckpoint);
+  const TrainSummary summary = train(probe_config(flags, probe), options, ops);
+  at::Tensor predicted_M;
+  const HeadData data = test_images(flags, device, summary.checkpoint, predicted_M);
+  HeadFlags report = flags;
+  report.common.out = (options.out / "results" / "probe.json").string();
+  ops.make_folder(options.out / "results");
+  report_head(report, {"sgd", data, {{0, predicted_M.unsqueeze(0)}}},
+              {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}});
+}
+
+}  // namespace vit22b
