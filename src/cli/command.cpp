@@ -151,6 +151,7 @@ int run_command_line(int argc, char** argv) {
   add_knn(app);
   add_zeroshot(app);
   add_retrieve(app);
+  add_compare(app);
   add_model(app);
   add_plan(app);
   add_report(app);

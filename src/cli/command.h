@@ -60,6 +60,7 @@ void add_fewshot(CLI::App& app);
 void add_knn(CLI::App& app);
 void add_zeroshot(CLI::App& app);
 void add_retrieve(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_model(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_report(CLI::App& app);

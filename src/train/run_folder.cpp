@@ -25,6 +25,13 @@ const std::vector<std::string> kFreeKeys = {
     "mesh.data",      "mesh.model", "mesh.deadline_s", "mesh.prefetch", "mesh.ring",
     "mesh.transfers", "store",      "state",           "state_path"};
 
+ConfigTree as_tree(const TrainConfig& config) {
+  ConfigTree tree;
+  for (const std::string& line : split(to_toml(config), '\n'))
+    if (!line.empty()) set_override(tree, line);
+  return tree;
+}
+
 }  // namespace
 
 RunFolder::RunFolder(FileOps& ops, fs::path path)
@@ -41,10 +48,9 @@ bool RunFolder::has_config() const {
 }
 
 void RunFolder::check_same_config(const TrainConfig& config) const {
-  const ConfigTree old_tree = read_config_file(path_ / kConfigName);
-  ConfigTree new_tree;
-  for (const std::string& line : split(to_toml(config), '\n'))
-    if (!line.empty()) set_override(new_tree, line);
+  // Read and written again: an option that is new since then has its default.
+  const ConfigTree old_tree = as_tree(train_config_from_tree(read_config_file(path_ / kConfigName)));
+  const ConfigTree new_tree = as_tree(config);
   const std::vector<std::string> differences = config_difference(old_tree, new_tree, kFreeKeys);
   if (differences.empty()) return;
   throw UsageError(

@@ -81,6 +81,18 @@ TEST(Trainer, TwentyStepsEqualTenAndTenBitForBit) {
   }
 }
 
+TEST(Trainer, ARunFromBeforeAnOptionGoesOn) {
+  const TempFolder folder;
+  test::write_idx(folder / "data", "train", 90);
+  run(small_run(folder / "data", {"total_steps=5"}), folder / "run");
+  const fs::path config = folder / "run/config.resolved.toml";
+  std::string text = test::read_file(config);
+  const size_t at = text.find("optim.polyak"), end = text.find('\n', at);
+  ASSERT_NE(at, std::string::npos);
+  test::write_file(config, text.erase(at, end - at + 1));
+  EXPECT_EQ(run(small_run(folder / "data", {"total_steps=10"}), folder / "run").step, 10);
+}
+
 TEST(Trainer, SigtermSavesExits75AndGoesOnBitForBit) {
   const TempFolder folder;
   test::write_idx(folder / "data", "train", 90);
