@@ -204,9 +204,11 @@ void add_features(CLI::App& app) {
   command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR)");
   command->add_option("--split", flags->split, "split of --data")->capture_default_str();
   command->add_option("--layers", flags->layers, "blocks whose raw output is kept, such as 0,5")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--only", flags->only, "keep only these of tokens, pooled, logits")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--batch", flags->batch, "images a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));

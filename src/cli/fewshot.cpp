@@ -56,6 +56,7 @@ void add_fewshot(CLI::App& app) {
   add_head_flags(*command, flags->head);
   command->add_option("--shots", flags->shots, "training samples a class")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--draws", flags->draws, "draws of the samples, seeds S, S + 1, ...")

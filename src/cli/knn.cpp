@@ -37,6 +37,7 @@ void add_knn(CLI::App& app) {
   add_head_flags(*command, flags->head);
   command->add_option("--k", flags->ks, "numbers of neighbours")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
   command->add_option("--temperature", flags->temperature, "of the votes, exp(similarity / T)")

@@ -229,6 +229,7 @@ void add_probe(CLI::App& app) {
       ->check(CLI::Range(0.001, 0.9));
   command->add_option("--rates", flags->rates, "grid: base learning rates, for a batch of 256")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::PositiveNumber);
   command->add_option("--epochs", flags->epochs, "grid, sgd: passes over the training samples")
       ->capture_default_str()

@@ -75,6 +75,12 @@ at::Tensor to_gray(const at::Tensor& image_HWC) {
   return luma.to(image_HWC.scalar_type()).unsqueeze(2);
 }
 
+at::Tensor invert_pixels(const at::Tensor& image_HWC) {
+  if (image_HWC.scalar_type() != at::kByte)
+    throw DataError("random_invert wants bytes; put it before value_range or normalize");
+  return image_HWC.bitwise_not();
+}
+
 at::Tensor to_rgb(const at::Tensor& image_HWC) {
   return image_HWC.size(2) == 1 ? image_HWC.expand({-1, -1, 3}).contiguous() : image_HWC;
 }

@@ -37,6 +37,11 @@ at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& 
 /// One channel by ITU-R 601 luma, as PIL's convert("L"); grey images stay.
 at::Tensor to_gray(const at::Tensor& image_HWC);
 
+/// 255 - pixel; uint8 alone.
+///
+/// throws  DataError for other pixels
+at::Tensor invert_pixels(const at::Tensor& image_HWC);
+
 /// Three channels; grey is repeated.
 at::Tensor to_rgb(const at::Tensor& image_HWC);
 

@@ -100,6 +100,28 @@ Apply make_flip(const TransformCall&) {
   };
 }
 
+double percent_argument(const TransformCall& c) {
+  const double percent = c.number(0, "a share in percent");
+  if (!(percent >= 0 && percent <= 100))
+    throw UsageError("preprocessing: ", c.name, " wants 0 to 100 percent");
+  return percent;
+}
+
+Apply make_random_gray(const TransformCall& c) {
+  const double percent = percent_argument(c);
+  return [=](const at::Tensor& image, const Draw& draw) {
+    if (draw.uniform(0) * 100 >= percent || image.size(2) == 1) return image;
+    return to_rgb(to_gray(image));
+  };
+}
+
+Apply make_random_invert(const TransformCall& c) {
+  const double percent = percent_argument(c);
+  return [=](const at::Tensor& image, const Draw& draw) {
+    return draw.uniform(0) * 100 < percent ? invert_pixels(image) : image;
+  };
+}
+
 struct OperationName {
   const char* name;
   size_t max_arguments;
@@ -114,6 +136,8 @@ constexpr OperationName kOperations[] = {
     {"random_crop", 2, make_random_crop},
     {"inception_crop", 3, make_inception_crop},
     {"flip_lr", 0, make_flip},
+    {"random_gray", 1, make_random_gray},
+    {"random_invert", 1, make_random_invert},
     {"value_range", 2, make_value_range},
     {"normalize", 64, make_normalize},
     {"gray", 0,

@@ -28,11 +28,11 @@ class Draw {
 /// "decode|inception_crop(224)|flip_lr|value_range(-1,1)".
 ///
 /// Operations: decode, resize(h[,w][,method]), resize_small(s[,method]), central_crop(h[,w]),
-/// random_crop(h[,w]), inception_crop(size[,area_min,area_max]), flip_lr, value_range(low,high),
-/// normalize(means...,stddevs...), gray, rgb. Methods: bilinear (default) and bicubic, antialiased,
-/// equal to PIL's within one level. tokenize(length) draws one of the sample's captions and writes
-/// its tokens to "text". Each operation also takes inkey="..." and outkey="...", "image"
-/// by default.
+/// random_crop(h[,w]), inception_crop(size[,area_min,area_max]), flip_lr, random_gray(percent),
+/// random_invert(percent) (of bytes), value_range(low,high), normalize(means...,stddevs...), gray,
+/// rgb. Methods: bilinear (default) and bicubic, antialiased, equal to PIL's within one level.
+/// tokenize(length) draws one of the sample's captions and writes its tokens to "text". Each
+/// operation also takes inkey="..." and outkey="...", "image" by default.
 class Transforms {
  public:
   /// tokenizer  what `tokenize` uses; null where there is none

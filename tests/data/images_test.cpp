@@ -210,5 +210,39 @@ TEST(Transforms, MistakesAreNamed) {
             std::string::npos);
 }
 
+TEST(Transforms, RandomGrayAndInvertActOnTheirShareOfTheSamples) {
+  const at::Tensor image = at::tensor({10, 200, 30}, at::kByte).view({1, 1, 3});
+  const auto count = [&](const std::string& text, const at::Tensor& want) {
+    const Transforms transforms(text, /*seed=*/2);
+    int changed = 0;
+    for (uint64_t i = 0; i < 400; ++i) {
+      Sample sample;
+      sample.fields["image"] = image;
+      transforms(sample, i);
+      const at::Tensor& got = sample.fields.at("image");
+      if (got.equal(want))
+        ++changed;
+      else
+        EXPECT_TRUE(got.equal(image));
+    }
+    return changed;
+  };
+  // 0.299 * 10 + 0.587 * 200 + 0.114 * 30 = 123.8. 400 draws of 30 % have a deviation of 9.
+  EXPECT_NEAR(count("random_gray(30)", at::tensor({124, 124, 124}, at::kByte).view({1, 1, 3})), 120,
+              36);
+  EXPECT_NEAR(count("random_invert(30)", at::tensor({245, 55, 225}, at::kByte).view({1, 1, 3})),
+              120, 36);
+  EXPECT_EQ(count("random_invert(0)", at::zeros({1})), 0);
+  Sample scaled;
+  scaled.fields["image"] = image.to(at::kFloat);
+  EXPECT_NE(test::error_of<DataError>([&] {
+              Transforms("random_invert(100)")(scaled, 0);
+            }).find("put it before value_range"),
+            std::string::npos);
+  EXPECT_NE(
+      test::error_of<UsageError>([] { Transforms("random_gray(130)"); }).find("0 to 100 percent"),
+      std::string::npos);
+}
+
 }  // namespace
 }  // namespace vit22b
