@@ -98,6 +98,11 @@ struct TrainConfig {
 /// throws  UsageError for unknown keys, wrong values, and choices that are not built here
 TrainConfig train_config_from_tree(const ConfigTree& tree);
 
+/// Checks that the choices of a config go together.
+///
+/// throws  UsageError naming the two that do not, or a value out of range
+void check_choices(const TrainConfig& config);
+
 /// Checks what a mesh asks of a config, once the data has completed it.
 ///
 /// throws  UsageError naming what would fit

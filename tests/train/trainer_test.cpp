@@ -11,6 +11,7 @@
 #include "core/signals.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/small_run.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -21,29 +22,17 @@ using test::error_of;
 using test::TempFolder;
 
 TrainConfig small_run(const fs::path& data, const std::vector<std::string>& overrides = {}) {
-  ConfigTree tree;
-  for (const char* text :
-       {"total_steps=20", "log_steps=5", "eval_steps=10", "ckpt_steps=5", "warmup_steps=2",
-        "model.name=test8", "model.img_size=16", "model.in_chans=1", "model.embed_dim=16",
-        "model.mlp_ratio=2.0", "data.source=idx", "data.batch_size=8",
-        "data.pp_train=inception_crop(16,50)|flip_lr|value_range(-1,1)",
-        "data.pp_eval=value_range(-1,1)", "data.val=20%", "data.workers=2",
-        "model.head_bias_init=-1.0", "threads=1"})
-    set_override(tree, text);
-  set_override(tree, "data.root=" + data.string());
-  for (const std::string& text : overrides) set_override(tree, text);
-  return train_config_from_tree(tree);
+  std::vector<std::string> all = {
+      "total_steps=20", "log_steps=5",
+      "eval_steps=10",  "ckpt_steps=5",
+      "warmup_steps=2", "data.pp_train=inception_crop(16,50)|flip_lr|value_range(-1,1)",
+      "data.workers=2", "model.head_bias_init=-1.0"};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return test::small_run(data, all);
 }
 
-// One thread, since tests fork: a thread team does not survive that.
 TrainSummary run(const TrainConfig& config, const fs::path& out) {
-  at::set_num_threads(1);
-  log_set_quiet(true);
-  FileOps ops(ExitCode::kCheckpoint);
-  TrainOptions options;
-  options.out = out;
-  options.is_quiet = true;
-  return train(config, options, ops);
+  return test::run_quietly(config, out);
 }
 
 /// Names of tensors that differ between two checkpoints, weights and optimizer state.

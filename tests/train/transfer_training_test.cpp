@@ -6,6 +6,7 @@
 #include "eval/load_predictor.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/small_run.h"
 #include "support/tensors.h"
 #include "train/tasks/tasks.h"
 #include "train/trainer.h"
@@ -19,27 +20,16 @@ using test::relative_difference;
 using test::TempFolder;
 
 TrainConfig small_run(const fs::path& data, const std::vector<std::string>& overrides = {}) {
-  ConfigTree tree;
-  for (const char* text :
-       {"total_steps=6", "log_steps=2", "eval_steps=0", "ckpt_steps=1", "keep_ckpt_steps=1",
-        "model.name=test8", "model.img_size=16", "model.in_chans=1", "model.embed_dim=16",
-        "model.mlp_ratio=2.0", "data.source=idx", "data.batch_size=8",
-        "data.pp_train=value_range(-1,1)", "data.pp_eval=value_range(-1,1)", "data.val=20%",
-        "schedule.name=constant", "optim.name=sgd", "optim.lr=0.05", "threads=1"})
-    set_override(tree, text);
-  set_override(tree, "data.root=" + data.string());
-  for (const std::string& text : overrides) set_override(tree, text);
-  return train_config_from_tree(tree);
+  std::vector<std::string> all = {
+      "total_steps=6",          "log_steps=2",       "eval_steps=0",
+      "ckpt_steps=1",           "keep_ckpt_steps=1", "data.pp_train=value_range(-1,1)",
+      "schedule.name=constant", "optim.name=sgd",    "optim.lr=0.05"};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return test::small_run(data, all);
 }
 
 TrainSummary run(const TrainConfig& config, const fs::path& out) {
-  at::set_num_threads(1);  // matrices this small are slower with more
-  log_set_quiet(true);
-  FileOps ops(ExitCode::kCheckpoint);
-  TrainOptions options;
-  options.out = out;
-  options.is_quiet = true;
-  return train(config, options, ops);
+  return test::run_quietly(config, out);
 }
 
 /// A generated data set, and a folder for runs.

@@ -1,0 +1,128 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/head_command.h"
+#include "core/error.h"
+#include "metrics/interval.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double mean_of(const at::Tensor& values) {
+  return values.to(at::kDouble).mean().item<double>();
+}
+
+Json pair_of(const metrics::Interval& interval) {
+  return {interval.low, interval.high};
+}
+
+metrics::Interval interval_of(const at::Tensor& right_SM, int64_t seed) {
+  if (right_SM.size(0) == 1)
+    return metrics::wilson_interval(right_SM.sum().item<int64_t>(), right_SM.size(1));
+  return metrics::bootstrap_interval(right_SM, static_cast<uint64_t>(seed));
+}
+
+Json per_class(const HeadData& data, const at::Tensor& right_SM) {
+  const at::Tensor counts = class_counts(data.test.labels_N, data.num_classes);
+  const at::Tensor right =
+      at::bincount(data.test.labels_N, right_SM.to(at::kDouble).mean(0), data.num_classes);
+  Json rows = Json::array();
+  for (int64_t c = 0; c < data.num_classes; ++c) {
+    const auto& names = data.train.label_names;
+    const auto count = counts[c].item<int64_t>();
+    rows.push_back(
+        {{"label", names.empty() ? std::to_string(c) : names[static_cast<size_t>(c)]},
+         {"num_examples", count},
+         {"accuracy",
+          count == 0 ? Json() : Json(right[c].item<double>() / static_cast<double>(count))}});
+  }
+  return rows;
+}
+
+std::string tensor_name(int64_t key) {
+  return key == 0 ? "predicted" : concat("predicted.", key);
+}
+
+void write_predictions(const HeadFlags& flags, const HeadResult& result) {
+  if (flags.predictions.empty()) return;
+  TensorList tensors = {{"labels", result.data.test.labels_N}};
+  for (const auto& [key, predicted_SM] : result.predicted)
+    tensors.emplace_back(tensor_name(key), predicted_SM.contiguous());
+  FileOps ops;
+  write_safetensors(ops, flags.predictions, tensors, {{"method", result.method}});
+}
+
+/// The mean difference to another run's predictions of the same samples, run by run.
+Json difference(const HeadFlags& flags, const HeadResult& result, int64_t key,
+                const at::Tensor& right_SM) {
+  const SafetensorsFile other(flags.against);
+  const at::Tensor labels = other.load("labels");
+  if (!labels.equal(result.data.test.labels_N))
+    throw DataError(flags.against, " holds predictions of other test samples than ",
+                    result.data.test.place);
+  const at::Tensor predicted = other.load(tensor_name(key));
+  if (predicted.sizes() != right_SM.sizes())
+    throw DataError(flags.against, ": ", predicted.size(0), " draws, here ", right_SM.size(0),
+                    "; compare runs with the same options");
+  const at::Tensor gain =
+      right_SM.to(at::kDouble) - predicted.eq(labels.unsqueeze(0)).to(at::kDouble);
+  return {{"mean", mean_of(gain)},
+          {"confidence_interval",
+           pair_of(metrics::bootstrap_interval(gain, static_cast<uint64_t>(flags.common.seed)))}};
+}
+
+std::string as_text(const HeadResult& result, const Json& json) {
+  std::string text;
+  for (const auto& [key, predicted] : result.predicted) {
+    const std::string name = std::to_string(key);
+    const auto of = [&](const char* field) -> const Json& {
+      return key == 0 ? json.at(field) : json.at(field).at(name);
+    };
+    char line[256];
+    std::snprintf(line, sizeof line, "%s%s%s  accuracy %.2f %%  (95 %%: %.2f to %.2f)",
+                  result.method.c_str(), key == 0 ? "" : " ", key == 0 ? "" : name.c_str(),
+                  100 * of("accuracy").get<double>(),
+                  100 * of("confidence_interval")[0].get<double>(),
+                  100 * of("confidence_interval")[1].get<double>());
+    text += line;
+    if (json.contains("difference")) {
+      const Json& d = of("difference");
+      std::snprintf(line, sizeof line, "  difference %+.2f %%  (95 %%: %+.2f to %+.2f)",
+                    100 * d["mean"].get<double>(), 100 * d["confidence_interval"][0].get<double>(),
+                    100 * d["confidence_interval"][1].get<double>());
+      text += line;
+    }
+    text += "\n";
+  }
+  if (json.contains("chosen")) text += "chosen: " + json["chosen"].dump() + "\n";
+  return text;
+}
+
+}  // namespace
+
+void report_head(const HeadFlags& flags, const HeadResult& result, const Json& chosen) {
+  const HeadData& data = result.data;
+  Json json = {{"method", result.method},
+               {"num_train", data.train.size()},
+               {"num_test", data.test.size()},
+               {"num_classes", data.num_classes}};
+  for (const auto& [key, predicted_SM] : result.predicted) {
+    const at::Tensor right_SM = predicted_SM.eq(data.test.labels_N.unsqueeze(0));
+    const auto put = [&](const char* field, Json value) {
+      (key == 0 ? json[field] : json[field][std::to_string(key)]) = std::move(value);
+    };
+    put("accuracy", mean_of(right_SM));
+    put("confidence_interval", pair_of(interval_of(right_SM, flags.common.seed)));
+    if (!flags.against.empty()) put("difference", difference(flags, result, key, right_SM));
+    put("per_class", per_class(data, right_SM));
+  }
+  if (!chosen.is_null()) json["chosen"] = chosen;
+  write_predictions(flags, result);
+  FileOps ops;
+  if (!flags.common.out.empty()) write_text(ops, flags.common.out, json.dump(1) + "\n");
+  print_out(flags.common.is_json ? json.dump(1) + "\n" : as_text(result, json));
+}
+
+}  // namespace vit22b
