@@ -3,7 +3,6 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/progress.h"
 #include "core/signals.h"
 #include "transfer/feature_source.h"
 
@@ -19,38 +18,23 @@ std::vector<std::string> all_captions(const DataSource& source) {
   return texts;
 }
 
-std::shared_ptr<const Tokenizer> find_tokenizer(const TrainConfig& config, const DataSource& train,
-                                                const std::filesystem::path& run) {
-  if (!config.lit.tokenizer.starts_with(kTrain)) return open_tokenizer(config.lit.tokenizer);
-  const std::filesystem::path kept = run / "tokenizer.model";
-  if (std::filesystem::exists(kept)) return open_tokenizer(kept);
-  const auto size = leading_number(config.lit.tokenizer.substr(kTrain.size()));
-  if (!size || !size->second.empty() || size->first < 1)
-    throw UsageError("lit.tokenizer is '", config.lit.tokenizer,
-                     "', want a file, or train:N for N pieces learnt from the captions");
-  const std::string model =
-      train_sentencepiece(all_captions(train), static_cast<int64_t>(size->first));
-  FileOps ops;
-  ops.make_folder(run);
-  write_text(ops, kept, model);
-  return open_tokenizer(kept);
+std::filesystem::path trained_tokenizer(const std::filesystem::path& run) {
+  return run / "tokenizer.model";
 }
 
-std::shared_ptr<const DataSource> embedded(const TrainConfig& config, FeatureExtractor& extractor,
-                                           const std::filesystem::path& root,
-                                           std::shared_ptr<const DataSource> source,
-                                           bool is_quiet) {
-  if (source == nullptr) return nullptr;
-  Progress progress("image features", source->size(), is_quiet);
+bool is_to_train(const TrainConfig& config) {
+  return config.lit.tokenizer.starts_with(kTrain);
+}
+
+FeatureTable embedded(const TrainConfig& config, FeatureExtractor& extractor,
+                      const std::filesystem::path& root, const DataSource& source) {
   FileOps ops;
-  FeatureTable table = cached_features(extractor, *source,
-                                       {.root = root,
-                                        .num_workers = config.data.workers,
-                                        .max_bad_fraction = config.data.max_bad_fraction,
-                                        .should_stop = [] { return stop_signal() != 0; },
-                                        .on_progress = [&](int64_t n) { progress.update(n); }},
-                                       ops);
-  return make_feature_source(std::move(source), std::move(table), "pooled");
+  return cached_features(extractor, source,
+                         {.root = root,
+                          .num_workers = config.data.workers,
+                          .max_bad_fraction = config.data.max_bad_fraction,
+                          .should_stop = [] { return stop_signal() != 0; }},
+                         ops);
 }
 
 }  // namespace
@@ -62,15 +46,29 @@ ModelInfo LitParts::info(const ViTConfig& text) const {
   return two;
 }
 
-LitParts open_lit(TrainConfig& config, const DataSource& train, const std::filesystem::path& run) {
+void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
+                       const std::filesystem::path& run) {
+  if (train.captions(0).empty())
+    throw DataError(config.data.root,
+                    " has no captions; want a manifest with the columns filepath and caption");
+  if (!is_to_train(config) || std::filesystem::exists(trained_tokenizer(run))) return;
+  const auto size = leading_number(config.lit.tokenizer.substr(kTrain.size()));
+  if (!size || !size->second.empty() || size->first < 1)
+    throw UsageError("lit.tokenizer is '", config.lit.tokenizer,
+                     "', want a file, or train:N for N pieces learnt from the captions");
+  FileOps ops;
+  ops.make_folder(run);
+  write_text(ops, trained_tokenizer(run),
+             train_sentencepiece(all_captions(train), static_cast<int64_t>(size->first)));
+}
+
+LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   LitParts parts;
   parts.image_folder =
       std::filesystem::canonical(resolve_checkpoint(config.lit.image_tower).folder);
   parts.image = read_model_info(parts.image_folder);
-  if (train.captions(0).empty())
-    throw DataError(config.data.root,
-                    " has no captions; want a manifest with the columns filepath and caption");
-  parts.tokenizer = find_tokenizer(config, train, run);
+  parts.tokenizer = open_tokenizer(
+      is_to_train(config) ? trained_tokenizer(run) : std::filesystem::path(config.lit.tokenizer));
   ViTConfig& text = config.model;
   text.vocab_size = parts.tokenizer->vocab_size();
   text.joint_dim = parts.image.config.embed_dim;
@@ -89,15 +87,20 @@ LitParts open_lit(TrainConfig& config, const DataSource& train, const std::files
 }
 
 void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
-                       bool is_quiet, TrainData& data) {
+                       const Mesh& mesh, TrainData& data) {
   if (config.lit.images == "live") return;
   const auto extractor = make_model_extractor(
       parts.image_folder, {device, config.precision, config.engine}, {"pooled"});
   const std::filesystem::path root = config.lit.cache.empty()
                                          ? parts.image_folder / "cache"
                                          : std::filesystem::path(config.lit.cache);
-  data.train = embedded(config, *extractor, root, data.train, is_quiet);
-  data.val = embedded(config, *extractor, root, data.val, is_quiet);
+  for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val}) {
+    if (*source == nullptr) continue;
+    log_info(concat("embedding ", (*source)->size(), " images once, in ", root.string()));
+    mesh.do_once([&] { embedded(config, *extractor, root, **source); });
+    FeatureTable table = embedded(config, *extractor, root, **source);
+    *source = make_feature_source(*source, std::move(table), "pooled");
+  }
 }
 
 }  // namespace vit22b

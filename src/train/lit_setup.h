@@ -20,15 +20,22 @@ struct LitParts {
   FrozenParts frozen() const { return {image_folder, tokenizer->file_bytes()}; }
 };
 
-/// Opens the image tower and the tokenizer, training one where the config says so, and completes
-/// the text tower's config: vocabulary, width of the joint embedding, transforms.
+/// Trains the tokenizer that a config asks for (train:N) from the captions, unless an earlier start
+/// of the same run has left it in the run's folder.
 ///
-/// run   where an earlier start of the same run left its tokenizer; it is used again
-/// throws  UsageError, DataError for data without captions, CheckpointError
-LitParts open_lit(TrainConfig& config, const DataSource& train, const std::filesystem::path& run);
+/// throws  UsageError, DataError for data without captions
+void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
+                       const std::filesystem::path& run);
 
-/// Replaces images by the image tower's cached features where the config says so.
+/// Opens the image tower and the tokenizer, and completes the text tower's config: vocabulary,
+/// width of the joint embedding, transforms.
+///
+/// throws  CheckpointError for either
+LitParts open_lit(TrainConfig& config, const std::filesystem::path& run);
+
+/// Replaces images by the image tower's cached features where the config says so; what is not
+/// cached yet one rank makes for all.
 void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
-                       bool is_quiet, TrainData& data);
+                       const Mesh& mesh, TrainData& data);
 
 }  // namespace vit22b

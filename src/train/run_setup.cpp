@@ -117,16 +117,18 @@ void Run::log_memory() const {
 }
 
 bool Run::start() {
+  mesh_.agree([&] { data_ = open_train_data(config_.data); });
+  if (config_.task == "lit")
+    mesh_.do_once([&] { prepare_tokenizer(config_, *data_.train, options_.out); });
   mesh_.agree([&] {
-    data_ = open_train_data(config_.data);
-    if (config_.task == "lit") lit_ = open_lit(config_, *data_.train, options_.out);
+    if (config_.task == "lit") lit_ = open_lit(config_, options_.out);
     complete_from_data(config_, *data_.train);
     check_mesh(config_, mesh_);
   });
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);
   const std::filesystem::path from = open_folder();
-  if (lit_) embed_images_once(config_, *lit_, options_.device, options_.is_quiet, data_);
+  if (lit_) embed_images_once(config_, *lit_, options_.device, mesh_, data_);
   const std::vector<ParameterRow> table = parameter_table(config_.model);
   engine_ = make_engine(config_.engine, mesh_);
   optimizer_ = make_optimizer(config_.optim);

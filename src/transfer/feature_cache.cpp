@@ -165,15 +165,18 @@ FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& sour
   const std::string identity =
       extractor.fingerprint() + source.fingerprint() + std::to_string(options.samples_per_shard);
   const fs::path folder = options.root / xxh3_128(std::as_bytes(std::span(identity))).substr(0, 16);
-  ops.make_folder(folder);
-  const FolderLock lock(folder);
-  const CacheWriter writer(extractor, source, options, ops);
   std::vector<std::unique_ptr<SafetensorsFile>> shards;
+  std::optional<FolderLock> lock;  // of the one who makes what is missing
   for (int64_t first = 0; first < source.size(); first += options.samples_per_shard) {
     const fs::path path = folder / shard_name(static_cast<int64_t>(shards.size()));
     auto shard = open_shard(path);
     if (shard == nullptr) {
-      writer.make_shard(first, std::min(options.samples_per_shard, source.size() - first), path);
+      if (!lock) {
+        ops.make_folder(folder);
+        lock.emplace(folder);
+      }
+      CacheWriter(extractor, source, options, ops)
+          .make_shard(first, std::min(options.samples_per_shard, source.size() - first), path);
       shard = open_shard(path);
     }
     if (shard == nullptr)

@@ -4,6 +4,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "support/files.h"
+#include "support/pictures.h"
 #include "support/program.h"
 
 namespace vit22b {
@@ -21,19 +22,7 @@ class LitCommands : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TempFolder>();
-    std::string rows = "filepath,caption,label,split\n";
-    const char* names[] = {"red", "green", "blue", "white"};
-    for (int i = 0; i < 80; ++i) {
-      const std::string name = names[i % 4], file = concat("p", i, ".png");
-      write_png(*folder_ / file, i % 4, i);
-      const char* split = i < 64 ? "train" : "test";
-      for (const char* text : {"a %s square", "something %s", "this picture is %s"}) {
-        std::string caption = text;
-        caption.replace(caption.find("%s"), 2, name);
-        rows += concat(file, ",", caption, ",", name, ",", split, "\n");
-      }
-    }
-    test::write_file(*folder_ / "m.csv", rows);
+    test::write_captioned_pictures(folder_->path());
     test::write_file(*folder_ / "lit.toml", R"toml(total_steps = 150
 eval_steps = 150
 ckpt_steps = 75
@@ -66,56 +55,9 @@ lr = 0.003
            " lit.image_tower=" + at("image") + " --out " + at(run) + " " + more;
   }
 
-  /// A PNG of stored pixels, so that no encoder is needed.
-  static void write_png(const fs::path& path, int colour, int seed);
-
   static std::unique_ptr<TempFolder> folder_;
 };
 std::unique_ptr<TempFolder> LitCommands::folder_;
-
-uint32_t crc_of(const std::string& bytes) {
-  uint32_t crc = 0xFFFFFFFF;
-  for (const char c : bytes) {
-    crc ^= static_cast<uint8_t>(c);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320 & (0U - (crc & 1)));
-  }
-  return ~crc;
-}
-
-std::string word(uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-
-std::string chunk(const std::string& kind, const std::string& data) {
-  return word(static_cast<uint32_t>(data.size())) + kind + data + word(crc_of(kind + data));
-}
-
-void LitCommands::write_png(const fs::path& path, int colour, int seed) {
-  constexpr int kSide = 16;
-  std::string rows;
-  for (int y = 0; y < kSide; ++y) {
-    rows += '\0';  // no filter
-    for (int x = 0; x < kSide; ++x)
-      for (int c = 0; c < 3; ++c) {
-        const bool is_lit = colour == 3 || c == colour;
-        rows += static_cast<char>((is_lit ? 200 : 20) + (x * 7 + y * 13 + seed * 5 + c) % 40);
-      }
-  }
-  uint32_t a = 1, b = 0;
-  for (const char c : rows) {
-    a = (a + static_cast<uint8_t>(c)) % 65521;
-    b = (b + a) % 65521;
-  }
-  const auto size = static_cast<uint16_t>(rows.size());
-  const std::string length = {static_cast<char>(size), static_cast<char>(size >> 8),
-                              static_cast<char>(~size), static_cast<char>(~size >> 8)};
-  const std::string stored = std::string("\x78\x01\x01", 3) + length + rows + word(b << 16 | a);
-  test::write_file(
-      path, std::string("\x89PNG\r\n\x1a\n") +
-                chunk("IHDR", word(kSide) + word(kSide) + std::string("\x08\x02\x00\x00\x00", 5)) +
-                chunk("IDAT", stored) + chunk("IEND", ""));
-}
 
 TEST_F(LitCommands, ZeroshotNamesWhatTheImageTowerNeverSawLabelsOf) {
   const json result =
