@@ -50,10 +50,6 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
   return table;
 }
 
-}  // namespace
-
-namespace {
-
 /// What decides how features are made and results are told.
 void add_shared_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("--cache", flags.cache, "folder of cached features; CKPT/cache by default");

@@ -6,6 +6,7 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "data/loader.h"
 #include "kernels/shape.h"
 
 namespace vit22b {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
-#include "data/loader.h"
+#include "data/source.h"
 #include "transfer/feature_extractor.h"
 #include "transfer/labelled_features.h"
 
