@@ -56,7 +56,8 @@ void run_bench_probe(const ProbeBenchFlags& flags) {
                                     flags.classes, options);
                   }}},
                 flags.repeats)[1];
-  const auto steps = static_cast<double>(flags.epochs * (flags.samples / flags.batch));
+  const int64_t steps_an_epoch = flags.samples / flags.batch;
+  const auto steps = static_cast<double>(flags.epochs * steps_an_epoch);
   const auto columns = static_cast<double>(flags.heads * flags.classes);
   const double flops =
       steps * 4 * static_cast<double>(flags.batch) * static_cast<double>(flags.width) * columns;

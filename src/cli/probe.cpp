@@ -34,9 +34,11 @@ double accuracy_of(const at::Tensor& scores_NC, const at::Tensor& labels_N) {
 
 LogisticFit fit(const ProbeFlags& flags, const HeadData& data, const LabelledFeatures& train,
                 double c, const LinearHead* start = nullptr) {
-  if (stop_signal() != 0) throw Stopped("stopped; no head was written");
   LogisticFit done = fit_logistic(train.features_ND, train.labels_N, data.num_classes, c,
-                                  {flags.tolerance, flags.max_iterations}, start);
+                                  {.tolerance = flags.tolerance,
+                                   .max_iterations = flags.max_iterations,
+                                   .should_stop = [] { return stop_signal() != 0; }},
+                                  start);
   log_info(concat("C ", c, ": ", done.report.iterations, " iterations, largest gradient ",
                   done.report.largest_gradient,
                   done.report.has_converged ? "" : ", not converged"));

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace vit22b {
 
@@ -31,6 +32,8 @@ struct LbfgsOptions {
   double tolerance = 1e-6;  ///< of the gradient's largest component
   int64_t max_iterations = 1000;
   int64_t history = 10;
+  /// Asked before each iteration; true ends the minimisation with Stopped.
+  std::function<bool()> should_stop = [] { return false; };
 };
 
 /// How a minimisation ended.

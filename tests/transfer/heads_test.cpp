@@ -80,6 +80,13 @@ TEST(Logistic, GoesOnFromAnotherPenaltyToTheSameMinimum) {
   EXPECT_LT(warm.report.iterations, cold.report.iterations);
 }
 
+TEST(Logistic, StopsBetweenIterationsWhenAsked) {
+  int asked = 0;
+  const LbfgsOptions options{.tolerance = 0, .should_stop = [&] { return ++asked > 3; }};
+  EXPECT_THROW(fit_logistic(oracle("many/train"), oracle("many/labels"), 5, 1, options), Stopped);
+  EXPECT_EQ(asked, 4);
+}
+
 TEST(Logistic, PathSpansDinov2sRange) {
   const std::vector<double> path = penalty_path(45);
   EXPECT_NEAR(path.front(), 1e-6, 1e-12);
