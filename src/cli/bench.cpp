@@ -27,6 +27,7 @@ void add_bench(CLI::App& app) {
   add_bench_ring(*group);
   add_bench_stream(*group);
   add_bench_probe(*group);
+  add_bench_lit(*group);
 }
 
 }  // namespace vit22b

@@ -1,0 +1,142 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/bench.h"
+#include "core/alternation.h"
+#include "core/error.h"
+#include "store/generated.h"
+#include "train/state_setup.h"
+#include "train/step.h"
+#include "train/tasks/contrastive_loss.h"
+#include "train/tasks/tasks.h"
+#include "transfer/feature_source.h"
+
+namespace vit22b {
+namespace {
+
+struct LitBenchFlags {
+  BenchFlags bench;
+  int64_t vocabulary = 32'000, words = 16, image_width = 768;
+};
+
+/// A text tower's step with a gradient that costs nothing: what the contrastive loss adds to.
+class FixedGradient : public Task {
+ public:
+  TaskLoss loss(const VitOutputs& outputs, const Batch&, const Mesh&) const override {
+    return {at::zeros({}), {.logits_BC = at::ones_like(outputs.logits_BC)}};
+  }
+  std::map<std::string, double> validate(Predictor&, const DataSource&, const Transforms&,
+                                         const EvalOptions&) const override {
+    return {};
+  }
+};
+
+/// Training steps of a text tower on random words and random image embeddings.
+class LitBench {
+ public:
+  LitBench(const LitBenchFlags& flags, TrainConfig config)
+      : config_(std::move(config)), table_(parameter_table(config_.model)) {
+    GeneratedSource source(/*seed=*/0);
+    store_ = make_store(config_, table_, source, memory_, c10::kCPU, mesh_);
+    sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
+    const int64_t pairs = flags.bench.batch;
+    const at::Tensor images = at::randn({pairs, flags.image_width});
+    batch_.labels_B = at::zeros({pairs}, at::kLong);
+    batch_.fields = {{"text", at::randint(flags.vocabulary, {pairs, flags.words}, at::kLong)},
+                     {kImageEmbedding, images / images.norm(2, 1, /*keepdim=*/true)}};
+  }
+
+  double step(const Task& task) {
+    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision)};
+    return run_step(context, *store_, sinks_.first(), task,
+                    {batch_, 1, false, {.learning_rate_scale = 0}})
+        .loss;
+  }
+
+  /// The chunked loss of a step against all pairs at once.
+  double check_answer(const Task& lit) {
+    const double got = step(lit);
+    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision)};
+    const at::Tensor texts =
+        vit_forward(context, *store_, batch_.fields.at("text"), {}).logits_BC.to(at::kFloat);
+    const at::Tensor z = at::addmm(texts.select(1, -1), batch_.fields.at(kImageEmbedding),
+                                   texts.slice(1, 0, -1).t());
+    const at::Tensor y = 2 * at::eye(z.size(0)) - 1;
+    const double want =
+        (at::softplus(-z * y).sum() / static_cast<double>(z.size(0))).item<double>();
+    return std::abs(got - want) / std::abs(want);
+  }
+
+ private:
+  TrainConfig config_;
+  std::vector<ParameterRow> table_;
+  Mesh mesh_;
+  DeviceMemory memory_{c10::kCPU};
+  std::unique_ptr<MasterStore> store_;
+  std::unique_ptr<Optimizer> optimizer_ = make_optimizer(config_.optim);
+  std::unique_ptr<Engine> engine_ = make_engine(config_.engine);
+  Sinks sinks_;
+  Batch batch_;
+};
+
+TrainConfig text_config(const LitBenchFlags& flags) {
+  TrainConfig config;
+  config.model = preset_config(flags.bench.name, flags.bench.overrides);
+  config.model.vocab_size = flags.vocabulary;
+  config.model.context_length = flags.words;
+  config.model.joint_dim = flags.image_width;
+  config.model.num_classes = 0;
+  config.model.validate();
+  config.precision = flags.bench.common.precision;
+  config.engine = flags.bench.common.engine;
+  return config;
+}
+
+void run_bench_lit(const LitBenchFlags& flags) {
+  const Device device = begin_command(flags.bench.common);
+  const at::NoGradGuard no_grad;
+  LitBench bench(flags, text_config(flags));
+  TrainConfig lit_config;  // the task alone: sigmoid loss, embeddings from the batch
+  const auto lit = make_lit(lit_config, device);
+  const double error = bench.check_answer(*lit);
+  constexpr double kTolerance = 1e-4;  // float32 sums over all pairs
+  if (!(error <= kTolerance)) throw NumbersError("bench: the chunked loss differs by ", error);
+  const FixedGradient fixed;
+  const auto times =
+      alternate({{"text tower", [&] { bench.step(fixed); }}, {"lit", [&] { bench.step(*lit); }}},
+                flags.bench.repeats);
+  const double ratio = times[1].median / times[0].median;
+  const nlohmann::ordered_json json = {{"lit_seconds_median", times[1].median},
+                                       {"text_tower_seconds_median", times[0].median},
+                                       {"ratio", ratio},
+                                       {"error", error}};
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "a step of LiT %.4f s (%.4f to %.4f), of its text tower alone %.4f s (%.4f to "
+                "%.4f): %.3f; error %.1e\n",
+                times[1].median, times[1].fastest, times[1].slowest, times[0].median,
+                times[0].fastest, times[0].slowest, ratio, error);
+  print_out(flags.bench.common.is_json ? json.dump(1) + "\n" : text);
+}
+
+}  // namespace
+
+void add_bench_lit(CLI::App& group) {
+  auto flags = std::make_shared<LitBenchFlags>();
+  CLI::App* command = group.add_subcommand(
+      "lit", "a LiT step on cached image features beside the text tower alone");
+  flags->bench.add_to(*command, kPrecision | kJson);
+  command->add_option("--vocabulary", flags->vocabulary, "pieces")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1'000'000));
+  command->add_option("--words", flags->words, "of a text")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  command->add_option("--image-width", flags->image_width, "of the image embeddings")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  command->callback([flags] { run_bench_lit(*flags); });
+}
+
+}  // namespace vit22b
