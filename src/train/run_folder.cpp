@@ -49,7 +49,8 @@ bool RunFolder::has_config() const {
 
 void RunFolder::check_same_config(const TrainConfig& config) const {
   // Read and written again: an option that is new since then has its default.
-  const ConfigTree old_tree = as_tree(train_config_from_tree(read_config_file(path_ / kConfigName)));
+  const ConfigTree old_tree =
+      as_tree(train_config_from_tree(read_config_file(path_ / kConfigName)));
   const ConfigTree new_tree = as_tree(config);
   const std::vector<std::string> differences = config_difference(old_tree, new_tree, kFreeKeys);
   if (differences.empty()) return;

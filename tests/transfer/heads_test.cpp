@@ -106,8 +106,7 @@ TEST(Shots, AreTheSameDrawForMoreShotsAndAllOfASmallClass) {
   EXPECT_EQ(one.size(0), 3);    // class 3 has none
   EXPECT_EQ(three.size(0), 6);  // 3 + 1 + 2
   EXPECT_EQ(std::get<0>(at::_unique(three)).size(0), 6);
-  for (int64_t i = 0; i < 3; ++i)
-    EXPECT_TRUE(three.eq(one[i]).any().item<bool>());
+  for (int64_t i = 0; i < 3; ++i) EXPECT_TRUE(three.eq(one[i]).any().item<bool>());
 }
 
 /// One step of a row of heads in plain ATen.
@@ -120,7 +119,8 @@ TEST(HeadGrid, StepIsSgdWithMomentumOfEachHeadAlone) {
   for (int64_t h = 0; h < kHeads; ++h) want.push_back(row.head(h));
   std::vector<at::Tensor> momenta(kHeads), bias_momenta(kHeads);
   for (int step = 0; step < 3; ++step) {
-    const at::Tensor x = at::randn({kBatch, kWidth}), y = at::randint(kClasses, {kBatch}, at::kLong);
+    const at::Tensor x = at::randn({kBatch, kWidth}),
+                     y = at::randint(kClasses, {kBatch}, at::kLong);
     row.step(x, y, rates, 0.9);
     for (size_t h = 0; h < kHeads; ++h) {
       at::Tensor error = at::softmax(want[h].scores(x), 1);
@@ -145,7 +145,14 @@ TEST(HeadGrid, LearnsTheOraclesClassesAtAGoodRateAndHardlyAtABadOne) {
   const auto rows = train_head_grid({input}, labels, at::arange(300, at::kLong), 5,
                                     {.rates = {1e-5, 0.1}, .epochs = 40, .batch_size = 50});
   const auto accuracy = [&](int64_t head) {
-    return rows[0].head(head).scores(train).argmax(1).eq(labels).to(at::kDouble).mean().item<double>();
+    return rows[0]
+        .head(head)
+        .scores(train)
+        .argmax(1)
+        .eq(labels)
+        .to(at::kDouble)
+        .mean()
+        .item<double>();
   };
   EXPECT_GT(accuracy(1), 0.95);
   EXPECT_LT(accuracy(0), 0.6);
@@ -167,12 +174,13 @@ std::string text_of_error(const Function& function) {
 }
 
 TEST(LabelledFeatures, OfOtherClassesAreRefusedNamingTheFirst) {
-  EXPECT_EQ(text_of_error([] {
-              count_classes(make_set(4, 3, {"cat", "dog"}, "train"),
-                            make_set(4, 3, {"cat", "emu"}, "test"));
-            }),
-            "the classes of train and test differ: class 1 is 'dog' there and 'emu' here; give both "
-            "splits the same class folders (empty ones count)");
+  EXPECT_EQ(
+      text_of_error([] {
+        count_classes(make_set(4, 3, {"cat", "dog"}, "train"),
+                      make_set(4, 3, {"cat", "emu"}, "test"));
+      }),
+      "the classes of train and test differ: class 1 is 'dog' there and 'emu' here; give both "
+      "splits the same class folders (empty ones count)");
 }
 
 TEST(LabelledFeatures, OfOtherWidthsAreRefused) {
@@ -191,7 +199,8 @@ TEST(LabelledFeatures, OfOneClassAreRefused) {
 TEST(LabelledFeatures, HoldOutIsADisjointCover) {
   const HoldOut parts = hold_out(103, 0.1, 5);
   EXPECT_EQ(parts.held_out.size(0), 10);
-  EXPECT_TRUE(std::get<0>(at::cat({parts.kept, parts.held_out}).sort()).equal(at::arange(103, at::kLong)));
+  EXPECT_TRUE(
+      std::get<0>(at::cat({parts.kept, parts.held_out}).sort()).equal(at::arange(103, at::kLong)));
 }
 
 }  // namespace
