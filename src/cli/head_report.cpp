@@ -77,7 +77,7 @@ std::string as_text(const HeadResult& result, const Json& json) {
   std::string text;
   for (const auto& [key, predicted] : result.predicted) {
     const std::string name = std::to_string(key);
-    const auto of = [&](const char* field) -> const Json& {
+    const auto of = [&, key = key](const char* field) -> const Json& {
       return key == 0 ? json.at(field) : json.at(field).at(name);
     };
     char line[256];
@@ -110,7 +110,7 @@ void report_head(const HeadFlags& flags, const HeadResult& result, const Json& c
                {"num_classes", data.num_classes}};
   for (const auto& [key, predicted_SM] : result.predicted) {
     const at::Tensor right_SM = predicted_SM.eq(data.test.labels_N.unsqueeze(0));
-    const auto put = [&](const char* field, Json value) {
+    const auto put = [&, key = key](const char* field, Json value) {
       (key == 0 ? json[field] : json[field][std::to_string(key)]) = std::move(value);
     };
     put("accuracy", mean_of(right_SM));

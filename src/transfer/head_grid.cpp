@@ -111,6 +111,7 @@ std::vector<HeadRow> train_head_grid(const std::vector<HeadInput>& inputs, const
                                      const at::Tensor& train, int64_t num_classes,
                                      const HeadGridOptions& options) {
   std::vector<HeadRow> rows;
+  rows.reserve(inputs.size());
   for (const HeadInput& input : inputs)
     rows.emplace_back(input.width, static_cast<int64_t>(options.rates.size()), num_classes,
                       options.seed);

@@ -16,9 +16,9 @@ class ColumnLogSums {
       : largest_N_(at::full({columns}, -std::numeric_limits<float>::infinity())),
         sums_N_(at::zeros({columns})) {}
 
-  void add(const at::Tensor& logits_bN) {
-    const at::Tensor largest = at::maximum(largest_N_, logits_bN.amax(0));
-    sums_N_ = sums_N_ * (largest_N_ - largest).exp() + (logits_bN - largest).exp().sum(0);
+  void add(const at::Tensor& logits_BN) {
+    const at::Tensor largest = at::maximum(largest_N_, logits_BN.amax(0));
+    sums_N_ = sums_N_ * (largest_N_ - largest).exp() + (logits_BN - largest).exp().sum(0);
     largest_N_ = largest;
   }
   /// Over all ranks of the data axis.
@@ -101,10 +101,10 @@ class Pairs {
   at::Tensor own_logits(const at::Tensor& z, int64_t first) const {
     return z.diagonal(first_ + first);
   }
-  /// errors_bN  gradient of the sum over the images with respect to the logits
-  void add_gradients(const at::Tensor& errors_bN, int64_t first) {
-    text_gradient_NF_.addmm_(errors_bN.t(), chunk_rows(images_BF_, first));
-    chunk_rows(image_gradient_BF_, first).copy_(at::mm(errors_bN, texts_NF_));
+  /// errors_BN  gradient of the sum over the images with respect to the logits
+  void add_gradients(const at::Tensor& errors_BN, int64_t first) {
+    text_gradient_NF_.addmm_(errors_BN.t(), chunk_rows(images_BF_, first));
+    chunk_rows(image_gradient_BF_, first).copy_(at::mm(errors_BN, texts_NF_));
   }
   ContrastiveLoss result(const at::Tensor& sum) const {
     const auto images = static_cast<double>(num_images_);
