@@ -1,8 +1,8 @@
 """Which concepts of the picture sets are held out: decided by emoji names alone, so that every set can leave them out.
 
 A concept is an emoji's name without skin tone, gender and joined variants: "woman running: dark skin tone" and "man running"
-are "person running". Concepts whose names share a head (what stands before a colon, such as "flag") are held out one by one;
-a picture of another set that mentions a held-out concept's name belongs to neither side ("excluded").
+are "person running". Names that share what stands before a colon ("flag: Chad") stay together, on the training side. A picture
+that mentions a held-out concept's name elsewhere belongs to neither side ("excluded").
 """
 import hashlib
 import pathlib

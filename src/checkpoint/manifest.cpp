@@ -39,7 +39,7 @@ void verify_tensors(const fs::path& path, const FileRecord& record, ManifestScop
 void write_recorded_text(FileOps& ops, const fs::path& folder, const std::string& name,
                          const std::string& text, Manifest& manifest) {
   write_text(ops, folder / name, text);
-  manifest[name] = {text.size(), xxh3_128(std::as_bytes(std::span(text))), {}};
+  manifest[name] = {text.size(), hash_of_text(text), {}};
 }
 
 void write_manifest(FileOps& ops, const fs::path& folder, const Manifest& manifest) {

@@ -119,7 +119,7 @@ std::string model_fingerprint(const fs::path& folder) {
   }
   std::sort(unrecorded.begin(), unrecorded.end());
   if (!unrecorded.empty()) text += file_fingerprint(unrecorded);
-  return xxh3_128(std::as_bytes(std::span(text)));
+  return hash_of_text(text);
 }
 
 std::string model_info_text(const ModelInfo& info) {

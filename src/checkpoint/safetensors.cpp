@@ -221,7 +221,7 @@ FileRecord write_safetensors(FileOps& ops, const fs::path& path,
                              const std::map<std::string, std::string>& metadata) {
   std::vector<size_t> begins;
   const std::string prefix = safetensors_header(entries, metadata, begins);
-  FileRecord record{prefix.size() + begins.back(), xxh3_128(std::as_bytes(std::span(prefix))), {}};
+  FileRecord record{prefix.size() + begins.back(), hash_of_text(prefix), {}};
   AtomicFile file(ops, path);
   file.write(prefix);
   for (size_t i = 0; i < entries.size(); ++i) {

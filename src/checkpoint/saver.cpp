@@ -81,7 +81,7 @@ FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& par
     entries.push_back({name, tensor.part.scalar_type(), tensor.cut.shape});
   std::vector<size_t> begins;
   const std::string prefix = safetensors_header(entries, metadata, begins);
-  FileRecord record{prefix.size() + begins.back(), xxh3_128(std::as_bytes(std::span(prefix))), {}};
+  FileRecord record{prefix.size() + begins.back(), hash_of_text(prefix), {}};
   const fs::path path = target.string() + ".tmp";  // beside, until every rank has written
   Leftover leftover(path);
   mesh.do_once([&] {

@@ -27,10 +27,6 @@ FileRecord record_of(const fs::path& path) {
   return record;
 }
 
-std::string hash_of(const std::string& bytes) {
-  return xxh3_128(std::as_bytes(std::span(bytes)));
-}
-
 }  // namespace
 
 const ViTConfig& trained_config(const ModelInfo& info) {
@@ -62,7 +58,7 @@ void write_frozen_parts(FileOps& ops, const fs::path& folder, const ModelInfo& i
 
 std::string read_tokenizer(const fs::path& folder, const TextInfo& info) {
   std::string bytes = read_text(folder / info.tokenizer, ExitCode::kCheckpoint, kTokenizerLimit);
-  if (hash_of(bytes) != info.tokenizer_hash)
+  if (hash_of_text(bytes) != info.tokenizer_hash)
     throw CheckpointError((folder / info.tokenizer).string(),
                           " is not the tokenizer that the text tower was trained with; put the "
                           "checkpoint's own back");

@@ -5,10 +5,8 @@
 #include "cli/bench.h"
 #include "core/alternation.h"
 #include "core/error.h"
-#include "store/generated.h"
-#include "train/state_setup.h"
-#include "train/step.h"
-#include "train/tasks/contrastive_loss.h"
+#include "kernels/norm.h"
+#include "train/step_rehearsal.h"
 #include "train/tasks/tasks.h"
 #include "transfer/feature_source.h"
 
@@ -32,53 +30,24 @@ class FixedGradient : public Task {
   }
 };
 
-/// Training steps of a text tower on random words and random image embeddings.
-class LitBench {
- public:
-  LitBench(const LitBenchFlags& flags, TrainConfig config)
-      : config_(std::move(config)), table_(parameter_table(config_.model)) {
-    GeneratedSource source(/*seed=*/0);
-    store_ = make_store(config_, table_, source, memory_, c10::kCPU, mesh_);
-    sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
-    const int64_t pairs = flags.bench.batch;
-    const at::Tensor images = at::randn({pairs, flags.image_width});
-    batch_.labels_B = at::zeros({pairs}, at::kLong);
-    batch_.fields = {{"text", at::randint(flags.vocabulary, {pairs, flags.words}, at::kLong)},
-                     {kImageEmbedding, images / images.norm(2, 1, /*keepdim=*/true)}};
-  }
+/// Random words with random image embeddings.
+Batch random_pairs(const LitBenchFlags& flags) {
+  const int64_t pairs = flags.bench.batch;
+  return {.labels_B = at::zeros({pairs}, at::kLong),
+          .fields = {{"text", at::randint(flags.vocabulary, {pairs, flags.words}, at::kLong)},
+                     {kImageEmbedding, unit_length(at::randn({pairs, flags.image_width}))}}};
+}
 
-  double step(const Task& task) {
-    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision)};
-    return run_step(context, *store_, sinks_.first(), task,
-                    {batch_, 1, false, {.learning_rate_scale = 0}})
-        .loss;
-  }
-
-  /// The chunked loss of a step against all pairs at once.
-  double check_answer(const Task& lit) {
-    const double got = step(lit);
-    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision)};
-    const at::Tensor texts =
-        vit_forward(context, *store_, batch_.fields.at("text"), {}).logits_BC.to(at::kFloat);
-    const at::Tensor z = at::addmm(texts.select(1, -1), batch_.fields.at(kImageEmbedding),
-                                   texts.slice(1, 0, -1).t());
-    const at::Tensor y = 2 * at::eye(z.size(0)) - 1;
-    const double want =
-        (at::softplus(-z * y).sum() / static_cast<double>(z.size(0))).item<double>();
-    return std::abs(got - want) / std::abs(want);
-  }
-
- private:
-  TrainConfig config_;
-  std::vector<ParameterRow> table_;
-  Mesh mesh_;
-  DeviceMemory memory_{c10::kCPU};
-  std::unique_ptr<MasterStore> store_;
-  std::unique_ptr<Optimizer> optimizer_ = make_optimizer(config_.optim);
-  std::unique_ptr<Engine> engine_ = make_engine(config_.engine);
-  Sinks sinks_;
-  Batch batch_;
-};
+/// The chunked loss of a step against all pairs at once.
+double check_answer(StepRehearsal& rehearsal, const Task& lit, const Batch& batch) {
+  const double got = rehearsal.step(lit, batch, 0).loss;
+  const at::Tensor texts = rehearsal.forward(batch.fields.at("text")).logits_BC.to(at::kFloat);
+  const at::Tensor z =
+      at::addmm(texts.select(1, -1), batch.fields.at(kImageEmbedding), texts.slice(1, 0, -1).t());
+  const at::Tensor y = 2 * at::eye(z.size(0)) - 1;
+  const double want = (at::softplus(-z * y).sum() / static_cast<double>(z.size(0))).item<double>();
+  return std::abs(got - want) / std::abs(want);
+}
 
 TrainConfig text_config(const LitBenchFlags& flags) {
   TrainConfig config;
@@ -96,16 +65,16 @@ TrainConfig text_config(const LitBenchFlags& flags) {
 void run_bench_lit(const LitBenchFlags& flags) {
   const Device device = begin_command(flags.bench.common);
   const at::NoGradGuard no_grad;
-  LitBench bench(flags, text_config(flags));
-  TrainConfig lit_config;  // the task alone: sigmoid loss, embeddings from the batch
-  const auto lit = make_lit(lit_config, device);
-  const double error = bench.check_answer(*lit);
+  StepRehearsal rehearsal(text_config(flags));
+  const Batch batch = random_pairs(flags);
+  const auto lit = make_lit(TrainConfig{}, device);  // sigmoid loss, embeddings from the batch
+  const double error = check_answer(rehearsal, *lit, batch);
   constexpr double kTolerance = 1e-4;  // float32 sums over all pairs
   if (!(error <= kTolerance)) throw NumbersError("bench: the chunked loss differs by ", error);
   const FixedGradient fixed;
-  const auto times =
-      alternate({{"text tower", [&] { bench.step(fixed); }}, {"lit", [&] { bench.step(*lit); }}},
-                flags.bench.repeats);
+  const auto times = alternate({{"text tower", [&] { rehearsal.step(fixed, batch, 0); }},
+                                {"lit", [&] { rehearsal.step(*lit, batch, 0); }}},
+                               flags.bench.repeats);
   const double ratio = times[1].median / times[0].median;
   const nlohmann::ordered_json json = {{"lit_seconds_median", times[1].median},
                                        {"text_tower_seconds_median", times[0].median},

@@ -31,7 +31,7 @@ void run_fewshot(const FewshotFlags& flags) {
   const Device device = begin_command(flags.head.common);
   const HeadData data = open_head_data(flags.head, device);
   warn_of_small_classes(data, flags.shots);
-  HeadResult result{"fewshot", data, {}};
+  HeadResult result = result_on("fewshot", data);
   for (const int64_t shots : flags.shots) {
     std::vector<at::Tensor> draws;
     for (int64_t draw = 0; draw < flags.draws; ++draw) {

@@ -29,8 +29,7 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
 fs::path cache_root(const HeadFlags& flags) {
   if (!flags.cache.empty()) return flags.cache;
   if (flags.checkpoint == kPixels) return "cache/pixels";
-  const fs::path path = flags.checkpoint;
-  return (fs::is_directory(path) ? path : path.parent_path()) / "cache";
+  return default_cache_root(flags.checkpoint);
 }
 
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
@@ -52,7 +51,8 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
 
 /// What decides how features are made and results are told.
 void add_shared_flags(CLI::App& command, HeadFlags& flags) {
-  command.add_option("--cache", flags.cache, "folder of cached features; CKPT/cache by default");
+  command.add_option("--cache", flags.cache,
+                     "folder of cached features; CKPT/cache by default, for pixels ./cache/pixels");
   command.add_option("--batch", flags.batch, "images a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
@@ -123,18 +123,6 @@ HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
 FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source) {
   const auto extractor = make_extractor(flags, device, {flags.feature});
   return make_features(flags, *extractor, source);
-}
-
-LabelledFeatures open_features(const HeadFlags& flags, const Device& device,
-                               const std::string& split) {
-  const auto source = open_source(flags.test, split);
-  LabelledFeatures data = open_table(flags, device, *source).labelled(flags.feature);
-  data.features_ND = unit_rows(data.features_ND);
-  return data;
-}
-
-at::Tensor unit_rows(const at::Tensor& x_ND) {
-  return x_ND / x_ND.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
 }
 
 HeadData open_head_data(const HeadFlags& flags, const Device& device) {

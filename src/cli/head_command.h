@@ -32,11 +32,6 @@ void add_data_flags(CLI::App& command, HeadFlags& flags);
 
 /// The cached features of `source` by the flags' checkpoint.
 FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source);
-/// Those of a split of --data with rows of length 1.
-LabelledFeatures open_features(const HeadFlags& flags, const Device& device,
-                               const std::string& split);
-/// Rows brought to length 1.
-at::Tensor unit_rows(const at::Tensor& x_ND);
 
 /// A training and a test set of one kind.
 struct HeadData {
@@ -62,10 +57,19 @@ bool is_from_files(const HeadFlags& flags);
 /// What a head said of the test samples.
 struct HeadResult {
   std::string method;
-  const HeadData& data;
+  at::Tensor labels_M;
+  std::vector<std::string> label_names;  ///< empty where the labels have no names
+  int64_t num_classes = 0, num_train = 0;
+  std::string place;  ///< of the test samples, for messages
   /// [S, M] int64, one row a draw; by number of shots or neighbours, or one entry under 0.
   std::map<int64_t, at::Tensor> predicted;
 };
+
+/// The shares of ranks (metrics::answer_ranks) below 1, 5 and 10, for `recall_at`.
+nlohmann::ordered_json recalls(const at::Tensor& ranks_Q);
+
+/// A method's result on a test set, still without predictions.
+HeadResult result_on(const std::string& method, const HeadData& data);
 
 /// Prints a result as text or JSON, writes --out and --predictions, and compares with --against.
 ///

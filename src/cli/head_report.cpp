@@ -4,6 +4,7 @@
 #include "cli/head_command.h"
 #include "core/error.h"
 #include "metrics/interval.h"
+#include "metrics/retrieval.h"
 
 namespace vit22b {
 namespace {
@@ -24,13 +25,13 @@ metrics::Interval interval_of(const at::Tensor& right_SM, int64_t seed) {
   return metrics::bootstrap_interval(right_SM, static_cast<uint64_t>(seed));
 }
 
-Json per_class(const HeadData& data, const at::Tensor& right_SM) {
-  const at::Tensor counts = class_counts(data.test.labels_N, data.num_classes);
+Json per_class(const HeadResult& result, const at::Tensor& right_SM) {
+  const at::Tensor counts = class_counts(result.labels_M, result.num_classes);
   const at::Tensor right =
-      at::bincount(data.test.labels_N, right_SM.to(at::kDouble).mean(0), data.num_classes);
+      at::bincount(result.labels_M, right_SM.to(at::kDouble).mean(0), result.num_classes);
   Json rows = Json::array();
-  for (int64_t c = 0; c < data.num_classes; ++c) {
-    const auto& names = data.train.label_names;
+  for (int64_t c = 0; c < result.num_classes; ++c) {
+    const auto& names = result.label_names;
     const auto count = counts[c].item<int64_t>();
     rows.push_back(
         {{"label", names.empty() ? std::to_string(c) : names[static_cast<size_t>(c)]},
@@ -47,7 +48,7 @@ std::string tensor_name(int64_t key) {
 
 void write_predictions(const HeadFlags& flags, const HeadResult& result) {
   if (flags.predictions.empty()) return;
-  TensorList tensors = {{"labels", result.data.test.labels_N}};
+  TensorList tensors = {{"labels", result.labels_M}};
   for (const auto& [key, predicted_SM] : result.predicted)
     tensors.emplace_back(tensor_name(key), predicted_SM.contiguous());
   FileOps ops;
@@ -59,9 +60,8 @@ Json difference(const HeadFlags& flags, const HeadResult& result, int64_t key,
                 const at::Tensor& right_SM) {
   const SafetensorsFile other(flags.against);
   const at::Tensor labels = other.load("labels");
-  if (!labels.equal(result.data.test.labels_N))
-    throw DataError(flags.against, " holds predictions of other test samples than ",
-                    result.data.test.place);
+  if (!labels.equal(result.labels_M))
+    throw DataError(flags.against, " holds predictions of other test samples than ", result.place);
   const at::Tensor predicted = other.load(tensor_name(key));
   if (predicted.sizes() != right_SM.sizes())
     throw DataError(flags.against, ": ", predicted.size(0), " draws, here ", right_SM.size(0),
@@ -102,21 +102,36 @@ std::string as_text(const HeadResult& result, const Json& json) {
 
 }  // namespace
 
+Json recalls(const at::Tensor& ranks_Q) {
+  Json recall;
+  for (const int64_t k : {1, 5, 10}) recall[std::to_string(k)] = metrics::recall_at(ranks_Q, k);
+  return recall;
+}
+
+HeadResult result_on(const std::string& method, const HeadData& data) {
+  return {method,
+          data.test.labels_N,
+          data.train.label_names,
+          data.num_classes,
+          data.train.size(),
+          data.test.place,
+          {}};
+}
+
 void report_head(const HeadFlags& flags, const HeadResult& result, const Json& chosen) {
-  const HeadData& data = result.data;
   Json json = {{"method", result.method},
-               {"num_train", data.train.size()},
-               {"num_test", data.test.size()},
-               {"num_classes", data.num_classes}};
+               {"num_train", result.num_train},
+               {"num_test", result.labels_M.size(0)},
+               {"num_classes", result.num_classes}};
   for (const auto& [key, predicted_SM] : result.predicted) {
-    const at::Tensor right_SM = predicted_SM.eq(data.test.labels_N.unsqueeze(0));
+    const at::Tensor right_SM = predicted_SM.eq(result.labels_M.unsqueeze(0));
     const auto put = [&, key = key](const char* field, Json value) {
       (key == 0 ? json[field] : json[field][std::to_string(key)]) = std::move(value);
     };
     put("accuracy", mean_of(right_SM));
     put("confidence_interval", pair_of(interval_of(right_SM, flags.common.seed)));
     if (!flags.against.empty()) put("difference", difference(flags, result, key, right_SM));
-    put("per_class", per_class(data, right_SM));
+    put("per_class", per_class(result, right_SM));
   }
   if (!chosen.is_null()) json["chosen"] = chosen;
   write_predictions(flags, result);

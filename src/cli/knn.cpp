@@ -20,7 +20,7 @@ void run_knn(const KnnFlags& flags) {
   for (const int64_t k : flags.ks)
     if (k > data.train.size())
       throw UsageError("--k ", k, ": there are ", data.train.size(), " training samples");
-  HeadResult result{"knn", data, {}};
+  HeadResult result = result_on("knn", data);
   for (auto& [k, predicted] :
        classify_by_neighbors(data.train.features_ND, data.train.labels_N, data.test.features_ND,
                              flags.ks, flags.temperature))

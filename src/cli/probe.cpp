@@ -72,10 +72,9 @@ void run_lbfgs(const ProbeFlags& flags, const Device& device) {
   chosen["iterations"] = best.report.iterations;
   chosen["largest_gradient"] = best.report.largest_gradient;
   chosen["has_converged"] = best.report.has_converged;
-  report_head(
-      flags.head,
-      {"lbfgs", data, {{0, best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0)}}},
-      chosen);
+  HeadResult result = result_on("lbfgs", data);
+  result.predicted[0] = best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0);
+  report_head(flags.head, result, chosen);
 }
 
 /// Inputs of heads, and where the tests' rows come from.
@@ -160,7 +159,9 @@ void report_grid(const ProbeFlags& flags, const GridData& grid) {
   const BestHead best = choose_head(rows, grid.train, data.train.labels_N, parts.held_out);
   const at::Tensor scores = rows[best.input].head(best.rate).scores(
       grid.test[best.input].rows(at::arange(data.test.size(), at::kLong)));
-  report_head(flags.head, {"grid", data, {{0, scores.argmax(1).unsqueeze(0)}}},
+  HeadResult result = result_on("grid", data);
+  result.predicted[0] = scores.argmax(1).unsqueeze(0);
+  report_head(flags.head, result,
               {{"input", grid.train[best.input].name},
                {"rate", flags.rates[static_cast<size_t>(best.rate)]},
                {"held_out_accuracy", best.accuracy}});

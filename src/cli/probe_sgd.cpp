@@ -3,9 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "core/progress.h"
-#include "core/signals.h"
-#include "data/loader.h"
 #include "train/trainer.h"
 
 namespace vit22b {
@@ -51,33 +48,25 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   return c;
 }
 
-/// The trained head's predictions of the test split.
-HeadData test_images(const HeadFlags& flags, const Device& device, const std::filesystem::path& run,
-                     at::Tensor& predicted_M) {
-  const LoadedModel model =
-      load_predictor(run, {device, flags.common.precision, flags.common.engine});
-  const auto source = open_source(flags.test.empty() ? flags.train : flags.test, flags.test_split);
-  const Transforms transforms(model.info.pp_eval);
-  BatchLoader loader(*source, transforms,
-                     {.batch_size = std::min(flags.batch, source->size()),
-                      .num_workers = flags.workers,
-                      .is_training = false,
-                      .max_bad_fraction = flags.max_bad_fraction});
-  std::vector<at::Tensor> labels, predicted;
-  for (Batch batch; loader.next(batch);) {
-    if (stop_signal() != 0) throw Stopped("stopped; the same command goes on");
-    if (!batch.images_BCHW.defined()) continue;
-    labels.push_back(batch.labels_B);
-    predicted.push_back(model.predictor->logits(batch.images_BCHW).argmax(1).cpu());
-  }
-  HeadData data;
-  data.test = {at::zeros({1, 1}), at::cat(labels), source->label_names(), flags.test};
-  const int64_t num_train = open_source(flags.train, flags.train_split)->size();
-  data.train = {at::zeros({1, 1}), at::zeros({num_train}, at::kLong), model.info.label_names,
-                flags.train};
-  data.num_classes = count_classes(data.train, data.test);
-  predicted_M = at::cat(predicted);
-  return data;
+/// What the trained head says of the test split.
+HeadResult test_of(const HeadFlags& flags, const Device& device, int64_t num_train) {
+  HeadFlags of_run = flags;
+  of_run.checkpoint = flags.common.out;
+  of_run.feature = "logits";
+  const LabelledFeatures said =
+      open_table(of_run, device,
+                 *open_source(flags.test.empty() ? flags.train : flags.test, flags.test_split))
+          .labelled("logits");
+  const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out).folder);
+  const LabelledFeatures trained{said.features_ND, at::zeros({num_train}, at::kLong),
+                                 info.label_names, flags.train};
+  return {"sgd",
+          said.labels_N,
+          info.label_names,
+          count_classes(trained, said),
+          num_train,
+          said.place,
+          {{0, said.features_ND.argmax(1).unsqueeze(0)}}};
 }
 
 }  // namespace
@@ -94,12 +83,11 @@ void run_sgd_probe(const HeadFlags& flags, const SgdProbe& probe, const Device& 
   options.command_line = "vit22b probe --method sgd " + flags.checkpoint;
   FileOps ops(ExitCode::kCheckpoint);
   const TrainSummary summary = train(probe_config(flags, probe), options, ops);
-  at::Tensor predicted_M;
-  const HeadData data = test_images(flags, device, summary.checkpoint, predicted_M);
+  const int64_t num_train = open_source(flags.train, flags.train_split)->size();
   HeadFlags report = flags;
   report.common.out = (options.out / "results" / "probe.json").string();
   ops.make_folder(options.out / "results");
-  report_head(report, {"sgd", data, {{0, predicted_M.unsqueeze(0)}}},
+  report_head(report, test_of(flags, device, num_train),
               {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}});
 }
 

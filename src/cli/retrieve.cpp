@@ -5,6 +5,7 @@
 #include "cli/head_command.h"
 #include "core/error.h"
 #include "eval/text_tower.h"
+#include "kernels/norm.h"
 #include "metrics/retrieval.h"
 
 namespace vit22b {
@@ -20,7 +21,7 @@ struct RetrieveFlags {
 
 /// The pictures that a sentence fits best.
 void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTable& table) {
-  const at::Tensor scores = at::mv(unit_rows(table.all("pooled")), tower.embed({flags.query})[0]);
+  const at::Tensor scores = at::mv(unit_length(table.all("pooled")), tower.embed({flags.query})[0]);
   const auto [values, indices] = scores.topk(std::min(flags.top, table.size()));
   Json found = Json::array();
   std::string text;
@@ -34,12 +35,6 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
   print_out(flags.head.common.is_json
                 ? Json{{"query", flags.query}, {"found", found}}.dump(1) + "\n"
                 : text);
-}
-
-Json recalls(const at::Tensor& ranks) {
-  Json recall;
-  for (const int64_t k : {1, 5, 10}) recall[std::to_string(k)] = metrics::recall_at(ranks, k);
-  return recall;
 }
 
 /// Recall both ways: an image's answer is any of its captions, a caption's its image.
@@ -56,7 +51,7 @@ void measure(const RetrieveFlags& flags, const TextTower& tower, const DataSourc
     throw DataError(flags.head.test,
                     " has no captions; want a manifest with the column "
                     "`caption`, or --query TEXT to search it");
-  const at::Tensor scores = at::mm(unit_rows(table.all("pooled")), tower.embed(captions).t());
+  const at::Tensor scores = at::mm(unit_length(table.all("pooled")), tower.embed(captions).t());
   const at::Tensor images = at::arange(table.size(), at::kLong),
                    of_caption = at::tensor(image_of_caption, at::kLong);
   const Json json = {

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "eval/text_tower.h"
+#include "kernels/norm.h"
 #include "metrics/retrieval.h"
 
 namespace vit22b {
@@ -63,7 +64,7 @@ at::Tensor class_embeddings(const TextTower& tower, const std::vector<std::strin
     const at::Tensor embedded = tower.embed(sentences);
     sum_CE = sum_CE.defined() ? sum_CE + embedded : embedded;
   }
-  return sum_CE / sum_CE.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
+  return unit_length(sum_CE);
 }
 
 /// Where each of the data's labels stands among the candidates.
@@ -89,28 +90,32 @@ void run_zeroshot(const ZeroshotFlags& flags) {
   const Device device = begin_command(flags.head.common);
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
-  HeadData data;
-  data.test = open_features(flags.head, device, flags.head.test_split);
-  if (data.test.label_names.empty())
+  const LabelledFeatures data =
+      open_table(flags.head, device, *open_source(flags.head.test, flags.head.test_split))
+          .labelled(flags.head.feature);
+  if (data.label_names.empty())
     throw DataError(flags.head.test,
                     " has no labels to be right about; want class folders, or a "
                     "manifest with the column `label`");
-  const std::vector<std::string> names = class_names(flags, data.test.label_names),
+  const std::vector<std::string> names = class_names(flags, data.label_names),
                                  templates = templates_of(flags);
-  data.test.labels_N = as_candidates(data.test, names);
-  data.train = data.test;
-  data.train.label_names = names;
-  data.num_classes = static_cast<int64_t>(names.size());
+  const auto num_classes = static_cast<int64_t>(names.size());
+  const at::Tensor labels_N = as_candidates(data, names);
   const at::Tensor scores_NC =
-      at::mm(data.test.features_ND, class_embeddings(tower, names, templates).t());
+      at::mm(unit_length(data.features_ND), class_embeddings(tower, names, templates).t());
   const at::Tensor ranks =
-      metrics::answer_ranks(scores_NC, data.test.labels_N, at::arange(data.num_classes, at::kLong));
-  Json recall;
-  for (const int64_t k : {1, 5, 10}) recall[std::to_string(k)] = metrics::recall_at(ranks, k);
-  report_head(flags.head, {"zeroshot", data, {{0, scores_NC.argmax(1).unsqueeze(0)}}},
-              {{"recall_at", recall},
+      metrics::answer_ranks(scores_NC, labels_N, at::arange(num_classes, at::kLong));
+  report_head(flags.head,
+              {"zeroshot",
+               labels_N,
+               names,
+               num_classes,
+               /*num_train=*/0,
+               data.place,
+               {{0, scores_NC.argmax(1).unsqueeze(0)}}},
+              {{"recall_at", recalls(ranks)},
                {"templates", templates.size()},
-               {"chance", 1 / static_cast<double>(data.num_classes)}});
+               {"chance", 1 / static_cast<double>(num_classes)}});
 }
 
 }  // namespace

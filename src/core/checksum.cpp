@@ -22,6 +22,10 @@ std::string xxh3_128(std::span<const std::byte> bytes) {
   return text_of(XXH3_128bits(bytes.data(), bytes.size()));
 }
 
+std::string hash_of_text(std::string_view text) {
+  return xxh3_128(std::as_bytes(std::span(text.data(), text.size())));
+}
+
 struct Xxh3Stream::State {
   XXH3_state_t* xxh = XXH3_createState();
   ~State() { XXH3_freeState(xxh); }

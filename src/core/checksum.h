@@ -4,12 +4,16 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vit22b {
 
 /// xxh3-128 of some bytes as 32 hexadecimal digits; it detects accidents, not malice.
 std::string xxh3_128(std::span<const std::byte> bytes);
+
+/// xxh3_128 of a text.
+std::string hash_of_text(std::string_view text);
 
 /// The same of bytes that come piece by piece.
 class Xxh3Stream {

@@ -101,7 +101,7 @@ std::string canonical_text(std::string_view text) {
 }
 
 std::string Tokenizer::fingerprint() const {
-  return concat(file_name(), " ", xxh3_128(std::as_bytes(std::span(file_bytes()))));
+  return concat(file_name(), " ", hash_of_text(file_bytes()));
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(std::string bytes, const std::string& name) {

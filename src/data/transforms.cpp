@@ -8,6 +8,7 @@ namespace vit22b {
 namespace {
 
 using Apply = std::function<at::Tensor(const at::Tensor&, const Draw&)>;
+using Act = std::function<void(Sample&, const Draw&)>;
 
 struct Size {
   int64_t height, width;
@@ -127,8 +128,7 @@ struct OperationName {
   size_t max_arguments;
   Apply (*make)(const TransformCall&);
 };
-// The one list of operations on a decoded image; `decode` is its own case, since it makes the
-// image.
+// The one list of operations on a field of the sample.
 constexpr OperationName kOperations[] = {
     {"resize", 3, make_resize},
     {"resize_small", 2, make_resize_small},
@@ -150,13 +150,45 @@ constexpr OperationName kOperations[] = {
      }},
 };
 
-Apply make_apply(const TransformCall& call) {
+Act on_field(const TransformCall& call, Apply apply) {
+  return [call, apply = std::move(apply)](Sample& sample, const Draw& draw) {
+    const auto input = sample.fields.find(call.in_key);
+    if (input == sample.fields.end())
+      throw DataError(sample.id, ": ", call.name, " finds no field '", call.in_key,
+                      "'; does the transform begin with decode?");
+    sample.fields[call.out_key] = apply(input->second, draw);
+  };
+}
+
+Act make_decode(const TransformCall& call) {
+  call.expect_at_most(0);
+  return [call](Sample& sample, const Draw&) {
+    if (sample.fields.count(call.in_key) == 0) decode_sample(sample, call.out_key);
+  };
+}
+
+Act make_tokenize(const TransformCall& call, std::shared_ptr<const Tokenizer> tokenizer) {
+  call.expect_at_most(1);
+  const int64_t length = call.size(0, "a number of tokens");
+  if (tokenizer == nullptr)
+    throw UsageError("preprocessing: tokenize is for models with a text tower");
+  return [length, tokenizer = std::move(tokenizer)](Sample& sample, const Draw& draw) {
+    if (sample.captions.empty()) throw DataError(sample.id, " has no caption");
+    const size_t count = sample.captions.size();
+    const auto drawn = static_cast<size_t>(draw.uniform(0) * static_cast<float>(count));
+    sample.fields["text"] = tokenizer->encode(sample.captions[std::min(drawn, count - 1)], length);
+  };
+}
+
+Act make_act(const TransformCall& call, const std::shared_ptr<const Tokenizer>& tokenizer) {
+  if (call.name == "decode") return make_decode(call);
+  if (call.name == "tokenize") return make_tokenize(call, tokenizer);
   std::vector<std::string> names = {"decode", "tokenize"};
   for (const OperationName& operation : kOperations) {
     names.emplace_back(operation.name);
     if (call.name != operation.name) continue;
     call.expect_at_most(operation.max_arguments);
-    return operation.make(call);
+    return on_field(call, operation.make(call));
   }
   throw UsageError("preprocessing: no operation '", call.name, "'", did_you_mean(call.name, names),
                    "; there are ", join(names, ", "));
@@ -165,32 +197,17 @@ Apply make_apply(const TransformCall& call) {
 }  // namespace
 
 struct Transforms::Operation {
-  TransformCall call;
-  Apply apply;              ///< empty for decode and tokenize
-  int64_t text_length = 0;  ///< of tokenize
+  Act act;
   CounterRng rng;
 };
 
 Transforms::Transforms(const std::string& text, uint64_t seed,
-                       std::shared_ptr<const Tokenizer> tokenizer)
-    : text_(text), tokenizer_(std::move(tokenizer)) {
+                       const std::shared_ptr<const Tokenizer>& tokenizer)
+    : text_(text) {
   for (const std::string& part : split(text, '|')) {
-    TransformCall call = parse_transform_call(trim(part));
-    Apply apply;
-    int64_t text_length = 0;
-    if (call.name == "decode") {
-      call.expect_at_most(0);
-    } else if (call.name == "tokenize") {
-      call.expect_at_most(1);
-      text_length = call.size(0, "a number of tokens");
-      if (tokenizer_ == nullptr)
-        throw UsageError("preprocessing: tokenize is for models with a text tower");
-    } else {
-      apply = make_apply(call);
-    }
-    CounterRng rng(seed, "transform", std::to_string(operations_.size()));
-    operations_.push_back(std::make_unique<Operation>(
-        Operation{std::move(call), std::move(apply), text_length, rng}));
+    Act act = make_act(parse_transform_call(trim(part)), tokenizer);
+    const CounterRng rng(seed, "transform", std::to_string(operations_.size()));
+    operations_.push_back(std::make_unique<Operation>(Operation{std::move(act), rng}));
   }
   if (operations_.empty())
     throw UsageError("preprocessing is empty; want at least decode|value_range(-1,1)");
@@ -199,31 +216,9 @@ Transforms::Transforms(const std::string& text, uint64_t seed,
 Transforms::~Transforms() = default;
 Transforms::Transforms(Transforms&&) noexcept = default;
 
-void Transforms::tokenize(Sample& sample, const Operation& operation, uint64_t global_index) const {
-  if (sample.captions.empty()) throw DataError(sample.id, " has no caption");
-  const auto count = static_cast<float>(sample.captions.size());
-  const auto drawn = static_cast<size_t>(Draw(operation.rng, global_index).uniform(0) * count);
-  sample.fields["text"] = tokenizer_->encode(
-      sample.captions[std::min(drawn, sample.captions.size() - 1)], operation.text_length);
-}
-
 void Transforms::operator()(Sample& sample, uint64_t global_index) const {
-  for (const auto& operation : operations_) {
-    if (operation->text_length > 0) {
-      tokenize(sample, *operation, global_index);
-      continue;
-    }
-    const auto input = sample.fields.find(operation->call.in_key);
-    if (!operation->apply) {
-      if (input == sample.fields.end()) decode_sample(sample, operation->call.out_key);
-      continue;
-    }
-    if (input == sample.fields.end())
-      throw DataError(sample.id, ": ", operation->call.name, " finds no field '",
-                      operation->call.in_key, "'; does the transform begin with decode?");
-    sample.fields[operation->call.out_key] =
-        operation->apply(input->second, Draw(operation->rng, global_index));
-  }
+  for (const auto& operation : operations_)
+    operation->act(sample, Draw(operation->rng, global_index));
 }
 
 }  // namespace vit22b

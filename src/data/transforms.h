@@ -38,7 +38,7 @@ class Transforms {
   /// tokenizer  what `tokenize` uses; null where there is none
   /// throws     UsageError naming the operation, its place and the nearest name
   explicit Transforms(const std::string& text, uint64_t seed = 0,
-                      std::shared_ptr<const Tokenizer> tokenizer = nullptr);
+                      const std::shared_ptr<const Tokenizer>& tokenizer = nullptr);
   ~Transforms();
   Transforms(Transforms&&) noexcept;
 
@@ -50,10 +50,7 @@ class Transforms {
 
  private:
   struct Operation;
-  void tokenize(Sample& sample, const Operation& operation, uint64_t global_index) const;
-
   std::string text_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::unique_ptr<Operation>> operations_;
 };
 

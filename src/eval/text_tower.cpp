@@ -2,20 +2,11 @@
 
 #include "checkpoint/two_towers.h"
 #include "core/error.h"
+#include "kernels/norm.h"
 #include "store/file_source.h"
 #include "store/resident.h"
 
 namespace vit22b {
-
-at::Tensor text_embeddings(Predictor& predictor, const at::Tensor& tokens_NT) {
-  constexpr int64_t kTextsAtOnce = 256;
-  std::vector<at::Tensor> pieces;
-  for (const at::Tensor& tokens : tokens_NT.split(kTextsAtOnce)) {
-    const at::Tensor scaled = predictor.logits(tokens).slice(1, 0, -1).cpu();
-    pieces.push_back(scaled / scaled.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12));
-  }
-  return at::cat(pieces);
-}
 
 TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOptions& options) {
   const std::filesystem::path folder = resolve_checkpoint(checkpoint).folder;
@@ -37,10 +28,13 @@ TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOpt
 }
 
 at::Tensor TextTower::embed(const std::vector<std::string>& texts) const {
-  std::vector<at::Tensor> rows;
+  constexpr int64_t kTextsAtOnce = 256;
+  std::vector<at::Tensor> rows, pieces;
   for (const std::string& text : texts)
     rows.push_back(tokenizer_->encode(text, config_.context_length));
-  return text_embeddings(*predictor_, at::stack(rows));
+  for (const at::Tensor& tokens : at::stack(rows).split(kTextsAtOnce))  // without the bias
+    pieces.push_back(unit_length(predictor_->logits(tokens).slice(1, 0, -1).cpu()));
+  return at::cat(pieces);
 }
 
 }  // namespace vit22b

@@ -18,19 +18,13 @@ class TextTower {
   ///         was trained with
   TextTower(const std::filesystem::path& checkpoint, const PredictorOptions& options);
 
-  /// [N, E] float32 of length 1.
+  /// [N, E] float32 of length 1, on the CPU.
   at::Tensor embed(const std::vector<std::string>& texts) const;
-  int64_t width() const { return config_.joint_dim; }
 
  private:
   ViTConfig config_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Predictor> predictor_;
 };
-
-/// The joint embeddings of tokens by a text tower's predictor, without scale and bias.
-///
-/// returns  [N, E] float32 of length 1, on the CPU
-at::Tensor text_embeddings(Predictor& predictor, const at::Tensor& tokens_NT);
 
 }  // namespace vit22b

@@ -19,4 +19,9 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   return at::layer_norm(in_float(x), {x.size(-1)}, weight, bias, eps).to(x.scalar_type());
 }
 
+at::Tensor unit_length(const at::Tensor& x) {
+  constexpr double kShortest = 1e-12;  // torch.nn.functional.normalize's
+  return x / x.norm(2, -1, /*keepdim=*/true).clamp_min(kShortest);
+}
+
 }  // namespace vit22b

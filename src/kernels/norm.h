@@ -19,4 +19,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       double eps);
 
+/// Vectors along the last dim brought to length 1; zeros stay zeros. In the dtype of x.
+at::Tensor unit_length(const at::Tensor& x);
+
 }  // namespace vit22b

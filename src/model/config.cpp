@@ -42,6 +42,20 @@ void want_positive(const char* key, int64_t value) {
     throw UsageError("model.", key, " is ", value, ", want 1 to 1,000,000");
 }
 
+void check_words(const ViTConfig& c) {
+  want_positive("context_length", c.context_length);
+  if (c.vocab_size > 100'000'000)
+    throw UsageError("model.vocab_size is ", c.vocab_size, ", want at most 100,000,000");
+  if (c.joint_dim < 0 || c.joint_dim > 1'000'000)
+    throw UsageError("model.joint_dim is ", c.joint_dim, ", want 0 to 1,000,000");
+  if (c.class_token || c.reg_tokens > 0 || c.global_pool == "token")
+    throw UsageError(
+        "a text tower has words alone: model.class_token=false model.reg_tokens=0, and "
+        "global_pool map, avg or last");
+  if (c.joint_dim > 0 && c.num_classes > 0)
+    throw UsageError("model.joint_dim and model.num_classes exclude each other");
+}
+
 }  // namespace
 
 void ViTConfig::fields(FieldVisitor& v) {
@@ -75,20 +89,6 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("joint_dim", joint_dim, "width of the embedding that a text tower shares with images");
 }
 
-void ViTConfig::validate_words() const {
-  want_positive("context_length", context_length);
-  if (vocab_size > 100'000'000)
-    throw UsageError("model.vocab_size is ", vocab_size, ", want at most 100,000,000");
-  if (joint_dim < 0 || joint_dim > 1'000'000)
-    throw UsageError("model.joint_dim is ", joint_dim, ", want 0 to 1,000,000");
-  if (class_token || reg_tokens > 0 || global_pool == "token")
-    throw UsageError(
-        "a text tower has words alone: model.class_token=false model.reg_tokens=0, and "
-        "global_pool map, avg or last");
-  if (joint_dim > 0 && num_classes > 0)
-    throw UsageError("model.joint_dim and model.num_classes exclude each other");
-}
-
 void ViTConfig::validate() const {
   want_positive("img_size", img_size.height);
   want_positive("img_size", img_size.width);
@@ -98,7 +98,7 @@ void ViTConfig::validate() const {
   want_positive("depth", depth);
   want_positive("num_heads", num_heads);
   if (reads_words())
-    validate_words();
+    check_words(*this);
   else if (context_length != 0 || joint_dim != 0 || global_pool == "last")
     throw UsageError(
         "model.context_length, model.joint_dim and global_pool=last are a text tower's; "

@@ -69,9 +69,6 @@ struct ViTConfig {
   /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the
   /// patch names the nearest
   void validate() const;
-
- private:
-  void validate_words() const;
 };
 
 /// The names of the presets, in order of size.

@@ -1,6 +1,7 @@
 #include "model/vit.h"
 
 #include "core/error.h"
+#include "kernels/norm.h"
 #include "model/embedding.h"
 #include "model/layers.h"
 #include "model/pooling.h"
@@ -13,8 +14,7 @@ namespace {
 at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
   const at::Tensor z_BE =
       layers.rows_of_whole(layers.weight("joint.weight"), layers.weight("joint.bias"), pooled_BD);
-  const at::Tensor unit_BE = z_BE / z_BE.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
-  return at::cat({unit_BE * layers.weight("logit_scale").exp(),
+  return at::cat({unit_length(z_BE) * layers.weight("logit_scale").exp(),
                   layers.weight("logit_bias").expand({z_BE.size(0), 1})},
                  1);
 }

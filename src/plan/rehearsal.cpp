@@ -6,8 +6,7 @@
 #include "eval/load_predictor.h"
 #include "plan/memory.h"
 #include "plan/step_time.h"
-#include "store/generated.h"
-#include "train/step.h"
+#include "train/step_rehearsal.h"
 
 namespace vit22b {
 namespace {
@@ -23,36 +22,21 @@ at::Tensor random_images(const TrainConfig& c) {
       {c.data.batch_size, c.model.in_chans, c.model.img_size.height, c.model.img_size.width});
 }
 
-/// A training run's step, without its data.
+/// A training run's step on random images.
 class TrainRehearsal {
  public:
-  explicit TrainRehearsal(const TrainConfig& config)
-      : config_(config), table_(parameter_table(config.model)), memory_(c10::kCPU) {
-    GeneratedSource source(/*seed=*/0);
-    store_ = make_store(config_, table_, source, memory_, c10::kCPU, mesh_);
-    sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
-    batch_ = {random_images(config_),
-              at::arange(config_.data.batch_size, at::kLong)
-                  .remainder(std::max<int64_t>(1, config_.model.num_classes)),
+  explicit TrainRehearsal(const TrainConfig& config) : step_(config) {
+    batch_ = {random_images(config),
+              at::arange(config.data.batch_size, at::kLong)
+                  .remainder(std::max<int64_t>(1, config.model.num_classes)),
               {}};
+    task_ = make_task(config, Device{});
   }
-  void run() {
-    const ModelContext context{config_.model, *engine_, mesh_, precision_type(config_.precision),
-                               activation_policy(config_)};
-    run_step(context, *store_, sinks_.first(), *task_,
-             {batch_, config_.accumulate, false, {.learning_rate_scale = 1e-6}});
-  }
+  void run() { step_.step(*task_, batch_, /*learning_rate_scale=*/1e-6); }
 
  private:
-  TrainConfig config_;
-  std::vector<ParameterRow> table_;
-  Mesh mesh_;
-  DeviceMemory memory_;
-  std::unique_ptr<Engine> engine_ = make_engine(config_.engine);
-  std::unique_ptr<Optimizer> optimizer_ = make_optimizer(config_.optim);
-  std::unique_ptr<Task> task_ = make_task(config_, Device{});
-  std::unique_ptr<MasterStore> store_;
-  Sinks sinks_;
+  StepRehearsal step_;
+  std::unique_ptr<Task> task_;
   Batch batch_;
 };
 

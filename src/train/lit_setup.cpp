@@ -42,7 +42,7 @@ FeatureTable embedded(const TrainConfig& config, FeatureExtractor& extractor,
 ModelInfo LitParts::info(const ViTConfig& text) const {
   ModelInfo two = image;
   const std::string& bytes = tokenizer->file_bytes();
-  two.text = TextInfo{text, tokenizer->file_name(), xxh3_128(std::as_bytes(std::span(bytes)))};
+  two.text = TextInfo{text, tokenizer->file_name(), hash_of_text(bytes)};
   return two;
 }
 
@@ -92,12 +92,13 @@ void embed_images_once(const TrainConfig& config, const LitParts& parts, const D
   const auto extractor = make_model_extractor(
       parts.image_folder, {device, config.precision, config.engine}, {"pooled"});
   const std::filesystem::path root = config.lit.cache.empty()
-                                         ? parts.image_folder / "cache"
+                                         ? default_cache_root(config.lit.image_tower)
                                          : std::filesystem::path(config.lit.cache);
   for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val}) {
     if (*source == nullptr) continue;
     log_info(concat("embedding ", (*source)->size(), " images once, in ", root.string()));
-    mesh.do_once([&] { embedded(config, *extractor, root, **source); });
+    if (mesh.size(MeshAxis::kAll) > 1)
+      mesh.do_once([&] { embedded(config, *extractor, root, **source); });
     FeatureTable table = embedded(config, *extractor, root, **source);
     *source = make_feature_source(*source, std::move(table), "pooled");
   }

@@ -74,7 +74,7 @@ void RunFolder::begin(const TrainConfig& config, const std::string& command_line
   const std::string toml = to_toml(config);
   write_text(ops_, path_ / kConfigName, toml);
   nlohmann::ordered_json meta = {{"command", command_line},
-                                 {"config_xxh3_128", xxh3_128(std::as_bytes(std::span(toml)))},
+                                 {"config_xxh3_128", hash_of_text(toml)},
                                  {"working_folder", fs::current_path().string()},
                                  {"started_unix", static_cast<int64_t>(std::time(nullptr))},
                                  {"pid", ::getpid()}};

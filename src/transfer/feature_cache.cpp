@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "data/loader.h"
-#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
@@ -161,11 +160,15 @@ LabelledFeatures FeatureTable::labelled(const std::string& name) const {
   return {all(name), labels_N_, label_names_, place_};
 }
 
+fs::path default_cache_root(const fs::path& checkpoint) {
+  return (fs::is_directory(checkpoint) ? checkpoint : checkpoint.parent_path()) / "cache";
+}
+
 FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
                              const CacheOptions& options, FileOps& ops) {
   const std::string identity =
       extractor.fingerprint() + source.fingerprint() + std::to_string(options.samples_per_shard);
-  const fs::path folder = options.root / xxh3_128(std::as_bytes(std::span(identity))).substr(0, 16);
+  const fs::path folder = options.root / hash_of_text(identity).substr(0, 16);
   std::vector<std::unique_ptr<SafetensorsFile>> shards;
   std::optional<FolderLock> lock;  // of the one who makes what is missing
   for (int64_t first = 0; first < source.size(); first += options.samples_per_shard) {

@@ -58,6 +58,10 @@ struct CacheOptions {
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
+/// Where the features of a checkpoint are kept unless a user says otherwise: CKPT/cache, beside the
+/// file where it is one.
+std::filesystem::path default_cache_root(const std::filesystem::path& checkpoint);
+
 /// The features of a source, from the cache where they are there, else made and kept: whole shards
 /// survive an interruption and are not made again; a damaged one is.
 ///

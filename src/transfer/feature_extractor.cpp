@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::string_view kBlockPrefix = "block.";
 
-std::string hash_of(const std::string& text) {
-  return xxh3_128(std::as_bytes(std::span(text)));
-}
-
 /// The block that a name asks for.
 std::optional<int64_t> block_of(const std::string& name) {
   if (!name.starts_with(kBlockPrefix)) return std::nullopt;
@@ -38,8 +34,9 @@ class ModelExtractor : public FeatureExtractor {
       else if (name != "pooled" && name != "mean" && name != "logits")
         throw UsageError("feature '", name, "': want pooled, mean, logits or block.N");
     }
-    fingerprint_ = hash_of(concat(model_fingerprint(model_.folder), "\n", transforms_.text(), "\n",
-                                  options.precision, " ", options.engine, "\n", join(names_, ",")));
+    fingerprint_ =
+        hash_of_text(concat(model_fingerprint(model_.folder), "\n", transforms_.text(), "\n",
+                        options.precision, " ", options.engine, "\n", join(names_, ",")));
   }
 
   std::string place() const override { return model_.folder.string(); }
@@ -82,7 +79,7 @@ class PixelExtractor : public FeatureExtractor {
  public:
   explicit PixelExtractor(const std::string& transforms) : transforms_(transforms) {}
   std::string place() const override { return "pixels"; }
-  std::string fingerprint() const override { return hash_of("pixels\n" + transforms_.text()); }
+  std::string fingerprint() const override { return hash_of_text("pixels\n" + transforms_.text()); }
   const Transforms& transforms() const override { return transforms_; }
   std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override {
     return {{"pooled", images_BCHW.flatten(1).to(at::kFloat)}};

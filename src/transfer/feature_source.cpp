@@ -1,5 +1,7 @@
 #include "transfer/feature_source.h"
 
+#include "kernels/norm.h"
+
 namespace vit22b {
 namespace {
 
@@ -12,8 +14,8 @@ class FeatureSource : public DataSource {
 
   Sample read(int64_t index) const override {
     Sample sample;
-    const at::Tensor row = table_.rows(feature_, at::tensor({index}, at::kLong))[0];
-    sample.fields[kImageEmbedding] = row / row.norm().clamp_min(1e-12);
+    sample.fields[kImageEmbedding] =
+        unit_length(table_.rows(feature_, at::tensor({index}, at::kLong))[0]);
     sample.label = table_.labels()[index].item<int64_t>();
     sample.captions = captions(index);
     sample.id = table_.ids()[static_cast<size_t>(index)];

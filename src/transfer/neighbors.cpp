@@ -3,15 +3,12 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/norm.h"
 
 namespace vit22b {
 namespace {
 
 constexpr int64_t kSimilaritiesAtOnce = int64_t{1} << 25;  // 128 MiB of float32
-
-at::Tensor unit_rows(const at::Tensor& x_ND) {
-  return x_ND / x_ND.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
-}
 
 }  // namespace
 
@@ -24,11 +21,11 @@ std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,
   const int64_t most = *std::max_element(ks.begin(), ks.end());
   VIT22B_CHECK(most <= num_train, "classify_by_neighbors: k ", most, " of ", num_train);
   const int64_t classes = labels_N.max().item<int64_t>() + 1;
-  const at::Tensor train_DN = unit_rows(train_ND.to(at::kFloat)).t().contiguous();
+  const at::Tensor train_DN = unit_length(train_ND.to(at::kFloat)).t().contiguous();
   std::map<int64_t, std::vector<at::Tensor>> pieces;
   const int64_t rows = std::max<int64_t>(1, kSimilaritiesAtOnce / num_train);
   for (const at::Tensor& piece : test_MD.split(rows)) {
-    const at::Tensor similar_MN = at::mm(unit_rows(piece.to(at::kFloat)), train_DN);
+    const at::Tensor similar_MN = at::mm(unit_length(piece.to(at::kFloat)), train_DN);
     const auto [values, indices] = similar_MN.topk(most, 1);
     const at::Tensor votes = (values.to(at::kDouble) / temperature).exp();
     const at::Tensor of = labels_N.index_select(0, indices.flatten()).view_as(indices);

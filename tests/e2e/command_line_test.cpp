@@ -379,6 +379,17 @@ TEST(BenchCommand, StreamedWeightsAreMeasuredBesideResidentOnes) {
     EXPECT_GT(measured.at(key).get<double>(), 0) << key;
 }
 
+TEST(BenchCommand, HeadGridsAndLitStepsCheckTheirAnswers) {
+  const json probe = json::parse(
+      vit("bench probe --samples 128 --width 32 --heads 3 --classes 5 --batch 64 --json").out);
+  EXPECT_LE(probe["error"], 1e-5);
+  EXPECT_GT(probe["share_of_gemm"], 0);
+  const json lit = json::parse(
+      vit("bench lit test8 --batch 6 --vocabulary 50 --words 4 --image-width 8 --json").out);
+  EXPECT_LE(lit["error"], 1e-4);
+  EXPECT_GT(lit["ratio"], 0);
+}
+
 TEST(BenchCommand, KernelsAreMeasuredBesideAten) {
   for (const std::string kernel : {"gemm", "attention", "block"}) {
     const Ended ended = vit("bench " + kernel + " test8 --batch 1 --repeats 1 --json");

@@ -73,6 +73,43 @@ TEST_F(HeadCommands, CompareWithAnEarlierRunOfTheSameSamples) {
   EXPECT_NE(other.last_line().find("holds predictions of other test samples"), std::string::npos);
 }
 
+TEST_F(HeadCommands, SgdTrainsAHeadOnAugmentedImagesAndTestsIt) {
+  const std::string sgd = "--method sgd --epochs 12 --rate 0.5 --json --out " + at("sgd");
+  const json probe = json::parse(run("probe", sgd).out);
+  // Chance is 0.25; the classes lie left and right, which flips make alike: at most 0.5 is learnt.
+  EXPECT_GT(probe["accuracy"], 0.35);
+  EXPECT_EQ(probe["num_train"], 200);
+  EXPECT_EQ(probe["num_test"], 60);
+  // Everything below the head is as it was.
+  const SafetensorsFile before(at("m/model.safetensors")),
+      after(at("sgd/ckpt/latest/model.safetensors"));
+  for (const auto& [name, entry] : before.entries())
+    EXPECT_TRUE(after.load(name).equal(before.load(name))) << name;
+  EXPECT_TRUE(after.contains("head.weight"));
+  EXPECT_EQ(run("probe", "--method sgd").last_line(),
+            "error: --method sgd trains: give its run folder, --out RUN");
+}
+
+TEST_F(HeadCommands, ComparePairsRunsOfTheSameSamples) {
+  for (const char* seed : {"1", "2"})
+    for (const char* shots : {"1", "10"})
+      ASSERT_EQ(run("probe", concat("--c 1 --max-iterations ", shots, " --seed ", seed,
+                                    " --predictions ", at(concat(shots, "-", seed))))
+                    .code,
+                0);
+  const std::string pairs =
+      at("10-1") + " " + at("10-2") + " --against " + at("1-1") + " " + at("1-2");
+  const json result = json::parse(vit("compare " + pairs + " --json").out);
+  ASSERT_EQ(result["runs"].size(), 2U);
+  double mean = 0;
+  for (const json& pair : result["runs"])
+    mean += (pair["accuracy"].get<double>() - pair["against"].get<double>()) / 2;
+  EXPECT_NEAR(result["difference"].get<double>(), mean, 1e-12);
+  EXPECT_LE(result["confidence_interval"][0], result["difference"]);
+  EXPECT_EQ(vit("compare " + at("10-1") + " --against " + at("1-1") + " " + at("1-2")).last_line(),
+            "error: 1 runs against 2; give pairs, in order");
+}
+
 TEST_F(HeadCommands, RefuseWhatDoesNotGoTogether) {
   EXPECT_EQ(vit("knn --train " + at("data")).code, 2);
   EXPECT_EQ(run("knn", "--k 500").last_line(), "error: --k 500: there are 200 training samples");

@@ -88,7 +88,7 @@ class ManifestSource : public DataSource {
     for (const std::string& name : names_)
       index_of_name_.emplace(name, static_cast<int64_t>(index_of_name_.size()));
     add_rows(table, split, path.parent_path());
-    fingerprint_ = xxh3_128(std::as_bytes(std::span(text))) + split;
+    fingerprint_ = hash_of_text(text) + split;
   }
 
   int64_t size() const override { return static_cast<int64_t>(items_.size()); }

@@ -13,8 +13,7 @@ namespace {
 /// asked for, feature_weight (1 - cosine) of the pooled features.
 class Distill : public Task {
  public:
-  Distill(const TrainConfig& config, const Device& device)
-      : config_(config.distill), num_classes_(config.model.num_classes) {
+  Distill(const TrainConfig& config, const Device& device) : config_(config.distill) {
     for (const std::string& path : config_.teachers) {
       LoadedModel teacher = load_predictor(path, {device, config.precision, config.engine});
       check_teacher(teacher, config, path);
@@ -84,7 +83,6 @@ class Distill : public Task {
   }
 
   DistillConfig config_;
-  int64_t num_classes_;
   std::vector<LoadedModel> teachers_;
 };
 

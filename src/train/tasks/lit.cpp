@@ -1,6 +1,6 @@
 #include "core/error.h"
 #include "eval/load_predictor.h"
-#include "eval/text_tower.h"
+#include "kernels/norm.h"
 #include "metrics/retrieval.h"
 #include "train/tasks/contrastive_loss.h"
 #include "train/tasks/tasks.h"
@@ -8,11 +8,6 @@
 
 namespace vit22b {
 namespace {
-
-at::Tensor unit_rows(const at::Tensor& x_BE) {
-  const at::Tensor x = x_BE.to(at::kFloat);
-  return x / x.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
-}
 
 /// Trains a text tower beside a locked image tower (LiT, Zhai et al. 2022): the images' embeddings
 /// come with the batch, or are made of its images.
@@ -67,7 +62,7 @@ class Lit : public Task {
     const auto cached = batch.fields.find(kImageEmbedding);
     if (cached != batch.fields.end()) return cached->second;
     VIT22B_CHECK(image_tower_ != nullptr, "lit: a batch without image embeddings");
-    return unit_rows(image_tower_->features(batch.images_BCHW, {}).pooled_BD);
+    return unit_length(image_tower_->features(batch.images_BCHW, {}).pooled_BD.to(at::kFloat));
   }
 
   std::string loss_;
