@@ -226,16 +226,23 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
-  const std::vector<ParameterRow> table = parameter_table(trained_config(info));
-  PartList parts;
-  for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
-    const TensorPart& weight = weights.parts.at(tensor.row->name);
-    parts.emplace_back(
-        tensor.name, tensor.is_zero ? TensorPart{weight.cut, at::zeros_like(weight.part)} : weight);
-  }
-  const std::string name = trained_stem(info) + std::string(".safetensors");
-  manifest[name] =
-      write_parts(ops, folder / name, parts, {{"format", "pt"}}, mesh, weights.written);
+  const auto write = [&](const ViTConfig& config, std::string_view prefix, const char* stem) {
+    const std::vector<ParameterRow> table = parameter_table(config);
+    PartList parts;
+    for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
+      const TensorPart& weight = weights.parts.at(std::string(prefix) + tensor.row->name);
+      parts.emplace_back(tensor.name, tensor.is_zero
+                                          ? TensorPart{weight.cut, at::zeros_like(weight.part)}
+                                          : weight);
+    }
+    const std::string name = stem + std::string(".safetensors");
+    manifest[name] =
+        write_parts(ops, folder / name, parts, {{"format", "pt"}}, mesh, weights.written);
+  };
+  write(trained_config(info), "", trained_stem(info));
+  const auto is_of_image = [](const auto& part) { return part.first.starts_with(kImagePrefix); };
+  if (std::any_of(weights.parts.begin(), weights.parts.end(), is_of_image))
+    write(info.config, kImagePrefix, "model");
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

@@ -77,7 +77,8 @@ struct PartsToWrite {
   const NamedParts& parts;
   PartWritten written = {};
 };
-/// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors.
+/// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors, and
+/// the image tower's where it trains.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest);
 

@@ -172,9 +172,12 @@ SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
       weights_(folder, trained_stem(info_)),
       optimizer_(folder / "optimizer.safetensors") {
   check_no_extra(weights_, parameter_table(trained_config(info_)));
+  if (info_.text) image_weights_.emplace(folder);
 }
 
 at::Tensor SavedRun::weight(const ParameterRow& row) const {
+  if (row.unit.tower == Tower::kImage)
+    return load_weight(image_weights_.value(), alone_in_its_tower(row));
   return load_weight(weights_, row);
 }
 

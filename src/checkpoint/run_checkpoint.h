@@ -99,6 +99,7 @@ class SavedRun {
   ModelInfo info_;
   TrainerState state_;
   WeightFiles weights_;
+  std::optional<WeightFiles> image_weights_;  ///< of a two-tower model
   SafetensorsFile optimizer_;
 };
 

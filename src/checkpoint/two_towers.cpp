@@ -37,12 +37,14 @@ const char* trained_stem(const ModelInfo& info) {
   return info.text ? "text" : "model";
 }
 
-void write_frozen_parts(FileOps& ops, const fs::path& folder, const ModelInfo& info,
-                        const FrozenParts& parts, Manifest& manifest) {
-  const Manifest known = read_manifest(parts.image_folder);
+namespace {
+
+void link_image_tower(FileOps& ops, const fs::path& folder, const fs::path& image_folder,
+                      Manifest& manifest) {
+  const Manifest known = read_manifest(image_folder);
   std::error_code error;
   int64_t num_files = 0;
-  for (const auto& entry : fs::directory_iterator(parts.image_folder, error)) {
+  for (const auto& entry : fs::directory_iterator(image_folder, error)) {
     const std::string name = entry.path().filename().string();
     if (!is_weight_file(name)) continue;
     ops.link(fs::canonical(entry.path()), folder / name);
@@ -51,8 +53,15 @@ void write_frozen_parts(FileOps& ops, const fs::path& folder, const ModelInfo& i
     ++num_files;
   }
   if (num_files == 0)
-    throw CheckpointError("the image tower's weights are gone from ", parts.image_folder.string(),
+    throw CheckpointError("the image tower's weights are gone from ", image_folder.string(),
                           "; the run needs them for its checkpoints");
+}
+
+}  // namespace
+
+void write_frozen_parts(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                        const FrozenParts& parts, Manifest& manifest) {
+  if (!parts.image_folder.empty()) link_image_tower(ops, folder, parts.image_folder, manifest);
   write_recorded_text(ops, folder, info.text->tokenizer, parts.tokenizer_bytes, manifest);
 }
 

@@ -7,10 +7,10 @@
 
 namespace vit22b {
 
-/// What of a two-tower checkpoint does not train: where the image tower's files are, and the text
-/// tower's tokenizer.
+/// What of a two-tower checkpoint does not train: the text tower's tokenizer, and a locked image
+/// tower, by where its files are.
 struct FrozenParts {
-  std::filesystem::path image_folder;
+  std::filesystem::path image_folder;  ///< empty where the image tower trains too
   std::string tokenizer_bytes;
 };
 
@@ -19,7 +19,7 @@ struct FrozenParts {
 const ViTConfig& trained_config(const ModelInfo& info);
 const char* trained_stem(const ModelInfo& info);
 
-/// Gives a two-tower folder the image tower's weight files (as further names of the same files
+/// Gives a two-tower folder a locked image tower's weight files (as further names of the same files
 /// where the file system has them) and the tokenizer, and records them.
 ///
 /// throws  CheckpointError when the image tower is not there any more

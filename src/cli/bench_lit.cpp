@@ -21,11 +21,11 @@ struct LitBenchFlags {
 /// A text tower's step with a gradient that costs nothing: what the contrastive loss adds to.
 class FixedGradient : public Task {
  public:
-  TaskLoss loss(const VitOutputs& outputs, const Batch&, const Mesh&) const override {
-    return {at::zeros({}), {.logits_BC = at::ones_like(outputs.logits_BC)}};
+  TaskLoss loss(const TowerOutputs& outputs, const Batch&, const Mesh&) const override {
+    return {at::zeros({}), {.logits_BC = at::ones_like(outputs.main.logits_BC)}};
   }
-  std::map<std::string, double> validate(Predictor&, const DataSource&, const Transforms&,
-                                         const EvalOptions&) const override {
+  std::map<std::string, double> validate(const TowerPredictors&, const DataSource&,
+                                         const Transforms&, const EvalOptions&) const override {
     return {};
   }
 };

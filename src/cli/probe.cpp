@@ -90,6 +90,7 @@ HeadInput joined_input(const std::string& name, const FeatureTable& table,
   for (const std::string& part : parts) width += table.width(part);
   return {name, width, [&table, parts](const at::Tensor& indices) {
             std::vector<at::Tensor> columns;
+            columns.reserve(parts.size());
             for (const std::string& part : parts) columns.push_back(table.rows(part, indices));
             return parts.size() == 1 ? columns.front() : at::cat(columns, 1);
           }};

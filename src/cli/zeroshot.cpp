@@ -76,7 +76,7 @@ at::Tensor as_candidates(const LabelledFeatures& data, const std::vector<std::st
     const auto it = index.find(label);
     map.push_back(it == index.end() ? -1 : it->second);
   }
-  const at::Tensor mapped = at::tensor(map, at::kLong).index_select(0, data.labels_N);
+  at::Tensor mapped = at::tensor(map, at::kLong).index_select(0, data.labels_N);
   if (const at::Tensor missing = mapped.lt(0).nonzero(); missing.numel() > 0) {
     const auto label = data.labels_N[missing[0].item<int64_t>()].item<int64_t>();
     throw DataError("the class '", data.label_names[static_cast<size_t>(label)],

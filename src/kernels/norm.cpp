@@ -19,9 +19,22 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   return at::layer_norm(in_float(x), {x.size(-1)}, weight, bias, eps).to(x.scalar_type());
 }
 
+namespace {
+
+// The least divisor is torch.nn.functional.normalize's.
+at::Tensor length(const at::Tensor& x) {
+  return x.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+}  // namespace
+
 at::Tensor unit_length(const at::Tensor& x) {
-  constexpr double kShortest = 1e-12;  // torch.nn.functional.normalize's
-  return x / x.norm(2, -1, /*keepdim=*/true).clamp_min(kShortest);
+  return x / length(x);
+}
+
+at::Tensor unit_length_gradient(const at::Tensor& x, const at::Tensor& dy) {
+  const at::Tensor y = unit_length(x);
+  return (dy - y * (y * dy).sum(-1, /*keepdim=*/true)) / length(x);
 }
 
 }  // namespace vit22b

@@ -22,4 +22,7 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
 /// Vectors along the last dim brought to length 1; zeros stay zeros. In the dtype of x.
 at::Tensor unit_length(const at::Tensor& x);
 
+/// x's gradient where unit_length(x) has the gradient dy.
+at::Tensor unit_length_gradient(const at::Tensor& x, const at::Tensor& dy);
+
 }  // namespace vit22b

@@ -232,6 +232,22 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   return table;
 }
 
+std::vector<ParameterRow> image_tower_table(const ViTConfig& config) {
+  std::vector<ParameterRow> table = parameter_table(config);
+  for (ParameterRow& row : table) {
+    row.name.insert(0, kImagePrefix);
+    row.unit.tower = Tower::kImage;
+  }
+  return table;
+}
+
+ParameterRow alone_in_its_tower(ParameterRow row) {
+  if (row.unit.tower != Tower::kImage) return row;
+  row.name.erase(0, kImagePrefix.size());
+  row.unit.tower = Tower::kMain;
+  return row;
+}
+
 TensorCut tensor_cut(const ParameterRow& row) {
   TensorCut cut{.shape = row.shape};
   if (row.model_cut == ModelCut::kNone) return cut;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dist/tensor_cut.h"
@@ -31,7 +32,8 @@ enum class ModelCut { kNone, kRowsPerSection, kColumns };
 /// One parameter: everything that initialisation, sharding, optimizers, checkpoints and `model
 /// show` know of it.
 struct ParameterRow {
-  std::string name;        ///< timm's name on disk, such as "blocks.7.in_proj.weight"
+  std::string name;        ///< timm's name on disk, such as "blocks.7.in_proj.weight"; that of an
+                           ///< image tower which trains beside another has "image." before it
   std::string local_name;  ///< the name inside its unit, such as "in_proj.weight"
   std::vector<int64_t> shape;
   Initialiser initialiser;
@@ -50,6 +52,15 @@ struct ParameterRow {
 
 /// Every parameter once, in the order of the forward pass.
 std::vector<ParameterRow> parameter_table(const ViTConfig& config);
+
+/// What stands before timm's names in the table of two towers.
+constexpr std::string_view kImagePrefix = "image.";
+
+/// The rows of an image tower that trains beside the model: named "image." and timm's name.
+std::vector<ParameterRow> image_tower_table(const ViTConfig& config);
+
+/// A row of an image tower's own table, from that of two towers.
+ParameterRow alone_in_its_tower(ParameterRow row);
 
 /// How the model axis cuts a parameter; the data axis is its store's choice.
 TensorCut tensor_cut(const ParameterRow& row);

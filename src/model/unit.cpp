@@ -1,13 +1,14 @@
 #include "model/unit.h"
 
 namespace vit22b {
+namespace {
 
-std::string Unit::name() const {
-  switch (kind) {
+std::string name_in_tower(const Unit& unit) {
+  switch (unit.kind) {
     case UnitKind::kEmbedding:
       return "embedding";
     case UnitKind::kBlock:
-      return "block " + std::to_string(index);
+      return "block " + std::to_string(unit.index);
     case UnitKind::kFinalNorm:
       return "final norm";
     case UnitKind::kPool:
@@ -16,6 +17,18 @@ std::string Unit::name() const {
       break;
   }
   return "head";
+}
+
+}  // namespace
+
+std::strong_ordering Unit::operator<=>(const Unit& other) const {
+  if (tower != other.tower) return tower <=> other.tower;
+  if (kind != other.kind) return kind <=> other.kind;
+  return index <=> other.index;
+}
+
+std::string Unit::name() const {
+  return (tower == Tower::kImage ? "image tower's " : "") + name_in_tower(*this);
 }
 
 }  // namespace vit22b

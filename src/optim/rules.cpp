@@ -1,5 +1,7 @@
 #include "optim/rules.h"
 
+#include <map>
+
 #include "core/error.h"
 
 namespace vit22b {
@@ -19,12 +21,13 @@ std::vector<ParameterRule> make_rules(const std::vector<ParameterRow>& table,
                                       const OptimConfig& config,
                                       const std::vector<std::string>& frozen) {
   std::vector<ParameterRule> rules(table.size());
-  int64_t depth = 0;
+  std::map<Tower, int64_t> depths;
   for (const ParameterRow& row : table)
-    if (row.unit.kind == UnitKind::kBlock) depth = std::max(depth, row.unit.index + 1);
+    if (row.unit.kind == UnitKind::kBlock)
+      depths[row.unit.tower] = std::max(depths[row.unit.tower], row.unit.index + 1);
   for (size_t i = 0; i < table.size(); ++i) {
-    rules[i].learning_rate_factor =
-        std::pow(config.layer_decay, distance_from_head(table[i].unit, depth));
+    rules[i].learning_rate_factor = std::pow(
+        config.layer_decay, distance_from_head(table[i].unit, depths[table[i].unit.tower]));
     if (table[i].group == ParameterGroup::kHead) rules[i].weight_decay = config.head_weight_decay;
     if (table[i].group == ParameterGroup::kKernel) rules[i].weight_decay = config.weight_decay;
   }

@@ -37,13 +37,27 @@ void DistillConfig::fields(FieldVisitor& v) {
 }
 
 void LitConfig::fields(FieldVisitor& v) {
-  v.field("image_tower", image_tower, "task=lit: checkpoint of the locked image tower");
+  v.field("image_tower", image_tower, "task=lit: checkpoint of the image tower");
   v.field(
       "tokenizer", tokenizer,
       "SentencePiece .model, CLIP's merges .txt[.gz], or train:N for N pieces from the captions");
   v.choice("images", images, "cached|live",
-           "embedded once and kept, or in every step through data.pp_train");
+           "of a locked tower: embedded once and kept, or in every step through data.pp_train");
   v.field("cache", cache, "folder of image features; the image tower's cache/ where empty");
+  v.field("unlock", unlock,
+          "what of the image tower trains: none, all, or a number of last blocks (with what stands "
+          "above them); its images are live");
+  v.field("image_lr", image_lr, "multiplies optim.lr for an unlocked image tower");
+}
+
+int64_t LitConfig::first_trained_block(int64_t depth) const {
+  if (unlock == "none") return depth;
+  if (unlock == "all") return -1;
+  const auto blocks = leading_number(unlock);
+  if (!blocks || !blocks->second.empty() || blocks->first < 1 || blocks->first > 1e6 ||
+      blocks->first != std::floor(blocks->first))
+    throw UsageError("lit.unlock is '", unlock, "', want none, all, or a number of last blocks");
+  return std::max<int64_t>(0, depth - static_cast<int64_t>(blocks->first));
 }
 
 void TrainConfig::fields(FieldVisitor& v) {

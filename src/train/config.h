@@ -55,7 +55,18 @@ struct LitConfig {
   std::string tokenizer = "train:4000";
   std::string images = "cached";
   std::string cache;
+  std::string unlock = "none";
+  double image_lr = 1;
 
+  /// Whether the image tower trains too.
+  bool is_unlocked() const { return unlock != "none"; }
+  /// Whether images go through the image tower in every step.
+  bool is_live() const { return images == "live" || is_unlocked(); }
+  /// The first block of an image tower of `depth` blocks that trains; none: depth; all: -1, the
+  /// embedding too.
+  ///
+  /// throws  UsageError for a text that is none of them
+  int64_t first_trained_block(int64_t depth) const;
   void fields(FieldVisitor& visitor);
 };
 

@@ -31,6 +31,9 @@ void check_lit(const TrainConfig& c) {
   if (!c.init_from.empty())
     throw UsageError("task=lit starts with a fresh text tower; no init_from");
   if (c.mesh.model > 1) throw UsageError("task=lit: use mesh.model=1");
+  if (!(c.lit.image_lr > 0))
+    throw UsageError("lit.image_lr is ", c.lit.image_lr, ", want a positive number");
+  c.lit.first_trained_block(1);  // refuses another word
   if (c.data.mixup > 0) throw UsageError("task=lit: mixed images have no caption; data.mixup=0");
 }
 

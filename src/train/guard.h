@@ -19,7 +19,6 @@ struct StepScene {
 ///
 /// Writes RUN/diagnosis.json with the step, the unit and tensor where it shows first, and the
 /// samples. throws  NumbersError when it is not
-void check_finite(const StepResult& result, const StepScene& scene, const ModelContext& context,
-                  WeightStore& store);
+void check_finite(const StepResult& result, const StepScene& scene, const TrainedTowers& towers);
 
 }  // namespace vit22b

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "model/initialise.h"
 #include "transfer/feature_source.h"
 
 namespace vit22b {
@@ -67,6 +68,11 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   parts.image_folder =
       std::filesystem::canonical(resolve_checkpoint(config.lit.image_tower).folder);
   parts.image = read_model_info(parts.image_folder);
+  parts.is_unlocked = config.lit.is_unlocked();
+  if (parts.is_unlocked) {  // the classifier stays behind: what it reads changes
+    parts.image.config.num_classes = 0;
+    parts.image.label_names.clear();
+  }
   parts.tokenizer = open_tokenizer(
       is_to_train(config) ? trained_tokenizer(run) : std::filesystem::path(config.lit.tokenizer));
   ViTConfig& text = config.model;
@@ -75,20 +81,29 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   text.validate();
   const std::string tokenize = concat("tokenize(", text.context_length, ")");
   const std::string images = parts.image.pp_eval + "|";
-  const bool is_live = config.lit.images == "live";
+  const bool is_live = config.lit.is_live();
   if (!is_live) config.data.pp_train = tokenize;
   if (config.data.pp_train.empty()) config.data.pp_train = images + tokenize;
   if (config.data.pp_train.find("tokenize(") == std::string::npos)
     config.data.pp_train += "|" + tokenize;
   config.data.pp_eval = is_live ? images + tokenize : tokenize;
   log_info(concat("image tower ", parts.image_folder.string(), " (", parts.image.config.name,
-                  ", locked); tokenizer of ", text.vocab_size, " pieces"));
+                  ", unlocked: ", config.lit.unlock, "); tokenizer of ", text.vocab_size,
+                  " pieces"));
   return parts;
+}
+
+std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed) {
+  const auto image = std::make_shared<WeightFiles>(parts.image_folder);
+  return std::make_unique<FunctionSource>([image, seed](const ParameterRow& row) {
+    return row.unit.tower == Tower::kImage ? load_weight(*image, alone_in_its_tower(row))
+                                           : initial_tensor(row, seed);
+  });
 }
 
 void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
                        const Mesh& mesh, TrainData& data) {
-  if (config.lit.images == "live") return;
+  if (config.lit.is_live()) return;
   const auto extractor = make_model_extractor(
       parts.image_folder, {device, config.precision, config.engine}, {"pooled"});
   const std::filesystem::path root = config.lit.cache.empty()

@@ -5,6 +5,7 @@
 #include "checkpoint/two_towers.h"
 #include "core/device.h"
 #include "data/tokenizer.h"
+#include "store/weight_source.h"
 #include "train/data_setup.h"
 
 namespace vit22b {
@@ -12,12 +13,15 @@ namespace vit22b {
 /// What a LiT run has beside the text tower that it trains.
 struct LitParts {
   std::filesystem::path image_folder;
-  ModelInfo image;  ///< of the locked image tower
+  ModelInfo image;  ///< without its classifier where it trains
+  bool is_unlocked = false;
   std::shared_ptr<const Tokenizer> tokenizer;
 
   /// What its checkpoints say of the model.
   ModelInfo info(const ViTConfig& text) const;
-  FrozenParts frozen() const { return {image_folder, tokenizer->file_bytes()}; }
+  FrozenParts frozen() const {
+    return {is_unlocked ? std::filesystem::path() : image_folder, tokenizer->file_bytes()};
+  }
 };
 
 /// Trains the tokenizer that a config asks for (train:N) from the captions, unless an earlier start
@@ -32,6 +36,10 @@ void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
 ///
 /// throws  CheckpointError for either
 LitParts open_lit(TrainConfig& config, const std::filesystem::path& run);
+
+/// The weights that a run of these parts starts from: the image tower's from its checkpoint, the
+/// text tower's fresh.
+std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed);
 
 /// Replaces images by the image tower's cached features where the config says so; what is not
 /// cached yet one rank makes for all.

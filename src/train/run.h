@@ -8,7 +8,7 @@
 #include "train/lit_setup.h"
 #include "train/run_folder.h"
 #include "train/state_setup.h"
-#include "train/task.h"
+#include "train/step.h"
 #include "train/trainer.h"
 
 namespace vit22b {
@@ -32,6 +32,11 @@ class Run {
   bool start();
   std::filesystem::path open_folder();
   std::unique_ptr<StateMemory> make_memory() const;
+  /// Every parameter of every tower that trains.
+  std::vector<ParameterRow> table() const;
+  TrainedTowers towers() const;
+  bool trains_images() const { return lit_ && lit_->is_unlocked; }
+  double flops_of_sample() const;
   void make_weights(const std::vector<ParameterRow>& table);
   void log_memory() const;
   void load(const std::filesystem::path& checkpoint);
@@ -40,7 +45,7 @@ class Run {
   void note_bad_samples(const BatchLoader& loader);
   void validate();
   void save();
-  ModelContext context() const;
+  ModelContext context(const ViTConfig& config) const;
   std::shared_ptr<const Tokenizer> tokenizer() const { return lit_ ? lit_->tokenizer : nullptr; }
   ModelInfo model_info() const;
   bool is_stop_asked() const;

@@ -24,11 +24,11 @@ std::string format(const char* pattern, double value) {
 
 }  // namespace
 
-RunLog::RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device,
-               bool is_quiet)
+RunLog::RunLog(const TrainConfig& config, double flops_of_sample, int64_t total_steps, double peak,
+               Device device, bool is_quiet)
     : total_steps_(total_steps),
       device_(device),
-      throughput_(config.model, peak),
+      throughput_(flops_of_sample, peak),
       progress_("train", total_steps, is_quiet) {
   log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12),
                   " TFLOP/s (", device.is_cuda ? "data sheet" : "measured now", ")"));

@@ -16,7 +16,10 @@ namespace vit22b {
 /// big_vision's names.
 class RunLog {
  public:
-  RunLog(const TrainConfig& config, int64_t total_steps, double peak, Device device, bool is_quiet);
+  /// flops_of_sample  of a training step
+  /// peak             of all ranks, FLOP/s
+  RunLog(const TrainConfig& config, double flops_of_sample, int64_t total_steps, double peak,
+         Device device, bool is_quiet);
 
   void add_step(int64_t images, double seconds, double waited_seconds);
   /// Redraws the bar between log steps.

@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "eval/vit_predictor.h"
+#include "store/tower_view.h"
 #include "train/averaged_weights.h"
 #include "train/run.h"
 #include "train/run_log.h"
@@ -14,10 +15,13 @@ bool Run::is_stop_asked() const {
 
 void Run::validate() {
   if (data_.val == nullptr) return;
-  VitPredictor predictor(config_.model, store_,
-                         {options_.device, config_.precision, config_.engine,
-                          /*keeps_packed=*/false,  // the next step changes the weights
-                          &mesh_});
+  const PredictorOptions how{options_.device, config_.precision, config_.engine,
+                             /*keeps_packed=*/false,  // the next step changes the weights
+                             &mesh_};
+  VitPredictor predictor(config_.model, store_, how);
+  std::optional<VitPredictor> image;
+  if (trains_images())
+    image.emplace(lit_->image.config, std::make_shared<TowerStore>(*store_, Tower::kImage), how);
   const EvalOptions options{.loss = config_.loss,
                             .mesh = &mesh_,
                             .num_workers = config_.data.workers,
@@ -25,7 +29,8 @@ void Run::validate() {
                             .should_stop = [this] { return is_stop_asked(); }};
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
   try {
-    const auto metrics = task_->validate(predictor, *data_.val, *pp_eval_, options);
+    const auto metrics =
+        task_->validate({predictor, image ? &*image : nullptr}, *data_.val, *pp_eval_, options);
     state_.is_eval_pending = false;
     append_metrics([&] { return validation_line(state_.step, metrics); });
     const double accuracy = metrics.at("accuracy");
@@ -56,8 +61,7 @@ void Run::save() {
   state_.metrics_bytes =
       std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
-  RunParts parts{model_info(), owned_parts(*store_, parameter_table(config_.model)),
-                 sinks_.updating->state(), state_,
+  RunParts parts{model_info(), owned_parts(*store_, table()), sinks_.updating->state(), state_,
                  [this](const at::Tensor& part) { memory_->release(part); }};
   if (lit_) parts.frozen = lit_->frozen();
   parts.optimizer.merge(averages.raw());

@@ -35,9 +35,33 @@ Run::Run(TrainConfig config, const TrainOptions& options, FileOps& ops)
       ops_(ops),
       mesh_(options.mesh != nullptr ? *options.mesh : single_process()) {}
 
-ModelContext Run::context() const {
-  return {config_.model, *engine_, mesh_, precision_type(config_.precision),
-          activation_policy(config_)};
+ModelContext Run::context(const ViTConfig& config) const {
+  return {config, *engine_, mesh_, precision_type(config_.precision), activation_policy(config_)};
+}
+
+std::vector<ParameterRow> Run::table() const {
+  std::vector<ParameterRow> table = parameter_table(config_.model);
+  if (trains_images())
+    for (ParameterRow& row : image_tower_table(lit_->image.config)) table.push_back(std::move(row));
+  return table;
+}
+
+TrainedTowers Run::towers() const {
+  TrainedTowers towers{context(config_.model), *store_, sinks_.first()};
+  if (trains_images()) towers.image.emplace(context(lit_->image.config));
+  return towers;
+}
+
+// Backward passes cost twice a forward one, from the first block that trains on.
+double Run::flops_of_sample() const {
+  double flops = train_flops(config_.model);
+  if (trains_images()) {
+    const auto depth = static_cast<double>(lit_->image.config.depth);
+    const auto first = static_cast<double>(
+        std::max<int64_t>(0, config_.lit.first_trained_block(lit_->image.config.depth)));
+    flops += forward_flops(lit_->image.config) * (1 + 2 * (depth - first) / depth);
+  }
+  return flops;
 }
 
 void Run::make_weights(const std::vector<ParameterRow>& table) {
@@ -51,7 +75,8 @@ void Run::make_weights(const std::vector<ParameterRow>& table) {
          init_weights(source, config_.model, config_.init_skip, given).notes)
       log_info(note);
   }
-  std::unique_ptr<WeightSource> source = std::make_unique<GeneratedSource>(seed);
+  std::unique_ptr<WeightSource> source =
+      lit_ ? first_weights(*lit_, seed) : std::make_unique<GeneratedSource>(seed);
   if (!given.empty())
     source = std::make_unique<FunctionSource>(
         [&](const ParameterRow& row) { return given.at(row.name); });
@@ -71,7 +96,7 @@ std::unique_ptr<StateMemory> Run::make_memory() const {
 
 void Run::load(const std::filesystem::path& path) {
   const SavedRun saved(path, mesh_);
-  for (const ParameterRow& row : parameter_table(config_.model)) {
+  for (const ParameterRow& row : table()) {
     at::Tensor whole;
     try {
       whole = saved.optimizer(AveragedWeights::raw_name(row.name));
@@ -109,8 +134,7 @@ std::filesystem::path Run::open_folder() {
 }
 
 void Run::log_memory() const {
-  const auto weights =
-      static_cast<double>(bytes_of(owned_parts(*store_, parameter_table(config_.model))));
+  const auto weights = static_cast<double>(bytes_of(owned_parts(*store_, table())));
   const auto state = static_cast<double>(bytes_of(sinks_.updating->state()));
   log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
                   human_bytes(state), " of optimizer state"));
@@ -129,7 +153,7 @@ bool Run::start() {
   state_.seed = static_cast<uint64_t>(config_.seed);
   const std::filesystem::path from = open_folder();
   if (lit_) embed_images_once(config_, *lit_, options_.device, mesh_, data_);
-  const std::vector<ParameterRow> table = parameter_table(config_.model);
+  const std::vector<ParameterRow> table = this->table();
   engine_ = make_engine(config_.engine, mesh_);
   optimizer_ = make_optimizer(config_.optim);
   task_ = make_task(config_, options_.device);

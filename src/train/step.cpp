@@ -1,8 +1,7 @@
 #include "train/step.h"
 
-#include <optional>
-
 #include "core/trace.h"
+#include "store/tower_view.h"
 
 namespace vit22b {
 
@@ -10,35 +9,64 @@ const at::Tensor& model_input(const ViTConfig& config, const Batch& batch) {
   return config.reads_words() ? batch.fields.at("text") : batch.images_BCHW;
 }
 
-StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink,
-                    const Task& task, const StepWork& work) {
+namespace {
+
+/// One tower's passes over a piece of a batch.
+class TowerPass {
+ public:
+  TowerPass(const ModelContext& context, const TrainedTowers& towers, Tower tower)
+      : context_(context), store_(towers.store, tower), sink_(towers.sink, tower) {}
+
+  VitOutputs forward(const Batch& batch) {
+    return vit_forward(context_, store_, model_input(context_.config, batch),
+                       {.tape = &tape_, .sink = &sink_});
+  }
+  void backward(const VitOutputGrads& gradients) {
+    vit_backward(context_, store_, tape_, gradients, &sink_);
+  }
+
+ private:
+  ModelContext context_;
+  TowerStore store_;
+  TowerSink sink_;
+  VitTape tape_;
+};
+
+}  // namespace
+
+StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWork& work) {
+  const Mesh& mesh = towers.main.mesh;
+  GradientSink& sink = towers.sink;
   StepContext step = work.step;
   at::Tensor loss_sum;
   const std::vector<Batch> batches = work.batch.pieces(work.accumulate);
   const auto pieces = static_cast<double>(batches.size());
-  const auto ranks = static_cast<double>(context.mesh.size(MeshAxis::kAll));
-  step.gradient_scale = 1 / (pieces * static_cast<double>(context.mesh.size(MeshAxis::kData)));
+  const auto ranks = static_cast<double>(mesh.size(MeshAxis::kAll));
+  step.gradient_scale = 1 / (pieces * static_cast<double>(mesh.size(MeshAxis::kData)));
   at::Tensor agreed;
   for (size_t piece = 0; piece < batches.size(); ++piece) {
     const bool is_last = piece + 1 == batches.size();
     for (const StepPhase phase : is_last ? sink.phases() : std::vector{StepPhase::kUpdate}) {
-      VitTape tape;
+      TowerPass main(towers.main, towers, Tower::kMain);
+      std::optional<TowerPass> image;
+      if (towers.image) image.emplace(*towers.image, towers, Tower::kImage);
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
-      const VitOutputs outputs =
-          vit_forward(context, store, model_input(context.config, batches[piece]),
-                      {.tape = &tape, .sink = &sink});
-      const TaskLoss loss = task.loss(outputs, batches[piece], context.mesh);
+      TowerOutputs outputs;
+      if (image) outputs.image = image->forward(batches[piece]);
+      outputs.main = main.forward(batches[piece]);
+      const TaskLoss loss = task.loss(outputs, batches[piece], mesh);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {
         // On the model axis all ranks have the same loss; the stop flag is any rank's.
         agreed = at::stack({loss_sum.to(at::kDouble) / pieces,
                             at::full_like(loss_sum, work.is_stop_asked ? 1 : 0, at::kDouble)});
-        context.mesh.sum_(agreed, MeshAxis::kAll, "loss");
+        mesh.sum_(agreed, MeshAxis::kAll, "loss");
         step.loss = agreed.slice(0, 0, 1) / ranks;
       }
       if (is_last) sink.begin_phase(phase, step);
       span.emplace(TraceLane::kCompute, "backward");
-      vit_backward(context, store, tape, loss.gradients, &sink);
+      main.backward(loss.gradients);
+      if (image) image->backward(loss.image_gradients);
     }
   }
   StepResult result;

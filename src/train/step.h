@@ -1,6 +1,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 #include "data/loader.h"
 #include "model/context.h"
 #include "train/task.h"
@@ -25,10 +27,18 @@ struct StepWork {
   StepContext step;
 };
 
-/// Forward, loss and backward of a batch in its pieces, then the sink's finish.
+/// The towers that train, over one store and one sink; all outlive it.
+struct TrainedTowers {
+  ModelContext main;
+  WeightStore& store;
+  GradientSink& sink;
+  std::optional<ModelContext> image = std::nullopt;  ///< trains beside the main one, a text tower
+};
+
+/// Every tower's forward, one loss, and every tower's backward for a batch in its pieces, then the
+/// sink's finish.
 ///
 /// The stop flag travels in the loss's own reduction.
-StepResult run_step(const ModelContext& context, WeightStore& store, GradientSink& sink,
-                    const Task& task, const StepWork& work);
+StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWork& work);
 
 }  // namespace vit22b

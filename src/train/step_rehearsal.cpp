@@ -21,7 +21,7 @@ ModelContext StepRehearsal::context() const {
 }
 
 StepResult StepRehearsal::step(const Task& task, const Batch& batch, double learning_rate_scale) {
-  return run_step(context(), *store_, sinks_.first(), task,
+  return run_step({context(), *store_, sinks_.first()}, task,
                   {batch, config_.accumulate, false, {.learning_rate_scale = learning_rate_scale}});
 }
 

@@ -13,11 +13,24 @@
 
 namespace vit22b {
 
-/// A batch's loss, and its gradient with respect to the model's outputs: on a model axis, to this
+/// What the towers gave for a batch.
+struct TowerOutputs {
+  VitOutputs main;
+  VitOutputs image = {};  ///< of an image tower that trains beside the main one; else undefined
+};
+
+/// A batch's loss, and its gradient with respect to the towers' outputs: on a model axis, to this
 /// rank's part of them.
 struct TaskLoss {
   at::Tensor loss;  ///< scalar, mean over the images, on the device; the same on the model axis
   VitOutputGrads gradients;
+  VitOutputGrads image_gradients = {};
+};
+
+/// The towers as predictors, for validation.
+struct TowerPredictors {
+  Predictor& main;
+  Predictor* image = nullptr;  ///< of an image tower that trains beside the main one
 };
 
 /// What a run optimises and how it is judged; the trainer knows nothing else of it.
@@ -25,9 +38,11 @@ class Task {
  public:
   virtual ~Task() = default;
   /// The batch whose outputs these are, on their device; the mesh says how they are shared out.
-  virtual TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const = 0;
+  virtual TaskLoss loss(const TowerOutputs& outputs, const Batch& batch,
+                        const Mesh& mesh) const = 0;
   /// Metrics by name for metrics.jsonl; "accuracy" decides which checkpoint is best.
-  virtual std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+  virtual std::map<std::string, double> validate(const TowerPredictors& towers,
+                                                 const DataSource& source,
                                                  const Transforms& transforms,
                                                  const EvalOptions& options) const = 0;
 };

@@ -43,8 +43,8 @@ double peak_flops(const Device& device, const std::string& precision) {
   return kHalfRate;
 }
 
-Throughput::Throughput(const ViTConfig& config, double peak)
-    : flops_per_image_(train_flops(config)), peak_(peak) {}
+Throughput::Throughput(double flops_of_sample, double peak)
+    : flops_of_sample_(flops_of_sample), peak_(peak) {}
 
 void Throughput::add(int64_t images, double seconds, double waited_seconds) {
   images_ += static_cast<double>(images);
@@ -58,7 +58,7 @@ Speed Throughput::take() {
   if (seconds_ > 0) {
     speed.images_per_second = images_ / seconds_;
     speed.data_share = waited_ / seconds_;
-    speed.flops = speed.images_per_second * flops_per_image_;
+    speed.flops = speed.images_per_second * flops_of_sample_;
     speed.mfu = speed.flops / peak_;
   }
   images_ = seconds_ = waited_ = 0;

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "core/device.h"
-#include "model/config.h"
 
 namespace vit22b {
 
@@ -23,14 +22,14 @@ struct Speed {
 /// Counts images, seconds and waiting.
 class Throughput {
  public:
-  Throughput(const ViTConfig& config, double peak);
+  Throughput(double flops_of_sample, double peak);
   void add(int64_t images, double seconds, double waited_seconds);
   /// The speed since the last call.
   Speed take();
   double total_seconds() const { return total_seconds_; }
 
  private:
-  double flops_per_image_, peak_;
+  double flops_of_sample_, peak_;
   double images_ = 0, seconds_ = 0, waited_ = 0, total_seconds_ = 0;
 };
 

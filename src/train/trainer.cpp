@@ -32,8 +32,7 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 }  // namespace
 
 void Run::loop() {
-  const ModelContext ctx = context();
-  GradientSink& sink = sinks_.first();
+  const TrainedTowers towers = this->towers();
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed),
                             tokenizer());
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
@@ -44,7 +43,7 @@ void Run::loop() {
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction});
-  RunLog run_log(config_, cadence_.total,
+  RunLog run_log(config_, flops_of_sample(), cadence_.total,
                  mesh_.sum(peak_flops(options_.device, config_.precision), MeshAxis::kAll),
                  options_.device, options_.is_quiet);
   if (state_.is_eval_pending) {
@@ -57,14 +56,14 @@ void Run::loop() {
     const Batch batch = next_batch(loader);
     const double waited = seconds_since(start);
     const double rate = cadence_.schedule.at(state_.step);
-    const StepResult result = run_step(ctx, *store_, sink, *task_,
+    const StepResult result = run_step(towers, *task_,
                                        {batch,
                                         config_.accumulate,
                                         is_stop_asked(),
                                         {.step = state_.step,
                                          .learning_rate_scale = rate,
                                          .seed = static_cast<uint64_t>(config_.seed)}});
-    check_finite(result, {batch, state_.step + 1, ops_, options_.out}, ctx, *store_);
+    check_finite(result, {batch, state_.step + 1, ops_, options_.out}, towers);
     ++state_.step;
     state_.examples_seen += config_.data.batch_size;
     const double took = seconds_since(start);
@@ -72,8 +71,8 @@ void Run::loop() {
     is_stopping_ = result.should_stop;
     run_log.add_step(config_.data.batch_size, took, waited);
     if (is_due(state_.step, cadence_.log, cadence_.total)) {
-      const auto signals = attention_monitor(ctx, *store_, model_input(config_.model, batch),
-                                             config_.data.batch_size);
+      const auto signals = attention_monitor(
+          towers.main, *store_, model_input(config_.model, batch), config_.data.batch_size);
       append_metrics(
           [&] { return run_log.report(state_, result, config_.optim.lr * rate, signals); });
     } else {

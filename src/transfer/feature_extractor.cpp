@@ -36,7 +36,7 @@ class ModelExtractor : public FeatureExtractor {
     }
     fingerprint_ =
         hash_of_text(concat(model_fingerprint(model_.folder), "\n", transforms_.text(), "\n",
-                        options.precision, " ", options.engine, "\n", join(names_, ",")));
+                            options.precision, " ", options.engine, "\n", join(names_, ",")));
   }
 
   std::string place() const override { return model_.folder.string(); }

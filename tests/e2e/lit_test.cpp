@@ -107,6 +107,18 @@ TEST_F(LitCommands, LiveImagesTrainTheSameTaskThroughTransforms) {
   EXPECT_EQ(live.code, 0) << live.err;
 }
 
+// The fresh image tower knows no colours; together they learn the pairs.
+TEST_F(LitCommands, AnUnlockedImageTowerTrainsBesideTheTextTower) {
+  const Ended lit = vit(line("lit.unlock=all", "unlocked"));
+  ASSERT_EQ(lit.code, 0) << lit.err;
+  const std::string folder = at("unlocked/ckpt/latest/");
+  EXPECT_NE(test::read_file(folder + "model.safetensors"),
+            test::read_file(at("image/model.safetensors")));
+  const json result =
+      json::parse(vit("zeroshot " + at("unlocked") + " --data " + at("m.csv") + " --json").out);
+  EXPECT_GT(result["accuracy"], 0.7);  // chance is 0.25
+}
+
 TEST_F(LitCommands, RefuseWhatWouldBeWrongWithoutASign) {
   fs::copy(at("run/ckpt/latest/"), at("other"), fs::copy_options::recursive);
   test::write_file(at("other/tokenizer.model"), "another");

@@ -24,6 +24,15 @@ TEST(RmsNorm, IsXOverRootMeanSquareTimesWeight) {
   EXPECT_LT(relative_difference(rms_norm(x, weight, 0), want), 1e-6);
 }
 
+TEST(UnitLength, GradientMatchesAutograd) {
+  const at::AutoGradMode grad(true);
+  at::manual_seed(0);
+  const at::Tensor x = at::randn({5, 7}, at::kDouble).requires_grad_(),
+                   dy = at::randn({5, 7}, at::kDouble);
+  unit_length(x).backward(dy);
+  EXPECT_LT(relative_difference(unit_length_gradient(x.detach(), dy), x.grad()), 1e-14);
+}
+
 TEST(RmsNorm, Bf16IsNormalisedInFloatAndRoundedOnce) {
   const at::Tensor x = at::randn({5, 97}).to(at::kBFloat16), weight = at::randn({97});
   const at::Tensor want = rms_norm(x.to(at::kFloat), weight, 1e-6);

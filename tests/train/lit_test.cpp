@@ -121,7 +121,7 @@ TEST(TextTowerOracle, ForwardMatchesOpenClipsSiglipTextTower) {
   }
 }
 
-TrainConfig lit_config(const TempFolder& folder) {
+TrainConfig lit_config(const TempFolder& folder, const std::vector<std::string>& more = {}) {
   ConfigTree tree;
   for (const char* text :
        {"task=lit", "total_steps=6", "log_steps=1", "eval_steps=6", "ckpt_steps=6",
@@ -132,7 +132,29 @@ TrainConfig lit_config(const TempFolder& folder) {
   set_override(tree, "data.root=" + (folder / "m.csv").string());
   set_override(tree, "lit.image_tower=" + (folder / "image").string());
   set_override(tree, "lit.cache=" + (folder / "cache").string());
+  for (const std::string& text : more) set_override(tree, text);
   return train_config_from_tree(tree);
+}
+
+/// A LiT run of `ranks` ranks of the data axis.
+void run_lit(const TrainConfig& config, const std::filesystem::path& out, int64_t ranks = 1) {
+  log_set_quiet(true);
+  run_as_threads(ranks, [&](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(transport, {ranks, 1}, /*deadline_s=*/120);
+    FileOps ops(ExitCode::kCheckpoint);
+    TrainOptions options;
+    options.out = out;
+    options.is_quiet = true;
+    options.mesh = &mesh;
+    train(config, options, ops);
+  });
+}
+
+NamedTensors image_weights(const std::filesystem::path& folder) {
+  const SafetensorsFile file(folder / "model.safetensors");
+  NamedTensors weights;
+  for (const auto& [name, entry] : file.entries()) weights[name] = file.load(name);
+  return weights;
 }
 
 void write_image_tower(const std::filesystem::path& folder) {
@@ -153,17 +175,8 @@ TEST(LitTraining, TwoRanksOfTheDataAxisEqualOne) {
   const TempFolder folder;
   test::write_captioned_pictures(folder.path());
   write_image_tower(folder / "image");
-  log_set_quiet(true);
   for (const int64_t ranks : {1, 2})
-    run_as_threads(ranks, [&](const std::shared_ptr<Transport>& transport) {
-      const Mesh mesh = make_mesh(transport, {ranks, 1}, /*deadline_s=*/120);
-      FileOps ops(ExitCode::kCheckpoint);
-      TrainOptions options;
-      options.out = folder / std::to_string(ranks);
-      options.is_quiet = true;
-      options.mesh = &mesh;
-      train(lit_config(folder), options, ops);
-    });
+    run_lit(lit_config(folder), folder / std::to_string(ranks), ranks);
   const NamedTensors one = load_run_checkpoint(folder / "1/ckpt/latest").weights,
                      two = load_run_checkpoint(folder / "2/ckpt/latest").weights;
   // Six steps of float32 sums in another order; the keys' bias has no gradient but rounding.
@@ -171,6 +184,77 @@ TEST(LitTraining, TwoRanksOfTheDataAxisEqualOne) {
     if (name.ends_with("attn_pool.kv.bias")) continue;
     EXPECT_LT(relative_difference(two.at(name), tensor), 1e-5) << name;
   }
+}
+
+/// Pictures with captions, an image tower, and where its runs are.
+class UnlockedLit : public testing::Test {
+ protected:
+  UnlockedLit() {
+    test::write_captioned_pictures(folder_.path());
+    write_image_tower(folder_ / "image");
+  }
+  /// The image tower's weights after a run.
+  NamedTensors trained(const std::string& name, const std::vector<std::string>& more,
+                       int64_t ranks = 1) {
+    run_lit(lit_config(folder_, more), folder_ / name, ranks);
+    return image_weights(folder_ / name / "ckpt/latest");
+  }
+  TempFolder folder_;
+};
+
+TEST_F(UnlockedLit, TrainsTheLastBlocksAndLeavesTheRest) {
+  const NamedTensors before = image_weights(folder_ / "image"),
+                     after = trained("one", {"lit.unlock=1"}),
+                     all = trained("all", {"lit.unlock=all"});
+  const std::string last = concat("blocks.", preset("test8").depth - 1, ".mlp_out_proj.weight");
+  for (const char* name : {"pos_embed", "patch_embed.proj.weight", "blocks.0.in_proj.weight"}) {
+    EXPECT_TRUE(test::is_same(before.at(name), after.at(name))) << name;
+    EXPECT_FALSE(test::is_same(before.at(name), all.at(name))) << name;
+  }
+  for (const std::string& name : {last, std::string("attn_pool.kv.weight")})
+    EXPECT_FALSE(test::is_same(before.at(name), after.at(name))) << name;
+}
+
+// SGD without clipping: a tenth of the rate is a tenth of the first step.
+TEST_F(UnlockedLit, TheImageTowersRateIsItsOwn) {
+  const std::vector<std::string> one_step = {"lit.unlock=all", "total_steps=1", "eval_steps=0",
+                                             "optim.clip_norm=0", "optim.weight_decay=0"};
+  std::vector<std::string> slow = one_step;
+  slow.emplace_back("lit.image_lr=0.1");
+  const NamedTensors before = image_weights(folder_ / "image"), whole = trained("whole", one_step),
+                     tenth = trained("tenth", slow);
+  const std::string name = "blocks.0.in_proj.weight";
+  // Differences of float32 weights keep some four digits.
+  EXPECT_LT(relative_difference(10 * (tenth.at(name) - before.at(name)),
+                                whole.at(name) - before.at(name)),
+            1e-3);
+}
+
+TEST_F(UnlockedLit, TwoRanksEqualOneAndUpdatesInTheBackwardPassEqualDeferredOnes) {
+  const NamedTensors one = trained("1", {"lit.unlock=all"}),
+                     two = trained("2", {"lit.unlock=all"}, /*ranks=*/2),
+                     sharded = trained("s", {"lit.unlock=all", "store=sharded"}, /*ranks=*/2);
+  for (const auto& [name, tensor] : one) {
+    if (name.ends_with("attn_pool.kv.bias")) continue;  // no gradient but rounding in the keys
+    EXPECT_LT(relative_difference(two.at(name), tensor), 1e-5) << name;
+    EXPECT_LT(relative_difference(sharded.at(name), tensor), 1e-5) << name;
+  }
+  const NamedTensors now = trained("now", {"lit.unlock=all", "update=now", "optim.clip_norm=0"}),
+                     deferred = trained("deferred", {"lit.unlock=all", "optim.clip_norm=0"});
+  for (const auto& [name, tensor] : deferred)
+    EXPECT_TRUE(test::is_same(now.at(name), tensor)) << name;
+}
+
+TEST_F(UnlockedLit, GoesOnBitForBit) {
+  const NamedTensors whole = trained("whole", {"lit.unlock=all", "optim.polyak=0.9"});
+  trained("cut", {"lit.unlock=all", "optim.polyak=0.9", "total_steps=3"});
+  const NamedTensors cut = trained("cut", {"lit.unlock=all", "optim.polyak=0.9"});
+  for (const auto& [name, tensor] : whole) EXPECT_TRUE(test::is_same(cut.at(name), tensor)) << name;
+}
+
+TEST_F(UnlockedLit, RefusesAnotherWord) {
+  EXPECT_EQ(error_of<UsageError>([&] { lit_config(folder_, {"lit.unlock=some"}); }),
+            "lit.unlock is 'some', want none, all, or a number of last blocks");
 }
 
 }  // namespace

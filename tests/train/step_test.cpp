@@ -48,7 +48,7 @@ struct StepCase {
     labels = at::arange(4, at::kLong).to(test::device());
   }
   StepResult run(double scale_of_images = 1) {
-    return run_step({model.config, *engine, model.mesh, at::kFloat}, *store, *sink, *task,
+    return run_step({{model.config, *engine, model.mesh, at::kFloat}, *store, *sink}, *task,
                     {{images * scale_of_images, labels, {}}, 2, false, {.learning_rate_scale = 1}});
   }
 

@@ -115,9 +115,9 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   at::manual_seed(0);
   const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
   const at::Tensor student = at::randn({6, 4}), pooled = at::randn({6, 16});
-  VitOutputs outputs;
-  outputs.logits_BC = student;
-  outputs.pooled_BD = pooled;
+  TowerOutputs outputs;
+  outputs.main.logits_BC = student;
+  outputs.main.pooled_BD = pooled;
   const TaskLoss got = task->loss(outputs, batch, single_process());
 
   at::Tensor wanted = at::zeros({6, 4}), features;

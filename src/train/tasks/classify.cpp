@@ -11,7 +11,8 @@ class Classify : public Task {
   Classify(std::string loss, int64_t num_classes)
       : loss_(std::move(loss)), num_classes_(num_classes) {}
 
-  TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
+  TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
+    const VitOutputs& outputs = towers.main;
     const ClassLoss own = class_loss(loss_, outputs.logits_BC, batch.labels_B, num_classes_, mesh);
     if (!batch.mixed_labels_B.defined()) return {own.loss, {.logits_BC = own.gradient_BC}};
     const ClassLoss other =
@@ -20,10 +21,10 @@ class Classify : public Task {
             {.logits_BC = at::lerp(other.gradient_BC, own.gradient_BC, batch.share)}};
   }
 
-  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+  std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
-    return classification_metrics(predictor, source, transforms, options);
+    return classification_metrics(towers.main, source, transforms, options);
   }
 
  private:

@@ -22,7 +22,8 @@ class Distill : public Task {
     }
   }
 
-  TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
+  TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
+    const VitOutputs& outputs = towers.main;
     VIT22B_CHECK(mesh.size(MeshAxis::kModel) == 1, "distill: not on a model axis");
     const double t = config_.temperature;
     at::Tensor wanted_BC, features_BD;
@@ -42,10 +43,10 @@ class Distill : public Task {
     return result;
   }
 
-  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+  std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
-    return classification_metrics(predictor, source, transforms, options);
+    return classification_metrics(towers.main, source, transforms, options);
   }
 
  private:

@@ -9,26 +9,33 @@
 namespace vit22b {
 namespace {
 
-/// Trains a text tower beside a locked image tower (LiT, Zhai et al. 2022): the images' embeddings
-/// come with the batch, or are made of its images.
+/// Trains a text tower beside an image tower (LiT, Zhai et al. 2022). The images' embeddings come
+/// with the batch or are made of its images where the image tower is locked, else of its outputs.
 class Lit : public Task {
  public:
   Lit(const TrainConfig& config, const Device& device) : loss_(config.loss) {
-    if (config.lit.images == "live")
+    if (config.lit.is_live() && !config.lit.is_unlocked())
       image_tower_ =
           load_predictor(config.lit.image_tower, {device, config.precision, config.engine})
               .predictor;
   }
 
-  TaskLoss loss(const VitOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
-    const ContrastiveLoss result =
-        contrastive_loss(loss_, embeddings(batch), outputs.logits_BC, mesh);
-    return {result.loss, {.logits_BC = result.text_gradient_BF}};
+  TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
+    const at::Tensor& pooled_BD = outputs.image.pooled_BD;
+    const at::Tensor images_BE =
+        pooled_BD.defined() ? unit_length(pooled_BD.to(at::kFloat)) : embeddings(batch);
+    const ContrastiveLoss result = contrastive_loss(loss_, images_BE, outputs.main.logits_BC, mesh);
+    TaskLoss all{result.loss, {.logits_BC = result.text_gradient_BF}};
+    if (pooled_BD.defined())
+      all.image_gradients.pooled_BD =
+          unit_length_gradient(pooled_BD.to(at::kFloat), result.image_gradient_BE)
+              .to(pooled_BD.scalar_type());
+    return all;
   }
 
   /// Retrieval among the validation's images, each with one of its captions: "accuracy" is the
   /// share of images whose caption comes first.
-  std::map<std::string, double> validate(Predictor& predictor, const DataSource& source,
+  std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
     BatchLoader loader(source, transforms,
@@ -40,8 +47,8 @@ class Lit : public Task {
     for (Batch batch; loader.next(batch);) {
       if (options.should_stop()) throw Stopped("stopped during validation");
       if (batch.fields.count("text") == 0) continue;
-      images.push_back(embeddings(batch).cpu());
-      texts.push_back(predictor.logits(batch.fields.at("text")).cpu());
+      images.push_back(embeddings(batch, towers.image).cpu());
+      texts.push_back(towers.main.logits(batch.fields.at("text")).cpu());
       options.on_progress(batch.labels_B.size(0));
     }
     const at::Tensor images_NE = at::cat(images), texts_NF = at::cat(texts);
@@ -58,11 +65,13 @@ class Lit : public Task {
   }
 
  private:
-  at::Tensor embeddings(const Batch& batch) const {
+  /// tower  null for the locked one
+  at::Tensor embeddings(const Batch& batch, Predictor* tower = nullptr) const {
     const auto cached = batch.fields.find(kImageEmbedding);
     if (cached != batch.fields.end()) return cached->second;
-    VIT22B_CHECK(image_tower_ != nullptr, "lit: a batch without image embeddings");
-    return unit_length(image_tower_->features(batch.images_BCHW, {}).pooled_BD.to(at::kFloat));
+    if (tower == nullptr) tower = image_tower_.get();
+    VIT22B_CHECK(tower != nullptr, "lit: a batch without image embeddings");
+    return unit_length(tower->features(batch.images_BCHW, {}).pooled_BD.to(at::kFloat));
   }
 
   std::string loss_;
