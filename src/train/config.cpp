@@ -34,6 +34,10 @@ void DistillConfig::fields(FieldVisitor& v) {
   v.field("teachers", teachers, "task=distill: checkpoints; of several the mean is learnt");
   v.field("temperature", temperature, "of both softmaxes; the loss is multiplied by its square");
   v.field("feature_weight", feature_weight, "adds so much of 1 - cosine of the pooled features");
+  v.choice("logits", logits, "live|cached",
+           "of exactly the student's images in every step, or of the plain ones through the "
+           "teacher's own transform, once");
+  v.field("cache", cache, "folder of cached logits; each teacher's cache/ where empty");
 }
 
 void LitConfig::fields(FieldVisitor& v) {

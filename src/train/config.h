@@ -45,6 +45,8 @@ struct DistillConfig {
   std::vector<std::string> teachers;
   double temperature = 1;
   double feature_weight = 0;
+  std::string logits = "live";
+  std::string cache;
 
   void fields(FieldVisitor& visitor);
 };

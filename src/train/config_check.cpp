@@ -18,6 +18,10 @@ void check_distill(const TrainConfig& c) {
   if (!(c.distill.temperature > 0))
     throw UsageError("distill.temperature is ", c.distill.temperature, ", want a positive number");
   if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
+  if (c.distill.logits == "cached" && (c.data.mixup > 0 || c.distill.feature_weight > 0))
+    throw UsageError(
+        "distill.logits=cached keeps what teachers say of plain images; use live with ",
+        c.data.mixup > 0 ? "data.mixup" : "distill.feature_weight");
 }
 
 void check_lit(const TrainConfig& c) {

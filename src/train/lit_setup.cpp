@@ -3,8 +3,8 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/signals.h"
 #include "model/initialise.h"
+#include "train/features_once.h"
 #include "transfer/feature_source.h"
 
 namespace vit22b {
@@ -25,17 +25,6 @@ std::filesystem::path trained_tokenizer(const std::filesystem::path& run) {
 
 bool is_to_train(const TrainConfig& config) {
   return config.lit.tokenizer.starts_with(kTrain);
-}
-
-FeatureTable embedded(const TrainConfig& config, FeatureExtractor& extractor,
-                      const std::filesystem::path& root, const DataSource& source) {
-  FileOps ops;
-  return cached_features(extractor, source,
-                         {.root = root,
-                          .num_workers = config.data.workers,
-                          .max_bad_fraction = config.data.max_bad_fraction,
-                          .should_stop = [] { return stop_signal() != 0; }},
-                         ops);
 }
 
 }  // namespace
@@ -104,19 +93,13 @@ std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed
 void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
                        const Mesh& mesh, TrainData& data) {
   if (config.lit.is_live()) return;
-  const auto extractor = make_model_extractor(
-      parts.image_folder, {device, config.precision, config.engine}, {"pooled"});
-  const std::filesystem::path root = config.lit.cache.empty()
-                                         ? default_cache_root(config.lit.image_tower)
-                                         : std::filesystem::path(config.lit.cache);
-  for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val}) {
-    if (*source == nullptr) continue;
-    log_info(concat("embedding ", (*source)->size(), " images once, in ", root.string()));
-    if (mesh.size(MeshAxis::kAll) > 1)
-      mesh.do_once([&] { embedded(config, *extractor, root, **source); });
-    FeatureTable table = embedded(config, *extractor, root, **source);
-    *source = make_feature_source(*source, std::move(table), "pooled");
-  }
+  const OnlookingModel tower{parts.image_folder, "pooled",
+                             config.lit.cache.empty() ? default_cache_root(config.lit.image_tower)
+                                                      : std::filesystem::path(config.lit.cache)};
+  for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val})
+    if (*source != nullptr)
+      *source = make_feature_source(*source, features_once(config, tower, **source, device, mesh),
+                                    tower.feature);
 }
 
 }  // namespace vit22b

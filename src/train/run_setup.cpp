@@ -9,6 +9,7 @@
 #include "train/run.h"
 #include "train/run_log.h"
 #include "train/state_setup.h"
+#include "train/tasks/tasks.h"
 
 namespace vit22b {
 namespace {
@@ -157,6 +158,7 @@ bool Run::start() {
   engine_ = make_engine(config_.engine, mesh_);
   optimizer_ = make_optimizer(config_.optim);
   task_ = make_task(config_, options_.device);
+  attach_teachers(config_, options_.device, mesh_, data_);
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
   mesh_.agree([&] {
     memory_ = make_memory();

@@ -1,5 +1,6 @@
 #include "transfer/feature_source.h"
 
+#include "core/error.h"
 #include "kernels/norm.h"
 
 namespace vit22b {
@@ -34,7 +35,51 @@ class FeatureSource : public DataSource {
   std::string feature_;
 };
 
+class TaughtSource : public DataSource {
+ public:
+  TaughtSource(std::shared_ptr<const DataSource> source, std::vector<FeatureTable> tables,
+               std::string feature)
+      : source_(std::move(source)), tables_(std::move(tables)), feature_(std::move(feature)) {
+    for (const FeatureTable& table : tables_)
+      if (!table.indices().equal(tables_.front().indices()))
+        throw DataError("teachers could not read the same images; remove their caches");
+  }
+
+  int64_t size() const override { return tables_.front().size(); }
+
+  Sample read(int64_t index) const override {
+    Sample sample = source_->read(source_index(index));
+    std::vector<at::Tensor> rows;
+    rows.reserve(tables_.size());
+    for (const FeatureTable& table : tables_)
+      rows.push_back(table.rows(feature_, at::tensor({index}, at::kLong))[0]);
+    sample.fields[kTeacherLogits] = at::stack(rows);
+    return sample;
+  }
+
+  std::vector<std::string> captions(int64_t index) const override {
+    return source_->captions(source_index(index));
+  }
+  const std::vector<std::string>& label_names() const override { return source_->label_names(); }
+  std::string fingerprint() const override { return source_->fingerprint() + feature_; }
+
+ private:
+  int64_t source_index(int64_t index) const {
+    return tables_.front().indices()[index].item<int64_t>();
+  }
+
+  std::shared_ptr<const DataSource> source_;
+  std::vector<FeatureTable> tables_;
+  std::string feature_;
+};
+
 }  // namespace
+
+std::unique_ptr<DataSource> make_taught_source(std::shared_ptr<const DataSource> source,
+                                               std::vector<FeatureTable> tables,
+                                               const std::string& feature) {
+  return std::make_unique<TaughtSource>(std::move(source), std::move(tables), feature);
+}
 
 std::unique_ptr<DataSource> make_feature_source(std::shared_ptr<const DataSource> source,
                                                 FeatureTable table, const std::string& feature) {

@@ -102,6 +102,33 @@ TEST_F(TransferTraining, LayerDecayScalesEachUnitsFirstStep) {
         << name;
 }
 
+// Where the student sees plain images, what teachers said of them once is what they say each time.
+TEST_F(TransferTraining, CachedTeachersTeachWhatLiveOnesDo) {
+  for (const char* seed : {"1", "2"})
+    run(small_run(data(),
+                  {std::string("seed=") + seed, "optim.lr=0.5", "data.pp_eval=value_range(-1,1)"}),
+        folder_ / seed);
+  const auto student = [&](const std::string& logits) {
+    run(small_run(data(), {"task=distill", "distill.temperature=2", "distill.logits=" + logits,
+                           "distill.teachers=[\"" + (folder_ / "1").string() + "\", \"" +
+                               (folder_ / "2").string() + "\"]"}),
+        folder_ / logits);
+    return load_run_checkpoint(folder_ / logits / "ckpt/latest").weights;
+  };
+  const NamedTensors live = student("live"), cached = student("cached");
+  EXPECT_TRUE(fs::exists(folder_ / "2/cache"));
+  // The teachers' batches differ, and with them the order of their sums.
+  for (const auto& [name, tensor] : live)
+    if (!name.ends_with("attn_pool.kv.bias"))
+      EXPECT_LT(relative_difference(cached.at(name), tensor), 1e-5) << name;
+  EXPECT_EQ(error_of<UsageError>([&] {
+              small_run(data(), {"task=distill", "distill.teachers=[\"x\"]",
+                                 "distill.logits=cached", "data.mixup=1"});
+            }),
+            "distill.logits=cached keeps what teachers say of plain images; use live with "
+            "data.mixup");
+}
+
 // ATen's kl_div on the same numbers, and its autograd.
 TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   for (const char* seed : {"1", "2"})

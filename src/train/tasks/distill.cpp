@@ -1,7 +1,9 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/load_predictor.h"
+#include "train/features_once.h"
 #include "train/tasks/tasks.h"
+#include "transfer/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -17,7 +19,7 @@ class Distill : public Task {
     for (const std::string& path : config_.teachers) {
       LoadedModel teacher = load_predictor(path, {device, config.precision, config.engine});
       check_teacher(teacher, config, path);
-      teachers_.push_back(std::move(teacher));
+      if (config_.logits == "live") teachers_.push_back(std::move(teacher));
       log_info("teacher " + path);
     }
   }
@@ -26,14 +28,9 @@ class Distill : public Task {
     const VitOutputs& outputs = towers.main;
     VIT22B_CHECK(mesh.size(MeshAxis::kModel) == 1, "distill: not on a model axis");
     const double t = config_.temperature;
-    at::Tensor wanted_BC, features_BD;
-    for (const LoadedModel& teacher : teachers_) {
-      const VitOutputs said = teacher.predictor->features(batch.images_BCHW, {});
-      const at::Tensor share = at::softmax(said.logits_BC.to(at::kFloat) / t, 1);
-      wanted_BC = wanted_BC.defined() ? wanted_BC + share : share;
-      features_BD = said.pooled_BD;
-    }
-    wanted_BC = wanted_BC / static_cast<double>(teachers_.size());
+    at::Tensor features_BD;
+    const at::Tensor said_BNC = teachers_say(batch, features_BD);
+    const at::Tensor wanted_BC = at::softmax(said_BNC / t, 2).mean(1);
     const at::Tensor logs_BC = at::log_softmax(outputs.logits_BC.to(at::kFloat) / t, 1);
     const auto images = static_cast<double>(logs_BC.size(0));
     const at::Tensor own = at::xlogy(wanted_BC, wanted_BC) - wanted_BC * logs_BC;
@@ -50,6 +47,19 @@ class Distill : public Task {
   }
 
  private:
+  /// Every teacher's logits, float32; the last one's features.
+  at::Tensor teachers_say(const Batch& batch, at::Tensor& features_BD) const {
+    if (const auto cached = batch.fields.find(kTeacherLogits); cached != batch.fields.end())
+      return cached->second;
+    std::vector<at::Tensor> logits;
+    for (const LoadedModel& teacher : teachers_) {
+      const VitOutputs said = teacher.predictor->features(batch.images_BCHW, {});
+      logits.push_back(said.logits_BC.to(at::kFloat));
+      features_BD = said.pooled_BD;
+    }
+    return at::stack(logits, 1);
+  }
+
   static void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
                             const std::string& path) {
     const ViTConfig& model = teacher.info.config;
@@ -88,6 +98,16 @@ class Distill : public Task {
 };
 
 }  // namespace
+
+void attach_teachers(const TrainConfig& config, const Device& device, const Mesh& mesh,
+                     TrainData& data) {
+  if (config.task != "distill" || config.distill.logits != "cached") return;
+  std::vector<FeatureTable> tables;
+  for (const std::string& teacher : config.distill.teachers)
+    tables.push_back(features_once(config, {teacher, "logits", config.distill.cache}, *data.train,
+                                   device, mesh));
+  data.train = make_taught_source(data.train, std::move(tables), "logits");
+}
 
 std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device) {
   return std::make_unique<Distill>(config, device);

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "train/config.h"
+#include "train/data_setup.h"
 #include "train/task.h"
 
 namespace vit22b {
@@ -12,6 +12,10 @@ namespace vit22b {
 std::unique_ptr<Task> make_classify(const TrainConfig& config);
 /// throws  UsageError for a teacher of other classes, channels or widths
 std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device);
+
+/// Gives a run's images its teachers' logits where the config wants them cached.
+void attach_teachers(const TrainConfig& config, const Device& device, const Mesh& mesh,
+                     TrainData& data);
 
 std::unique_ptr<Task> make_lit(const TrainConfig& config, const Device& device);
 

@@ -1,0 +1,25 @@
+#include "train/features_once.h"
+
+#include "core/log.h"
+#include "core/signals.h"
+
+namespace vit22b {
+
+FeatureTable features_once(const TrainConfig& config, const OnlookingModel& model,
+                           const DataSource& source, const Device& device, const Mesh& mesh) {
+  const auto extractor = make_model_extractor(
+      model.checkpoint, {device, config.precision, config.engine}, {model.feature});
+  const CacheOptions options{
+      .root = model.root.empty() ? default_cache_root(model.checkpoint) : model.root,
+      .num_workers = config.data.workers,
+      .max_bad_fraction = config.data.max_bad_fraction,
+      .should_stop = [] { return stop_signal() != 0; }};
+  log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once, in ",
+                  options.root.string()));
+  FileOps ops;
+  if (mesh.size(MeshAxis::kAll) > 1)
+    mesh.do_once([&] { cached_features(*extractor, source, options, ops); });
+  return cached_features(*extractor, source, options, ops);
+}
+
+}  // namespace vit22b

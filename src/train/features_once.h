@@ -1,0 +1,24 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "train/data_setup.h"
+#include "transfer/feature_cache.h"
+
+namespace vit22b {
+
+/// A model that looks at a run's images once, before the first step.
+struct OnlookingModel {
+  std::filesystem::path checkpoint;
+  std::string feature;         ///< see make_model_extractor
+  std::filesystem::path root;  ///< of its cache; empty for the checkpoint's own
+};
+
+/// What that model says of a source's images, from its cache; what is not cached yet one rank makes
+/// for all.
+///
+/// throws  as cached_features
+FeatureTable features_once(const TrainConfig& config, const OnlookingModel& model,
+                           const DataSource& source, const Device& device, const Mesh& mesh);
+
+}  // namespace vit22b
