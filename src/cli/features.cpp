@@ -7,12 +7,15 @@
 #include "checkpoint/safetensors.h"
 #include "cli/command.h"
 #include "cli/image_input.h"
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/progress.h"
 #include "core/signals.h"
 #include "data/loader.h"
-#include "eval/load_predictor.h"
+#include "data/sources/image_list.h"
 #include "kernels/shape.h"
+#include "transfer/feature_shards.h"
 
 namespace vit22b {
 namespace {
@@ -23,92 +26,136 @@ struct FeatureFlags {
   std::vector<std::string> images;
   std::vector<int64_t> layers;
   std::vector<std::string> only;
-  int64_t batch = 32;
+  int64_t batch = 32, workers = 1, shard_images = 0;
+  double max_bad_fraction = 0.001;
+  std::string list;
   std::string weights;  ///< "generated" for a preset
 };
 
-/// Collects outputs batch by batch under their names in the file.
-class FeatureSink {
+/// A model's outputs as they are, by their names in the file.
+class ModelOutputs : public FeatureExtractor {
  public:
-  FeatureSink(std::set<int64_t> taps, std::vector<std::string> only)
-      : taps_(std::move(taps)), only_(only.begin(), only.end()) {
+  /// identity  what decides the outputs besides the images and the names
+  ModelOutputs(LoadedModel& model, std::string place, const std::string& identity,
+               const FeatureFlags& flags)
+      : model_(model),
+        place_(std::move(place)),
+        transforms_(model.info.pp_eval),
+        taps_(flags.layers.begin(), flags.layers.end()),
+        only_(flags.only.begin(), flags.only.end()) {
     for (const std::string& name : only_)
       if (name != "tokens" && name != "pooled" && name != "logits")
         throw UsageError("--only ", name, ": want tokens, pooled or logits");
+    std::string names = join(flags.only, ",");
+    for (const int64_t tap : taps_) names += concat(" block.", tap);
+    fingerprint_ =
+        hash_of_text(concat(identity, "\n", transforms_.text(), "\n", flags.common.precision, " ",
+                            flags.common.engine, "\n", names));
   }
 
-  void add(Predictor& predictor, const at::Tensor& images_BCHW) {
-    if (stop_signal() != 0) throw Stopped("stopped; no features were written");
-    const VitOutputs out = predictor.features(images_BCHW, taps_);
-    num_images_ += images_BCHW.size(0);
-    keep("tokens", out.tokens_BTD);
-    keep("pooled", out.pooled_BD);
-    keep("logits", out.logits_BC);
-    for (const auto& [block, output] : out.blocks)
-      pieces_[concat("block.", block)].push_back(output.to(at::kFloat).cpu());
-  }
-  int64_t num_images() const { return num_images_; }
-  void add_labels(const at::Tensor& labels_B) { pieces_["labels"].push_back(labels_B); }
+  std::string place() const override { return place_; }
+  std::string fingerprint() const override { return fingerprint_; }
+  const Transforms& transforms() const override { return transforms_; }
 
-  TensorList tensors() const {
-    TensorList list;
-    list.reserve(pieces_.size());
-    for (const auto& [name, pieces] : pieces_) list.emplace_back(name, at::cat(pieces));
-    return list;
+  std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override {
+    const VitOutputs out = model_.predictor->features(images_BCHW, taps_);
+    std::map<std::string, at::Tensor> named;
+    const auto keep = [&](const std::string& name, const at::Tensor& tensor) {
+      if (tensor.defined()) named[name] = tensor.to(at::kFloat).cpu().contiguous();
+    };
+    if (is_wanted("tokens")) keep("tokens", out.tokens_BTD);
+    if (is_wanted("pooled")) keep("pooled", out.pooled_BD);
+    if (is_wanted("logits")) keep("logits", out.logits_BC);
+    for (const auto& [block, output] : out.blocks) keep(concat("block.", block), output);
+    return named;
+  }
+
+  int64_t bytes_of_image() const {
+    const ViTConfig& c = model_.info.config;
+    int64_t values = 0;
+    const int64_t of_tokens = c.num_tokens() * c.embed_dim;
+    if (is_wanted("tokens")) values += of_tokens;
+    if (is_wanted("pooled")) values += c.embed_dim;
+    if (is_wanted("logits") && c.has_head()) values += c.num_classes;
+    values += static_cast<int64_t>(taps_.size()) * of_tokens;
+    return values * static_cast<int64_t>(sizeof(float));
   }
 
  private:
-  void keep(const std::string& name, const at::Tensor& tensor) {
-    if (tensor.defined() && (only_.empty() || only_.count(name) != 0))
-      pieces_[name].push_back(tensor.to(at::kFloat).cpu());
-  }
+  bool is_wanted(const std::string& name) const { return only_.empty() || only_.count(name) != 0; }
+
+  LoadedModel& model_;
+  std::string place_, fingerprint_;
+  Transforms transforms_;
   std::set<int64_t> taps_;
   std::set<std::string> only_;
-  int64_t num_images_ = 0;
-  std::map<std::string, std::vector<at::Tensor>> pieces_;
 };
 
-void add_tensor_file(const FeatureFlags& flags, Predictor& predictor, FeatureSink& sink) {
+/// Outputs of all images, in memory, for one file.
+struct Collected {
+  std::map<std::string, std::vector<at::Tensor>> pieces;
+  std::vector<std::string> paths;
+  int64_t num_images = 0;
+
+  void add(FeatureExtractor& extractor, const at::Tensor& images_BCHW) {
+    if (stop_signal() != 0)
+      throw Stopped("stopped; no features were written (an --out that ends in / goes on)");
+    for (auto& [name, rows] : extractor.extract(images_BCHW)) pieces[name].push_back(rows);
+    num_images += images_BCHW.size(0);
+  }
+  TensorList tensors() const {
+    TensorList list;
+    list.reserve(pieces.size());
+    for (const auto& [name, parts] : pieces) list.emplace_back(name, at::cat(parts));
+    return list;
+  }
+};
+
+void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Collected& all) {
   const at::Tensor images = SafetensorsFile(flags.input).load("images").to(at::kFloat);
   check_shape("features", "images", images, {{"B"}, {"C"}, {"H"}, {"W"}});
-  for (const at::Tensor& batch : images.split(flags.batch)) sink.add(predictor, batch);
+  for (const at::Tensor& batch : images.split(flags.batch)) all.add(extractor, batch);
 }
 
-std::vector<std::string> add_source(const FeatureFlags& flags, const Transforms& transforms,
-                                    Predictor& predictor, FeatureSink& sink) {
-  const auto source = open_source(flags.data, flags.split);
-  BatchLoader loader(*source, transforms,
-                     {.batch_size = std::min(flags.batch, source->size()), .is_training = false});
-  std::vector<std::string> ids;
+void add_source(const FeatureFlags& flags, const DataSource& source, FeatureExtractor& extractor,
+                Collected& all) {
+  BatchLoader loader(source, extractor.transforms(),
+                     {.batch_size = std::min(flags.batch, source.size()),
+                      .num_workers = flags.workers,
+                      .is_training = false,
+                      .max_bad_fraction = flags.max_bad_fraction});
+  Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
-    sink.add(predictor, batch.images_BCHW);
-    sink.add_labels(batch.labels_B);
-    ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+    all.add(extractor, batch.images_BCHW);
+    if (!flags.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
+    all.paths.insert(all.paths.end(), batch.ids.begin(), batch.ids.end());
+    progress.update(all.num_images);
   }
-  return ids;
+  for (const BadSample& bad : loader.bad_samples())
+    log_warn(concat("left out: ", bad.id, ": ", bad.reason));
 }
 
-// Images in batches, so that a model's weights need not be brought in again for each.
-std::vector<std::string> add_images(const std::vector<std::string>& images,
-                                    const FeatureFlags& flags, const LoadedModel& model,
-                                    FeatureSink& sink) {
-  const Transforms transforms(model.info.pp_eval);
-  std::vector<std::string> paths = expand_image_paths(images);
-  std::vector<at::Tensor> batch;
-  const auto flush = [&] {
-    if (!batch.empty()) sink.add(*model.predictor, at::stack(batch));
-    batch.clear();
-  };
-  for (const std::string& path : paths) {
-    const at::Tensor image = load_image(path, transforms);
-    // A transform without a size leaves it to the model to refuse an image.
-    const bool is_other = !batch.empty() && image.sizes() != batch.front().sizes();
-    if (is_other || static_cast<int64_t>(batch.size()) == flags.batch) flush();
-    batch.push_back(image);
-  }
-  flush();
-  return paths;
+/// Makes or completes a folder of shards; returns the images in it.
+int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelOutputs& extractor) {
+  constexpr int64_t kShardBytes = int64_t{256} << 20, kMostImages = 4096;
+  const int64_t fitting = std::clamp(kShardBytes / std::max<int64_t>(1, extractor.bytes_of_image()),
+                                     int64_t{1}, kMostImages);
+  Progress progress("features", source.size(), flags.common.is_quiet);
+  FileOps ops;
+  const auto shards = make_feature_shards(
+      extractor, source,
+      {.batch_size = flags.batch,
+       .num_workers = flags.workers,
+       .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
+       .max_bad_fraction = flags.max_bad_fraction,
+       .should_stop = [] { return stop_signal() != 0; },
+       .on_progress = [&](int64_t done) { progress.update(done); }},
+      flags.common.out, ops);
+  int64_t num_images = 0;
+  for (const auto& shard : shards) num_images += shard->entry("labels").shape.at(0);
+  log_info(concat(shards.size(), " shards"));
+  return num_images;
 }
 
 /// The words of the command line after the model's: `a.b=c` are options, all others images.
@@ -145,36 +192,62 @@ LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Devi
                          words.store.empty() ? flags.weights : words.store);
 }
 
-void run_features(const FeatureFlags& flags) {
-  const Device device = begin_command(flags.common);
-  const Words words = sorted_words(flags.images);
-  const int num_inputs =
-      (words.images.empty() ? 0 : 1) + (flags.input.empty() ? 0 : 1) + (flags.data.empty() ? 0 : 1);
-  if (num_inputs != 1)
-    throw UsageError(
-        "give image files, or --input F.safetensors, or --data SRC: exactly one of them");
-  if (flags.common.out.empty()) throw UsageError("give --out F.safetensors");
-  const LoadedModel model = open_model(flags, words, device);
-  FeatureSink sink({flags.layers.begin(), flags.layers.end()}, flags.only);
-  std::vector<std::string> paths;
-  const auto start = std::chrono::steady_clock::now();
-  if (!flags.input.empty()) add_tensor_file(flags, *model.predictor, sink);
-  if (!flags.data.empty())
-    paths = add_source(flags, Transforms(model.info.pp_eval), *model.predictor, sink);
-  if (!words.images.empty()) paths = add_images(words.images, flags, model, sink);
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+/// What decides a model's outputs besides the images.
+std::string identity_of(const FeatureFlags& flags, const LoadedModel& model, const Words& words) {
+  if (flags.weights.empty()) return model_fingerprint(model.folder);
+  return concat(flags.checkpoint, " ", join(words.model, " "), " seed ", flags.common.seed);
+}
+
+int64_t write_file(const FeatureFlags& flags, const DataSource* source,
+                   FeatureExtractor& extractor) {
+  Collected all;
+  if (source == nullptr)
+    add_tensor_file(flags, extractor, all);
+  else
+    add_source(flags, *source, extractor, all);
   std::map<std::string, std::string> metadata = {{"checkpoint", flags.checkpoint}};
-  if (!paths.empty()) metadata["paths"] = nlohmann::json(paths).dump();
+  if (!all.paths.empty())
+    metadata["paths"] =
+        nlohmann::json(all.paths).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   FileOps ops;
-  const TensorList tensors = sink.tensors();
+  const TensorList tensors = all.tensors();
   write_safetensors(ops, flags.common.out, tensors, metadata);
   for (const auto& [name, tensor] : tensors)
     log_info(concat(name, " ", shape_text(tensor.sizes())));
-  const auto num_images = static_cast<double>(sink.num_images());
+  return all.num_images;
+}
+
+/// The images that the flags name; null for a file of tensors.
+std::unique_ptr<DataSource> open_images(const FeatureFlags& flags, const Words& words) {
+  const bool has_files = !words.images.empty() || !flags.list.empty();
+  if (int{has_files} + int{!flags.input.empty()} + int{!flags.data.empty()} != 1)
+    throw UsageError(
+        "give image files (or --list F), or --input F.safetensors, or --data SRC: exactly one of "
+        "them");
+  if (!flags.data.empty()) return open_source(flags.data, flags.split);
+  return has_files ? make_image_list(image_files(words.images, flags.list)) : nullptr;
+}
+
+void run_features(const FeatureFlags& flags) {
+  const Device device = begin_command(flags.common);
+  const Words words = sorted_words(flags.images);
+  if (flags.common.out.empty()) throw UsageError("give --out F.safetensors, or --out DIR/");
+  const auto source = open_images(flags, words);
+  LoadedModel model = open_model(flags, words, device);
+  ModelOutputs extractor(model, flags.checkpoint, identity_of(flags, model, words), flags);
+  const bool is_folder =
+      flags.common.out.ends_with("/") || std::filesystem::is_directory(flags.common.out);
+  if (is_folder && source == nullptr)
+    throw UsageError("--input goes to one file; --out F.safetensors");
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t num_images = is_folder ? write_shards(flags, *source, extractor)
+                                       : write_file(flags, source.get(), extractor);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto images = static_cast<double>(num_images);
   char rate[128];
-  std::snprintf(rate, sizeof rate, "%.0f images in %.2f s, %.3g TFLOP/s; peak memory ", num_images,
-                seconds, num_images * forward_flops(model.info.config) / seconds / 1e12);
+  std::snprintf(rate, sizeof rate, "%.0f images in %.2f s, %.3g TFLOP/s; peak memory ", images,
+                seconds, images * forward_flops(model.info.config) / seconds / 1e12);
   log_info(rate + human_bytes(static_cast<double>(peak_memory_bytes(device))));
   if (const std::string text = model.predictor->transfers_text(); !text.empty())
     log_info("weights: " + text);
@@ -191,7 +264,7 @@ void add_features(CLI::App& app) {
       ->required();
   command->add_option(
       "images", flags->images,
-      "image files or folders of them, and options: store=streamed reads a "
+      "image files, folders of them or patterns, and options: store=streamed reads a "
       "checkpoint's weights anew in every pass; a preset takes the model's, such as "
       "depth=8");
   command
@@ -199,9 +272,11 @@ void add_features(CLI::App& app) {
                    "\"generated\": a preset's first weights, made on the fly for --seed and not "
                    "kept (store=resident keeps them)")
       ->check(CLI::IsMember({"generated"}));
+  command->add_option("--list", flags->list,
+                      "file with an image's path a line; - for standard input");
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
-  command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR)");
+  command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR, manifest:FILE)");
   command->add_option("--split", flags->split, "split of --data")->capture_default_str();
   command->add_option("--layers", flags->layers, "blocks whose raw output is kept, such as 0,5")
       ->delimiter(',')
@@ -212,8 +287,20 @@ void add_features(CLI::App& app) {
   command->add_option("--batch", flags->batch, "images a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
+  command
+      ->add_option("--shard-images", flags->shard_images,
+                   "images a shard where --out is a folder; 0 for as many as 256 MiB hold")
+      ->check(CLI::Range(0, 10'000'000));
+  command->add_option("--workers", flags->workers, "loader threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command
+      ->add_option("--max-bad-fraction", flags->max_bad_fraction,
+                   "share of images that may be unusable")
+      ->capture_default_str();
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut,
-                   "safetensors file to write");
+                   "safetensors file to write; or a folder, which exists or ends in /: shards in "
+                   "bounded memory, and the same command goes on after an interruption");
   command->callback([flags] { run_features(*flags); });
 }
 

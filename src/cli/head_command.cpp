@@ -37,14 +37,15 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
   Progress progress("features", source.size(), flags.common.is_quiet);
   FileOps ops;
   const fs::path root = cache_root(flags);
-  FeatureTable table = cached_features(extractor, source,
-                                       {.root = root,
-                                        .batch_size = flags.batch,
-                                        .num_workers = flags.workers,
-                                        .max_bad_fraction = flags.max_bad_fraction,
-                                        .should_stop = [] { return stop_signal() != 0; },
-                                        .on_progress = [&](int64_t n) { progress.update(n); }},
-                                       ops);
+  FeatureTable table =
+      cached_features(extractor, source,
+                      {.root = root,
+                       .shards = {.batch_size = flags.batch,
+                                  .num_workers = flags.workers,
+                                  .max_bad_fraction = flags.max_bad_fraction,
+                                  .should_stop = [] { return stop_signal() != 0; },
+                                  .on_progress = [&](int64_t n) { progress.update(n); }}},
+                      ops);
   log_info(concat(table.size(), " features in ", root.string()));
   return table;
 }
@@ -92,7 +93,13 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
 }
 
 void add_data_flags(CLI::App& command, HeadFlags& flags) {
-  command.add_option("--data", flags.test, "data source (idx:DIR, folder:DIR, manifest:FILE)")
+  command.add_option("checkpoint", flags.checkpoint,
+                     "run or checkpoint of vit22b lit; none where --data is a file of features");
+  command
+      .add_option("--data", flags.test,
+                  "data source (idx:DIR, folder:DIR, manifest:FILE), or a safetensors file with "
+                  "`features` [N,D], `labels` [N], `texts` [M,D], `text_labels` [M]: what has "
+                  "equal labels belongs together")
       ->required();
   command.add_option("--split", flags.test_split, "split of --data")->capture_default_str();
   add_shared_flags(command, flags);
@@ -110,6 +117,15 @@ bool is_from_files(const HeadFlags& flags) {
     throw UsageError("give a checkpoint whose features of ", flags.train,
                      " are used, or files of features");
   return is_train_file;
+}
+
+bool is_from_pairs(const HeadFlags& flags) {
+  const bool is_file = flags.test.ends_with(kFileEnding);
+  if (is_file && !flags.checkpoint.empty())
+    throw UsageError("'", flags.checkpoint, "': a file of features needs no checkpoint");
+  if (!is_file && flags.checkpoint.empty())
+    throw UsageError("give a checkpoint of vit22b lit for ", flags.test, ", or a file of features");
+  return is_file;
 }
 
 HeadTables open_head_tables(const HeadFlags& flags, const Device& device,

@@ -53,6 +53,10 @@ HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
                             const std::vector<std::string>& names);
 /// Whether the sets are files of features.
 bool is_from_files(const HeadFlags& flags);
+/// The same of a command with one set: whether --data is a file of images' and texts' features.
+///
+/// throws  UsageError for a checkpoint beside one, or none beside a source
+bool is_from_pairs(const HeadFlags& flags);
 
 /// What a head said of the test samples.
 struct HeadResult {

@@ -1,41 +1,75 @@
 #include "cli/image_input.h"
 
+#include <glob.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iostream>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "data/sources/image_folder.h"
 
 namespace vit22b {
+namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> expand_image_paths(const std::vector<std::string>& paths) {
+std::vector<std::string> images_in(const std::string& folder) {
   std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (!fs::exists(path)) throw DataError("image ", path, " does not exist");
-    if (!fs::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> inside;
-    for (const auto& entry : fs::directory_iterator(path))
-      if (entry.is_regular_file() && has_image_ending(entry.path()))
-        inside.push_back(entry.path().string());
-    if (inside.empty())
-      throw DataError("folder ", path, " holds no .jpg, .jpeg, .png or .webp file");
-    std::sort(inside.begin(), inside.end());
-    files.insert(files.end(), inside.begin(), inside.end());
-  }
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file() && has_image_ending(entry.path()))
+      files.push_back(entry.path().string());
+  if (files.empty())
+    throw DataError("folder ", folder, " holds no .jpg, .jpeg, .png or .webp file");
+  std::sort(files.begin(), files.end());
   return files;
 }
 
-at::Tensor load_image(const std::string& path, const Transforms& transforms) {
-  Sample sample;
-  sample.id = path;
-  sample.encoded = read_image_bytes(path);
-  transforms(sample, 0);
-  return sample.fields.at("image").permute({2, 0, 1}).contiguous();
+// glob() sorts.
+std::vector<std::string> matches_of(const std::string& pattern) {
+  glob_t found{};
+  std::vector<std::string> files;
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+    files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  return files;
+}
+
+void add_files(const std::string& word, std::vector<std::string>& files) {
+  std::error_code error;
+  if (fs::is_directory(word, error)) {
+    for (std::string& file : images_in(word)) files.push_back(std::move(file));
+  } else if (fs::exists(word, error)) {
+    files.push_back(word);
+  } else {
+    const std::vector<std::string> found = matches_of(word);
+    if (found.empty()) throw DataError("image ", word, " does not exist");
+    for (const std::string& match : found)
+      if (!fs::is_directory(match, error)) files.push_back(match);
+  }
+}
+
+void add_lines(std::istream& lines, std::vector<std::string>& files) {
+  for (std::string line; std::getline(lines, line);)
+    if (std::string path = trim(line); !path.empty()) files.push_back(std::move(path));
+}
+
+}  // namespace
+
+std::vector<std::string> image_files(const std::vector<std::string>& words,
+                                     const std::string& list) {
+  std::vector<std::string> files;
+  for (const std::string& word : words) add_files(word, files);
+  if (list == "-") {
+    add_lines(std::cin, files);
+  } else if (!list.empty()) {
+    std::ifstream lines(list);
+    if (!lines) throw DataError("the list ", list, " cannot be read");
+    add_lines(lines, files);
+  }
+  return files;
 }
 
 }  // namespace vit22b

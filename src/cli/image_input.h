@@ -1,22 +1,15 @@
 #pragma once
-#include <ATen/core/Tensor.h>
-
 #include <string>
 #include <vector>
 
-#include "data/transforms.h"
-
 namespace vit22b {
 
-/// Files as given, and folders replaced by the image files in them, sorted.
+/// The image files that words name: files as given, folders and patterns ("photos/*.jpg", for
+/// shells that do not expand them) replaced by what is in them, sorted; then the lines of a list.
 ///
-/// throws  DataError when a path does not exist or a folder holds no image
-std::vector<std::string> expand_image_paths(const std::vector<std::string>& paths);
-
-/// Reads, decodes and transforms one image file.
-///
-/// returns  [C, H, W] float32
-/// throws   DataError naming the file
-at::Tensor load_image(const std::string& path, const Transforms& transforms);
+/// list    a file with a path a line, "-" for standard input, "" for none
+/// throws  DataError when a path does not exist, or a folder or a pattern holds no image
+std::vector<std::string> image_files(const std::vector<std::string>& words,
+                                     const std::string& list = "");
 
 }  // namespace vit22b

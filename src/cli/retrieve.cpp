@@ -37,29 +37,18 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
                 : text);
 }
 
-/// Recall both ways: an image's answer is any of its captions, a caption's its image.
-void measure(const RetrieveFlags& flags, const TextTower& tower, const DataSource& source,
-             const FeatureTable& table) {
-  std::vector<std::string> captions;
-  std::vector<int64_t> image_of_caption;
-  for (int64_t row = 0; row < table.size(); ++row)
-    for (std::string& caption : source.captions(table.indices()[row].item<int64_t>())) {
-      captions.push_back(std::move(caption));
-      image_of_caption.push_back(row);
-    }
-  if (captions.empty())
-    throw DataError(flags.head.test,
-                    " has no captions; want a manifest with the column "
-                    "`caption`, or --query TEXT to search it");
-  const at::Tensor scores = at::mm(unit_length(table.all("pooled")), tower.embed(captions).t());
-  const at::Tensor images = at::arange(table.size(), at::kLong),
-                   of_caption = at::tensor(image_of_caption, at::kLong);
+/// Tells the recall both ways: an image's answer is any of its texts, a text's any of its images.
+void tell_recall(const RetrieveFlags& flags, const PairedFeatures& pairs) {
+  const auto& [images, texts] = pairs;
+  const at::Tensor scores =
+      at::mm(unit_length(images.features_ND), unit_length(texts.features_ND).t());
   const Json json = {
-      {"num_images", table.size()},
-      {"num_captions", captions.size()},
+      {"num_images", images.size()},
+      {"num_captions", texts.size()},
       {"recall_at",
-       {{"image_to_text", recalls(metrics::answer_ranks(scores, images, of_caption))},
-        {"text_to_image", recalls(metrics::answer_ranks(scores.t(), of_caption, images))}}}};
+       {{"image_to_text", recalls(metrics::answer_ranks(scores, images.labels_N, texts.labels_N))},
+        {"text_to_image",
+         recalls(metrics::answer_ranks(scores.t(), texts.labels_N, images.labels_N))}}}};
   std::string text;
   for (const auto& [way, recall] : json["recall_at"].items()) {
     char line[160];
@@ -73,13 +62,38 @@ void measure(const RetrieveFlags& flags, const TextTower& tower, const DataSourc
   print_out(flags.head.common.is_json ? json.dump(1) + "\n" : text);
 }
 
+/// The images of a source and all their captions, embedded.
+PairedFeatures embed_captions(const RetrieveFlags& flags, const TextTower& tower,
+                              const DataSource& source, const FeatureTable& table) {
+  std::vector<std::string> captions;
+  std::vector<int64_t> image_of_caption;
+  for (int64_t row = 0; row < table.size(); ++row)
+    for (std::string& caption : source.captions(table.indices()[row].item<int64_t>())) {
+      captions.push_back(std::move(caption));
+      image_of_caption.push_back(row);
+    }
+  if (captions.empty())
+    throw DataError(flags.head.test,
+                    " has no captions; want a manifest with the column "
+                    "`caption`, or --query TEXT to search it");
+  return {{table.all("pooled"), at::arange(table.size(), at::kLong), {}, flags.head.test},
+          {tower.embed(captions), at::tensor(image_of_caption, at::kLong), {}, flags.head.test}};
+}
+
 void run_retrieve(const RetrieveFlags& flags) {
   const Device device = begin_command(flags.head.common);
+  if (is_from_pairs(flags.head)) {
+    if (!flags.query.empty())
+      throw UsageError("--query wants a text tower; give its checkpoint and a data source");
+    tell_recall(flags, read_pairs(flags.head.test));
+    return;
+  }
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
   const auto source = open_source(flags.head.test, flags.head.test_split);
   const FeatureTable table = open_table(flags.head, device, *source);
-  flags.query.empty() ? measure(flags, tower, *source, table) : search(flags, tower, table);
+  flags.query.empty() ? tell_recall(flags, embed_captions(flags, tower, *source, table))
+                      : search(flags, tower, table);
 }
 
 }  // namespace
@@ -88,8 +102,6 @@ void add_retrieve(CLI::App& app) {
   auto flags = std::make_shared<RetrieveFlags>();
   CLI::App* command = app.add_subcommand(
       "retrieve", "recall of captions by images and back, or the pictures that fit a sentence");
-  command->add_option("checkpoint", flags->head.checkpoint, "run or checkpoint of vit22b lit")
-      ->required();
   add_data_flags(*command, flags->head);
   command->add_option("--query", flags->query, "a sentence to search the pictures by");
   command->add_option("--top", flags->top, "pictures to list for it")

@@ -86,8 +86,15 @@ at::Tensor as_candidates(const LabelledFeatures& data, const std::vector<std::st
   return mapped;
 }
 
-void run_zeroshot(const ZeroshotFlags& flags) {
-  const Device device = begin_command(flags.head.common);
+/// Images, a candidate's vector for each class, and which is right.
+struct Question {
+  at::Tensor features_NE, classes_CE, labels_N;
+  std::vector<std::string> names;  ///< of the classes, or none
+  std::string place;
+  size_t templates = 1;
+};
+
+Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
   const LabelledFeatures data =
@@ -99,22 +106,46 @@ void run_zeroshot(const ZeroshotFlags& flags) {
                     "manifest with the column `label`");
   const std::vector<std::string> names = class_names(flags, data.label_names),
                                  templates = templates_of(flags);
-  const auto num_classes = static_cast<int64_t>(names.size());
-  const at::Tensor labels_N = as_candidates(data, names);
-  const at::Tensor scores_NC =
-      at::mm(unit_length(data.features_ND), class_embeddings(tower, names, templates).t());
+  return {data.features_ND,
+          class_embeddings(tower, names, templates),
+          as_candidates(data, names),
+          names,
+          data.place,
+          templates.size()};
+}
+
+/// Texts with one label are one class, in as many words.
+Question ask_with_features(const ZeroshotFlags& flags) {
+  if (!flags.classes.empty() || !flags.templates.empty())
+    throw UsageError("--classes and --templates want a text tower; a file has its own texts");
+  const auto [images, texts] = read_pairs(flags.head.test);
+  const at::Tensor counts = at::bincount(texts.labels_N);
+  if (counts.eq(0).any().item<bool>() || images.labels_N.max().item<int64_t>() >= counts.size(0))
+    throw DataError(images.place, ": a label has no text; want text_labels for each of 0 to ",
+                    std::max(images.labels_N.max().item<int64_t>(), counts.size(0) - 1));
+  const at::Tensor sum_CE = at::zeros({counts.size(0), texts.features_ND.size(1)})
+                                .index_add_(0, texts.labels_N, unit_length(texts.features_ND));
+  return {images.features_ND, unit_length(sum_CE), images.labels_N, {}, images.place};
+}
+
+void run_zeroshot(const ZeroshotFlags& flags) {
+  const Device device = begin_command(flags.head.common);
+  const Question asked =
+      is_from_pairs(flags.head) ? ask_with_features(flags) : ask_with_names(flags, device);
+  const int64_t num_classes = asked.classes_CE.size(0);
+  const at::Tensor scores_NC = at::mm(unit_length(asked.features_NE), asked.classes_CE.t());
   const at::Tensor ranks =
-      metrics::answer_ranks(scores_NC, labels_N, at::arange(num_classes, at::kLong));
+      metrics::answer_ranks(scores_NC, asked.labels_N, at::arange(num_classes, at::kLong));
   report_head(flags.head,
               {"zeroshot",
-               labels_N,
-               names,
+               asked.labels_N,
+               asked.names,
                num_classes,
                /*num_train=*/0,
-               data.place,
+               asked.place,
                {{0, scores_NC.argmax(1).unsqueeze(0)}}},
               {{"recall_at", recalls(ranks)},
-               {"templates", templates.size()},
+               {"templates", asked.templates},
                {"chance", 1 / static_cast<double>(num_classes)}});
 }
 
@@ -124,8 +155,6 @@ void add_zeroshot(CLI::App& app) {
   auto flags = std::make_shared<ZeroshotFlags>();
   CLI::App* command = app.add_subcommand(
       "zeroshot", "accuracy of a two-tower model that is told its classes' names alone");
-  command->add_option("checkpoint", flags->head.checkpoint, "run or checkpoint of vit22b lit")
-      ->required();
   add_data_flags(*command, flags->head);
   command->add_option("--classes", flags->classes,
                       "file of candidates, a name a line; the data's own labels where absent");

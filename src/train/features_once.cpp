@@ -11,9 +11,9 @@ FeatureTable features_once(const TrainConfig& config, const OnlookingModel& mode
       model.checkpoint, {device, config.precision, config.engine}, {model.feature});
   const CacheOptions options{
       .root = model.root.empty() ? default_cache_root(model.checkpoint) : model.root,
-      .num_workers = config.data.workers,
-      .max_bad_fraction = config.data.max_bad_fraction,
-      .should_stop = [] { return stop_signal() != 0; }};
+      .shards = {.num_workers = config.data.workers,
+                 .max_bad_fraction = config.data.max_bad_fraction,
+                 .should_stop = [] { return stop_signal() != 0; }}};
   log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once, in ",
                   options.root.string()));
   FileOps ops;

@@ -6,18 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/safetensors.h"
-#include "data/source.h"
-#include "transfer/feature_extractor.h"
+#include "transfer/feature_shards.h"
 #include "transfer/labelled_features.h"
 
 namespace vit22b {
 
 /// Features of a data set in mapped files: rows are read where they are used.
 ///
-/// A cache is a folder of shards, features-NNNNN.safetensors, each with a tensor [n, D] float32 for
-/// every feature, `labels` and `indices` (in the source) [n] int64, and the samples' ids in its
-/// metadata; little-endian, as the format has it.
+/// A cache is a folder of shards as make_feature_shards has them, every feature [n, D].
 class FeatureTable {
  public:
   FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
@@ -49,25 +45,17 @@ class FeatureTable {
 /// Where and how features are made.
 struct CacheOptions {
   std::filesystem::path root;  ///< holds a folder for each data set and extractor
-  int64_t batch_size = 32;
-  int64_t num_workers = 1;
-  int64_t samples_per_shard = 4096;
-  double max_bad_fraction = 0.001;
-  std::function<bool()> should_stop = [] { return false; };
-  /// Told how many samples are done.
-  std::function<void(int64_t)> on_progress = [](int64_t) {};
+  ShardOptions shards = {};
 };
 
 /// Where the features of a checkpoint are kept unless a user says otherwise: CKPT/cache, beside the
 /// file where it is one.
 std::filesystem::path default_cache_root(const std::filesystem::path& checkpoint);
 
-/// The features of a source, from the cache where they are there, else made and kept: whole shards
-/// survive an interruption and are not made again; a damaged one is.
+/// The features of a source, from the cache where they are there, else made and kept.
 ///
 /// The key is the extractor's fingerprint (weights, arithmetic, transform, names) and the source's.
-/// throws  Stopped between batches, DataError for too many bad samples, UsageError when the cache
-///         cannot be written or another process is writing it
+/// throws  as make_feature_shards
 FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
                              const CacheOptions& options, FileOps& ops);
 

@@ -22,6 +22,22 @@ void check_names(const LabelledFeatures& train, const LabelledFeatures& test) {
   }
 }
 
+LabelledFeatures read_table(const SafetensorsFile& file, const std::filesystem::path& path,
+                            const std::string& features, const std::string& labels) {
+  LabelledFeatures data{.place = path.string()};
+  data.features_ND = file.load(features).to(at::kFloat);
+  data.labels_N = file.load(labels).to(at::kLong);
+  if (data.features_ND.dim() != 2 || data.labels_N.dim() != 1 || data.size() == 0 ||
+      data.features_ND.size(0) != data.size())
+    throw DataError(data.place, ": ", features, " ", shape_text(data.features_ND.sizes()), " and ",
+                    labels, " ", shape_text(data.labels_N.sizes()), ", want [N, D] and [N]");
+  if (!data.features_ND.isfinite().all().item<bool>())
+    throw DataError(data.place, ": ", features, " have values that are not finite");
+  if (data.labels_N.min().item<int64_t>() < 0)
+    throw DataError(data.place, ": ", labels, " have values below 0; leave unlabelled samples out");
+  return data;
+}
+
 }  // namespace
 
 LabelledFeatures LabelledFeatures::subset(const at::Tensor& indices) const {
@@ -31,18 +47,17 @@ LabelledFeatures LabelledFeatures::subset(const at::Tensor& indices) const {
 
 LabelledFeatures read_features(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
-  LabelledFeatures data{.place = path.string()};
-  data.features_ND = file.load(file.contains("features") ? "features" : "pooled").to(at::kFloat);
-  data.labels_N = file.load("labels").to(at::kLong);
-  if (data.features_ND.dim() != 2 || data.labels_N.dim() != 1 || data.size() == 0 ||
-      data.features_ND.size(0) != data.size())
-    throw DataError(data.place, ": features ", shape_text(data.features_ND.sizes()), " and labels ",
-                    shape_text(data.labels_N.sizes()), ", want [N, D] and [N]");
-  if (!data.features_ND.isfinite().all().item<bool>())
-    throw DataError(data.place, ": features have values that are not finite");
-  if (data.labels_N.min().item<int64_t>() < 0)
-    throw DataError(data.place, ": labels have values below 0; leave unlabelled samples out");
-  return data;
+  return read_table(file, path, file.contains("features") ? "features" : "pooled", "labels");
+}
+
+PairedFeatures read_pairs(const std::filesystem::path& path) {
+  PairedFeatures pairs{read_features(path), {}};
+  pairs.texts = read_table(SafetensorsFile(path), path, "texts", "text_labels");
+  if (pairs.texts.features_ND.size(1) != pairs.images.features_ND.size(1))
+    throw DataError(path.string(), ": features of images have width ",
+                    pairs.images.features_ND.size(1), ", of texts ",
+                    pairs.texts.features_ND.size(1), "; want one joint space");
+  return pairs;
 }
 
 int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& test) {

@@ -25,6 +25,18 @@ struct LabelledFeatures {
 ///         features that are not finite, or labels below 0
 LabelledFeatures read_features(const std::filesystem::path& path);
 
+/// Embedded images and texts of one joint space; an image and a text belong together where their
+/// labels are equal.
+struct PairedFeatures {
+  LabelledFeatures images, texts;
+};
+
+/// Reads images as read_features does, and `texts` [M, D] with `text_labels` [M] from the same
+/// file.
+///
+/// throws  as read_features; DataError for texts of another width
+PairedFeatures read_pairs(const std::filesystem::path& path);
+
 /// The number of classes of a training and a test set.
 ///
 /// throws  DataError when the sets are not of one kind: other widths, other names, a label without

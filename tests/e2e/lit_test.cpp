@@ -1,3 +1,4 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -142,6 +143,46 @@ TEST_F(LitCommands, RefuseWhatWouldBeWrongWithoutASign) {
                 " lit.image_tower=" + at("image") + " --out " + at("bad"))
                 .last_line()
                 .find("has no captions"),
+            std::string::npos);
+}
+
+// Three images and four texts on the plane: image 2 is nearer to text 0 than to its own.
+TEST(FilesOfPairs, RetrieveAndZeroshotCountByHand) {
+  const TempFolder folder;
+  FileOps ops;
+  const auto degrees = [](std::initializer_list<double> angles) {
+    const at::Tensor a = at::tensor(at::ArrayRef<double>(angles), at::kFloat) * (3.14159265 / 180);
+    return at::stack({a.cos(), a.sin()}, 1);
+  };
+  const auto labels = [](std::initializer_list<int64_t> of) {
+    return at::tensor(at::ArrayRef<int64_t>(of), at::kLong);
+  };
+  const std::string path = (folder / "pairs.safetensors").string();
+  write_safetensors(ops, path,
+                    {{"features", 5 * degrees({0, 90, 20})},  // lengths do not count
+                     {"labels", labels({0, 1, 2})},
+                     {"texts", degrees({12, 80, 60, 5})},
+                     {"text_labels", labels({0, 1, 2, 0})}});
+  const json recall = json::parse(vit("retrieve --data " + path + " --json").out)["recall_at"];
+  EXPECT_NEAR(recall["image_to_text"]["1"].get<double>(), 2.0 / 3, 1e-6);
+  EXPECT_EQ(recall["image_to_text"]["5"], 1);
+  EXPECT_NEAR(recall["text_to_image"]["1"].get<double>(), 0.5, 1e-6);  // 12 to 20; 60 to 90
+  const json zero = json::parse(vit("zeroshot --data " + path + " --json").out);
+  EXPECT_NEAR(zero["accuracy"].get<double>(), 2.0 / 3, 1e-6);
+  EXPECT_EQ(zero["num_classes"], 3);
+
+  EXPECT_EQ(vit("retrieve x --data " + path).last_line(),
+            "error: 'x': a file of features needs no checkpoint");
+  EXPECT_EQ(vit("retrieve --query red --data " + path).last_line(),
+            "error: --query wants a text tower; give its checkpoint and a data source");
+  write_safetensors(ops, path,
+                    {{"features", at::ones({1, 2})},
+                     {"labels", labels({1})},
+                     {"texts", at::ones({1, 3})},
+                     {"text_labels", labels({1})}});
+  const Ended wide = vit("zeroshot --data " + path);
+  EXPECT_EQ(wide.code, 3);
+  EXPECT_NE(wide.last_line().find("features of images have width 2, of texts 3"),
             std::string::npos);
 }
 

@@ -40,7 +40,7 @@ class FeatureCache : public testing::Test {
     source_ = open_source((folder_ / "data").string(), "train");
   }
   CacheOptions options() const {
-    return {.root = folder_ / "cache", .batch_size = 5, .samples_per_shard = 16};
+    return {.root = folder_ / "cache", .shards = {.batch_size = 5, .samples_per_shard = 16}};
   }
   FeatureTable make(const CacheOptions& with) {
     FileOps ops;
@@ -78,7 +78,7 @@ TEST_F(FeatureCache, GathersRowsAcrossShards) {
 
 TEST_F(FeatureCache, GoesOnAfterAnInterruption) {
   CacheOptions stopping = options();
-  stopping.should_stop = [&] { return extractor_.num_seen >= 20; };
+  stopping.shards.should_stop = [&] { return extractor_.num_seen >= 20; };
   EXPECT_EQ(error_of<Stopped>([&] { make(stopping); }),
             "stopped after 16 of 60 samples; the same command goes on from there");
   extractor_.num_seen = 0;
@@ -114,7 +114,7 @@ TEST_F(FeatureCache, LeavesUnreadableSamplesOut) {
     test::write_file(folder_ / "images" / name, "no image");
   source_ = open_source((folder_ / "images").string(), "train");
   CacheOptions lenient = options();
-  lenient.max_bad_fraction = 1;
+  lenient.shards.max_bad_fraction = 1;
   EXPECT_EQ(error_of<DataError>([&] { make(lenient); }), "none of 2 samples can be used");
 }
 

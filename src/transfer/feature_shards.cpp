@@ -1,0 +1,149 @@
+#include "transfer/feature_shards.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/checksum.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "data/loader.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLabels = "labels";
+constexpr const char* kIndices = "indices";
+constexpr const char* kMadeFrom = "made_from";
+
+std::string shard_name(int64_t shard) {
+  char name[64];
+  std::snprintf(name, sizeof name, "features-%05lld.safetensors", static_cast<long long>(shard));
+  return name;
+}
+
+std::span<const std::byte> bytes_of_tensor(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+/// A shard that is there, whole, and made from the same; or null.
+std::unique_ptr<SafetensorsFile> open_shard(const fs::path& path, const std::string& identity) {
+  if (!fs::exists(path)) return nullptr;
+  try {
+    auto file = std::make_unique<SafetensorsFile>(path);
+    const auto made_from = file->metadata().find(kMadeFrom);
+    if (made_from == file->metadata().end() || made_from->second != identity)
+      throw UsageError(path.string(),
+                       " was made from another checkpoint, transform, data or size of shards; give "
+                       "another folder, or remove this one");
+    Xxh3Stream stream;
+    for (const auto& [name, entry] : file->entries()) stream.add(file->bytes(entry));
+    const auto want = file->metadata().find("xxh3_128");
+    if (want != file->metadata().end() && want->second == stream.hash()) return file;
+    log_warn(path.string() + " is damaged and is made again");
+  } catch (const CheckpointError& error) {
+    log_warn(concat(error.what(), "; it is made again"));
+  }
+  return nullptr;
+}
+
+void write_shard(FileOps& ops, const fs::path& path,
+                 const std::map<std::string, std::vector<at::Tensor>>& pieces,
+                 const std::vector<std::string>& ids, const std::string& identity) {
+  TensorList tensors;
+  Xxh3Stream stream;
+  for (const auto& [name, parts] : pieces) {
+    tensors.emplace_back(name, at::cat(parts).contiguous());
+    stream.add(bytes_of_tensor(tensors.back().second));
+  }
+  write_safetensors(ops, path, tensors,
+                    {{"paths", nlohmann::json(ids).dump(-1, ' ', false,
+                                                        nlohmann::json::error_handler_t::replace)},
+                     {kMadeFrom, identity},
+                     {"xxh3_128", stream.hash()}});
+}
+
+/// Makes the shards that are missing.
+class ShardWriter {
+ public:
+  ShardWriter(FeatureExtractor& extractor, const DataSource& source, const ShardOptions& options,
+              FileOps& ops)
+      : extractor_(extractor), source_(source), options_(options), ops_(ops) {}
+
+  void make_shard(int64_t first, int64_t count, const fs::path& path,
+                  const std::string& identity) const {
+    BatchLoader loader(source_, extractor_.transforms(),
+                       {.batch_size = std::min(options_.batch_size, count),
+                        .first_index = static_cast<uint64_t>(first),
+                        .num_samples = count,
+                        .num_workers = options_.num_workers,
+                        .is_training = false,
+                        .max_bad_fraction = options_.max_bad_fraction});
+    std::map<std::string, std::vector<at::Tensor>> pieces;
+    std::vector<std::string> ids;
+    int64_t done = first;
+    for (Batch batch; loader.next(batch);) {
+      if (options_.should_stop())
+        throw Stopped("stopped after ", first, " of ", source_.size(),
+                      " samples; the same command goes on from there");
+      if (!batch.images_BCHW.defined()) continue;
+      for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW))
+        pieces[name].push_back(rows);
+      pieces[kLabels].push_back(batch.labels_B);
+      pieces[kIndices].push_back(batch.indices_B);
+      ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+      done += batch.images_BCHW.size(0);
+      options_.on_progress(done);
+    }
+    for (const BadSample& bad : loader.bad_samples())
+      log_warn(concat("left out: ", bad.id, ": ", bad.reason));
+    if (pieces.empty()) throw DataError("none of ", count, " samples can be used");
+    write_shard(ops_, path, pieces, ids, identity);
+  }
+
+ private:
+  FeatureExtractor& extractor_;
+  const DataSource& source_;
+  const ShardOptions& options_;
+  FileOps& ops_;
+};
+
+}  // namespace
+
+std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
+                           const ShardOptions& options) {
+  return hash_of_text(extractor.fingerprint() + source.fingerprint() +
+                      std::to_string(options.samples_per_shard));
+}
+
+std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtractor& extractor,
+                                                                  const DataSource& source,
+                                                                  const ShardOptions& options,
+                                                                  const fs::path& folder,
+                                                                  FileOps& ops) {
+  const std::string identity = shard_identity(extractor, source, options);
+  std::vector<std::unique_ptr<SafetensorsFile>> shards;
+  std::optional<FolderLock> lock;  // of the one who makes what is missing
+  for (int64_t first = 0; first < source.size(); first += options.samples_per_shard) {
+    const fs::path path = folder / shard_name(static_cast<int64_t>(shards.size()));
+    auto shard = open_shard(path, identity);
+    if (shard == nullptr) {
+      if (!lock) {
+        ops.make_folder(folder);
+        lock.emplace(folder);
+      }
+      ShardWriter(extractor, source, options, ops)
+          .make_shard(first, std::min(options.samples_per_shard, source.size() - first), path,
+                      identity);
+      shard = open_shard(path, identity);
+    }
+    if (shard == nullptr)
+      throw CheckpointError(path.string(), " is not as it was written; is the disk well?");
+    shards.push_back(std::move(shard));
+    options.on_progress(std::min(first + options.samples_per_shard, source.size()));
+  }
+  return shards;
+}
+
+}  // namespace vit22b

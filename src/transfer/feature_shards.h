@@ -1,0 +1,40 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "checkpoint/safetensors.h"
+#include "data/source.h"
+#include "transfer/feature_extractor.h"
+
+namespace vit22b {
+
+/// How features are made, and who is told.
+struct ShardOptions {
+  int64_t batch_size = 32;
+  int64_t num_workers = 1;
+  int64_t samples_per_shard = 4096;
+  double max_bad_fraction = 0.001;
+  std::function<bool()> should_stop = [] { return false; };
+  /// Told how many samples are done.
+  std::function<void(int64_t)> on_progress = [](int64_t) {};
+};
+
+/// What decides the features of a source and their shards.
+std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
+                           const ShardOptions& options);
+
+/// The features of a source in a folder, a shard at a time, which is all that is held: whole shards
+/// survive an interruption and are not made again; a damaged one is.
+///
+/// A shard, features-NNNNN.safetensors, has a tensor [n, ...] float32 for every feature, `labels`
+/// (-1 without) and `indices` (in the source) [n] int64, and in its metadata the samples' `paths`
+/// and what it was made from; little-endian, as the format has it.
+/// throws  Stopped between batches; DataError for too many bad samples; UsageError when the folder
+///         holds features of something else, cannot be written, or another process is writing it
+std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(
+    FeatureExtractor& extractor, const DataSource& source, const ShardOptions& options,
+    const std::filesystem::path& folder, FileOps& ops);
+
+}  // namespace vit22b
