@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <array>
 #include <cstdio>
 
 #include "core/text.h"
@@ -43,6 +44,23 @@ void Xxh3Stream::add(std::span<const std::byte> bytes) {
 
 std::string Xxh3Stream::hash() const {
   return text_of(XXH3_128bits_digest(state_->xxh));
+}
+
+uint32_t crc32c(std::string_view bytes) {
+  static constexpr auto kTable = [] {
+    constexpr uint32_t kReversedPolynomial = 0x82F63B78;
+    std::array<uint32_t, 256> table{};
+    for (uint32_t i = 0; i < 256; ++i) {
+      uint32_t crc = i;
+      for (int bit = 0; bit < 8; ++bit)
+        crc = (crc >> 1) ^ (kReversedPolynomial & (0U - (crc & 1U)));
+      table[i] = crc;
+    }
+    return table;
+  }();
+  uint32_t crc = 0xFFFFFFFF;
+  for (const char c : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<uint8_t>(c)) & 0xFFU];
+  return ~crc;
 }
 
 std::string file_fingerprint(const std::vector<std::filesystem::path>& files) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -30,6 +31,9 @@ class Xxh3Stream {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// CRC-32C (Castagnoli), as TFRecords have it.
+uint32_t crc32c(std::string_view bytes);
 
 /// Names, sizes and times of change of some files as one hash; a missing file counts by its name.
 std::string file_fingerprint(const std::vector<std::filesystem::path>& files);

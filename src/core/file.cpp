@@ -138,6 +138,18 @@ void write_text(FileOps& ops, const fs::path& path, std::string_view text) {
   file.commit();
 }
 
+void append_text(FileOps& ops, const fs::path& path, std::string_view text) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor < 0) throw UsageError("cannot write ", path.string(), ": ", std::strerror(errno));
+  try {
+    ops.write(descriptor, std::as_bytes(std::span(text)), path);
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+  ::close(descriptor);
+}
+
 std::string read_text(const fs::path& path, ExitCode failure_code, size_t limit_bytes) {
   const MappedFile file(path, failure_code);
   if (file.bytes().size() > limit_bytes)

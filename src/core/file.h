@@ -73,6 +73,11 @@ class AtomicFile {
 /// Writes a whole text file atomically.
 void write_text(FileOps& ops, const std::filesystem::path& path, std::string_view text);
 
+/// Adds to the end of a file, which is made where it is not there.
+///
+/// throws  the FileOps' error
+void append_text(FileOps& ops, const std::filesystem::path& path, std::string_view text);
+
 /// Reads a whole file.
 ///
 /// throws  UserError with the code given when it is missing, unreadable or above `limit_bytes`

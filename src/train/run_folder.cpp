@@ -1,10 +1,7 @@
 #include "train/run_folder.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -35,7 +32,10 @@ ConfigTree as_tree(const TrainConfig& config) {
 }  // namespace
 
 RunFolder::RunFolder(FileOps& ops, fs::path path)
-    : ops_(ops), path_(std::move(path)), checkpoints_(ops, path_ / "ckpt") {
+    : ops_(ops),
+      path_(std::move(path)),
+      checkpoints_(ops, path_ / "ckpt"),
+      events_(ops, path_ / "tb") {
   ops_.make_folder(path_);
   lock_ = std::make_unique<FolderLock>(path_);
   for (const std::string& name : checkpoints_.clean_leftovers())
@@ -64,7 +64,7 @@ void RunFolder::set_aside() {
   while (fs::exists(path_ / concat("previous-", number))) ++number;
   const fs::path aside = path_ / concat("previous-", number);
   ops_.make_folder(aside);
-  for (const char* name : {"ckpt", "metrics.jsonl", kConfigName, "meta.json", "results",
+  for (const char* name : {"ckpt", "metrics.jsonl", "tb", kConfigName, "meta.json", "results",
                            "report.html", "diagnosis.json", "bad_samples.txt"})
     if (fs::exists(path_ / name)) ops_.rename(path_ / name, aside / name);
   log_info(concat("the earlier run was moved to ", aside.string()));
@@ -83,17 +83,8 @@ void RunFolder::begin(const TrainConfig& config, const std::string& command_line
 }
 
 void RunFolder::append_metrics(const std::string& json_line) {
-  const fs::path path = path_ / "metrics.jsonl";
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor < 0) throw UsageError("cannot write ", path.string(), ": ", std::strerror(errno));
-  const std::string line = json_line + "\n";
-  try {
-    ops_.write(descriptor, std::as_bytes(std::span(line)), path);
-  } catch (...) {
-    ::close(descriptor);
-    throw;
-  }
-  ::close(descriptor);
+  append_text(ops_, path_ / "metrics.jsonl", json_line + "\n");
+  events_.append(json_line);
 }
 
 int64_t RunFolder::metrics_bytes() const {
@@ -103,11 +94,13 @@ int64_t RunFolder::metrics_bytes() const {
 }
 
 void RunFolder::cut_metrics(int64_t bytes) {
-  if (metrics_bytes() <= bytes) return;
-  std::error_code error;
-  fs::resize_file(path_ / "metrics.jsonl", static_cast<uintmax_t>(bytes), error);
-  if (error)
-    throw UsageError("cannot cut ", (path_ / "metrics.jsonl").string(), ": ", error.message());
+  const fs::path path = path_ / "metrics.jsonl";
+  if (metrics_bytes() > bytes) {
+    std::error_code error;
+    fs::resize_file(path, static_cast<uintmax_t>(bytes), error);
+    if (error) throw UsageError("cannot cut ", path.string(), ": ", error.message());
+  }
+  events_.restart(metrics_bytes() > 0 ? read_text(path, ExitCode::kUsage) : "");
 }
 
 void RunFolder::write_bad_samples(const std::vector<std::string>& lines) {

@@ -8,11 +8,12 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "train/config.h"
+#include "train/event_log.h"
 
 namespace vit22b {
 
 /// A run's folder, held by one process: config.resolved.toml, meta.json, log.txt, metrics.jsonl,
-/// ckpt/, results/.
+/// tb/, ckpt/, results/.
 class RunFolder {
  public:
   /// Makes or opens the folder, locks it, cleans what an interrupted save left, and opens the log.
@@ -34,10 +35,10 @@ class RunFolder {
   /// Writes config.resolved.toml and meta.json.
   void begin(const TrainConfig& config, const std::string& command_line);
 
-  /// Appends a line to metrics.jsonl.
+  /// Appends a line to metrics.jsonl, and its event to tb/.
   void append_metrics(const std::string& json_line);
   int64_t metrics_bytes() const;
-  /// Drops the lines that a resumed run will write again.
+  /// Drops the lines that a resumed run will write again; to be called before the first append.
   void cut_metrics(int64_t bytes);
   /// Rewrites bad_samples.txt.
   void write_bad_samples(const std::vector<std::string>& lines);
@@ -47,6 +48,7 @@ class RunFolder {
   std::filesystem::path path_;
   std::unique_ptr<FolderLock> lock_;
   CheckpointFolder checkpoints_;
+  EventLog events_;
 };
 
 }  // namespace vit22b
