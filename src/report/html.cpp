@@ -3,25 +3,11 @@
 #include <algorithm>
 
 #include "core/text.h"
+#include "report/page.h"
 #include "report/svg.h"
 
 namespace vit22b {
 namespace {
-
-constexpr const char* kStyle = R"(
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ddd; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #1b1b1d; --line: #3a3a3d; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 980px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 14px; }
-svg { width: 100%; max-width: 500px; height: auto; font-size: 11px; break-inside: avoid; }
-svg text { fill: var(--ink); } svg .title { font-size: 13px; font-weight: 600; }
-svg .grid { stroke: var(--line); } svg .diagonal { stroke: var(--ink); stroke-dasharray: 4 3; }
-table { border-collapse: collapse; } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-td.key, th.key { text-align: left; } .settings td { text-align: left; font-family: ui-monospace, monospace; font-size: 12px; }
-.confusion td, .confusion th { padding: 3px 6px; font-size: 12px; }
-.big { font-size: 1.6em; font-weight: 600; }
-)";
 
 struct PlotSpec {
   const char* title;
@@ -47,21 +33,10 @@ std::string curve_plots(const RunData& run) {
     if (!curves.empty()) out += line_plot(spec.title, curves, spec.unit);
   }
   for (const auto& [key, title] :
-       {std::pair("attention_max_logit", "Largest attention logit by block"),
-        std::pair("attention_entropy", "Attention entropy by block (nats)")}) {
-    const auto it = run.by_block.find(key);
-    if (it == run.by_block.end() || it->second.empty()) continue;
-    // At most six lines can be told apart: blocks spread evenly over the depth.
-    constexpr size_t kMaxLines = 6;
-    std::vector<Curve> curves;
-    const size_t blocks = it->second.size(), lines = std::min(blocks, kMaxLines);
-    curves.reserve(lines);
-    for (size_t i = 0; i < lines; ++i) {
-      const size_t block = lines == 1 ? 0 : i * (blocks - 1) / (lines - 1);
-      curves.push_back({concat("block ", block), &it->second[block]});
-    }
-    out += line_plot(title, curves, "");
-  }
+       {std::pair("attention_max_logit", "Largest attention logit of each block"),
+        std::pair("attention_entropy", "Attention entropy of each block (nats)")})
+    if (const auto it = run.by_block.find(key); it != run.by_block.end() && !it->second.empty())
+      out += heat_map(title, it->second, "block");
   return out.empty() ? "<p>No metrics yet.</p>" : "<div class=\"plots\">" + out + "</div>";
 }
 
@@ -72,24 +47,51 @@ std::string cell_colour(int64_t count, int64_t row_total, bool is_diagonal) {
                 short_number(std::min(1.0, is_diagonal ? 0.6 * share : 3 * share)), ")");
 }
 
+std::string class_name(const EvalResult& result, size_t i) {
+  return escape_html(i < result.label_names.size() ? result.label_names[i] : std::to_string(i));
+}
+
 std::string confusion_table(const EvalResult& result) {
   constexpr size_t kLargest = 30;
   if (result.confusion.empty() || result.confusion.size() > kLargest) return "";
-  const auto name = [&](size_t i) {
-    return escape_html(i < result.label_names.size() ? result.label_names[i] : std::to_string(i));
-  };
   std::string out =
       "<h3>Confusion</h3><table class=\"confusion\"><tr><th class=\"key\">truth \\ prediction</th>";
-  for (size_t i = 0; i < result.confusion.size(); ++i) out += "<th>" + name(i) + "</th>";
+  for (size_t i = 0; i < result.confusion.size(); ++i)
+    out += "<th>" + class_name(result, i) + "</th>";
   out += "</tr>";
   for (size_t i = 0; i < result.confusion.size(); ++i) {
     int64_t total = 0;
     for (const int64_t count : result.confusion[i]) total += count;
-    out += "<tr><th class=\"key\">" + name(i) + "</th>";
+    out += "<tr><th class=\"key\">" + class_name(result, i) + "</th>";
     for (size_t j = 0; j < result.confusion[i].size(); ++j)
       out += concat("<td style=\"", cell_colour(result.confusion[i][j], total, i == j), "\">",
                     result.confusion[i][j], "</td>");
     out += "</tr>";
+  }
+  return out + "</table>";
+}
+
+// The pairs that are taken for each other most, with how often.
+std::string confused_pairs(const EvalResult& result) {
+  constexpr size_t kShown = 8;
+  std::vector<std::tuple<int64_t, size_t, size_t>> pairs;
+  for (size_t i = 0; i < result.confusion.size(); ++i)
+    for (size_t j = 0; j < result.confusion[i].size(); ++j)
+      if (i != j && result.confusion[i][j] > 0) pairs.emplace_back(-result.confusion[i][j], i, j);
+  if (pairs.empty()) return "";
+  std::sort(pairs.begin(), pairs.end());
+  pairs.resize(std::min(pairs.size(), kShown));
+  std::string out =
+      "<h3>Most confused</h3><table><tr><th class=\"key\">truth</th>"
+      "<th class=\"key\">taken for</th><th>images</th><th>of the class</th></tr>";
+  for (const auto& [minus_count, i, j] : pairs) {
+    int64_t total = 0;
+    for (const int64_t count : result.confusion[i]) total += count;
+    out +=
+        concat("<tr><td class=\"key\">", class_name(result, i), "</td><td class=\"key\">",
+               class_name(result, j), "</td><td>", -minus_count, "</td><td>",
+               short_number(-100.0 * static_cast<double>(minus_count) / static_cast<double>(total)),
+               " %</td></tr>");
   }
   return out + "</table>";
 }
@@ -102,7 +104,7 @@ std::string result_section(const EvalResult& result) {
                   key == "top1" ? " class=\"big\"" : "", ">",
                   is_share ? short_number(100 * value) + " %" : short_number(value), "</td></tr>");
   }
-  out += "</table>" + confusion_table(result);
+  out += "</table>" + confused_pairs(result) + confusion_table(result);
   if (!result.calibration.empty())
     out += "<div class=\"plots\">" + reliability_plot(result.calibration) + "</div>";
   return out;
@@ -111,16 +113,12 @@ std::string result_section(const EvalResult& result) {
 }  // namespace
 
 std::string report_html(const RunData& run) {
-  std::string out = concat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width\">",
-      "<title>", escape_html(run.name), "</title><style>", kStyle,
-      "</style></head><body>\n<h1>Run ", escape_html(run.name), "</h1>\n");
+  std::string out = "<h1>Run " + escape_html(run.name) + "</h1>\n";
   for (const EvalResult& result : run.results) out += result_section(result) + "\n";
   out += "<h2>Curves</h2>\n" + curve_plots(run) + "\n<h2>Settings</h2>\n<table class=\"settings\">";
   for (const auto& [key, value] : run.settings)
     out += "<tr><td>" + escape_html(key) + "</td><td>" + escape_html(value) + "</td></tr>\n";
-  return out + "</table>\n</body></html>\n";
+  return html_page(run.name, out + "</table>\n");
 }
 
 }  // namespace vit22b

@@ -102,6 +102,22 @@ std::string polyline(const Series& series, const Plane& plane, const std::string
                 points, "\"/>");
 }
 
+// Five colours of viridis (Smith and van der Walt 2015), between which values lie.
+std::string viridis(double share) {
+  constexpr int kColours[][3] = {
+      {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
+  const double at = std::clamp(share, 0.0, 1.0) * (std::size(kColours) - 1);
+  const auto low = std::min(static_cast<size_t>(at), std::size(kColours) - 2);
+  const double part = at - static_cast<double>(low);
+  char text[8];
+  int mixed[3];
+  for (int c = 0; c < 3; ++c)
+    mixed[c] =
+        static_cast<int>(std::lround((1 - part) * kColours[low][c] + part * kColours[low + 1][c]));
+  std::snprintf(text, sizeof text, "#%02x%02x%02x", mixed[0], mixed[1], mixed[2]);
+  return text;
+}
+
 }  // namespace
 
 std::string escape_html(const std::string& text) {
@@ -158,6 +174,39 @@ std::string line_plot(const std::string& title, const std::vector<Curve>& curves
     legend_x += 12 + 6.6 * static_cast<double>(curves[i].name.size());
   }
   return out + "</svg>\n";
+}
+
+std::string heat_map(const std::string& title, const std::vector<Series>& rows,
+                     const std::string& row_name) {
+  constexpr size_t kMaxColumns = 80;
+  Range values, steps;
+  for (const Series& row : rows) {
+    for (const double value : row.values) values.include(value);
+    for (const double step : row.steps) steps.include(step);
+  }
+  values.widen();
+  const auto num_rows = static_cast<double>(rows.size());
+  Range rows_range;
+  rows_range.include(0);
+  rows_range.include(num_rows);
+  const Plane plane(steps, rows_range);
+  std::string out = open_svg(title) + plane.axes("step", row_name);
+  const double height = plane.y(0) - plane.y(1);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const std::vector<double>& at = rows[r].steps;
+    const size_t stride = std::max<size_t>(1, (at.size() + kMaxColumns - 1) / kMaxColumns);
+    for (size_t i = 0; i < at.size(); i += stride) {
+      const double left = plane.x(at[i]),
+                   right = i + stride < at.size() ? plane.x(at[i + stride]) : kWidth - kRight;
+      out += concat("<rect x=\"", fixed(left), "\" y=\"",
+                    fixed(plane.y(static_cast<double>(r + 1))), "\" width=\"",
+                    fixed(std::max(0.5, right - left)), "\" height=\"", fixed(height), "\" fill=\"",
+                    viridis((rows[r].values[i] - values.low) / (values.high - values.low)), "\"/>");
+    }
+  }
+  return out + concat("<text x=\"", fixed(kWidth - kRight), "\" y=\"", fixed(kTop - 4),
+                      "\" text-anchor=\"end\">", short_number(values.low), " to ",
+                      short_number(values.high), "</text></svg>\n");
 }
 
 std::string reliability_plot(const std::vector<EvalResult::Bin>& bins) {

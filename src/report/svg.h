@@ -19,6 +19,11 @@ struct Curve {
 std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
                       const std::string& y_unit);
 
+/// A heat map of several series with common steps, the first at the bottom: dark is low, bright
+/// high. Steps that cannot be told apart are thinned out.
+std::string heat_map(const std::string& title, const std::vector<Series>& rows,
+                     const std::string& row_name);
+
 /// A reliability diagram: accuracy by confidence bin against the diagonal.
 std::string reliability_plot(const std::vector<EvalResult::Bin>& bins);
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "report/comparison.h"
 #include "report/html.h"
 #include "report/svg.h"
 #include "support/files.h"
@@ -42,6 +43,61 @@ TEST(Report, IsOnePageWithoutScriptsEscapedAndTheSameBytes) {
   EXPECT_NE(page.find("a&lt;b"), std::string::npos);
   EXPECT_NE(page.find("87.5 %"), std::string::npos);
   EXPECT_EQ(page.find("nan"), std::string::npos);
+}
+
+TEST(Report, SeveralRunsShowHowTheyEndedAndWhereTheyDiffer) {
+  const test::TempFolder folder, other;
+  write_run(folder);
+  write_run(other);
+  test::write_file(other / "config.resolved.toml", "seed = 4\nname = \"<b>&\"\n");
+  RunData a = read_run(folder.path()), b = read_run(other.path());
+  a.name = "a<";
+  b.name = "b,c";
+  const std::string page = comparison_html({a, b});
+  EXPECT_EQ(page, comparison_html({a, b}));
+  EXPECT_NE(page.find("<tr><td class=\"key\">seed</td><td>3</td><td>4</td></tr>"),
+            std::string::npos);
+  EXPECT_EQ(page.find("<td class=\"key\">name</td>"), std::string::npos);  // equal in both
+  EXPECT_NE(page.find("<td class=\"key\">a&lt;</td><td>2</td><td>2.5</td><td>0.5</td><td>87.5 %"),
+            std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  EXPECT_EQ(metrics_csv({a, b}),
+            "run,step,lr,training_loss,val/accuracy\n"
+            "a<,1,0.10000000000000001,2.5,\na<,2,0.20000000000000001,,0.5\n"
+            "\"b,c\",1,0.10000000000000001,2.5,\n\"b,c\",2,0.20000000000000001,,0.5\n");
+}
+
+TEST(Report, FiftyLongRunsMakeASmallPage) {
+  RunData run;
+  for (const char* name : {"training_loss", "lr", "l2_grads", "img_per_sec", "mfu", "data_share"})
+    for (int i = 0; i < 10'000; ++i) {
+      run.series[name].steps.push_back(i);
+      run.series[name].values.push_back(i % 13);
+    }
+  EXPECT_LT(comparison_html(std::vector<RunData>(50, run)).size(), 5u << 20);
+}
+
+TEST(Report, NamesThePairsThatAreConfusedMost) {
+  const test::TempFolder folder;
+  write_run(folder);
+  const std::string page = report_html(read_run(folder.path()));
+  EXPECT_NE(page.find("<td class=\"key\">a&lt;b</td><td class=\"key\">c</td><td>1</td>"
+                      "<td>12.5 %</td>"),
+            std::string::npos);
+}
+
+TEST(HeatMap, HasABrightAndADarkEndAndFewCells) {
+  Series low, high;
+  for (int i = 0; i < 1000; ++i) {
+    low.steps.push_back(i);
+    low.values.push_back(0);
+    high.steps.push_back(i);
+    high.values.push_back(2);
+  }
+  const std::string map = heat_map("t", {low, high}, "block");
+  EXPECT_NE(map.find("#440154"), std::string::npos);
+  EXPECT_NE(map.find("#fde725"), std::string::npos);
+  EXPECT_LT(map.size(), 30'000u);
 }
 
 TEST(Report, AFolderWithoutARunIsRefused) {

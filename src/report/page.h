@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+namespace vit22b {
+
+/// An HTML document in the reports' style, light or dark as the reader's system is: nothing in it
+/// is fetched or run.
+///
+/// title  plain text
+std::string html_page(const std::string& title, const std::string& body);
+
+}  // namespace vit22b
