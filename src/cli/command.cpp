@@ -5,6 +5,7 @@
 #include <fstream>
 #include <new>
 
+#include "cli/help.h"
 #include "core/error.h"
 #include "core/heap.h"
 #include "core/log.h"
@@ -137,6 +138,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app{"vit22b: trains, scales and studies vision transformers of the ViT-22B family"};
   app.set_version_flag("--version", std::string("vit22b ") + program_version());
   app.require_subcommand(1);
+  app.formatter(make_help_formatter());
   app.footer(
       "First steps: vit22b train configs/train/fashion_mnist.toml --out runs/fashion; vit22b eval "
       "runs/fashion");
@@ -158,6 +160,7 @@ int run_command_line(int argc, char** argv) {
   add_bench(app);
   add_config(app);
   add_env(app);
+  add_completion(app);
   const int code = run_guarded(app, argc, argv);
   if (!ends.empty()) report_end(ends, code);
   return code;

@@ -67,6 +67,7 @@ void add_report(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_config(CLI::App& app);
 void add_env(CLI::App& app);
+void add_completion(CLI::App& app);
 
 /// The words that this process was started with, without the program's name.
 std::vector<std::string> command_words();
