@@ -155,6 +155,7 @@ int run_command_line(int argc, char** argv) {
   add_retrieve(app);
   add_compare(app);
   add_model(app);
+  add_explain(app);
   add_plan(app);
   add_report(app);
   add_bench(app);

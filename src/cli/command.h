@@ -62,6 +62,7 @@ void add_zeroshot(CLI::App& app);
 void add_retrieve(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_model(CLI::App& app);
+void add_explain(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_report(CLI::App& app);
 void add_bench(CLI::App& app);

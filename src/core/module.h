@@ -7,8 +7,8 @@ namespace vit22b {
 /// look for MPI there).
 enum class ModuleScope { kOwn, kProcess };
 
-/// A symbol of one of the program's modules, which lie beside the program (a build) or in ../lib
-/// (an installation) and are loaded at the first call.
+/// A symbol of one of the program's modules, which lie beside the program or libvit22b.so (a build)
+/// or in ../lib (an installation) and are loaded at the first call.
 ///
 /// file     such as "libvit22b_mpi.so"
 /// returns  null where the module or the symbol is missing; `reason` then says why

@@ -4,6 +4,7 @@
 #include "dist/ring_linear.h"
 #include "kernels/attention.h"
 #include "model/block.h"
+#include "model/pooling.h"
 
 namespace vit22b {
 
@@ -99,6 +100,17 @@ at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block)
     throw UsageError("block ", block, " does not exist: the model has blocks 0 to ",
                      config_.depth - 1);
   return weights;
+}
+
+at::Tensor VitPredictor::pool_attention(const at::Tensor& images_BCHW) {
+  check_alone("attention");
+  if (config_.global_pool != "map")
+    throw UsageError("the model pools by '", config_.global_pool,
+                     "', without a query of its own; choose a block");
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens_BTD = features(images_BCHW, {}).tokens_BTD;
+  const UnitLease lease = store_->acquire({UnitKind::kPool}, Pass::kForward);
+  return map_attention({config_, lease.weights(), mesh_}, tokens_BTD);
 }
 
 }  // namespace vit22b

@@ -28,6 +28,7 @@ class VitPredictor : public Predictor {
   void attend() override;
   at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) override;
   at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
+  at::Tensor pool_attention(const at::Tensor& images_BCHW) override;
   std::string transfers_text() const override { return store_->transfers_text(); }
 
  private:

@@ -14,4 +14,7 @@ namespace vit22b {
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
 at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD);
 
+/// Where the MAP head's query looks: its attention over the patches, [B, H, N] float32.
+at::Tensor map_attention(const Layers& layers, const at::Tensor& tokens_BTD);
+
 }  // namespace vit22b

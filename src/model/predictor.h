@@ -23,6 +23,10 @@ class Predictor {
                                     const at::Tensor& dlogits_BC) = 0;
   /// Attention weights of one block, [B, H, T, T] float32.
   virtual at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) = 0;
+  /// Attention of the MAP head's query over the patches, [B, H, N] float32.
+  ///
+  /// throws  UsageError for a model that pools otherwise
+  virtual at::Tensor pool_attention(const at::Tensor& images_BCHW) = 0;
   /// What bringing its weights in has cost so far, for people; "" where they stay in memory.
   virtual std::string transfers_text() const { return ""; }
 };

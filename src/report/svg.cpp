@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "core/text.h"
+#include "report/viridis.h"
 
 namespace vit22b {
 namespace {
@@ -102,19 +103,9 @@ std::string polyline(const Series& series, const Plane& plane, const std::string
                 points, "\"/>");
 }
 
-// Five colours of viridis (Smith and van der Walt 2015), between which values lie.
-std::string viridis(double share) {
-  constexpr int kColours[][3] = {
-      {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
-  const double at = std::clamp(share, 0.0, 1.0) * (std::size(kColours) - 1);
-  const auto low = std::min(static_cast<size_t>(at), std::size(kColours) - 2);
-  const double part = at - static_cast<double>(low);
+std::string hex_colour(const std::array<int, 3>& rgb) {
   char text[8];
-  int mixed[3];
-  for (int c = 0; c < 3; ++c)
-    mixed[c] =
-        static_cast<int>(std::lround((1 - part) * kColours[low][c] + part * kColours[low + 1][c]));
-  std::snprintf(text, sizeof text, "#%02x%02x%02x", mixed[0], mixed[1], mixed[2]);
+  std::snprintf(text, sizeof text, "#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
   return text;
 }
 
@@ -198,10 +189,12 @@ std::string heat_map(const std::string& title, const std::vector<Series>& rows,
     for (size_t i = 0; i < at.size(); i += stride) {
       const double left = plane.x(at[i]),
                    right = i + stride < at.size() ? plane.x(at[i + stride]) : kWidth - kRight;
-      out += concat("<rect x=\"", fixed(left), "\" y=\"",
-                    fixed(plane.y(static_cast<double>(r + 1))), "\" width=\"",
-                    fixed(std::max(0.5, right - left)), "\" height=\"", fixed(height), "\" fill=\"",
-                    viridis((rows[r].values[i] - values.low) / (values.high - values.low)), "\"/>");
+      out +=
+          concat("<rect x=\"", fixed(left), "\" y=\"", fixed(plane.y(static_cast<double>(r + 1))),
+                 "\" width=\"", fixed(std::max(0.5, right - left)), "\" height=\"", fixed(height),
+                 "\" fill=\"",
+                 hex_colour(viridis((rows[r].values[i] - values.low) / (values.high - values.low))),
+                 "\"/>");
     }
   }
   return out + concat("<text x=\"", fixed(kWidth - kRight), "\" y=\"", fixed(kTop - 4),

@@ -113,5 +113,27 @@ TEST_F(ManyImages, BadFilesAreNamedAndLeftOutWhereThatIsAllowed) {
   EXPECT_EQ(vit("predict " + at("m")).code, 3);
 }
 
+TEST_F(ManyImages, ExplainDrawsAttentionAndComponentsWithTheirNumbers) {
+  const std::string m = "explain " + at("m") + " " + at("photos");
+  ASSERT_EQ(vit(m + " --method attention --out " + at("a")).code, 0);
+  ASSERT_EQ(vit(m + " --method attention --block 1 --out " + at("b")).code, 0);
+  ASSERT_EQ(vit(m + " --method pca --out " + at("p")).code, 0);
+  ASSERT_EQ(
+      vit(m + " --method pca --basis " + at("p/basis.safetensors") + " --out " + at("q")).code, 0);
+  for (const char* name :
+       {"a/00039-p39.attention.png", "b/00000-p00.attention.npy", "p/00039-p39.pca.npy"})
+    EXPECT_TRUE(fs::exists(at(name))) << name;
+  EXPECT_EQ(test::read_file(at("p/00007-p07.pca.png")), test::read_file(at("q/00007-p07.pca.png")));
+  EXPECT_NE(test::read_file(at("a/00000-p00.attention.npy")),
+            test::read_file(at("b/00000-p00.attention.npy")));
+  const Ended shown =
+      vit("explain " + at("m") + " " + at("photos/p00.png") + " --show", "NO_COLOR=1");
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  EXPECT_EQ(shown.out.find('\033'), std::string::npos);
+  EXPECT_EQ(vit(m).last_line(), "error: give --out DIR, or --show");
+  EXPECT_EQ(vit(m + " --block 9 --out " + at("x")).last_line(),
+            "error: block 9 does not exist: the model has blocks 0 to 1");
+}
+
 }  // namespace
 }  // namespace vit22b

@@ -9,3 +9,5 @@ cmake --install "$build" --prefix "$prefix" >/dev/null
 "$prefix/bin/vit22b" env | grep -E '^libtorch(_path)? '
 "$prefix/bin/vit22b" model show 22b14 num_classes=29593 | tail -n 3
 [[ -e $prefix/share/vit22b/configs/train/fashion_mnist.toml ]]
+grep -q 'complete .*-F _vit22b vit22b' "$prefix/share/bash-completion/completions/vit22b"
+grep -q '^\.SH EXIT STATUS' "$prefix/share/man/man1/vit22b.1"

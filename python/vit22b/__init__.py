@@ -1,0 +1,159 @@
+"""Vision transformers by the vit22b library: checkpoints, features, logits, linear classifiers.
+
+Tensors go in by DLPack or as anything numpy takes (a torch.Tensor on the CPU, a jax.Array, a list), and come out as
+numpy arrays, which speak DLPack: torch.from_dlpack(model.features(images)).
+"""
+import ctypes
+import os
+import pathlib
+
+import numpy as np
+
+__all__ = ["Classifier", "Error", "Model", "train_classifier"]
+
+
+class Error(RuntimeError):
+    """What the library refuses; its text says what, where and what to do."""
+
+
+class _Array(ctypes.Structure):
+    _fields_ = [
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("dims", ctypes.c_int64),
+        ("values", ctypes.POINTER(ctypes.c_float)),
+        ("owner", ctypes.c_void_p),
+    ]
+
+
+def _open_library():
+    here = pathlib.Path(__file__).resolve().parent
+    # A wheel holds the library; an installation has it in PREFIX/lib, three folders above.
+    for place in (here / "libvit22b.so", here.parents[2] / "libvit22b.so"):
+        if place.exists():
+            return ctypes.CDLL(str(place))
+    raise ImportError(f"libvit22b.so is neither in {here} nor in {here.parents[2]}; install vit22b with cmake --install")
+
+
+_lib = _open_library()
+_lib.vit22b_last_error.restype = ctypes.c_char_p
+_lib.vit22b_version.restype = ctypes.c_char_p
+_lib.vit22b_open.restype = ctypes.c_void_p
+_lib.vit22b_open.argtypes = [ctypes.c_char_p] * 4 + [ctypes.c_int64]
+_lib.vit22b_close.argtypes = [ctypes.c_void_p]
+_lib.vit22b_image_shape.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64)]
+_lib.vit22b_transforms.argtypes = [ctypes.c_void_p]
+_lib.vit22b_transforms.restype = ctypes.c_char_p
+_lib.vit22b_label_name.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+_lib.vit22b_label_name.restype = ctypes.c_char_p
+_lib.vit22b_free.argtypes = [ctypes.POINTER(_Array)]
+_lib.vit22b_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
+_lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(_Array)]
+_lib.vit22b_train_classifier.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+
+__version__ = _lib.vit22b_version().decode()
+
+
+def _check(code):
+    if code != 0:
+        raise Error(_lib.vit22b_last_error().decode(errors="replace"))
+
+
+def _as_array(values, dtype):
+    if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
+        values = np.from_dlpack(values)
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _taken(answer):
+    """The values of an answer, which is freed."""
+    shape = tuple(answer.shape[i] for i in range(answer.dims))
+    values = np.ctypeslib.as_array(answer.values, shape).copy() if 0 not in shape else np.empty(shape, np.float32)
+    _lib.vit22b_free(ctypes.byref(answer))
+    return values
+
+
+class Model:
+    """A vision transformer opened for inference.
+
+    checkpoint  a run folder, a checkpoint folder (timm's too), or its model.safetensors
+    """
+
+    def __init__(self, checkpoint, device="cpu", precision="fp32", engine="fused", threads=0):
+        self._handle = _lib.vit22b_open(os.fsencode(checkpoint), device.encode(), precision.encode(), engine.encode(), threads)
+        if not self._handle:
+            _check(1)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            _lib.vit22b_close(self._handle)
+            self._handle = None
+
+    @property
+    def image_shape(self):
+        """(channels, height, width)"""
+        shape = (ctypes.c_int64 * 3)()
+        _check(_lib.vit22b_image_shape(self._handle, shape))
+        return tuple(shape)
+
+    @property
+    def transforms(self):
+        """What preprocess does, in the words of a config's pp_eval."""
+        return _lib.vit22b_transforms(self._handle).decode()
+
+    @property
+    def label_names(self):
+        names = []
+        while (name := _lib.vit22b_label_name(self._handle, len(names))) is not None:
+            names.append(name.decode(errors="replace"))
+        return names
+
+    def preprocess(self, files):
+        """Image files → float32 [B, C, H, W]."""
+        files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        names = (ctypes.c_char_p * len(files))(*[os.fsencode(file) for file in files])
+        answer = _Array()
+        _check(_lib.vit22b_preprocess(self._handle, names, len(files), ctypes.byref(answer)))
+        return _taken(answer)
+
+    def features(self, images):
+        """Images [B, C, H, W] → the pooled vector of each, [B, D]."""
+        return self._run(b"pooled", images)
+
+    def tokens(self, images):
+        """Images → tokens after the final norm, [B, T, D]."""
+        return self._run(b"tokens", images)
+
+    def logits(self, images):
+        """Images → the classifier's scores, [B, classes]."""
+        return self._run(b"logits", images)
+
+    def _run(self, output, images):
+        images = _as_array(images, np.float32)
+        if images.ndim != 4:
+            raise Error(f"images have {images.ndim} dimensions, want 4: [B, C, H, W]")
+        answer = _Array()
+        _check(_lib.vit22b_run(self._handle, output, images.ctypes.data, (ctypes.c_int64 * 4)(*images.shape), ctypes.byref(answer)))
+        return _taken(answer)
+
+
+class Classifier:
+    """A linear classifier of features: weights [C, D], bias [C]."""
+
+    def __init__(self, weights, bias):
+        self.weights, self.bias = weights, bias
+
+    def scores(self, features):
+        return _as_array(features, np.float32) @ self.weights.T + self.bias
+
+    def predict(self, features):
+        return self.scores(features).argmax(1)
+
+
+def train_classifier(features, labels, c=1.0):
+    """Logistic regression by L-BFGS, as scikit-learn's LogisticRegression(C=c) has it."""
+    features, labels = _as_array(features, np.float32), _as_array(labels, np.int64)
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise Error(f"features {features.shape} and labels {labels.shape}, want [N, D] and [N]")
+    weights, bias = _Array(), _Array()
+    _check(_lib.vit22b_train_classifier(features.ctypes.data, labels.ctypes.data, len(labels), features.shape[1], c, ctypes.byref(weights), ctypes.byref(bias)))
+    return Classifier(_taken(weights), _taken(bias))

@@ -1,0 +1,82 @@
+#pragma once
+// The library's interface for C++ programs: plain C++17, no libtorch in sight. Link vit22b::vit22b
+// (find_package(vit22b CONFIG)) or use pkg-config vit22b.
+//
+// Every function throws std::runtime_error with a text that says what, where and what to do.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#define VIT22B_API __attribute__((visibility("default")))
+
+namespace vit22b {
+
+/// Numbers with a shape, the last dimension densest.
+struct Array {
+  std::vector<int64_t> shape;
+  std::vector<float> values;
+};
+
+/// How a model computes.
+struct ModelOptions {
+  std::string device = "cpu";      ///< "cpu", "cuda" or "cuda:N"
+  std::string precision = "fp32";  ///< "fp32" or "bf16"
+  std::string engine = "fused";    ///< "fused" or "reference"
+  int64_t threads = 0;             ///< of the whole process; 0 for libtorch's choice
+};
+
+/// A vision transformer opened for inference. A model is used by one thread at a time.
+class VIT22B_API Model {
+ public:
+  /// checkpoint  a run folder, a checkpoint folder (timm's too), or its model.safetensors
+  explicit Model(const std::string& checkpoint, const ModelOptions& options = {});
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  /// Channels, height and width of an image.
+  std::vector<int64_t> image_shape() const;
+  /// Width of the features.
+  int64_t width() const;
+  /// Names of the classes; empty where the checkpoint has none.
+  const std::vector<std::string>& label_names() const;
+  /// What preprocess does, such as "decode|rgb|resize(224)|value_range(-1,1)".
+  const std::string& transforms() const;
+
+  /// Reads, decodes and transforms image files: [B, C, H, W].
+  Array preprocess(const std::vector<std::string>& files) const;
+  /// images [B, C, H, W] → the pooled vector of each, [B, D].
+  Array features(const Array& images) const;
+  /// images → tokens after the final norm, [B, T, D].
+  Array tokens(const Array& images) const;
+  /// images → the classifier's scores, [B, classes].
+  Array logits(const Array& images) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// A linear classifier of features.
+struct VIT22B_API Classifier {
+  Array weights;  ///< [C, D]
+  Array bias;     ///< [C]
+
+  /// features [N, D] → scores [N, C]
+  Array scores(const Array& features) const;
+  /// features [N, D] → the best class of each
+  std::vector<int64_t> predict(const Array& features) const;
+};
+
+/// Logistic regression by L-BFGS, as scikit-learn's: the sum of losses times c, plus |W|^2 / 2.
+///
+/// features  [N, D]
+/// labels    N classes from 0 on
+VIT22B_API Classifier train_classifier(const Array& features, const std::vector<int64_t>& labels,
+                                       double c = 1);
+
+/// This library's version.
+VIT22B_API const char* library_version();
+
+}  // namespace vit22b

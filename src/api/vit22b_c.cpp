@@ -1,0 +1,134 @@
+#include "api/vit22b_c.h"
+
+#include "api/vit22b.h"
+#include "core/error.h"
+
+/// What the handle points at.
+struct vit22b_model {  // NOLINT(readability-identifier-naming): C's name
+  vit22b::Model model;
+};
+
+namespace vit22b {
+namespace {
+
+std::string& last_error() {
+  static thread_local std::string text;
+  return text;
+}
+
+/// Runs something and turns what it throws into a text and a number.
+template <class F>
+int guarded(F&& run) {
+  try {
+    run();
+    return 0;
+  } catch (const c10::Error& error) {
+    last_error() = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    last_error() = error.what();
+  }
+  return 1;
+}
+
+void give(Array array, vit22b_array* to) {
+  auto owned = std::make_unique<Array>(std::move(array));
+  to->shape = owned->shape.data();
+  to->dims = static_cast<int64_t>(owned->shape.size());
+  to->values = owned->values.data();
+  to->owner = owned.release();
+}
+
+}  // namespace
+}  // namespace vit22b
+
+using vit22b::Array;
+
+// NOLINTBEGIN(readability-identifier-naming): C's names
+extern "C" {
+
+VIT22B_API const char* vit22b_last_error() {
+  return vit22b::last_error().c_str();
+}
+
+VIT22B_API const char* vit22b_version() {
+  return vit22b::library_version();
+}
+
+VIT22B_API vit22b_model* vit22b_open(const char* checkpoint, const char* device,
+                                     const char* precision, const char* engine, int64_t threads) {
+  std::unique_ptr<vit22b_model> model;
+  vit22b::guarded([&] {
+    model = std::make_unique<vit22b_model>(
+        vit22b_model{vit22b::Model(checkpoint, {device, precision, engine, threads})});
+  });
+  return model.release();
+}
+
+VIT22B_API void vit22b_close(vit22b_model* model) {
+  const std::unique_ptr<vit22b_model> owned(model);
+}
+
+VIT22B_API int vit22b_image_shape(const vit22b_model* model, int64_t shape[3]) {
+  return vit22b::guarded([&] {
+    const std::vector<int64_t> own = model->model.image_shape();
+    std::copy(own.begin(), own.end(), shape);
+  });
+}
+
+VIT22B_API const char* vit22b_transforms(const vit22b_model* model) {
+  return model->model.transforms().c_str();
+}
+
+VIT22B_API const char* vit22b_label_name(const vit22b_model* model, int64_t index) {
+  const std::vector<std::string>& names = model->model.label_names();
+  return index < 0 || index >= static_cast<int64_t>(names.size())
+             ? nullptr
+             : names[static_cast<size_t>(index)].c_str();
+}
+
+VIT22B_API void vit22b_free(vit22b_array* array) {
+  const std::unique_ptr<Array> owned(static_cast<Array*>(array->owner));
+  *array = {};
+}
+
+VIT22B_API int vit22b_preprocess(const vit22b_model* model, const char* const* files, int64_t count,
+                                 vit22b_array* images) {
+  return vit22b::guarded([&] {
+    vit22b::give(model->model.preprocess({files, files + count}), images);
+  });
+}
+
+VIT22B_API int vit22b_run(const vit22b_model* model, const char* output, const float* images,
+                          const int64_t shape[4], vit22b_array* answer) {
+  return vit22b::guarded([&] {
+    Array array{{shape, shape + 4}, {}};
+    int64_t count = 1;
+    for (const int64_t size : array.shape)
+      if (__builtin_mul_overflow(count, size, &count) || size < 0)
+        throw vit22b::UsageError("the images' shape is not one");
+    array.values.assign(images, images + count);
+    const std::string name = output;
+    if (name == "pooled")
+      vit22b::give(model->model.features(array), answer);
+    else if (name == "tokens")
+      vit22b::give(model->model.tokens(array), answer);
+    else if (name == "logits")
+      vit22b::give(model->model.logits(array), answer);
+    else
+      throw vit22b::UsageError("output '", name, "': want pooled, tokens or logits");
+  });
+}
+
+VIT22B_API int vit22b_train_classifier(const float* features, const int64_t* labels, int64_t count,
+                                       int64_t width, double c, vit22b_array* weights,
+                                       vit22b_array* bias) {
+  return vit22b::guarded([&] {
+    const Array data{{count, width}, {features, features + count * width}};
+    vit22b::Classifier trained = vit22b::train_classifier(data, {labels, labels + count}, c);
+    vit22b::give(std::move(trained.weights), weights);
+    vit22b::give(std::move(trained.bias), bias);
+  });
+}
+
+}  // extern "C"
+// NOLINTEND(readability-identifier-naming)

@@ -1,0 +1,49 @@
+#ifndef VIT22B_C_H
+#define VIT22B_C_H
+/* The library's interface for C, and for languages that call C; see vit22b.h for what each does. A
+ * function that fails returns NULL or a number other than 0, and vit22b_last_error() says why. */
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vit22b_model vit22b_model;
+
+/* The text of this thread's last failure. */
+const char* vit22b_last_error(void);
+const char* vit22b_version(void);
+
+vit22b_model* vit22b_open(const char* checkpoint, const char* device, const char* precision,
+                          const char* engine, int64_t threads);
+void vit22b_close(vit22b_model* model);
+
+/* Channels, height and width of an image. */
+int vit22b_image_shape(const vit22b_model* model, int64_t shape[3]);
+/* The transform's text, and a class's name: NULL beyond the last. They live as long as the model.
+ */
+const char* vit22b_transforms(const vit22b_model* model);
+const char* vit22b_label_name(const vit22b_model* model, int64_t index);
+
+/* An answer: its shape and values live until it is freed. */
+typedef struct vit22b_array {
+  const int64_t* shape;
+  int64_t dims;
+  const float* values;
+  void* owner;
+} vit22b_array;
+void vit22b_free(vit22b_array* array);
+
+int vit22b_preprocess(const vit22b_model* model, const char* const* files, int64_t count,
+                      vit22b_array* images);
+/* output: "pooled", "tokens" or "logits"; images of shape [B, C, H, W]. */
+int vit22b_run(const vit22b_model* model, const char* output, const float* images,
+               const int64_t shape[4], vit22b_array* answer);
+/* features [count, width], labels [count] from 0 on: weights [C, D] and bias [C]. */
+int vit22b_train_classifier(const float* features, const int64_t* labels, int64_t count,
+                            int64_t width, double c, vit22b_array* weights, vit22b_array* bias);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

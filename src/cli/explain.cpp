@@ -1,0 +1,207 @@
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/command.h"
+#include "cli/image_input.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/signals.h"
+#include "data/encode.h"
+#include "data/loader.h"
+#include "data/sources/image_list.h"
+#include "eval/load_predictor.h"
+#include "explain/pca.h"
+#include "explain/pictures.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kOverlay = 0.6;  ///< of a map over its image
+constexpr int64_t kTerminalColumns = 64;
+
+struct ExplainFlags {
+  CommonFlags common;
+  std::string checkpoint, list, method = "attention", basis;
+  std::vector<std::string> images;
+  int64_t block = -1, batch = 8;
+  bool is_shown = false;
+};
+
+/// Where pictures go: files named after their images, and the terminal.
+class Pictures {
+ public:
+  Pictures(const ExplainFlags& flags) : flags_(flags), folder_(flags.common.out) {
+    if (folder_.empty() && !flags.is_shown) throw UsageError("give --out DIR, or --show");
+    if (!folder_.empty()) ops_.make_folder(folder_);
+  }
+
+  /// raw  what the picture is drawn from
+  void add(const std::string& path, const at::Tensor& raw, const at::Tensor& picture_HWC) {
+    if (!folder_.empty()) {
+      char number[32];
+      std::snprintf(number, sizeof number, "%05lld-", static_cast<long long>(count_));
+      const std::string stem = number + fs::path(path).stem().string() + "." + flags_.method;
+      write_text(ops_, folder_ / (stem + ".npy"), npy_bytes(raw));
+      write_text(ops_, folder_ / (stem + ".png"), encode_png(picture_HWC));
+    }
+    if (flags_.is_shown)
+      print_out(path + "\n" +
+                terminal_text(picture_HWC, kTerminalColumns, std::getenv("NO_COLOR") == nullptr));
+    ++count_;
+  }
+  int64_t count() const { return count_; }
+  fs::path file(const std::string& name) const { return folder_ / name; }
+  FileOps& ops() { return ops_; }
+
+ private:
+  const ExplainFlags& flags_;
+  fs::path folder_;
+  FileOps ops_;
+  int64_t count_ = 0;
+};
+
+/// Every batch of the images, in order.
+void for_each_batch(const ExplainFlags& flags, const DataSource& source,
+                    const Transforms& transforms, const std::function<void(const Batch&)>& use) {
+  BatchLoader loader(source, transforms,
+                     {.batch_size = std::min(flags.batch, source.size()), .is_training = false});
+  Progress progress("explain", source.size(), flags.common.is_quiet);
+  int64_t done = 0;
+  for (Batch batch; loader.next(batch);) {
+    if (stop_signal() != 0) throw Stopped("stopped after ", done, " images");
+    if (!batch.images_BCHW.defined()) continue;
+    use(batch);
+    done += batch.images_BCHW.size(0);
+    progress.update(done);
+  }
+}
+
+/// How much each head looks at each patch, [B, H, N]: the MAP head's query, or in a block the class
+/// token, else the mean over all tokens.
+at::Tensor looked_at(const ExplainFlags& flags, const LoadedModel& model,
+                     const at::Tensor& images_BCHW) {
+  const ViTConfig& config = model.info.config;
+  if (flags.block < 0) return model.predictor->pool_attention(images_BCHW).cpu();
+  const at::Tensor weights_BHTT = model.predictor->attention(images_BCHW, flags.block).cpu();
+  const at::Tensor by_BHT =
+      config.class_token ? weights_BHTT.select(2, 0) : weights_BHTT.mean(/*dim=*/2);
+  return by_BHT.slice(2, config.num_prefix_tokens());
+}
+
+/// The image, the mean of the heads over it, and each head.
+at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& maps_Hhw) {
+  const auto scaled = [](const at::Tensor& map) { return map / map.max().clamp_min(1e-12); };
+  const at::Tensor mean = scaled(maps_Hhw.mean(0));
+  std::vector<at::Tensor> pictures = {overlay(image_CHW, mean, 0),
+                                      overlay(image_CHW, mean, kOverlay)};
+  for (const at::Tensor& map : maps_Hhw.unbind(0))
+    pictures.push_back(overlay(image_CHW, scaled(map), kOverlay));
+  return side_by_side(pictures);
+}
+
+void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const DataSource& source,
+                    Pictures& pictures) {
+  const ViTConfig& config = model.info.config;
+  for_each_batch(flags, source, Transforms(model.info.pp_eval), [&](const Batch& batch) {
+    const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW);
+    for (int64_t i = 0; i < maps_BHN.size(0); ++i) {
+      const at::Tensor maps_Hhw =
+          maps_BHN[i].reshape({-1, config.grid_height(), config.grid_width()});
+      pictures.add(batch.ids[static_cast<size_t>(i)], maps_Hhw,
+                   attention_picture(batch.images_BCHW[i], maps_Hhw));
+    }
+  });
+}
+
+// Two passes over the images where the basis is to be fitted to them, so that none is held.
+void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSource& source,
+              Pictures& pictures) {
+  const ViTConfig& config = model.info.config;
+  const Transforms transforms(model.info.pp_eval);
+  const auto patches = [&](const Batch& batch) {
+    return model.predictor->features(batch.images_BCHW, {})
+        .tokens_BTD.slice(1, config.num_prefix_tokens())
+        .to(at::kCPU, at::kFloat);
+  };
+  PcaBasis basis;
+  std::vector<at::Tensor> projected;
+  if (flags.basis.empty()) {
+    PcaFit fit;
+    for_each_batch(flags, source, transforms,
+                   [&](const Batch& batch) { fit.add(patches(batch).flatten(0, 1)); });
+    basis = fit.basis();
+  } else {
+    basis = load_basis(flags.basis, config.embed_dim);
+  }
+  std::vector<std::string> ids;
+  for_each_batch(flags, source, transforms, [&](const Batch& batch) {
+    for (const at::Tensor& own : patches(batch).unbind(0)) projected.push_back(project(basis, own));
+    ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+  });
+  if (flags.basis.empty()) {
+    set_range(basis, at::cat(projected));
+    if (!flags.common.out.empty())
+      save_basis(pictures.ops(), pictures.file("basis.safetensors"), basis);
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const at::Tensor map =
+        colours(basis, projected[i]).view({config.grid_height(), config.grid_width(), 3});
+    pictures.add(ids[i], projected[i].view(map.sizes()),
+                 patch_picture(map, config.img_size.height, config.img_size.width));
+  }
+}
+
+void run_explain(const ExplainFlags& flags) {
+  const Device device = begin_command(flags.common);
+  if (flags.method == "pca" && flags.block >= 0)
+    throw UsageError("--block goes with --method attention; PCA is of the tokens after the norm");
+  if (flags.method != "pca" && !flags.basis.empty())
+    throw UsageError("--basis goes with --method pca");
+  const auto source = make_image_list(image_files(flags.images, flags.list));
+  const LoadedModel model =
+      load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+  Pictures pictures(flags);
+  flags.method == "pca" ? draw_pca(flags, model, *source, pictures)
+                        : draw_attention(flags, model, *source, pictures);
+  if (!flags.common.out.empty())
+    log_info(concat("wrote ", pictures.count(), " pictures to ", flags.common.out));
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  auto flags = std::make_shared<ExplainFlags>();
+  CLI::App* command =
+      app.add_subcommand("explain", "pictures of what a model looks at, or sees as alike");
+  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
+  command->add_option("images", flags->images, "image files, folders of them or patterns");
+  command->add_option("--list", flags->list,
+                      "file with an image's path a line; - for standard input");
+  command
+      ->add_option("--method", flags->method,
+                   "attention: the image, the mean over heads, each head; pca: the patches' first "
+                   "three principal components over all images as red, green and blue")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"attention", "pca"}));
+  command
+      ->add_option("--block", flags->block,
+                   "attention of this block instead of the MAP head's query: of the class token, "
+                   "or the mean over all tokens")
+      ->check(CLI::Range(0, 100'000));
+  command->add_option("--basis", flags->basis,
+                      "a basis.safetensors of earlier pictures, for the same colours");
+  command->add_flag("--show", flags->is_shown, "draw in the terminal (letters with NO_COLOR)");
+  command->add_option("--batch", flags->batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kOut,
+                   "folder for NUMBER-NAME.METHOD.png and the .npy that it was drawn from");
+  command->callback([flags] { run_explain(*flags); });
+}
+
+}  // namespace vit22b

@@ -1,0 +1,59 @@
+"""The Python package against the program's own file of the same images: python_package.py FOLDER (library.sh makes it)"""
+import importlib.util
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+import numpy as np
+
+folder = pathlib.Path(sys.argv[1])
+files = sorted(folder.glob("p*.png"))
+
+
+def said(name):
+    raw = (folder / "said.safetensors").read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    entry = json.loads(raw[8 : 8 + size])[name]
+    first, last = entry["data_offsets"]
+    return np.frombuffer(raw[8 + size + first : 8 + size + last], np.float32).reshape(entry["shape"])
+
+
+import vit22b  # noqa: E402
+
+model = vit22b.Model(folder / "m")
+assert model.image_shape == (3, 16, 16) and model.label_names == [], model.image_shape
+images = np.concatenate([model.preprocess(file) for file in files])
+assert np.array_equal(images, model.preprocess(files))
+# One image at a time, as the program did: the same bits.
+for name, run in (("pooled", model.features), ("logits", model.logits)):
+    assert np.array_equal(np.concatenate([run(images[i : i + 1]) for i in range(8)]), said(name)), name
+assert model.tokens(images).shape == (8, 4, 32)
+classifier = vit22b.train_classifier(model.features(images[[0, 1, 2, 4, 5, 6]]), [0, 0, 0, 1, 1, 1])
+assert classifier.predict(model.features(images[[3, 7]])).tolist() == [0, 1]
+for call, text in (
+    (lambda: vit22b.Model(folder / "nowhere"), "does not exist"),
+    (lambda: model.features(images[0]), "want 4"),
+    (lambda: model.preprocess("nowhere.png"), "nowhere.png"),
+    (lambda: vit22b.train_classifier([[1.0]], [0]), "has 1 classes"),
+):
+    try:
+        call()
+        sys.exit("not refused: " + text)
+    except vit22b.Error as error:
+        assert text in str(error), error
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    tensor = torch.from_dlpack(model.features(torch.from_numpy(images)))
+    assert torch.equal(tensor, torch.from_numpy(model.features(images)))
+    linear = torch.nn.Linear(32, 2)(tensor)
+    linear.sum().backward()  # PyTorch still works
+    # And in the other order, in a process of its own.
+    code = "import torch, vit22b, sys; m = vit22b.Model(sys.argv[1]); print(torch.from_dlpack(m.features(torch.zeros(1, 3, 16, 16))).shape)"
+    subprocess.run([sys.executable, "-c", code, str(folder / "m")], check=True, stdout=subprocess.DEVNULL)
+    print("the Python package beside torch", torch.__version__, "gives the program's bits")
+else:
+    print("the Python package gives the program's bits")
