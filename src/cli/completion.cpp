@@ -117,7 +117,7 @@ std::string zsh_arguments(const Command& command) {
     text += concat(" \\\n        '", flag.name, "[", flag.help, "]",
                    flag.takes_value ? ":value:_files'" : "'");
   const std::string words = command.words.empty() ? "" : " " + join(command.words, " ");
-  return text + concat(" \\\n        '*:file:_vit22b_words", words, "'");
+  return text + concat(" \\\n        '*:file: _vit22b_words", words, "'");
 }
 
 std::string zsh_script(const std::vector<Command>& commands) {
@@ -129,9 +129,7 @@ std::string zsh_script(const std::vector<Command>& commands) {
                   command.path.size() == 1 ? command.help : "commands of " + command.path.front());
   }
   std::string text =
-      "#compdef vit22b\n_vit22b_words() {\n"
-      "  local -a words=(\"$@\"); words=(\"${words[@]:#-*}\")\n"
-      "  compadd -S '' -- \"${(@)words[(r)*=,-1]:-$words}\" 2>/dev/null; _files\n}\n"
+      "#compdef vit22b\n_vit22b_words() { compadd -S '' -- \"$@\"; _files }\n"
       "_vit22b() {\n  local -a commands=(\n";
   for (const auto& [name, help] : helps) text += concat("    '", name, ":", help, "'\n");
   text +=

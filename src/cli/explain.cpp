@@ -10,8 +10,6 @@
 #include "core/progress.h"
 #include "core/signals.h"
 #include "data/encode.h"
-#include "data/loader.h"
-#include "data/sources/image_list.h"
 #include "eval/load_predictor.h"
 #include "explain/pca.h"
 #include "explain/pictures.h"
@@ -26,9 +24,9 @@ constexpr int64_t kTerminalColumns = 64;
 
 struct ExplainFlags {
   CommonFlags common;
-  std::string checkpoint, list, method = "attention", basis;
-  std::vector<std::string> images;
-  int64_t block = -1, batch = 8;
+  ImageFlags images;
+  std::string checkpoint, method = "attention", basis;
+  int64_t block = -1;
   bool is_shown = false;
 };
 
@@ -68,8 +66,7 @@ class Pictures {
 /// Every batch of the images, in order.
 void for_each_batch(const ExplainFlags& flags, const DataSource& source,
                     const Transforms& transforms, const std::function<void(const Batch&)>& use) {
-  BatchLoader loader(source, transforms,
-                     {.batch_size = std::min(flags.batch, source.size()), .is_training = false});
+  BatchLoader loader(source, transforms, one_pass(flags.images, source));
   Progress progress("explain", source.size(), flags.common.is_quiet);
   int64_t done = 0;
   for (Batch batch; loader.next(batch);) {
@@ -162,7 +159,7 @@ void run_explain(const ExplainFlags& flags) {
     throw UsageError("--block goes with --method attention; PCA is of the tokens after the norm");
   if (flags.method != "pca" && !flags.basis.empty())
     throw UsageError("--basis goes with --method pca");
-  const auto source = make_image_list(image_files(flags.images, flags.list));
+  const auto source = open_image_files(flags.images.images, flags.images.list);
   const LoadedModel model =
       load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   Pictures pictures(flags);
@@ -179,9 +176,7 @@ void add_explain(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("explain", "pictures of what a model looks at, or sees as alike");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
-  command->add_option("images", flags->images, "image files, folders of them or patterns");
-  command->add_option("--list", flags->list,
-                      "file with an image's path a line; - for standard input");
+  add_image_flags(*command, flags->images);
   command
       ->add_option("--method", flags->method,
                    "attention: the image, the mean over heads, each head; pca: the patches' first "
@@ -196,9 +191,6 @@ void add_explain(CLI::App& app) {
   command->add_option("--basis", flags->basis,
                       "a basis.safetensors of earlier pictures, for the same colours");
   command->add_flag("--show", flags->is_shown, "draw in the terminal (letters with NO_COLOR)");
-  command->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
   add_common_flags(*command, flags->common, kDevice | kPrecision | kOut,
                    "folder for NUMBER-NAME.METHOD.png and the .npy that it was drawn from");
   command->callback([flags] { run_explain(*flags); });

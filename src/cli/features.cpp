@@ -12,8 +12,6 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
-#include "data/loader.h"
-#include "data/sources/image_list.h"
 #include "kernels/shape.h"
 #include "transfer/feature_shards.h"
 
@@ -23,12 +21,10 @@ namespace {
 struct FeatureFlags {
   CommonFlags common;
   std::string checkpoint, input, data, split = "test";
-  std::vector<std::string> images;
   std::vector<int64_t> layers;
   std::vector<std::string> only;
-  int64_t batch = 32, workers = 1, shard_images = 0;
-  double max_bad_fraction = 0.001;
-  std::string list;
+  ImageFlags images;  ///< its words are options too
+  int64_t shard_images = 0;
   std::string weights;  ///< "generated" for a preset
 };
 
@@ -114,16 +110,12 @@ struct Collected {
 void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Collected& all) {
   const at::Tensor images = SafetensorsFile(flags.input).load("images").to(at::kFloat);
   check_shape("features", "images", images, {{"B"}, {"C"}, {"H"}, {"W"}});
-  for (const at::Tensor& batch : images.split(flags.batch)) all.add(extractor, batch);
+  for (const at::Tensor& batch : images.split(flags.images.batch)) all.add(extractor, batch);
 }
 
 void add_source(const FeatureFlags& flags, const DataSource& source, FeatureExtractor& extractor,
                 Collected& all) {
-  BatchLoader loader(source, extractor.transforms(),
-                     {.batch_size = std::min(flags.batch, source.size()),
-                      .num_workers = flags.workers,
-                      .is_training = false,
-                      .max_bad_fraction = flags.max_bad_fraction});
+  BatchLoader loader(source, extractor.transforms(), one_pass(flags.images, source));
   Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
@@ -145,10 +137,10 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
   FileOps ops;
   const auto shards = make_feature_shards(
       extractor, source,
-      {.batch_size = flags.batch,
-       .num_workers = flags.workers,
+      {.batch_size = flags.images.batch,
+       .num_workers = flags.images.workers,
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
-       .max_bad_fraction = flags.max_bad_fraction,
+       .max_bad_fraction = flags.images.max_bad_fraction,
        .should_stop = [] { return stop_signal() != 0; },
        .on_progress = [&](int64_t done) { progress.update(done); }},
       flags.common.out, ops);
@@ -219,18 +211,18 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source,
 
 /// The images that the flags name; null for a file of tensors.
 std::unique_ptr<DataSource> open_images(const FeatureFlags& flags, const Words& words) {
-  const bool has_files = !words.images.empty() || !flags.list.empty();
+  const bool has_files = !words.images.empty() || !flags.images.list.empty();
   if (int{has_files} + int{!flags.input.empty()} + int{!flags.data.empty()} != 1)
     throw UsageError(
         "give image files (or --list F), or --input F.safetensors, or --data SRC: exactly one of "
         "them");
   if (!flags.data.empty()) return open_source(flags.data, flags.split);
-  return has_files ? make_image_list(image_files(words.images, flags.list)) : nullptr;
+  return has_files ? open_image_files(words.images, flags.images.list) : nullptr;
 }
 
 void run_features(const FeatureFlags& flags) {
   const Device device = begin_command(flags.common);
-  const Words words = sorted_words(flags.images);
+  const Words words = sorted_words(flags.images.images);
   if (flags.common.out.empty()) throw UsageError("give --out F.safetensors, or --out DIR/");
   const auto source = open_images(flags, words);
   LoadedModel model = open_model(flags, words, device);
@@ -262,18 +254,15 @@ void add_features(CLI::App& app) {
       "features", "tokens, pooled features, logits and block outputs to a safetensors file");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder; or a preset")
       ->required();
-  command->add_option(
-      "images", flags->images,
-      "image files, folders of them or patterns, and options: store=streamed reads a "
-      "checkpoint's weights anew in every pass; a preset takes the model's, such as "
-      "depth=8");
+  add_image_flags(*command, flags->images,
+                  "image files, folders of them or patterns, and options: store=streamed reads a "
+                  "checkpoint's weights anew in every pass; a preset takes the model's, such as "
+                  "depth=8");
   command
       ->add_option("--weights", flags->weights,
                    "\"generated\": a preset's first weights, made on the fly for --seed and not "
                    "kept (store=resident keeps them)")
       ->check(CLI::IsMember({"generated"}));
-  command->add_option("--list", flags->list,
-                      "file with an image's path a line; - for standard input");
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
   command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR, manifest:FILE)");
@@ -284,20 +273,10 @@ void add_features(CLI::App& app) {
   command->add_option("--only", flags->only, "keep only these of tokens, pooled, logits")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
   command
       ->add_option("--shard-images", flags->shard_images,
                    "images a shard where --out is a folder; 0 for as many as 256 MiB hold")
       ->check(CLI::Range(0, 10'000'000));
-  command->add_option("--workers", flags->workers, "loader threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
-  command
-      ->add_option("--max-bad-fraction", flags->max_bad_fraction,
-                   "share of images that may be unusable")
-      ->capture_default_str();
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut,
                    "safetensors file to write; or a folder, which exists or ends in /: shards in "
                    "bounded memory, and the same command goes on after an interruption");

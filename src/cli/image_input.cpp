@@ -2,6 +2,7 @@
 
 #include <glob.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/sources/image_folder.h"
+#include "data/sources/image_list.h"
 
 namespace vit22b {
 namespace {
@@ -58,8 +60,31 @@ void add_lines(std::istream& lines, std::vector<std::string>& files) {
 
 }  // namespace
 
-std::vector<std::string> image_files(const std::vector<std::string>& words,
-                                     const std::string& list) {
+void add_image_flags(CLI::App& command, ImageFlags& flags, const char* images_help) {
+  command.add_option("images", flags.images, images_help);
+  command.add_option("--list", flags.list,
+                     "file with an image's path a line; - for standard input");
+  command.add_option("--batch", flags.batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  command.add_option("--workers", flags.workers, "loader threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command
+      .add_option("--max-bad-fraction", flags.max_bad_fraction,
+                  "share of images that may be unusable")
+      ->capture_default_str();
+}
+
+LoaderOptions one_pass(const ImageFlags& flags, const DataSource& source) {
+  return {.batch_size = std::min(flags.batch, source.size()),
+          .num_workers = flags.workers,
+          .is_training = false,
+          .max_bad_fraction = flags.max_bad_fraction};
+}
+
+std::unique_ptr<DataSource> open_image_files(const std::vector<std::string>& words,
+                                             const std::string& list) {
   std::vector<std::string> files;
   for (const std::string& word : words) add_files(word, files);
   if (list == "-") {
@@ -69,7 +94,7 @@ std::vector<std::string> image_files(const std::vector<std::string>& words,
     if (!lines) throw DataError("the list ", list, " cannot be read");
     add_lines(lines, files);
   }
-  return files;
+  return make_image_list(std::move(files));
 }
 
 }  // namespace vit22b

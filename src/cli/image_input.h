@@ -1,15 +1,38 @@
 #pragma once
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "data/loader.h"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
+class App;
+}
+
 namespace vit22b {
+
+/// Which images a command reads, and how.
+struct ImageFlags {
+  std::vector<std::string> images;
+  std::string list;
+  int64_t batch = 32, workers = 1;
+  double max_bad_fraction = 0.001;
+};
+
+/// Adds the positional images and --list, --batch, --workers, --max-bad-fraction.
+void add_image_flags(CLI::App& command, ImageFlags& flags,
+                     const char* images_help = "image files, folders of them or patterns");
 
 /// The image files that words name: files as given, folders and patterns ("photos/*.jpg", for
 /// shells that do not expand them) replaced by what is in them, sorted; then the lines of a list.
 ///
 /// list    a file with a path a line, "-" for standard input, "" for none
 /// throws  DataError when a path does not exist, or a folder or a pattern holds no image
-std::vector<std::string> image_files(const std::vector<std::string>& words,
-                                     const std::string& list = "");
+std::unique_ptr<DataSource> open_image_files(const std::vector<std::string>& words,
+                                             const std::string& list);
+
+/// One pass over a source as the flags ask for it.
+LoaderOptions one_pass(const ImageFlags& flags, const DataSource& source);
 
 }  // namespace vit22b

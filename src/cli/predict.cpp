@@ -8,8 +8,6 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
-#include "data/loader.h"
-#include "data/sources/image_list.h"
 #include "eval/load_predictor.h"
 
 namespace vit22b {
@@ -17,10 +15,9 @@ namespace {
 
 struct PredictFlags {
   CommonFlags common;
-  std::string checkpoint, list;
-  std::vector<std::string> images;
-  int64_t top = 5, batch = 16, workers = 1;
-  double max_bad_fraction = 0.001;
+  ImageFlags images;
+  std::string checkpoint;
+  int64_t top = 5;
   bool is_sigmoid = false;
 };
 
@@ -61,15 +58,11 @@ std::string as_text(const ModelInfo& info, const Prediction& said) {
 // Printed batch by batch: a list may be long.
 void run_predict(const PredictFlags& flags) {
   const Device device = begin_command(flags.common);
-  const auto source = make_image_list(image_files(flags.images, flags.list));
+  const auto source = open_image_files(flags.images.images, flags.images.list);
   const LoadedModel model =
       load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   const Transforms transforms(model.info.pp_eval);
-  BatchLoader loader(*source, transforms,
-                     {.batch_size = std::min(flags.batch, source->size()),
-                      .num_workers = flags.workers,
-                      .is_training = false,
-                      .max_bad_fraction = flags.max_bad_fraction});
+  BatchLoader loader(*source, transforms, one_pass(flags.images, *source));
   Progress progress("predict", source->size(), flags.common.is_quiet);
   int64_t num_images = 0;
   for (Batch batch; loader.next(batch);) {
@@ -100,19 +93,7 @@ void add_predict(CLI::App& app) {
   auto flags = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand("predict", "the most probable labels of image files");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
-  command->add_option("images", flags->images, "image files, folders of them or patterns");
-  command->add_option("--list", flags->list,
-                      "file with an image's path a line; - for standard input");
-  command->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
-  command->add_option("--workers", flags->workers, "loader threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
-  command
-      ->add_option("--max-bad-fraction", flags->max_bad_fraction,
-                   "share of images that may be unusable")
-      ->capture_default_str();
+  add_image_flags(*command, flags->images);
   command->add_option("--top", flags->top, "labels an image")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
