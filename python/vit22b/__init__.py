@@ -47,8 +47,8 @@ _lib.vit22b_label_name.argtypes = [ctypes.c_void_p, ctypes.c_int64]
 _lib.vit22b_label_name.restype = ctypes.c_char_p
 _lib.vit22b_free.argtypes = [ctypes.POINTER(_Array)]
 _lib.vit22b_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
-_lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(_Array)]
-_lib.vit22b_train_classifier.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_train_classifier.argtypes = [ctypes.POINTER(_Array), ctypes.c_void_p, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
 
 __version__ = _lib.vit22b_version().decode()
 
@@ -62,6 +62,12 @@ def _as_array(values, dtype):
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
         values = np.from_dlpack(values)
     return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _given(values):
+    """An argument over a numpy array, which has to outlive it."""
+    shape = (ctypes.c_int64 * values.ndim)(*values.shape)
+    return _Array(shape, values.ndim, values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), None)
 
 
 def _taken(answer):
@@ -129,10 +135,8 @@ class Model:
 
     def _run(self, output, images):
         images = _as_array(images, np.float32)
-        if images.ndim != 4:
-            raise Error(f"images have {images.ndim} dimensions, want 4: [B, C, H, W]")
         answer = _Array()
-        _check(_lib.vit22b_run(self._handle, output, images.ctypes.data, (ctypes.c_int64 * 4)(*images.shape), ctypes.byref(answer)))
+        _check(_lib.vit22b_run(self._handle, output, ctypes.byref(_given(images)), ctypes.byref(answer)))
         return _taken(answer)
 
 
@@ -155,5 +159,5 @@ def train_classifier(features, labels, c=1.0):
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise Error(f"features {features.shape} and labels {labels.shape}, want [N, D] and [N]")
     weights, bias = _Array(), _Array()
-    _check(_lib.vit22b_train_classifier(features.ctypes.data, labels.ctypes.data, len(labels), features.shape[1], c, ctypes.byref(weights), ctypes.byref(bias)))
+    _check(_lib.vit22b_train_classifier(ctypes.byref(_given(features)), labels.ctypes.data, c, ctypes.byref(weights), ctypes.byref(bias)))
     return Classifier(_taken(weights), _taken(bias))

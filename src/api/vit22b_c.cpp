@@ -38,6 +38,17 @@ void give(Array array, vit22b_array* to) {
   to->owner = owned.release();
 }
 
+/// A copy of an argument.
+Array taken(const vit22b_array& array) {
+  Array copy{{array.shape, array.shape + array.dims}, {}};
+  int64_t count = 1;
+  for (const int64_t size : copy.shape)
+    if (size < 0 || __builtin_mul_overflow(count, size, &count))
+      throw UsageError("an array's shape is not one");
+  copy.values.assign(array.values, array.values + count);
+  return copy;
+}
+
 }  // namespace
 }  // namespace vit22b
 
@@ -98,15 +109,10 @@ VIT22B_API int vit22b_preprocess(const vit22b_model* model, const char* const* f
   });
 }
 
-VIT22B_API int vit22b_run(const vit22b_model* model, const char* output, const float* images,
-                          const int64_t shape[4], vit22b_array* answer) {
+VIT22B_API int vit22b_run(const vit22b_model* model, const char* output, const vit22b_array* images,
+                          vit22b_array* answer) {
   return vit22b::guarded([&] {
-    Array array{{shape, shape + 4}, {}};
-    int64_t count = 1;
-    for (const int64_t size : array.shape)
-      if (__builtin_mul_overflow(count, size, &count) || size < 0)
-        throw vit22b::UsageError("the images' shape is not one");
-    array.values.assign(images, images + count);
+    const Array array = vit22b::taken(*images);
     const std::string name = output;
     if (name == "pooled")
       vit22b::give(model->model.features(array), answer);
@@ -119,11 +125,11 @@ VIT22B_API int vit22b_run(const vit22b_model* model, const char* output, const f
   });
 }
 
-VIT22B_API int vit22b_train_classifier(const float* features, const int64_t* labels, int64_t count,
-                                       int64_t width, double c, vit22b_array* weights,
-                                       vit22b_array* bias) {
+VIT22B_API int vit22b_train_classifier(const vit22b_array* features, const int64_t* labels,
+                                       double c, vit22b_array* weights, vit22b_array* bias) {
   return vit22b::guarded([&] {
-    const Array data{{count, width}, {features, features + count * width}};
+    const Array data = vit22b::taken(*features);
+    const int64_t count = data.shape.empty() ? 0 : data.shape.front();
     vit22b::Classifier trained = vit22b::train_classifier(data, {labels, labels + count}, c);
     vit22b::give(std::move(trained.weights), weights);
     vit22b::give(std::move(trained.bias), bias);

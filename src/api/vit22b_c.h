@@ -1,5 +1,4 @@
-#ifndef VIT22B_C_H
-#define VIT22B_C_H
+#pragma once
 /* The library's interface for C, and for languages that call C; see vit22b.h for what each does. A
  * function that fails returns NULL or a number other than 0, and vit22b_last_error() says why. */
 #include <stdint.h>
@@ -25,8 +24,9 @@ int vit22b_image_shape(const vit22b_model* model, int64_t shape[3]);
 const char* vit22b_transforms(const vit22b_model* model);
 const char* vit22b_label_name(const vit22b_model* model, int64_t index);
 
-/* An answer: its shape and values live until it is freed. */
-typedef struct vit22b_array {
+/* Numbers with a shape, the last dimension densest. Of an answer, shape and values live until it is
+ * freed; of an argument, they are the caller's, and owner is not looked at. */
+typedef struct vit22b_array {  // NOLINT(readability-identifier-naming): C's name
   const int64_t* shape;
   int64_t dims;
   const float* values;
@@ -37,13 +37,12 @@ void vit22b_free(vit22b_array* array);
 int vit22b_preprocess(const vit22b_model* model, const char* const* files, int64_t count,
                       vit22b_array* images);
 /* output: "pooled", "tokens" or "logits"; images of shape [B, C, H, W]. */
-int vit22b_run(const vit22b_model* model, const char* output, const float* images,
-               const int64_t shape[4], vit22b_array* answer);
-/* features [count, width], labels [count] from 0 on: weights [C, D] and bias [C]. */
-int vit22b_train_classifier(const float* features, const int64_t* labels, int64_t count,
-                            int64_t width, double c, vit22b_array* weights, vit22b_array* bias);
+int vit22b_run(const vit22b_model* model, const char* output, const vit22b_array* images,
+               vit22b_array* answer);
+/* features [N, D], labels N numbers from 0 on: weights [C, D] and bias [C]. */
+int vit22b_train_classifier(const vit22b_array* features, const int64_t* labels, double c,
+                            vit22b_array* weights, vit22b_array* bias);
 
 #ifdef __cplusplus
 }
-#endif
 #endif

@@ -38,23 +38,37 @@ std::string test_accuracy(const RunData& run) {
   return "";
 }
 
-std::string row_of(const std::vector<std::string>& cells, const char* tag) {
+/// before  HTML that stands before the first cell's text
+std::string row_of(const std::vector<std::string>& cells, const char* tag,
+                   const std::string& before = "") {
   std::string out = "<tr>";
   for (size_t i = 0; i < cells.size(); ++i)
-    out +=
-        concat("<", tag, i == 0 ? " class=\"key\">" : ">", escape_html(cells[i]), "</", tag, ">");
+    out += concat("<", tag, i == 0 ? " class=\"key\">" + before : ">", escape_html(cells[i]), "</",
+                  tag, ">");
   return out + "</tr>\n";
+}
+
+/// A short line as a run's curves are drawn.
+std::string line_sample(const CurveStyle& style) {
+  const std::string dashes =
+      style.dashes.empty() ? "" : " stroke-dasharray=\"" + style.dashes + "\"";
+  return concat(
+      "<svg class=\"sample\" viewBox=\"0 0 24 8\"><line x2=\"24\" y1=\"4\" y2=\"4\" "
+      "stroke-width=\"2\" stroke=\"",
+      style.colour, "\"", dashes, "/></svg> ");
 }
 
 std::string summary_table(const std::vector<RunData>& runs) {
   std::string out =
       "<table>" +
       row_of({"run", "step", "loss", "best val accuracy", "test top-1", "img/s", "seconds"}, "th");
-  for (const RunData& run : runs)
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const RunData& run = runs[i];
     out += row_of({run.name, last_step(run), last_value(run, "training_loss"),
                    best_value(run, "val/accuracy"), test_accuracy(run),
                    last_value(run, "img_per_sec"), last_value(run, "train_seconds")},
-                  "td");
+                  "td", line_sample(curve_style(i)));
+  }
   return out + "</table>\n";
 }
 
@@ -78,13 +92,15 @@ std::string differences_table(const std::vector<RunData>& runs) {
     std::vector<std::string> cells = values_of(runs, key);
     if (std::all_of(cells.begin(), cells.end(), [&](const auto& v) { return v == cells[0]; }))
       continue;
+    for (std::string& cell : cells) cell = shortened(cell, 60);
     cells.insert(cells.begin(), key);
     rows += row_of(cells, "td");
   }
   if (rows.empty()) return "<p>All settings are equal.</p>\n";
   std::vector<std::string> heads = {"setting"};
   for (const RunData& run : runs) heads.push_back(run.name);
-  return "<table class=\"settings\">" + row_of(heads, "th") + rows + "</table>\n";
+  return "<div class=\"wide\"><table class=\"settings\">" + row_of(heads, "th") + rows +
+         "</table></div>\n";
 }
 
 std::string plots(const std::vector<RunData>& runs) {

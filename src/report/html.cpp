@@ -117,7 +117,8 @@ std::string report_html(const RunData& run) {
   for (const EvalResult& result : run.results) out += result_section(result) + "\n";
   out += "<h2>Curves</h2>\n" + curve_plots(run) + "\n<h2>Settings</h2>\n<table class=\"settings\">";
   for (const auto& [key, value] : run.settings)
-    out += "<tr><td>" + escape_html(key) + "</td><td>" + escape_html(value) + "</td></tr>\n";
+    out += "<tr><td>" + escape_html(key) + "</td><td>" + escape_html(shortened(value, 300)) +
+           "</td></tr>\n";
   return html_page(run.name, out + "</table>\n");
 }
 

@@ -16,13 +16,19 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom:
 svg { width: 100%; max-width: 500px; height: auto; font-size: 11px; break-inside: avoid; }
 svg text { fill: var(--ink); } svg .title { font-size: 13px; font-weight: 600; }
 svg .grid { stroke: var(--line); } svg .diagonal { stroke: var(--ink); stroke-dasharray: 4 3; }
+.wide { overflow-x: auto; } svg.sample { width: 24px; height: 8px; }
 table { border-collapse: collapse; } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-td.key, th.key { text-align: left; } .settings td { text-align: left; font-family: ui-monospace, monospace; font-size: 12px; }
+td.key, th.key { text-align: left; } .settings td, .settings th { text-align: left; } .settings td { font-family: ui-monospace, monospace; font-size: 12px; }
 .confusion td, .confusion th { padding: 3px 6px; font-size: 12px; }
 .hint { opacity: 0.75; } .big { font-size: 1.6em; font-weight: 600; }
 )";
 
 }  // namespace
+
+std::string shortened(const std::string& text, size_t longest) {
+  if (text.size() <= longest) return text;
+  return concat(text.substr(0, longest), " … (", text.size(), " letters)");
+}
 
 std::string html_page(const std::string& title, const std::string& body) {
   return concat(

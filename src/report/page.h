@@ -9,4 +9,7 @@ namespace vit22b {
 /// title  plain text
 std::string html_page(const std::string& title, const std::string& body);
 
+/// A text as it is, or its beginning and how long it is.
+std::string shortened(const std::string& text, size_t longest);
+
 }  // namespace vit22b

@@ -88,7 +88,7 @@ std::string open_svg(const std::string& title) {
                 "\" y=\"15\" text-anchor=\"middle\">", escape_html(title), "</text>");
 }
 
-std::string polyline(const Series& series, const Plane& plane, const std::string& colour) {
+std::string polyline(const Series& series, const Plane& plane, const CurveStyle& style) {
   const size_t stride = std::max<size_t>(1, series.steps.size() / kMaxPoints);
   std::string points;
   for (size_t i = 0; i < series.steps.size();
@@ -98,9 +98,11 @@ std::string polyline(const Series& series, const Plane& plane, const std::string
     points += fixed(plane.x(series.steps[i])) + "," + fixed(plane.y(series.values[i])) + " ";
   if (series.steps.size() == 1)
     return concat("<circle cx=\"", fixed(plane.x(series.steps[0])), "\" cy=\"",
-                  fixed(plane.y(series.values[0])), "\" r=\"3\" fill=\"", colour, "\"/>");
-  return concat("<polyline fill=\"none\" stroke=\"", colour, "\" stroke-width=\"1.6\" points=\"",
-                points, "\"/>");
+                  fixed(plane.y(series.values[0])), "\" r=\"3\" fill=\"", style.colour, "\"/>");
+  const std::string dashes =
+      style.dashes.empty() ? "" : " stroke-dasharray=\"" + style.dashes + "\"";
+  return concat("<polyline fill=\"none\" stroke=\"", style.colour, "\" stroke-width=\"1.6\"",
+                dashes, " points=\"", points, "\"/>");
 }
 
 std::string hex_colour(const std::array<int, 3>& rgb) {
@@ -146,6 +148,11 @@ std::string short_number(double value) {
   return text;
 }
 
+CurveStyle curve_style(size_t i) {
+  constexpr const char* kDashes[] = {"", "6 3", "2 2", "8 3 2 3"};
+  return {kPalette[i % std::size(kPalette)], kDashes[i / std::size(kPalette) % std::size(kDashes)]};
+}
+
 std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
                       const std::string& y_unit) {
   Range x_range, y_range;
@@ -157,12 +164,13 @@ std::string line_plot(const std::string& title, const std::vector<Curve>& curves
   std::string out = open_svg(title) + plane.axes("step", y_unit);
   double legend_x = kLeft + 6;
   for (size_t i = 0; i < curves.size(); ++i) {
-    const std::string colour = kPalette[i % std::size(kPalette)];
-    out += polyline(*curves[i].series, plane, colour);
-    if (curves.size() < 2) continue;
+    const CurveStyle style = curve_style(i);
+    out += polyline(*curves[i].series, plane, style);
+    const double length = 6.6 * static_cast<double>(curves[i].name.size());
+    if (curves.size() < 2 || legend_x + length > kWidth) continue;
     out += concat("<text x=\"", fixed(legend_x), "\" y=\"", fixed(kTop + 2),
-                  "\" style=\"fill:", colour, "\">", escape_html(curves[i].name), "</text>");
-    legend_x += 12 + 6.6 * static_cast<double>(curves[i].name.size());
+                  "\" style=\"fill:", style.colour, "\">", escape_html(curves[i].name), "</text>");
+    legend_x += 12 + length;
   }
   return out + "</svg>\n";
 }

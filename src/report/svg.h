@@ -12,8 +12,14 @@ struct Curve {
   const Series* series;
 };
 
-/// An inline SVG line plot with axes, ticks and a legend; colours follow the page's light or dark
-/// scheme.
+/// How the i-th curve of a plot is drawn: its colour, and from the seventh on dashes.
+struct CurveStyle {
+  std::string colour, dashes;
+};
+CurveStyle curve_style(size_t i);
+
+/// An inline SVG line plot with axes, ticks and as much of a legend as fits; colours follow the
+/// page's light or dark scheme.
 ///
 /// y_unit  written at the axis, such as "img/s"; "" for none
 std::string line_plot(const std::string& title, const std::vector<Curve>& curves,

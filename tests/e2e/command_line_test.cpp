@@ -247,6 +247,11 @@ TEST(TrainCommand, TrainsEvaluatesPredictsAndReports) {
   const Ended reported = vit("report " + run);
   EXPECT_EQ(reported.code, 0) << reported.err;
   EXPECT_GT(fs::file_size(folder / "run/report.html"), 5000u);
+  EXPECT_EQ(vit("report " + run + " " + run).last_line(),
+            "error: several runs: give the page's name, --out report.html");
+  EXPECT_EQ(vit("report " + run + " " + run + " --out " + (folder / "two.html").string()).code, 0);
+  EXPECT_NE(test::read_file(folder / "two.html").find("All settings are equal"), std::string::npos);
+  EXPECT_EQ(vit("report " + run + " --csv").out.substr(0, 9), "run,step,");
 }
 
 TEST(TrainCommand, ASecondProcessOnTheSameFolderIsRefused) {

@@ -48,4 +48,8 @@ export PYTHONPATH=$work/prefix/lib/python3/dist-packages
 for python in python3 "$source/.deps/oracle/bin/python"; do
   "$python" -c 'import numpy' 2>/dev/null || { echo "SKIPPED: the Python package with $python, which has no numpy"; continue; }
   "$python" "$source/tests/e2e/python_package.py" "$work"
+  mkdir -p "$work/red" "$work/blue"
+  cp "$work"/p{0,1,2}.png "$work/red" && cp "$work"/p{4,5,6}.png "$work/blue"
+  said=$("$python" "$source/examples/python/probe.py" "$work/m" "$work/red" "$work/blue" "$work/p7.png")
+  [[ $said == *"p7.png is of $work/blue with"* ]] || { echo "the Python example says: $said"; exit 1; }
 done
