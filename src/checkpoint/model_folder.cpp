@@ -41,6 +41,8 @@ ViTConfig config_from_fields(const Json& json, const fs::path& path) {
 TextInfo text_from(const Json& json, const fs::path& path) {
   TextInfo text{config_from_fields(json.at("model"), path), json.at("tokenizer").get<std::string>(),
                 json.at("tokenizer_xxh3_128").get<std::string>()};
+  if (json.contains("templates"))
+    text.templates = json.at("templates").get<std::vector<std::string>>();
   if (!text.config.reads_words() || text.tokenizer.find('/') != std::string::npos)
     throw CheckpointError(path.string(), ": its text tower is none");
   return text;
@@ -129,7 +131,8 @@ std::string model_info_text(const ModelInfo& info) {
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},
-                              {"tokenizer_xxh3_128", info.text->tokenizer_hash}};
+                              {"tokenizer_xxh3_128", info.text->tokenizer_hash},
+                              {"templates", info.text->templates}};
   return json.dump(1) + "\n";
 }
 

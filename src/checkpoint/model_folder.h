@@ -20,6 +20,8 @@ struct TextInfo {
   ViTConfig config;
   std::string tokenizer;       ///< its file's name in the folder
   std::string tokenizer_hash;  ///< xxh3-128 of the file
+  /// Sentences with {} for a class's name, for zero-shot classification.
+  std::vector<std::string> templates = {"{}"};
 };
 
 /// What a checkpoint's config.json says besides weights.

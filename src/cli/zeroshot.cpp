@@ -42,12 +42,13 @@ std::vector<std::string> class_names(const ZeroshotFlags& flags,
   return names;
 }
 
-std::vector<std::string> templates_of(const ZeroshotFlags& flags) {
-  if (flags.templates.empty()) return {kPlace};
-  std::vector<std::string> templates = lines_of(flags.templates);
+std::vector<std::string> templates_of(const ZeroshotFlags& flags, const TextTower& tower) {
+  const std::vector<std::string> templates =
+      flags.templates.empty() ? tower.templates() : lines_of(flags.templates);
+  const std::string& place = flags.templates.empty() ? flags.head.checkpoint : flags.templates;
   for (const std::string& text : templates)
     if (text.find(kPlace) == std::string::npos)
-      throw DataError(flags.templates, ": '", text, "' has no {} for the class's name");
+      throw DataError(place, ": '", text, "' has no {} for the class's name");
   return templates;
 }
 
@@ -105,7 +106,7 @@ Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
                     " has no labels to be right about; want class folders, or a "
                     "manifest with the column `label`");
   const std::vector<std::string> names = class_names(flags, data.label_names),
-                                 templates = templates_of(flags);
+                                 templates = templates_of(flags, tower);
   return {data.features_ND,
           class_embeddings(tower, names, templates),
           as_candidates(data, names),
@@ -158,8 +159,9 @@ void add_zeroshot(CLI::App& app) {
   add_data_flags(*command, flags->head);
   command->add_option("--classes", flags->classes,
                       "file of candidates, a name a line; the data's own labels where absent");
-  command->add_option("--templates", flags->templates,
-                      "file of sentences with {} for the name, a line each; {} alone where absent");
+  command->add_option(
+      "--templates", flags->templates,
+      "file of sentences with {} for the name, a line each; the checkpoint's where absent");
   command->callback([flags] { run_zeroshot(*flags); });
 }
 

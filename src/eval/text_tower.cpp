@@ -15,6 +15,7 @@ TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOpt
     throw CheckpointError(folder.string(),
                           " has no text tower; train one beside its image tower: vit22b lit");
   config_ = info.text->config;
+  templates_ = info.text->templates;
   tokenizer_ = make_tokenizer(read_tokenizer(folder, *info.text), info.text->tokenizer);
   if (tokenizer_->vocab_size() != config_.vocab_size)
     throw CheckpointError(folder.string(), ": the tokenizer has ", tokenizer_->vocab_size(),

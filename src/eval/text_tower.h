@@ -18,11 +18,14 @@ class TextTower {
   ///         was trained with
   TextTower(const std::filesystem::path& checkpoint, const PredictorOptions& options);
 
+  /// The checkpoint's sentences with {} for a class's name.
+  const std::vector<std::string>& templates() const { return templates_; }
   /// [N, E] float32 of length 1, on the CPU.
   at::Tensor embed(const std::vector<std::string>& texts) const;
 
  private:
   ViTConfig config_;
+  std::vector<std::string> templates_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Predictor> predictor_;
 };

@@ -45,6 +45,8 @@ void LitConfig::fields(FieldVisitor& v) {
   v.field(
       "tokenizer", tokenizer,
       "SentencePiece .model, CLIP's merges .txt[.gz], or train:N for N pieces from the captions");
+  v.field("templates", templates,
+          "sentences with {} for a class's name, kept in the checkpoint for zeroshot");
   v.choice("images", images, "cached|live",
            "of a locked tower: embedded once and kept, or in every step through data.pp_train");
   v.field("cache", cache, "folder of image features; the image tower's cache/ where empty");

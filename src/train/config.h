@@ -55,6 +55,7 @@ struct DistillConfig {
 struct LitConfig {
   std::string image_tower;
   std::string tokenizer = "train:4000";
+  std::vector<std::string> templates = {"{}"};
   std::string images = "cached";
   std::string cache;
   std::string unlock = "none";

@@ -38,6 +38,10 @@ void check_lit(const TrainConfig& c) {
   if (!(c.lit.image_lr > 0))
     throw UsageError("lit.image_lr is ", c.lit.image_lr, ", want a positive number");
   c.lit.first_trained_block(1);  // refuses another word
+  if (c.lit.templates.empty()) throw UsageError("lit.templates is empty; want at least [\"{}\"]");
+  for (const std::string& text : c.lit.templates)
+    if (text.find("{}") == std::string::npos)
+      throw UsageError("lit.templates: '", text, "' has no {} for the class's name");
   if (c.data.mixup > 0) throw UsageError("task=lit: mixed images have no caption; data.mixup=0");
 }
 

@@ -11,13 +11,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "events.out.tfevents.";
+constexpr std::string_view kPrefix = "events.out.tfevents.", kEnding = ".vit22b";
 
 /// The file of an earlier start of the run, or an empty path.
 fs::path earlier_file(const fs::path& folder) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename().string().starts_with(kPrefix)) return entry.path();
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kPrefix) && name.ends_with(kEnding)) return entry.path();
+  }
   return {};
 }
 
@@ -34,7 +36,7 @@ void EventLog::restart(const std::string& rows) {
   ops_.make_folder(folder_);
   path_ = earlier_file(folder_);
   if (path_.empty())
-    path_ = folder_ / concat(kPrefix, static_cast<int64_t>(std::time(nullptr)), ".vit22b");
+    path_ = folder_ / concat(kPrefix, static_cast<int64_t>(std::time(nullptr)), kEnding);
   start_s_ = start_of(path_);
   train_seconds_ = 0;
   std::string bytes = first_event(start_s_);

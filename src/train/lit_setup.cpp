@@ -32,7 +32,7 @@ bool is_to_train(const TrainConfig& config) {
 ModelInfo LitParts::info(const ViTConfig& text) const {
   ModelInfo two = image;
   const std::string& bytes = tokenizer->file_bytes();
-  two.text = TextInfo{text, tokenizer->file_name(), hash_of_text(bytes)};
+  two.text = TextInfo{text, tokenizer->file_name(), hash_of_text(bytes), templates};
   return two;
 }
 
@@ -58,7 +58,10 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
       std::filesystem::canonical(resolve_checkpoint(config.lit.image_tower).folder);
   parts.image = read_model_info(parts.image_folder);
   parts.is_unlocked = config.lit.is_unlocked();
-  if (parts.is_unlocked) {  // the classifier stays behind: what it reads changes
+  parts.templates = config.lit.templates;
+  if (parts.is_unlocked) {
+    verify_manifest(parts.image_folder);
+    // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = 0;
     parts.image.label_names.clear();
   }

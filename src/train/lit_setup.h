@@ -15,6 +15,7 @@ struct LitParts {
   std::filesystem::path image_folder;
   ModelInfo image;  ///< without its classifier where it trains
   bool is_unlocked = false;
+  std::vector<std::string> templates;  ///< for zero-shot classification
   std::shared_ptr<const Tokenizer> tokenizer;
 
   /// What its checkpoints say of the model.

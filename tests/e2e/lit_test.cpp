@@ -34,6 +34,7 @@ name = "test8"
 context_length = 8
 [lit]
 tokenizer = "train:28"
+templates = ["{}", "a {} square"]
 [data]
 source = "manifest"
 batch_size = 16
@@ -65,14 +66,15 @@ TEST_F(LitCommands, ZeroshotNamesWhatTheImageTowerNeverSawLabelsOf) {
       json::parse(vit("zeroshot " + at("run") + " --data " + at("m.csv") + " --json").out);
   EXPECT_GT(result["accuracy"], 0.7);  // chance is 0.25
   EXPECT_EQ(result["chosen"]["recall_at"]["5"], 1);
+  EXPECT_EQ(result["chosen"]["templates"], 2);  // the checkpoint's own
   test::write_file(at("names"), "red\ngreen\nblue\nwhite\nblack\n");
-  test::write_file(at("templates"), "a {} square\nsomething {}\n");
+  test::write_file(at("templates"), "a {} square\nsomething {}\n{}\n");
   const json with =
       json::parse(vit("zeroshot " + at("run") + " --data " + at("m.csv") + " --classes " +
                       at("names") + " --templates " + at("templates") + " --json")
                       .out);
   EXPECT_EQ(with["num_classes"], 5);
-  EXPECT_EQ(with["chosen"]["templates"], 2);
+  EXPECT_EQ(with["chosen"]["templates"], 3);
   EXPECT_GT(with["accuracy"], 0.7);
 }
 
