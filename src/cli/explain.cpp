@@ -91,12 +91,12 @@ at::Tensor looked_at(const ExplainFlags& flags, const LoadedModel& model,
 }
 
 /// The image, the mean of the heads over it, and each head.
-at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& maps_Hhw) {
+at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& head_maps) {
   const auto scaled = [](const at::Tensor& map) { return map / map.max().clamp_min(1e-12); };
-  const at::Tensor mean = scaled(maps_Hhw.mean(0));
+  const at::Tensor mean = scaled(head_maps.mean(0));
   std::vector<at::Tensor> pictures = {overlay(image_CHW, mean, 0),
                                       overlay(image_CHW, mean, kOverlay)};
-  for (const at::Tensor& map : maps_Hhw.unbind(0))
+  for (const at::Tensor& map : head_maps.unbind(0))
     pictures.push_back(overlay(image_CHW, scaled(map), kOverlay));
   return side_by_side(pictures);
 }
@@ -107,10 +107,10 @@ void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const D
   for_each_batch(flags, source, Transforms(model.info.pp_eval), [&](const Batch& batch) {
     const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW);
     for (int64_t i = 0; i < maps_BHN.size(0); ++i) {
-      const at::Tensor maps_Hhw =
+      const at::Tensor head_maps =
           maps_BHN[i].reshape({-1, config.grid_height(), config.grid_width()});
-      pictures.add(batch.ids[static_cast<size_t>(i)], maps_Hhw,
-                   attention_picture(batch.images_BCHW[i], maps_Hhw));
+      pictures.add(batch.ids[static_cast<size_t>(i)], head_maps,
+                   attention_picture(batch.images_BCHW[i], head_maps));
     }
   });
 }

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <map>
 
+#include "core/text.h"
+
 namespace vit22b {
 namespace {
 
@@ -64,8 +66,9 @@ class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string text;
-    for (const std::string& line : examples_of(command_path(*app))) text += "  " + line + "\n";
-    if (!text.empty()) text = "Examples:\n" + text + "\n";
+    for (const std::string& line : examples_of(command_path(*app)))
+      text += concat("  ", line, "\n");
+    if (!text.empty()) text = concat("Examples:\n", text, "\n");
     return text + CLI::Formatter::make_usage(app, std::move(name));
   }
 };
@@ -73,10 +76,10 @@ class HelpFormatter : public CLI::Formatter {
 }  // namespace
 
 std::string command_path(const CLI::App& command) {
-  std::string path;
+  std::vector<std::string> words;
   for (const CLI::App* app = &command; app->get_parent() != nullptr; app = app->get_parent())
-    path = path.empty() ? app->get_name() : app->get_name() + " " + path;
-  return path;
+    words.insert(words.begin(), app->get_name());
+  return join(words, " ");
 }
 
 std::vector<std::string> examples_of(const std::string& path) {

@@ -43,7 +43,7 @@ std::vector<std::string> class_names(const ZeroshotFlags& flags,
 }
 
 std::vector<std::string> templates_of(const ZeroshotFlags& flags, const TextTower& tower) {
-  const std::vector<std::string> templates =
+  std::vector<std::string> templates =
       flags.templates.empty() ? tower.templates() : lines_of(flags.templates);
   const std::string& place = flags.templates.empty() ? flags.head.checkpoint : flags.templates;
   for (const std::string& text : templates)

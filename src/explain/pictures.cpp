@@ -76,8 +76,8 @@ std::string terminal_text(const at::Tensor& picture_HWC, int64_t columns, bool h
                        int{bottom[0]}, ";", int{bottom[1]}, ";", int{bottom[2]}, "m\u2580");
       } else {
         constexpr std::string_view kRamp = " .:-=+*#%@";
-        const int sum = top[0] + top[1] + top[2] + bottom[0] + bottom[1] + bottom[2];
-        text += kRamp[static_cast<size_t>(sum) * (kRamp.size() - 1) / (6 * 255)];
+        const size_t sum = size_t{top[0]} + top[1] + top[2] + bottom[0] + bottom[1] + bottom[2];
+        text += kRamp[sum * (kRamp.size() - 1) / (size_t{6} * 255)];
       }
     }
     text += has_colours ? "\033[0m\n" : "\n";
