@@ -37,6 +37,8 @@ class SafetensorsFile {
   /// A copy of a tensor on the CPU, in its own dtype.
   at::Tensor load(const std::string& name) const;
   std::span<const std::byte> bytes(const Entry& entry) const;
+  /// See MappedFile::forget.
+  void forget() const { file_.forget(); }
   /// Where an entry's bytes begin in the file.
   size_t file_offset(const Entry& entry) const { return data_begin_ + entry.begin; }
   /// The length field and the JSON, for hashing.

@@ -95,6 +95,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// What has been read so far stops counting as this process's memory; it is read anew where it
+  /// is used again.
+  void forget() const;
 
  private:
   const std::byte* data_ = nullptr;
