@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "core/checked.h"
 #include "core/error.h"
 #include "data/sources/image_folder.h"
 #include "data/transforms.h"
@@ -15,13 +16,10 @@ namespace {
 constexpr int64_t kImagesAtOnce = 64;
 
 int64_t count_of(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const int64_t size : shape) {
-    if (size < 0 || (size > 0 && count > (int64_t{1} << 40) / size))
-      throw UsageError("an array's shape is not one");
-    count *= size;
-  }
-  return count;
+  std::optional<int64_t> count = 1;
+  for (const int64_t size : shape)
+    if (count = checked_mul(*count, size); !count) throw UsageError("an array's shape is not one");
+  return *count;
 }
 
 /// The array's own values, not a copy.

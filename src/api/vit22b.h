@@ -2,7 +2,8 @@
 // The library's interface for C++ programs: plain C++17, no libtorch in sight. Link vit22b::vit22b
 // (find_package(vit22b CONFIG)) or use pkg-config vit22b.
 //
-// Every function throws std::runtime_error with a text that says what, where and what to do.
+// What a caller can mend throws std::runtime_error with a text that says what, where and what to
+// do; any other std::exception is a bug.
 #include <cstdint>
 #include <memory>
 #include <string>

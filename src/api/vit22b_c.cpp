@@ -1,6 +1,7 @@
 #include "api/vit22b_c.h"
 
 #include "api/vit22b.h"
+#include "core/checked.h"
 #include "core/error.h"
 
 /// What the handle points at.
@@ -41,11 +42,10 @@ void give(Array array, vit22b_array* to) {
 /// A copy of an argument.
 Array taken(const vit22b_array& array) {
   Array copy{{array.shape, array.shape + array.dims}, {}};
-  int64_t count = 1;
+  std::optional<int64_t> count = 1;
   for (const int64_t size : copy.shape)
-    if (size < 0 || __builtin_mul_overflow(count, size, &count))
-      throw UsageError("an array's shape is not one");
-  copy.values.assign(array.values, array.values + count);
+    if (count = checked_mul(*count, size); !count) throw UsageError("an array's shape is not one");
+  copy.values.assign(array.values, array.values + *count);
   return copy;
 }
 

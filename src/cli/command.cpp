@@ -86,6 +86,19 @@ Device begin_command(const CommonFlags& flags) {
   return device;
 }
 
+void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_batch) {
+  command.add_option("--batch", flags.batch, "images a batch")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, largest_batch));
+  command.add_option("--workers", flags.workers, "loader threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command
+      .add_option("--max-bad-fraction", flags.max_bad_fraction,
+                  "share of samples that may be unusable")
+      ->capture_default_str();
+}
+
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
   command.add_option("overrides", overrides, "config overrides a.b=c");
   command.add_option("--set", overrides, "the same, for values that look like flags");

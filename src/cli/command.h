@@ -35,6 +35,15 @@ void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,
 /// Resolves the device before any other ATen call, checks libtorch, sets threads and quiet.
 Device begin_command(const CommonFlags& flags);
 
+/// How a command reads its samples.
+struct LoaderFlags {
+  int64_t batch = 32, workers = 1;
+  double max_bad_fraction = 0.001;
+};
+
+/// Adds --batch (at most `largest_batch`), --workers, --max-bad-fraction.
+void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_batch = 100'000);
+
 /// Adds positional `a.b=c` overrides and `--set a.b=c`.
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
 

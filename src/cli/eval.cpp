@@ -17,8 +17,7 @@ namespace {
 struct EvalFlags {
   CommonFlags common;
   std::string checkpoint, data, split = "test";
-  int64_t batch = 256, workers = 1;
-  double max_bad_fraction = 0.001;
+  LoaderFlags loader{.batch = 256};
   std::string loss;
 };
 
@@ -69,10 +68,10 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   Progress progress("eval", mesh.share(MeshAxis::kData, data->size()).count, flags.common.is_quiet);
   const EvalOptions options{
       .loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
-      .batch_size = flags.batch,
+      .batch_size = flags.loader.batch,
       .mesh = &mesh,
-      .num_workers = flags.workers,
-      .max_bad_fraction = flags.max_bad_fraction,
+      .num_workers = flags.loader.workers,
+      .max_bad_fraction = flags.loader.max_bad_fraction,
       .should_stop = [] { return stop_signal() != 0; },
       .on_progress = [&](int64_t done) { progress.update(done); }};
   const ClassificationResult result =
@@ -110,18 +109,9 @@ void add_eval(CLI::App& app) {
   command->add_option("--data", flags->data,
                       "data source (idx:DIR, folder:DIR); a run folder knows its own");
   command->add_option("--split", flags->split, "split of the data")->capture_default_str();
-  command->add_option("--batch", flags->batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_option("--workers", flags->workers, "loader threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
+  add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
-  command
-      ->add_option("--max-bad-fraction", flags->max_bad_fraction,
-                   "share of samples that may be unusable")
-      ->capture_default_str();
   add_common_flags(*command, flags->common, kDevice | kPrecision | kOut | kJson,
                    "also write the JSON result here");
   command->callback([flags] { run_eval(*flags); });

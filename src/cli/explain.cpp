@@ -66,7 +66,7 @@ class Pictures {
 /// Every batch of the images, in order.
 void for_each_batch(const ExplainFlags& flags, const DataSource& source,
                     const Transforms& transforms, const std::function<void(const Batch&)>& use) {
-  BatchLoader loader(source, transforms, one_pass(flags.images, source));
+  BatchLoader loader(source, transforms, one_pass(flags.images.loader, source));
   Progress progress("explain", source.size(), flags.common.is_quiet);
   int64_t done = 0;
   for (Batch batch; loader.next(batch);) {

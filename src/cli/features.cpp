@@ -7,7 +7,7 @@
 #include "checkpoint/safetensors.h"
 #include "cli/command.h"
 #include "cli/image_input.h"
-#include "core/checksum.h"
+#include "cli/model_outputs.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -21,70 +21,10 @@ namespace {
 struct FeatureFlags {
   CommonFlags common;
   std::string checkpoint, input, data, split = "test";
-  std::vector<int64_t> layers;
-  std::vector<std::string> only;
+  OutputNames names;
   ImageFlags images;  ///< its words are options too
   int64_t shard_images = 0;
   std::string weights;  ///< "generated" for a preset
-};
-
-/// A model's outputs as they are, by their names in the file.
-class ModelOutputs : public FeatureExtractor {
- public:
-  /// identity  what decides the outputs besides the images and the names
-  ModelOutputs(LoadedModel& model, std::string place, const std::string& identity,
-               const FeatureFlags& flags)
-      : model_(model),
-        place_(std::move(place)),
-        transforms_(model.info.pp_eval),
-        taps_(flags.layers.begin(), flags.layers.end()),
-        only_(flags.only.begin(), flags.only.end()) {
-    for (const std::string& name : only_)
-      if (name != "tokens" && name != "pooled" && name != "logits")
-        throw UsageError("--only ", name, ": want tokens, pooled or logits");
-    std::string names = join(flags.only, ",");
-    for (const int64_t tap : taps_) names += concat(" block.", tap);
-    fingerprint_ =
-        hash_of_text(concat(identity, "\n", transforms_.text(), "\n", flags.common.precision, " ",
-                            flags.common.engine, "\n", names));
-  }
-
-  std::string place() const override { return place_; }
-  std::string fingerprint() const override { return fingerprint_; }
-  const Transforms& transforms() const override { return transforms_; }
-
-  std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override {
-    const VitOutputs out = model_.predictor->features(images_BCHW, taps_);
-    std::map<std::string, at::Tensor> named;
-    const auto keep = [&](const std::string& name, const at::Tensor& tensor) {
-      if (tensor.defined()) named[name] = tensor.to(at::kFloat).cpu().contiguous();
-    };
-    if (is_wanted("tokens")) keep("tokens", out.tokens_BTD);
-    if (is_wanted("pooled")) keep("pooled", out.pooled_BD);
-    if (is_wanted("logits")) keep("logits", out.logits_BC);
-    for (const auto& [block, output] : out.blocks) keep(concat("block.", block), output);
-    return named;
-  }
-
-  int64_t bytes_of_image() const {
-    const ViTConfig& c = model_.info.config;
-    int64_t values = 0;
-    const int64_t of_tokens = c.num_tokens() * c.embed_dim;
-    if (is_wanted("tokens")) values += of_tokens;
-    if (is_wanted("pooled")) values += c.embed_dim;
-    if (is_wanted("logits") && c.has_head()) values += c.num_classes;
-    values += static_cast<int64_t>(taps_.size()) * of_tokens;
-    return values * static_cast<int64_t>(sizeof(float));
-  }
-
- private:
-  bool is_wanted(const std::string& name) const { return only_.empty() || only_.count(name) != 0; }
-
-  LoadedModel& model_;
-  std::string place_, fingerprint_;
-  Transforms transforms_;
-  std::set<int64_t> taps_;
-  std::set<std::string> only_;
 };
 
 /// Outputs of all images, in memory, for one file.
@@ -110,12 +50,12 @@ struct Collected {
 void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Collected& all) {
   const at::Tensor images = SafetensorsFile(flags.input).load("images").to(at::kFloat);
   check_shape("features", "images", images, {{"B"}, {"C"}, {"H"}, {"W"}});
-  for (const at::Tensor& batch : images.split(flags.images.batch)) all.add(extractor, batch);
+  for (const at::Tensor& batch : images.split(flags.images.loader.batch)) all.add(extractor, batch);
 }
 
 void add_source(const FeatureFlags& flags, const DataSource& source, FeatureExtractor& extractor,
                 Collected& all) {
-  BatchLoader loader(source, extractor.transforms(), one_pass(flags.images, source));
+  BatchLoader loader(source, extractor.transforms(), one_pass(flags.images.loader, source));
   Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
@@ -137,10 +77,10 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
   FileOps ops;
   const auto shards = make_feature_shards(
       extractor, source,
-      {.batch_size = flags.images.batch,
-       .num_workers = flags.images.workers,
+      {.batch_size = flags.images.loader.batch,
+       .num_workers = flags.images.loader.workers,
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
-       .max_bad_fraction = flags.images.max_bad_fraction,
+       .max_bad_fraction = flags.images.loader.max_bad_fraction,
        .should_stop = [] { return stop_signal() != 0; },
        .on_progress = [&](int64_t done) { progress.update(done); }},
       flags.common.out, ops);
@@ -186,8 +126,11 @@ LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Devi
 
 /// What decides a model's outputs besides the images.
 std::string identity_of(const FeatureFlags& flags, const LoadedModel& model, const Words& words) {
-  if (flags.weights.empty()) return model_fingerprint(model.folder);
-  return concat(flags.checkpoint, " ", join(words.model, " "), " seed ", flags.common.seed);
+  const std::string weights =
+      flags.weights.empty()
+          ? model_fingerprint(model.folder)
+          : concat(flags.checkpoint, " ", join(words.model, " "), " seed ", flags.common.seed);
+  return concat(weights, "\n", flags.common.precision, " ", flags.common.engine);
 }
 
 int64_t write_file(const FeatureFlags& flags, const DataSource* source,
@@ -226,7 +169,7 @@ void run_features(const FeatureFlags& flags) {
   if (flags.common.out.empty()) throw UsageError("give --out F.safetensors, or --out DIR/");
   const auto source = open_images(flags, words);
   LoadedModel model = open_model(flags, words, device);
-  ModelOutputs extractor(model, flags.checkpoint, identity_of(flags, model, words), flags);
+  ModelOutputs extractor(model, flags.checkpoint, identity_of(flags, model, words), flags.names);
   const bool is_folder =
       flags.common.out.ends_with("/") || std::filesystem::is_directory(flags.common.out);
   if (is_folder && source == nullptr)
@@ -267,10 +210,11 @@ void add_features(CLI::App& app) {
                       "safetensors file with `images` [B,C,H,W], already normalised");
   command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR, manifest:FILE)");
   command->add_option("--split", flags->split, "split of --data")->capture_default_str();
-  command->add_option("--layers", flags->layers, "blocks whose raw output is kept, such as 0,5")
+  command
+      ->add_option("--layers", flags->names.layers, "blocks whose raw output is kept, such as 0,5")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--only", flags->only, "keep only these of tokens, pooled, logits")
+  command->add_option("--only", flags->names.only, "keep only these of tokens, pooled, logits")
       ->delimiter(',')
       ->allow_extra_args(false);
   command

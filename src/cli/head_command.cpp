@@ -40,9 +40,9 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
   FeatureTable table =
       cached_features(extractor, source,
                       {.root = root,
-                       .shards = {.batch_size = flags.batch,
-                                  .num_workers = flags.workers,
-                                  .max_bad_fraction = flags.max_bad_fraction,
+                       .shards = {.batch_size = flags.loader.batch,
+                                  .num_workers = flags.loader.workers,
+                                  .max_bad_fraction = flags.loader.max_bad_fraction,
                                   .should_stop = [] { return stop_signal() != 0; },
                                   .on_progress = [&](int64_t n) { progress.update(n); }}},
                       ops);
@@ -54,16 +54,7 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
 void add_shared_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("--cache", flags.cache,
                      "folder of cached features; CKPT/cache by default, for pixels ./cache/pixels");
-  command.add_option("--batch", flags.batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
-  command.add_option("--workers", flags.workers, "loader threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
-  command
-      .add_option("--max-bad-fraction", flags.max_bad_fraction,
-                  "share of samples that may be unusable")
-      ->capture_default_str();
+  add_loader_flags(command, flags.loader);
   command.add_option("--predictions", flags.predictions,
                      "safetensors file to write the predicted classes to");
   command.add_option("--against", flags.against,

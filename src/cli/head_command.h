@@ -20,8 +20,7 @@ struct HeadFlags {
   std::string feature = "pooled";
   std::string pp = "decode|rgb|resize(32)|value_range(-1,1)";
   std::string cache;
-  int64_t batch = 64, workers = 1;
-  double max_bad_fraction = 0.001;
+  LoaderFlags loader{.batch = 64};
   std::string predictions, against;
 };
 

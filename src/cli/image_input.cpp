@@ -64,19 +64,10 @@ void add_image_flags(CLI::App& command, ImageFlags& flags, const char* images_he
   command.add_option("images", flags.images, images_help);
   command.add_option("--list", flags.list,
                      "file with an image's path a line; - for standard input");
-  command.add_option("--batch", flags.batch, "images a batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000));
-  command.add_option("--workers", flags.workers, "loader threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
-  command
-      .add_option("--max-bad-fraction", flags.max_bad_fraction,
-                  "share of images that may be unusable")
-      ->capture_default_str();
+  add_loader_flags(command, flags.loader);
 }
 
-LoaderOptions one_pass(const ImageFlags& flags, const DataSource& source) {
+LoaderOptions one_pass(const LoaderFlags& flags, const DataSource& source) {
   return {.batch_size = std::min(flags.batch, source.size()),
           .num_workers = flags.workers,
           .is_training = false,

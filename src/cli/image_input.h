@@ -4,11 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
 #include "data/loader.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
-class App;
-}
 
 namespace vit22b {
 
@@ -16,11 +13,10 @@ namespace vit22b {
 struct ImageFlags {
   std::vector<std::string> images;
   std::string list;
-  int64_t batch = 32, workers = 1;
-  double max_bad_fraction = 0.001;
+  LoaderFlags loader;
 };
 
-/// Adds the positional images and --list, --batch, --workers, --max-bad-fraction.
+/// Adds the positional images, --list, and the loader's flags.
 void add_image_flags(CLI::App& command, ImageFlags& flags,
                      const char* images_help = "image files, folders of them or patterns");
 
@@ -33,6 +29,6 @@ std::unique_ptr<DataSource> open_image_files(const std::vector<std::string>& wor
                                              const std::string& list);
 
 /// One pass over a source as the flags ask for it.
-LoaderOptions one_pass(const ImageFlags& flags, const DataSource& source);
+LoaderOptions one_pass(const LoaderFlags& flags, const DataSource& source);
 
 }  // namespace vit22b

@@ -62,7 +62,7 @@ void run_predict(const PredictFlags& flags) {
   const LoadedModel model =
       load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   const Transforms transforms(model.info.pp_eval);
-  BatchLoader loader(*source, transforms, one_pass(flags.images, *source));
+  BatchLoader loader(*source, transforms, one_pass(flags.images.loader, *source));
   Progress progress("predict", source->size(), flags.common.is_quiet);
   int64_t num_images = 0;
   for (Batch batch; loader.next(batch);) {

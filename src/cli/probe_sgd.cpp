@@ -36,8 +36,8 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   c.data.train_split = flags.train_split;
   c.data.val = "";
   c.data.batch_size = probe.batch_size;
-  c.data.workers = flags.workers;
-  c.data.max_bad_fraction = flags.max_bad_fraction;
+  c.data.workers = flags.loader.workers;
+  c.data.max_bad_fraction = flags.loader.max_bad_fraction;
   c.data.pp_eval = info.pp_eval;
   c.data.pp_train = concat("decode|", c.model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
                            c.model.img_size.height, ",50,100)|flip_lr|value_range(-1,1)");
