@@ -3,7 +3,7 @@
 
 file(GLOB api_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/api/*.cpp")
 add_library(vit22b_shared SHARED ${api_sources})
-target_link_libraries(vit22b_shared PRIVATE vit22b_transfer)
+target_link_libraries(vit22b_shared PRIVATE vit22b_train)
 target_precompile_headers(vit22b_shared REUSE_FROM vit22b_pch)
 target_include_directories(vit22b_shared INTERFACE $<INSTALL_INTERFACE:include>)
 # libtorch_cpu names CUDA's libraries, which a linker need not see.

@@ -1,4 +1,4 @@
-"""Vision transformers by the vit22b library: checkpoints, features, logits, linear classifiers.
+"""Vision transformers by the vit22b library: checkpoints, features, logits, training, linear classifiers.
 
 Tensors go in by DLPack or as anything numpy takes (a torch.Tensor on the CPU, a jax.Array, a list), and come out as
 numpy arrays, which speak DLPack: torch.from_dlpack(model.features(images)).
@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-__all__ = ["Classifier", "Error", "Model", "train_classifier"]
+__all__ = ["Classifier", "Error", "Model", "Trainer", "train_classifier"]
 
 
 class Error(RuntimeError):
@@ -49,6 +49,17 @@ _lib.vit22b_free.argtypes = [ctypes.POINTER(_Array)]
 _lib.vit22b_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
 _lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
 _lib.vit22b_train_classifier.argtypes = [ctypes.POINTER(_Array), ctypes.c_void_p, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_trainer_open.restype = ctypes.c_void_p
+_lib.vit22b_trainer_open.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64]
+_lib.vit22b_trainer_close.argtypes = [ctypes.c_void_p]
+_lib.vit22b_trainer_step.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Array), ctypes.c_void_p, ctypes.POINTER(ctypes.c_double)]
+_lib.vit22b_trainer_steps.restype = ctypes.c_int64
+_lib.vit22b_trainer_steps.argtypes = [ctypes.c_void_p]
+_lib.vit22b_trainer_learning_rate.restype = ctypes.c_double
+_lib.vit22b_trainer_learning_rate.argtypes = [ctypes.c_void_p]
+_lib.vit22b_trainer_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
+_lib.vit22b_trainer_logits.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_trainer_save.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 
 __version__ = _lib.vit22b_version().decode()
 
@@ -76,6 +87,14 @@ def _taken(answer):
     values = np.ctypeslib.as_array(answer.values, shape).copy() if 0 not in shape else np.empty(shape, np.float32)
     _lib.vit22b_free(ctypes.byref(answer))
     return values
+
+
+def _preprocessed(function, handle, files):
+    files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    names = (ctypes.c_char_p * len(files))(*[os.fsencode(file) for file in files])
+    answer = _Array()
+    _check(function(handle, names, len(files), ctypes.byref(answer)))
+    return _taken(answer)
 
 
 class Model:
@@ -115,11 +134,7 @@ class Model:
 
     def preprocess(self, files):
         """Image files → float32 [B, C, H, W]."""
-        files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-        names = (ctypes.c_char_p * len(files))(*[os.fsencode(file) for file in files])
-        answer = _Array()
-        _check(_lib.vit22b_preprocess(self._handle, names, len(files), ctypes.byref(answer)))
-        return _taken(answer)
+        return _preprocessed(_lib.vit22b_preprocess, self._handle, files)
 
     def features(self, images):
         """Images [B, C, H, W] → the pooled vector of each, [B, D]."""
@@ -138,6 +153,62 @@ class Model:
         answer = _Array()
         _check(_lib.vit22b_run(self._handle, output, ctypes.byref(_given(images)), ctypes.byref(answer)))
         return _taken(answer)
+
+
+class Trainer:
+    """Trains a model step by step on batches of the caller's.
+
+    config     a TOML file as `vit22b train` takes it, or "" for none
+    overrides  config keys and values: {"model.name": "s16", "model.num_classes": 10, "total_steps": 1000, "optim.lr": 1e-3,
+               "init_from": "RUN"}
+    """
+
+    def __init__(self, config="", overrides=()):
+        def text(value):
+            return str(value).lower() if isinstance(value, bool) else str(value)
+
+        words = [f"{key}={text(value)}".encode() for key, value in dict(overrides).items()]
+        self._handle = _lib.vit22b_trainer_open(os.fsencode(config), (ctypes.c_char_p * len(words))(*words), len(words))
+        if not self._handle:
+            _check(1)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            _lib.vit22b_trainer_close(self._handle)
+            self._handle = None
+
+    @property
+    def steps(self):
+        """Steps made."""
+        return _lib.vit22b_trainer_steps(self._handle)
+
+    @property
+    def learning_rate(self):
+        """Of the next step."""
+        return _lib.vit22b_trainer_learning_rate(self._handle)
+
+    def step(self, images, labels):
+        """One update on images [B, C, H, W] with labels [B]; returns the loss that the batch had before."""
+        images, labels = _as_array(images, np.float32), _as_array(labels, np.int64)
+        if labels.shape != images.shape[:1]:
+            raise Error(f"images {images.shape} and labels {labels.shape}, want [B, C, H, W] and [B]")
+        loss = ctypes.c_double()
+        _check(_lib.vit22b_trainer_step(self._handle, ctypes.byref(_given(images)), labels.ctypes.data, ctypes.byref(loss)))
+        return loss.value
+
+    def preprocess(self, files):
+        """Image files → float32 [B, C, H, W], by data.pp_eval."""
+        return _preprocessed(_lib.vit22b_trainer_preprocess, self._handle, files)
+
+    def logits(self, images):
+        """Images → the classifier's scores as the weights are now, [B, classes]."""
+        answer = _Array()
+        _check(_lib.vit22b_trainer_logits(self._handle, ctypes.byref(_given(_as_array(images, np.float32))), ctypes.byref(answer)))
+        return _taken(answer)
+
+    def save(self, folder):
+        """Writes a checkpoint folder that Model, the program and timm open."""
+        _check(_lib.vit22b_trainer_save(self._handle, os.fsencode(folder)))
 
 
 class Classifier:

@@ -77,6 +77,37 @@ struct VIT22B_API Classifier {
 VIT22B_API Classifier train_classifier(const Array& features, const std::vector<int64_t>& labels,
                                        double c = 1);
 
+/// Trains a model step by step on batches of the caller's: with the batches of a run of
+/// `vit22b train` its weights are that run's, bit for bit. Used by one thread at a time.
+class VIT22B_API Trainer {
+ public:
+  /// config     a TOML file as `vit22b train` takes it, or "" for none
+  /// overrides  such as "model.name=s16", "model.num_classes=10", "optim.lr=1e-3",
+  ///            "total_steps=1000", "init_from=RUN"; data.root need not be set
+  explicit Trainer(const std::string& config, const std::vector<std::string>& overrides = {});
+  ~Trainer();
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
+
+  /// One update on a batch: images [B, C, H, W], labels B classes from 0 on. Returns the loss that
+  /// it had before.
+  double step(const Array& images, const std::vector<int64_t>& labels);
+  /// Steps made.
+  int64_t steps() const;
+  /// The learning rate of the next step.
+  double learning_rate() const;
+  /// Reads, decodes and transforms image files by data.pp_eval: [B, C, H, W].
+  Array preprocess(const std::vector<std::string>& files) const;
+  /// images → the classifier's scores as the weights are now, [B, classes].
+  Array logits(const Array& images);
+  /// Writes a checkpoint folder that Model, the program and timm open.
+  void save(const std::string& folder);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// This library's version.
 VIT22B_API const char* library_version();
 

@@ -9,6 +9,10 @@ struct vit22b_model {  // NOLINT(readability-identifier-naming): C's name
   vit22b::Model model;
 };
 
+struct vit22b_trainer {  // NOLINT(readability-identifier-naming): C's name
+  vit22b::Trainer trainer;
+};
+
 namespace vit22b {
 namespace {
 
@@ -134,6 +138,54 @@ VIT22B_API int vit22b_train_classifier(const vit22b_array* features, const int64
     vit22b::give(std::move(trained.weights), weights);
     vit22b::give(std::move(trained.bias), bias);
   });
+}
+
+VIT22B_API vit22b_trainer* vit22b_trainer_open(const char* config, const char* const* overrides,
+                                               int64_t count) {
+  std::unique_ptr<vit22b_trainer> trainer;
+  vit22b::guarded([&] {
+    trainer = std::make_unique<vit22b_trainer>(
+        vit22b_trainer{vit22b::Trainer(config, {overrides, overrides + count})});
+  });
+  return trainer.release();
+}
+
+VIT22B_API void vit22b_trainer_close(vit22b_trainer* trainer) {
+  const std::unique_ptr<vit22b_trainer> owned(trainer);
+}
+
+VIT22B_API int vit22b_trainer_step(vit22b_trainer* trainer, const vit22b_array* images,
+                                   const int64_t* labels, double* loss) {
+  return vit22b::guarded([&] {
+    const Array batch = vit22b::taken(*images);
+    const int64_t count = batch.shape.empty() ? 0 : batch.shape.front();
+    *loss = trainer->trainer.step(batch, {labels, labels + count});
+  });
+}
+
+VIT22B_API int64_t vit22b_trainer_steps(const vit22b_trainer* trainer) {
+  return trainer->trainer.steps();
+}
+
+VIT22B_API double vit22b_trainer_learning_rate(const vit22b_trainer* trainer) {
+  return trainer->trainer.learning_rate();
+}
+
+VIT22B_API int vit22b_trainer_preprocess(const vit22b_trainer* trainer, const char* const* files,
+                                         int64_t count, vit22b_array* images) {
+  return vit22b::guarded([&] {
+    vit22b::give(trainer->trainer.preprocess({files, files + count}), images);
+  });
+}
+
+VIT22B_API int vit22b_trainer_logits(vit22b_trainer* trainer, const vit22b_array* images,
+                                     vit22b_array* answer) {
+  return vit22b::guarded(
+      [&] { vit22b::give(trainer->trainer.logits(vit22b::taken(*images)), answer); });
+}
+
+VIT22B_API int vit22b_trainer_save(vit22b_trainer* trainer, const char* folder) {
+  return vit22b::guarded([&] { trainer->trainer.save(folder); });
 }
 
 }  // extern "C"

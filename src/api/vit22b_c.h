@@ -43,6 +43,22 @@ int vit22b_run(const vit22b_model* model, const char* output, const vit22b_array
 int vit22b_train_classifier(const vit22b_array* features, const int64_t* labels, double c,
                             vit22b_array* weights, vit22b_array* bias);
 
+/* Training step by step; config may be "". */
+typedef struct vit22b_trainer vit22b_trainer;
+vit22b_trainer* vit22b_trainer_open(const char* config, const char* const* overrides,
+                                    int64_t count);
+void vit22b_trainer_close(vit22b_trainer* trainer);
+/* images [B, C, H, W], labels B numbers from 0 on; loss is the batch's before the update. */
+int vit22b_trainer_step(vit22b_trainer* trainer, const vit22b_array* images, const int64_t* labels,
+                        double* loss);
+int64_t vit22b_trainer_steps(const vit22b_trainer* trainer);
+double vit22b_trainer_learning_rate(const vit22b_trainer* trainer);
+int vit22b_trainer_preprocess(const vit22b_trainer* trainer, const char* const* files,
+                              int64_t count, vit22b_array* images);
+int vit22b_trainer_logits(vit22b_trainer* trainer, const vit22b_array* images,
+                          vit22b_array* answer);
+int vit22b_trainer_save(vit22b_trainer* trainer, const char* folder);
+
 #ifdef __cplusplus
 }
 #endif

@@ -88,4 +88,25 @@ void verify_manifest(const fs::path& folder, ManifestScope scope) {
   }
 }
 
+void make_recorded_folder(
+    FileOps& ops, const fs::path& folder,
+    const std::function<void(const fs::path& beside, Manifest& manifest)>& fill) {
+  if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
+    throw UsageError(folder.string(), " is there already and not empty; choose another folder");
+  const fs::path beside = folder.string() + ".tmp";
+  ops.remove_all(beside);
+  try {
+    ops.make_folder(beside);
+    Manifest manifest;
+    fill(beside, manifest);
+    write_manifest(ops, beside, manifest);
+    ops.sync_folder(beside);
+    ops.rename(beside, folder);
+  } catch (...) {
+    std::error_code error;
+    fs::remove_all(beside, error);
+    throw;
+  }
+}
+
 }  // namespace vit22b

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -32,5 +33,13 @@ enum class ManifestScope { kAll, kAllButTensors };
 /// throws  CheckpointError naming the file, and the tensor where one is damaged
 void verify_manifest(const std::filesystem::path& folder,
                      ManifestScope scope = ManifestScope::kAll);
+
+/// Makes a folder with a manifest that appears whole or not at all: what fills it writes into
+/// FOLDER.tmp and records its files, which then takes the name.
+///
+/// throws  UsageError for a folder that is there already and not empty
+void make_recorded_folder(
+    FileOps& ops, const std::filesystem::path& folder,
+    const std::function<void(const std::filesystem::path& beside, Manifest& manifest)>& fill);
 
 }  // namespace vit22b

@@ -6,7 +6,7 @@
 #include "core/alternation.h"
 #include "core/error.h"
 #include "kernels/norm.h"
-#include "train/step_rehearsal.h"
+#include "train/batch_trainer.h"
 #include "train/tasks/tasks.h"
 #include "transfer/feature_source.h"
 
@@ -39,9 +39,9 @@ Batch random_pairs(const LitBenchFlags& flags) {
 }
 
 /// The chunked loss of a step against all pairs at once.
-double check_answer(StepRehearsal& rehearsal, const Task& lit, const Batch& batch) {
-  const double got = rehearsal.step(lit, batch, 0).loss;
-  const at::Tensor texts = rehearsal.forward(batch.fields.at("text")).logits_BC.to(at::kFloat);
+double check_answer(BatchTrainer& trainer, const Task& lit, const Batch& batch) {
+  const double got = trainer.rehearse(lit, batch, 0).loss;
+  const at::Tensor texts = trainer.forward(batch.fields.at("text")).logits_BC.to(at::kFloat);
   const at::Tensor z =
       at::addmm(texts.select(1, -1), batch.fields.at(kImageEmbedding), texts.slice(1, 0, -1).t());
   const at::Tensor y = 2 * at::eye(z.size(0)) - 1;
@@ -65,15 +65,15 @@ TrainConfig text_config(const LitBenchFlags& flags) {
 void run_bench_lit(const LitBenchFlags& flags) {
   const Device device = begin_command(flags.bench.common);
   const at::NoGradGuard no_grad;
-  StepRehearsal rehearsal(text_config(flags));
+  BatchTrainer trainer(text_config(flags));
   const Batch batch = random_pairs(flags);
   const auto lit = make_lit(TrainConfig{}, device);  // sigmoid loss, embeddings from the batch
-  const double error = check_answer(rehearsal, *lit, batch);
+  const double error = check_answer(trainer, *lit, batch);
   constexpr double kTolerance = 1e-4;  // float32 sums over all pairs
   if (!(error <= kTolerance)) throw NumbersError("bench: the chunked loss differs by ", error);
   const FixedGradient fixed;
-  const auto times = alternate({{"text tower", [&] { rehearsal.step(fixed, batch, 0); }},
-                                {"lit", [&] { rehearsal.step(*lit, batch, 0); }}},
+  const auto times = alternate({{"text tower", [&] { trainer.rehearse(fixed, batch, 0); }},
+                                {"lit", [&] { trainer.rehearse(*lit, batch, 0); }}},
                                flags.bench.repeats);
   const double ratio = times[1].median / times[0].median;
   const nlohmann::ordered_json json = {{"lit_seconds_median", times[1].median},

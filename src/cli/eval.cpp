@@ -9,6 +9,7 @@
 #include "dist/launch.h"
 #include "eval/classification.h"
 #include "eval/load_predictor.h"
+#include "explain/examples.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -74,8 +75,9 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
       .max_bad_fraction = flags.loader.max_bad_fraction,
       .should_stop = [] { return stop_signal() != 0; },
       .on_progress = [&](int64_t done) { progress.update(done); }};
+  const Transforms transforms(model.info.pp_eval);
   const ClassificationResult result =
-      evaluate_classification(*model.predictor, *data, Transforms(model.info.pp_eval), options);
+      evaluate_classification(*model.predictor, *data, transforms, options);
   mesh.do_once([&] {
     const std::vector<std::string>& names =
         model.info.label_names.empty() ? data->label_names() : model.info.label_names;
@@ -84,6 +86,8 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
     if (config) {
       const auto results = std::filesystem::path(flags.checkpoint) / "results";
       ops.make_folder(results);
+      save_examples(ops, results / ("eval-" + flags.split), result.examples,
+                    {*data, transforms, *model.predictor, model.info.config});
       write_text(ops, results / ("eval-" + flags.split + ".json"), json);
     }
     if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);

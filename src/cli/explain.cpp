@@ -19,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kOverlay = 0.6;  ///< of a map over its image
 constexpr int64_t kTerminalColumns = 64;
 
 struct ExplainFlags {
@@ -92,12 +91,10 @@ at::Tensor looked_at(const ExplainFlags& flags, const LoadedModel& model,
 
 /// The image, the mean of the heads over it, and each head.
 at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& head_maps) {
-  const auto scaled = [](const at::Tensor& map) { return map / map.max().clamp_min(1e-12); };
-  const at::Tensor mean = scaled(head_maps.mean(0));
-  std::vector<at::Tensor> pictures = {overlay(image_CHW, mean, 0),
-                                      overlay(image_CHW, mean, kOverlay)};
+  std::vector<at::Tensor> pictures = {image_picture(image_CHW),
+                                      attention_overlay(image_CHW, head_maps.mean(0))};
   for (const at::Tensor& map : head_maps.unbind(0))
-    pictures.push_back(overlay(image_CHW, scaled(map), kOverlay));
+    pictures.push_back(attention_overlay(image_CHW, map));
   return side_by_side(pictures);
 }
 

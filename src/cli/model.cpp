@@ -92,13 +92,10 @@ int64_t parse_bytes(const std::string& text) {
   return static_cast<int64_t>(number->first * unit->second);
 }
 
-// Fills a folder beside, which becomes the checkpoint when it is whole.
 void run_init(const ModelFlags& flags) {
   begin_command(flags.common);
   if (flags.common.out.empty()) throw UsageError("give --out DIR for the new checkpoint");
-  const std::filesystem::path folder = flags.common.out, beside = flags.common.out + ".tmp";
-  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder))
-    throw UsageError(folder.string(), " is there already and not empty; choose another --out");
+  const std::filesystem::path folder = flags.common.out;
   const ViTConfig config = named_model(flags);
   const auto seed = static_cast<uint64_t>(flags.common.seed);
   const WholeTensor whole = [&](const ParameterRow& row) {
@@ -107,19 +104,9 @@ void run_init(const ModelFlags& flags) {
   };
   const WeightLayout layout{precision_type(flags.dtype), parse_bytes(flags.shard_size)};
   FileOps ops(ExitCode::kCheckpoint);
-  ops.remove_all(beside);
-  try {
-    ops.make_folder(beside);
-    Manifest manifest;
+  make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
     write_model(ops, beside, {config, default_pp_eval(config), {}}, whole, layout, manifest);
-    write_manifest(ops, beside, manifest);
-    ops.sync_folder(beside);
-    ops.rename(beside, folder);
-  } catch (...) {
-    std::error_code error;
-    std::filesystem::remove_all(beside, error);
-    throw;
-  }
+  });
   log_info("wrote " + folder.string());
 }
 

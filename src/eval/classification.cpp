@@ -11,7 +11,10 @@
 namespace vit22b {
 namespace {
 
+using metrics::Example;
+
 constexpr int64_t kEceBins = 15;  // robustness_metrics' default
+constexpr size_t kExamples = 12;  // right ones, and wrong ones
 
 void check_labels(const at::Tensor& labels_B, int64_t num_classes, const Batch& batch) {
   const at::Tensor bad = labels_B.ge(num_classes).nonzero();
@@ -80,15 +83,35 @@ ClassificationResult result_of(const at::Tensor& agreed, int64_t num_classes) {
 
 namespace {
 
+/// The lists of all ranks, one after the other.
+nlohmann::json gathered(const nlohmann::json& own, const Mesh& mesh) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::string& text : mesh.gather_text(
+           own.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), MeshAxis::kData))
+    for (auto& entry : nlohmann::json::parse(text)) all.push_back(std::move(entry));
+  return all;
+}
+
 std::vector<BadSample> all_bad_samples(const std::vector<BadSample>& own, const Mesh& mesh) {
   if (mesh.size(MeshAxis::kData) == 1) return own;
   nlohmann::json list = nlohmann::json::array();
   for (const BadSample& sample : own) list.push_back({sample.id, sample.reason});
   std::vector<BadSample> all;
-  for (const std::string& text : mesh.gather_text(list.dump(), MeshAxis::kData))
-    for (const auto& sample : nlohmann::json::parse(text))
-      all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
+  for (const auto& sample : gathered(list, mesh))
+    all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
   return all;
+}
+
+std::vector<Example> all_examples(const std::vector<Example>& own, const Mesh& mesh) {
+  if (mesh.size(MeshAxis::kData) == 1) return own;
+  nlohmann::json list = nlohmann::json::array();
+  for (const Example& e : own)
+    list.push_back({e.sample, e.id, e.label, e.prediction, e.probability});
+  std::vector<Example> all;
+  for (const auto& e : gathered(list, mesh))
+    all.push_back({e[0].get<int64_t>(), e[1].get<std::string>(), e[2].get<int64_t>(),
+                   e[3].get<int64_t>(), e[4].get<double>()});
+  return metrics::surest_examples(std::move(all), kExamples);
 }
 
 }  // namespace
@@ -111,6 +134,7 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
   const auto num_batches = std::llround(
       mesh.max(loader ? static_cast<double>(loader->num_batches()) : 0, MeshAxis::kAll));
   std::vector<at::Tensor> logits, labels, losses;
+  std::vector<Example> examples;
   int64_t done = 0;
   for (int64_t i = 0; i < num_batches; ++i) {
     Batch batch;
@@ -130,6 +154,10 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
     if (!has_images) continue;
     labels.push_back(batch.labels_B);
     losses.push_back(classification_loss(options.loss, logits.back(), batch.labels_B));
+    for (Example& example :
+         metrics::examples_of(logits.back(), batch.labels_B, batch.indices_B, batch.ids))
+      examples.push_back(std::move(example));
+    examples = metrics::surest_examples(std::move(examples), kExamples);
     done += batch.labels_B.numel();
     options.on_progress(done);
   }
@@ -143,30 +171,8 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
   ClassificationResult result = result_of(sums, num_classes);
   if (loader) result.bad_samples = loader->bad_samples();
   result.bad_samples = all_bad_samples(result.bad_samples, mesh);
+  result.examples = all_examples(examples, mesh);
   return result;
-}
-
-std::string to_json_text(const ClassificationResult& r,
-                         const std::vector<std::string>& label_names) {
-  // NaN becomes null: JSON has none.
-  const auto number = [](double value) {
-    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
-  };
-  nlohmann::ordered_json bins = nlohmann::ordered_json::array();
-  for (const auto& bin : r.calibration)
-    bins.push_back({{"count", bin.count},
-                    {"accuracy", number(bin.accuracy)},
-                    {"confidence", number(bin.confidence)}});
-  nlohmann::ordered_json bad = nlohmann::ordered_json::array();
-  for (const BadSample& sample : r.bad_samples)
-    bad.push_back({{"id", sample.id}, {"reason", sample.reason}});
-  return nlohmann::ordered_json{{"top1", number(r.top1)}, {"top5", number(r.top5)},
-                                {"loss", number(r.loss)}, {"nll", number(r.nll)},
-                                {"ece", number(r.ece)},   {"num_examples", r.num_examples},
-                                {"bad_samples", bad},     {"label_names", label_names},
-                                {"calibration", bins},    {"confusion", r.confusion}}
-             .dump(1) +
-         "\n";
 }
 
 }  // namespace vit22b

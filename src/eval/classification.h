@@ -6,6 +6,7 @@
 #include "data/loader.h"
 #include "dist/mesh.h"
 #include "metrics/calibration.h"
+#include "metrics/examples.h"
 #include "model/predictor.h"
 
 namespace vit22b {
@@ -20,6 +21,7 @@ struct ClassificationResult {
   std::vector<std::vector<int64_t>> confusion;  ///< [truth][prediction]
   std::vector<metrics::CalibrationBin> calibration;
   std::vector<BadSample> bad_samples;
+  std::vector<metrics::Example> examples;  ///< the surest right and wrong ones, 12 each
 };
 
 /// How to evaluate.

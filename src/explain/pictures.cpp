@@ -10,6 +10,8 @@
 namespace vit22b {
 namespace {
 
+constexpr double kOverlay = 0.6;  // of attention over its image
+
 static_assert(std::endian::native == std::endian::little, ".npy is written as it lies");
 
 // [h, w] from 0 to 1 → [h, w, 3]
@@ -34,6 +36,13 @@ at::Tensor as_bytes(const at::Tensor& picture) {
   return (picture.clamp(0, 1) * 255).round().to(at::kByte).contiguous();
 }
 
+// From 0 at the lowest value to 1 at the highest.
+at::Tensor stretched(const at::Tensor& image_CHW) {
+  const at::Tensor image = image_CHW.to(at::kCPU, at::kFloat);
+  const at::Tensor low = image.min();
+  return (image - low) / (image.max() - low).clamp_min(1e-12);
+}
+
 at::Tensor coloured(const at::Tensor& map) {
   return map.dim() == 2 ? in_viridis(map) : map.to(at::kFloat);
 }
@@ -45,11 +54,20 @@ at::Tensor patch_picture(const at::Tensor& map, int64_t height, int64_t width) {
 }
 
 at::Tensor overlay(const at::Tensor& image_CHW, const at::Tensor& map_hw, double strength) {
-  const at::Tensor image = image_CHW.to(at::kCPU, at::kFloat);
-  const at::Tensor low = image.min(), range = (image.max() - low).clamp_min(1e-12);
-  const at::Tensor grey = ((image - low) / range).mean(0).unsqueeze(-1);
-  const at::Tensor map = enlarged(coloured(map_hw), image.size(1), image.size(2));
+  const at::Tensor grey = stretched(image_CHW).mean(0).unsqueeze(-1);
+  const at::Tensor map = enlarged(coloured(map_hw), grey.size(0), grey.size(1));
   return as_bytes(grey * (1 - strength) + map * strength);
+}
+
+at::Tensor image_picture(const at::Tensor& image_CHW) {
+  const at::Tensor image = stretched(image_CHW);
+  return as_bytes((image.size(0) == 3 ? image : image.mean(0, /*keepdim=*/true))
+                      .expand({3, image.size(1), image.size(2)})
+                      .permute({1, 2, 0}));
+}
+
+at::Tensor attention_overlay(const at::Tensor& image_CHW, const at::Tensor& map_hw) {
+  return overlay(image_CHW, map_hw / map_hw.max().clamp_min(1e-12), kOverlay);
 }
 
 at::Tensor side_by_side(const std::vector<at::Tensor>& pictures_HWC) {

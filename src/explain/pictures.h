@@ -15,6 +15,16 @@ at::Tensor patch_picture(const at::Tensor& map, int64_t height, int64_t width);
 /// image_CHW  float; its lowest and highest value are drawn as black and white
 at::Tensor overlay(const at::Tensor& image_CHW, const at::Tensor& map_hw, double strength);
 
+/// An image as it is, its lowest and highest value drawn as 0 and 255: float [C, H, W] → uint8
+/// [H, W, 3].
+at::Tensor image_picture(const at::Tensor& image_CHW);
+
+/// A map over its image, each scaled to its largest value: what `explain` and reports draw of
+/// attention.
+///
+/// maps_hw  [h, w], none negative
+at::Tensor attention_overlay(const at::Tensor& image_CHW, const at::Tensor& map_hw);
+
 /// Pictures of one height beside each other.
 at::Tensor side_by_side(const std::vector<at::Tensor>& pictures_HWC);
 

@@ -6,7 +6,7 @@
 #include "eval/load_predictor.h"
 #include "plan/memory.h"
 #include "plan/step_time.h"
-#include "train/step_rehearsal.h"
+#include "train/batch_trainer.h"
 
 namespace vit22b {
 namespace {
@@ -25,17 +25,17 @@ at::Tensor random_images(const TrainConfig& c) {
 /// A training run's step on random images.
 class TrainRehearsal {
  public:
-  explicit TrainRehearsal(const TrainConfig& config) : step_(config) {
+  explicit TrainRehearsal(const TrainConfig& config) : trainer_(config) {
     batch_ = {random_images(config),
               at::arange(config.data.batch_size, at::kLong)
                   .remainder(std::max<int64_t>(1, config.model.num_classes)),
               {}};
     task_ = make_task(config, Device{});
   }
-  void run() { step_.step(*task_, batch_, /*learning_rate_scale=*/1e-6); }
+  void run() { trainer_.rehearse(*task_, batch_, /*learning_rate_scale=*/1e-6); }
 
  private:
-  StepRehearsal step_;
+  BatchTrainer trainer_;
   std::unique_ptr<Task> task_;
   Batch batch_;
 };

@@ -12,7 +12,7 @@ constexpr const char* kStyle = R"(
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #1b1b1d; --line: #3a3a3d; } }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 980px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 14px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 14px; margin-top: 1.2em; }
 svg { width: 100%; max-width: 500px; height: auto; font-size: 11px; break-inside: avoid; }
 svg text { fill: var(--ink); } svg .title { font-size: 13px; font-weight: 600; }
 svg .grid { stroke: var(--line); } svg .diagonal { stroke: var(--ink); stroke-dasharray: 4 3; }
@@ -20,6 +20,8 @@ svg .grid { stroke: var(--line); } svg .diagonal { stroke: var(--ink); stroke-da
 table { border-collapse: collapse; } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 td.key, th.key { text-align: left; } .settings td, .settings th { text-align: left; } .settings td { font-family: ui-monospace, monospace; font-size: 12px; }
 .confusion td, .confusion th { padding: 3px 6px; font-size: 12px; }
+.examples { display: flex; flex-wrap: wrap; gap: 12px; } figure { margin: 0; width: 176px; break-inside: avoid; font-size: 12px; }
+figure img { width: 84px; image-rendering: pixelated; margin-right: 4px; } figcaption { overflow-wrap: anywhere; }
 .hint { opacity: 0.75; } .big { font-size: 1.6em; font-weight: 600; }
 )";
 

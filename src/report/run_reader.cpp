@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr size_t kFileLimit = size_t{1} << 30;
+constexpr size_t kPictureLimit = size_t{1} << 20;
 
 void append(Series& series, double step, const Json& value) {
   if (!value.is_number()) return;
@@ -40,6 +41,23 @@ void read_metrics(const fs::path& path, RunData& run) {
   }
 }
 
+// "" for a file that is not there or is no PNG.
+std::string read_picture(const fs::path& path) {
+  if (!fs::is_regular_file(path)) return "";
+  std::string bytes = read_text(path, ExitCode::kData, kPictureLimit);
+  return bytes.starts_with("\x89PNG\r\n\x1a\n") ? bytes : "";
+}
+
+EvalResult::Example read_example(const Json& json, const fs::path& pictures) {
+  const std::string sample = std::to_string(json.at("sample").get<int64_t>());
+  return {json.at("id").get<std::string>(),
+          json.at("label").get<int64_t>(),
+          json.at("prediction").get<int64_t>(),
+          json.at("probability").get<double>(),
+          read_picture(pictures / (sample + ".png")),
+          read_picture(pictures / (sample + ".attention.png"))};
+}
+
 EvalResult read_result(const fs::path& path) {
   EvalResult result;
   result.name = path.stem().string();
@@ -56,6 +74,9 @@ EvalResult read_result(const fs::path& path) {
         result.calibration.push_back({bin.at("count").get<int64_t>(),
                                       bin.at("accuracy").get<double>(),
                                       bin.at("confidence").get<double>()});
+    if (json.contains("examples"))
+      for (const Json& example : json["examples"])
+        result.examples.push_back(read_example(example, path.parent_path() / path.stem()));
   } catch (const Json::exception& e) {
     throw DataError(path.string(), " is damaged (", e.what(), "); evaluate again");
   }

@@ -13,7 +13,7 @@ struct Series {
   std::vector<double> values;
 };
 
-/// One results/NAME.json of a classification evaluation.
+/// One results/NAME.json of a classification evaluation, with the pictures of results/NAME/.
 struct EvalResult {
   std::string name;
   std::vector<std::pair<std::string, double>> numbers;
@@ -24,6 +24,13 @@ struct EvalResult {
     double accuracy, confidence;
   };
   std::vector<Bin> calibration;
+  struct Example {
+    std::string id;
+    int64_t label, prediction;
+    double probability;
+    std::string image_png, attention_png;  ///< files' bytes; empty where there are none
+  };
+  std::vector<Example> examples;
 };
 
 /// What a report is made from: metrics.jsonl, results/ and the resolved config, nothing else.

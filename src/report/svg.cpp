@@ -10,7 +10,7 @@
 namespace vit22b {
 namespace {
 
-constexpr double kWidth = 460, kHeight = 250, kLeft = 58, kRight = 24, kTop = 30, kBottom = 34;
+constexpr double kWidth = 460, kHeight = 250, kLeft = 58, kRight = 24, kTop = 38, kBottom = 34;
 constexpr size_t kMaxPoints = 600;  // more cannot be told apart at this width
 constexpr const char* kPalette[] = {"#4477aa", "#ee6677", "#228833",
                                     "#ccbb44", "#66ccee", "#aa3377"};  // Paul Tol, bright
@@ -162,13 +162,13 @@ std::string line_plot(const std::string& title, const std::vector<Curve>& curves
   }
   const Plane plane(x_range, y_range);
   std::string out = open_svg(title) + plane.axes("step", y_unit);
-  double legend_x = kLeft + 6;
+  double legend_x = kLeft;
   for (size_t i = 0; i < curves.size(); ++i) {
     const CurveStyle style = curve_style(i);
     out += polyline(*curves[i].series, plane, style);
     const double length = 6.6 * static_cast<double>(curves[i].name.size());
     if (curves.size() < 2 || legend_x + length > kWidth) continue;
-    out += concat("<text x=\"", fixed(legend_x), "\" y=\"", fixed(kTop + 2),
+    out += concat("<text x=\"", fixed(legend_x), "\" y=\"", fixed(kTop - 7),
                   "\" style=\"fill:", style.colour, "\">", escape_html(curves[i].name), "</text>");
     legend_x += 12 + length;
   }
@@ -205,7 +205,7 @@ std::string heat_map(const std::string& title, const std::vector<Series>& rows,
                  "\"/>");
     }
   }
-  return out + concat("<text x=\"", fixed(kWidth - kRight), "\" y=\"", fixed(kTop - 4),
+  return out + concat("<text x=\"", fixed(kWidth - kRight), "\" y=\"", fixed(kTop - 7),
                       "\" text-anchor=\"end\">", short_number(values.low), " to ",
                       short_number(values.high), "</text></svg>\n");
 }

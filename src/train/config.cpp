@@ -157,6 +157,13 @@ TrainConfig train_config_from_tree(const ConfigTree& tree) {
   return config;
 }
 
+Schedule make_schedule(const TrainConfig& config, int64_t examples_per_epoch) {
+  DurationScale scale{config.data.batch_size, examples_per_epoch, 0};
+  scale.total_steps = to_steps(config.total, scale, 0);
+  return {config.schedule, scale.total_steps, to_steps(config.warmup, scale, 0),
+          to_steps(config.cooldown, scale, 0)};
+}
+
 std::string to_toml(const TrainConfig& config) {
   TrainConfig copy = config;
   return to_toml(Fields([&](FieldVisitor& v) { copy.fields(v); }));

@@ -112,6 +112,12 @@ struct TrainConfig {
 /// throws  UsageError for unknown keys, wrong values, and choices that are not built here
 TrainConfig train_config_from_tree(const ConfigTree& tree);
 
+/// The learning rates of a run's steps.
+///
+/// examples_per_epoch  0 where it is not known
+/// throws              UsageError for a duration in epochs then
+Schedule make_schedule(const TrainConfig& config, int64_t examples_per_epoch);
+
 /// Checks that the choices of a config go together.
 ///
 /// throws  UsageError naming the two that do not, or a value out of range

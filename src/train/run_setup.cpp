@@ -1,10 +1,7 @@
-#include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/tile.h"
-#include "model/initialise.h"
-#include "store/generated.h"
 #include "train/averaged_weights.h"
 #include "train/run.h"
 #include "train/run_log.h"
@@ -15,16 +12,15 @@ namespace vit22b {
 namespace {
 
 Cadence make_cadence(const TrainConfig& c, int64_t examples_per_epoch) {
-  DurationScale scale{c.data.batch_size, examples_per_epoch, 0};
   Cadence cadence{};
-  cadence.total = scale.total_steps = to_steps(c.total, scale, 0);
+  cadence.schedule = make_schedule(c, examples_per_epoch);
+  cadence.total = cadence.schedule.total_steps;
+  const DurationScale scale{c.data.batch_size, examples_per_epoch, cadence.total};
   cadence.log =
       std::max<int64_t>(1, to_steps(c.log, scale, std::max<int64_t>(1, cadence.total / 100)));
   cadence.eval = to_steps(c.eval, scale, std::max<int64_t>(1, cadence.total / 10));
   cadence.ckpt = to_steps(c.ckpt, scale, std::max<int64_t>(1, cadence.total / 10));
   cadence.keep = to_steps(c.keep_ckpt, scale, 0);
-  cadence.schedule = {c.schedule, cadence.total, to_steps(c.warmup, scale, 0),
-                      to_steps(c.cooldown, scale, 0)};
   return cadence;
 }
 
@@ -66,21 +62,8 @@ double Run::flops_of_sample() const {
 }
 
 void Run::make_weights(const std::vector<ParameterRow>& table) {
-  const auto seed = static_cast<uint64_t>(config_.seed);
-  NamedTensors given;
-  if (!config_.init_from.empty()) {
-    for (const ParameterRow& row : table) given[row.name] = initial_tensor(row, seed);
-    const auto source = resolve_checkpoint(config_.init_from).folder;
-    log_info("starting from the weights of " + source.string());
-    for (const std::string& note :
-         init_weights(source, config_.model, config_.init_skip, given).notes)
-      log_info(note);
-  }
-  std::unique_ptr<WeightSource> source =
-      lit_ ? first_weights(*lit_, seed) : std::make_unique<GeneratedSource>(seed);
-  if (!given.empty())
-    source = std::make_unique<FunctionSource>(
-        [&](const ParameterRow& row) { return given.at(row.name); });
+  const auto source = lit_ ? first_weights(*lit_, static_cast<uint64_t>(config_.seed))
+                           : first_weights(config_, table);
   store_ = make_store(config_, table, *source, *memory_, torch_device(options_.device), mesh_);
 }
 

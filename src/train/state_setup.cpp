@@ -1,6 +1,11 @@
 #include "train/state_setup.h"
 
+#include "checkpoint/model_folder.h"
+#include "checkpoint/weights.h"
+#include "core/log.h"
+#include "model/initialise.h"
 #include "store/accumulate.h"
+#include "store/generated.h"
 #include "store/resident.h"
 #include "store/sharded.h"
 #include "store/update_now.h"
@@ -15,6 +20,20 @@ std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
     return std::make_unique<ShardedStore>(table, source, device, mesh, config.mesh.prefetch);
   return std::make_unique<ResidentStore>(
       table, source, config.weights == "bf16" ? at::kBFloat16 : at::kFloat, memory, mesh);
+}
+
+std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
+                                            const std::vector<ParameterRow>& table) {
+  const auto seed = static_cast<uint64_t>(config.seed);
+  if (config.init_from.empty()) return std::make_unique<GeneratedSource>(seed);
+  NamedTensors given;
+  for (const ParameterRow& row : table) given[row.name] = initial_tensor(row, seed);
+  const auto source = resolve_checkpoint(config.init_from).folder;
+  log_info("starting from the weights of " + source.string());
+  for (const std::string& note : init_weights(source, config.model, config.init_skip, given).notes)
+    log_info(note);
+  return std::make_unique<FunctionSource>(
+      [given = std::move(given)](const ParameterRow& row) { return given.at(row.name); });
 }
 
 ActivationPolicy activation_policy(const TrainConfig& config) {

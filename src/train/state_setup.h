@@ -15,6 +15,13 @@ std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         WeightSource& source, StateMemory& memory,
                                         c10::Device device, const Mesh& mesh);
 
+/// The weights that a run of one tower starts with: fresh ones by the config's seed, or those of
+/// `init_from`.
+///
+/// throws  CheckpointError where that does not fit the model
+std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
+                                            const std::vector<ParameterRow>& table);
+
 /// What blocks keep for their backward passes.
 ActivationPolicy activation_policy(const TrainConfig& config);
 

@@ -47,7 +47,8 @@ said=$("$work/examples/features" "$work/nowhere" 2>&1 >/dev/null || true)
 export PYTHONPATH=$work/prefix/lib/python3/dist-packages
 for python in python3 "$source/.deps/oracle/bin/python"; do
   "$python" -c 'import numpy' 2>/dev/null || { echo "SKIPPED: the Python package with $python, which has no numpy"; continue; }
-  "$python" "$source/tests/e2e/python_package.py" "$work"
+  rm -rf "$work"/{one,one-run,trained} && touch "$work/one.toml"
+  "$python" "$source/tests/e2e/python_package.py" "$work" "$vit"
   mkdir -p "$work/red" "$work/blue"
   cp "$work"/p{0,1,2}.png "$work/red" && cp "$work"/p{4,5,6}.png "$work/blue"
   said=$("$python" "$source/examples/python/probe.py" "$work/m" "$work/red" "$work/blue" "$work/p7.png")

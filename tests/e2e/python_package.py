@@ -1,7 +1,8 @@
-"""The Python package against the program's own file of the same images: python_package.py FOLDER (library.sh makes it)"""
+"""The Python package against the program's own file of the same images: python_package.py FOLDER PROGRAM (library.sh makes it)"""
 import importlib.util
 import json
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -32,11 +33,41 @@ for name, run in (("pooled", model.features), ("logits", model.logits)):
 assert model.tokens(images).shape == (8, 4, 32)
 classifier = vit22b.train_classifier(model.features(images[[0, 1, 2, 4, 5, 6]]), [0, 0, 0, 1, 1, 1])
 assert classifier.predict(model.features(images[[3, 7]])).tolist() == [0, 1]
+
+# A step of the package is a step of `vit22b train`: its whole set is one batch of one image, so that there is no order.
+overrides = {
+    "model.name": "test8", "model.img_size": 16, "model.num_classes": 2, "data.batch_size": 2, "total_steps": 3, "warmup_steps": 1,
+    "optim.lr": 0.01, "init_from": folder / "m", "init_skip": '["head.*"]', "data.pp_eval": model.transforms, "threads": 1,
+}  # fmt: skip
+trainer = vit22b.Trainer("", overrides)
+batch = trainer.preprocess([files[0], files[0]])
+losses = [trainer.step(batch, [0, 0]) for _ in range(3)]
+assert trainer.steps == 3 and losses[2] < losses[0], losses
+(folder / "one/train/red").mkdir(parents=True)
+shutil.copy(files[0], folder / "one/train/red/0.png")
+subprocess.run(
+    [sys.argv[2], "train", folder / "one.toml", "--out", folder / "one-run", "--quiet"]
+    + [f"{key}={value}" for key, value in overrides.items() if key != "data.pp_eval"]
+    + [f"data.root={folder / 'one'}", "data.val=", f"data.pp_train={model.transforms}", f"data.pp_eval={model.transforms}", "log_steps=1"],
+    check=True,
+)  # fmt: skip
+rows = [json.loads(row) for row in (folder / "one-run/metrics.jsonl").read_text().splitlines()]
+assert [row["training_loss"] for row in rows] == losses, (rows, losses)
+trainer.save(folder / "trained")
+weights = "model.safetensors"
+assert (folder / "trained" / weights).read_bytes() == (folder / "one-run/ckpt/latest" / weights).read_bytes()
+assert np.array_equal(vit22b.Model(folder / "trained").logits(batch), trainer.logits(batch))
+
 for call, text in (
     (lambda: vit22b.Model(folder / "nowhere"), "does not exist"),
     (lambda: model.features(images[0]), "want 4"),
     (lambda: model.preprocess("nowhere.png"), "nowhere.png"),
     (lambda: vit22b.train_classifier([[1.0]], [0]), "has 1 classes"),
+    (lambda: trainer.step(batch, [0, 2]), "has 2 classes"),
+    (lambda: trainer.step(batch, [0]), "want [B, C, H, W] and [B]"),
+    (lambda: trainer.save(folder / "m"), "is there already"),
+    (lambda: vit22b.Trainer("", {"total_steps": 1, "optim.learning_rate": 1}), "optim.lr"),
+    (lambda: vit22b.Trainer("nowhere.toml"), "nowhere.toml"),
 ):
     try:
         call()

@@ -1,0 +1,39 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "eval/classification.h"
+
+namespace vit22b {
+
+std::string to_json_text(const ClassificationResult& r,
+                         const std::vector<std::string>& label_names) {
+  // NaN becomes null: JSON has none.
+  const auto number = [](double value) {
+    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+  };
+  nlohmann::ordered_json bins = nlohmann::ordered_json::array();
+  for (const auto& bin : r.calibration)
+    bins.push_back({{"count", bin.count},
+                    {"accuracy", number(bin.accuracy)},
+                    {"confidence", number(bin.confidence)}});
+  nlohmann::ordered_json bad = nlohmann::ordered_json::array();
+  for (const BadSample& sample : r.bad_samples)
+    bad.push_back({{"id", sample.id}, {"reason", sample.reason}});
+  nlohmann::ordered_json examples = nlohmann::ordered_json::array();
+  for (const metrics::Example& e : r.examples)
+    examples.push_back({{"sample", e.sample},
+                        {"id", e.id},
+                        {"label", e.label},
+                        {"prediction", e.prediction},
+                        {"probability", e.probability}});
+  return nlohmann::ordered_json{{"top1", number(r.top1)}, {"top5", number(r.top5)},
+                                {"loss", number(r.loss)}, {"nll", number(r.nll)},
+                                {"ece", number(r.ece)},   {"num_examples", r.num_examples},
+                                {"bad_samples", bad},     {"label_names", label_names},
+                                {"calibration", bins},    {"confusion", r.confusion},
+                                {"examples", examples}}
+             .dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace vit22b

@@ -1,0 +1,55 @@
+#include "explain/examples.h"
+
+#include <ATen/ATen.h>
+
+#include "data/encode.h"
+#include "explain/pictures.h"
+
+namespace vit22b {
+namespace {
+
+constexpr int64_t kLargestSide = 112;
+
+/// A picture made no larger than a report shows it.
+at::Tensor thumbnail(const at::Tensor& picture_HWC) {
+  const int64_t height = picture_HWC.size(0), width = picture_HWC.size(1);
+  const int64_t side = std::max(height, width);
+  if (side <= kLargestSide) return picture_HWC;
+  const auto fitted = [&](int64_t size) {
+    return std::max<int64_t>(1, size * kLargestSide / side);
+  };
+  return at::adaptive_avg_pool2d(picture_HWC.permute({2, 0, 1}).to(at::kFloat).contiguous(),
+                                 {fitted(height), fitted(width)})
+      .round()
+      .to(at::kByte)
+      .permute({1, 2, 0})
+      .contiguous();
+}
+
+at::Tensor image_of(const ExamplesOf& of, int64_t index) {
+  Sample sample = of.source.read(index);
+  of.transforms(sample, static_cast<uint64_t>(index));
+  return sample.fields.at("image").permute({2, 0, 1}).contiguous();
+}
+
+}  // namespace
+
+void save_examples(FileOps& ops, const std::filesystem::path& folder,
+                   const std::vector<metrics::Example>& examples, const ExamplesOf& of) {
+  ops.remove_all(folder);
+  ops.make_folder(folder);
+  for (const metrics::Example& example : examples) {
+    const at::Tensor image_CHW = image_of(of, example.sample);
+    const std::string stem = std::to_string(example.sample);
+    write_text(ops, folder / (stem + ".png"), encode_png(thumbnail(image_picture(image_CHW))));
+    if (of.config.global_pool != "map") continue;
+    const at::Tensor map_hw = of.predictor.pool_attention(image_CHW.unsqueeze(0))
+                                  .cpu()[0]
+                                  .mean(0)
+                                  .view({of.config.grid_height(), of.config.grid_width()});
+    write_text(ops, folder / (stem + ".attention.png"),
+               encode_png(thumbnail(attention_overlay(image_CHW, map_hw))));
+  }
+}
+
+}  // namespace vit22b

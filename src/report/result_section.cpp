@@ -1,0 +1,126 @@
+#include "report/result_section.h"
+
+#include <algorithm>
+
+#include "core/text.h"
+#include "report/page.h"
+#include "report/svg.h"
+
+namespace vit22b {
+namespace {
+
+constexpr size_t kLongestId = 40;
+
+std::string cell_colour(int64_t count, int64_t row_total, bool is_diagonal) {
+  const double share =
+      row_total > 0 ? static_cast<double>(count) / static_cast<double>(row_total) : 0;
+  return concat("background:rgba(", is_diagonal ? "68,119,170" : "238,102,119", ",",
+                short_number(std::min(1.0, is_diagonal ? 0.6 * share : 3 * share)), ")");
+}
+
+std::string class_name(const EvalResult& result, size_t i) {
+  return escape_html(i < result.label_names.size() ? result.label_names[i] : std::to_string(i));
+}
+
+std::string confusion_table(const EvalResult& result) {
+  constexpr size_t kLargest = 30;
+  if (result.confusion.empty() || result.confusion.size() > kLargest) return "";
+  std::string out =
+      "<h3>Confusion</h3><table class=\"confusion\"><tr><th class=\"key\">truth \\ prediction</th>";
+  for (size_t i = 0; i < result.confusion.size(); ++i)
+    out += "<th>" + class_name(result, i) + "</th>";
+  out += "</tr>";
+  for (size_t i = 0; i < result.confusion.size(); ++i) {
+    int64_t total = 0;
+    for (const int64_t count : result.confusion[i]) total += count;
+    out += "<tr><th class=\"key\">" + class_name(result, i) + "</th>";
+    for (size_t j = 0; j < result.confusion[i].size(); ++j)
+      out += concat("<td style=\"", cell_colour(result.confusion[i][j], total, i == j), "\">",
+                    result.confusion[i][j], "</td>");
+    out += "</tr>";
+  }
+  return out + "</table>";
+}
+
+// The pairs that are taken for each other most, with how often.
+std::string confused_pairs(const EvalResult& result) {
+  constexpr size_t kShown = 8;
+  std::vector<std::tuple<int64_t, size_t, size_t>> pairs;
+  for (size_t i = 0; i < result.confusion.size(); ++i)
+    for (size_t j = 0; j < result.confusion[i].size(); ++j)
+      if (i != j && result.confusion[i][j] > 0) pairs.emplace_back(-result.confusion[i][j], i, j);
+  if (pairs.empty()) return "";
+  std::sort(pairs.begin(), pairs.end());
+  pairs.resize(std::min(pairs.size(), kShown));
+  std::string out =
+      "<h3>Most confused</h3><table><tr><th class=\"key\">truth</th>"
+      "<th class=\"key\">taken for</th><th>images</th><th>of the class</th></tr>";
+  for (const auto& [minus_count, i, j] : pairs) {
+    int64_t total = 0;
+    for (const int64_t count : result.confusion[i]) total += count;
+    out +=
+        concat("<tr><td class=\"key\">", class_name(result, i), "</td><td class=\"key\">",
+               class_name(result, j), "</td><td>", -minus_count, "</td><td>",
+               short_number(-100.0 * static_cast<double>(minus_count) / static_cast<double>(total)),
+               " %</td></tr>");
+  }
+  return out + "</table>";
+}
+
+std::string base64(const std::string& bytes) {
+  constexpr const char* kLetters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t j = 0; j < 3; ++j)
+      group = group << 8 | (i + j < bytes.size() ? static_cast<uint8_t>(bytes[i + j]) : 0);
+    for (size_t j = 0; j < 4; ++j)
+      text += i + j > bytes.size() ? '=' : kLetters[group >> (18 - 6 * j) & 63];
+  }
+  return text;
+}
+
+std::string picture(const std::string& png, const std::string& what) {
+  if (png.empty()) return "";
+  return "<img alt=\"" + what + "\" src=\"data:image/png;base64," + base64(png) + "\">";
+}
+
+std::string figure(const EvalResult& result, const EvalResult::Example& example) {
+  const std::string truth = class_name(result, static_cast<size_t>(example.label));
+  const std::string prediction = class_name(result, static_cast<size_t>(example.prediction));
+  const bool is_right = example.label == example.prediction;
+  return concat("<figure>", picture(example.image_png, truth),
+                picture(example.attention_png, "where the model looks"), "<figcaption>",
+                is_right ? truth : truth + " taken for " + prediction, ", ",
+                short_number(100 * example.probability), " %<br><span class=\"hint\">",
+                escape_html(shortened(example.id.substr(example.id.rfind('/') + 1), kLongestId)),
+                "</span></figcaption></figure>");
+}
+
+std::string examples(const EvalResult& result, bool is_right, const char* title) {
+  std::string figures;
+  for (const EvalResult::Example& example : result.examples)
+    if ((example.label == example.prediction) == is_right) figures += figure(result, example);
+  if (figures.empty()) return "";
+  return concat("<h3>", title, "</h3><div class=\"examples\">", figures, "</div>");
+}
+
+}  // namespace
+
+std::string result_section(const EvalResult& result) {
+  std::string out = "<h2>" + escape_html(result.name) + "</h2><table>";
+  for (const auto& [key, value] : result.numbers) {
+    const bool is_share = key == "top1" || key == "top5";
+    out += concat("<tr><td class=\"key\">", escape_html(key), "</td><td",
+                  key == "top1" ? " class=\"big\"" : "", ">",
+                  is_share ? short_number(100 * value) + " %" : short_number(value), "</td></tr>");
+  }
+  out += "</table>" + confused_pairs(result) + confusion_table(result);
+  if (!result.calibration.empty())
+    out += "<div class=\"plots\">" + reliability_plot(result.calibration) + "</div>";
+  return out + examples(result, false, "Surest mistakes, one a pair of classes") +
+         examples(result, true, "Surest right answers, one a class");
+}
+
+}  // namespace vit22b
