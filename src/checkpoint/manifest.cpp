@@ -93,7 +93,8 @@ void make_recorded_folder(
     const std::function<void(const fs::path& beside, Manifest& manifest)>& fill) {
   if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
     throw UsageError(folder.string(), " is there already and not empty; choose another folder");
-  const fs::path beside = folder.string() + ".tmp";
+  const fs::path place = folder.has_filename() ? folder : folder.parent_path();  // DIR/ too
+  const fs::path beside = place.string() + ".tmp";
   ops.remove_all(beside);
   try {
     ops.make_folder(beside);
@@ -101,7 +102,7 @@ void make_recorded_folder(
     fill(beside, manifest);
     write_manifest(ops, beside, manifest);
     ops.sync_folder(beside);
-    ops.rename(beside, folder);
+    ops.rename(beside, place);
   } catch (...) {
     std::error_code error;
     fs::remove_all(beside, error);

@@ -126,10 +126,10 @@ TEST(ModelCommand, ShowsTheExactCountsOf22b) {
 TEST(ModelCommand, InitWritesWhatFeaturesReads) {
   const TempFolder folder;
   const std::string model = (folder / "m").string();
-  ASSERT_EQ(
-      vit("model init test8 img_size=16x24 num_classes=3 --seed 4 --randomize-all --out " + model)
-          .code,
-      0);
+  ASSERT_EQ(vit("model init test8 img_size=16x24 num_classes=3 --seed 4 --randomize-all --out " +
+                model + "/")
+                .code,
+            0);
   FileOps ops;
   write_safetensors(ops, folder / "in", {{"images", at::randn({3, 3, 16, 24})}});
   const Ended ended = vit("features " + model + " --input " + (folder / "in").string() +

@@ -45,7 +45,7 @@ said=$("$work/examples/features" "$work/nowhere" 2>&1 >/dev/null || true)
 
 # The package needs numpy; beside PyTorch too, in either order, where script/oracle-env has put it.
 export PYTHONPATH=$work/prefix/lib/python3/dist-packages
-for python in python3 "$source/.deps/oracle/bin/python"; do
+for python in /usr/bin/python3 "$source/.deps/oracle/bin/python"; do
   "$python" -c 'import numpy' 2>/dev/null || { echo "SKIPPED: the Python package with $python, which has no numpy"; continue; }
   rm -rf "$work"/{one,one-run,trained} && touch "$work/one.toml"
   "$python" "$source/tests/e2e/python_package.py" "$work" "$vit"

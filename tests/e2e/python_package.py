@@ -66,7 +66,7 @@ for call, text in (
     (lambda: trainer.step(batch, [0, 2]), "has 2 classes"),
     (lambda: trainer.step(batch, [0]), "want [B, C, H, W] and [B]"),
     (lambda: trainer.save(folder / "m"), "is there already"),
-    (lambda: vit22b.Trainer("", {"total_steps": 1, "optim.learning_rate": 1}), "optim.lr"),
+    (lambda: vit22b.Trainer("", {"total_steps": 1, "optim.lrr": 1}), "'optim.lr'"),
     (lambda: vit22b.Trainer("nowhere.toml"), "nowhere.toml"),
 ):
     try:
@@ -86,5 +86,19 @@ if importlib.util.find_spec("torch"):
     code = "import torch, vit22b, sys; m = vit22b.Model(sys.argv[1]); print(torch.from_dlpack(m.features(torch.zeros(1, 3, 16, 16))).shape)"
     subprocess.run([sys.executable, "-c", code, str(folder / "m")], check=True, stdout=subprocess.DEVNULL)
     print("the Python package beside torch", torch.__version__, "gives the program's bits")
+    if importlib.util.find_spec("timm"):
+        import timm
+
+        theirs = timm.create_model(f"local-dir:{folder / 'm'}", pretrained=True).eval()
+        with torch.no_grad():
+            tokens = theirs.forward_features(torch.from_numpy(images))
+            for name, want, got in (
+                ("tokens", tokens, model.tokens(images)),
+                ("features", theirs.forward_head(tokens, pre_logits=True), model.features(images)),
+                ("logits", theirs(torch.from_numpy(images)), model.logits(images)),
+            ):
+                difference = ((torch.from_numpy(got) - want).abs().max() / want.abs().max()).item()
+                print(f"{name}: {difference:.1e} of the largest from timm {timm.__version__} on the same folder")
+                assert difference <= 1e-5, name
 else:
     print("the Python package gives the program's bits")

@@ -45,6 +45,34 @@ TEST(Report, IsOnePageWithoutScriptsEscapedAndTheSameBytes) {
   EXPECT_EQ(page.find("nan"), std::string::npos);
 }
 
+// golden/README.md says how it is made anew.
+TEST(Report, OfTheDemoIsWhatItWasToTheByte) {
+  const auto golden = test::source_path("tests/report/golden");
+  const std::string page = report_html(read_run(golden / "demo"));
+  EXPECT_TRUE(page == test::read_file(golden / "demo.html"))
+      << "the report has changed; where that is meant, tests/report/golden/README.md";
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  size_t pictures = 0;
+  for (size_t at = 0; (at = page.find("src=\"", at)) != std::string::npos; ++pictures)
+    EXPECT_EQ(page.compare(at += 5, 22, "data:image/png;base64,"), 0);
+  EXPECT_EQ(pictures, 12u);  // six examples with where the model looks
+}
+
+TEST(Report, APictureThatIsNoneIsLeftOut) {
+  const test::TempFolder folder;
+  write_run(folder);
+  test::write_file(
+      folder / "results/eval-test.json",
+      R"({"examples":[{"sample":4,"id":"a/<x>","label":1,"prediction":0,"probability":0.5}]})");
+  test::write_file(folder / "results/eval-test/4.png", "<svg onload=alert(1)>");
+  const std::string page = report_html(read_run(folder.path()));
+  EXPECT_EQ(page.find("<img"), std::string::npos);
+  EXPECT_EQ(page.find("svg onload"), std::string::npos);
+  EXPECT_NE(page.find("1 taken for 0, 50 %<br><span class=\"hint\">&lt;x&gt;</span>"),
+            std::string::npos);
+}
+
 TEST(Report, SeveralRunsShowHowTheyEndedAndWhereTheyDiffer) {
   const test::TempFolder folder, other;
   write_run(folder);

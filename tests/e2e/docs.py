@@ -1,0 +1,130 @@
+"""Runs what the pages of docs/ and the README show: docs.py BUILD SOURCE
+
+Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
+SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp
+and ```python blocks are mine.cpp and mine.py there. A page without an ```sh block fails, but for the record that docs/log.md is.
+"""
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+build, source = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
+RECORDS = {"log.md"}
+CONFIG = """total_steps = 4
+[model]
+name = "test8"
+img_size = 16
+[data]
+source = "folder"
+root = "SRC"
+batch_size = 8
+val = "20%"
+"""
+LIT = """total_steps = 4
+[model]
+name = "test8"
+context_length = 8
+[lit]
+tokenizer = "train:14"
+[data]
+source = "manifest"
+batch_size = 8
+val = "20%"
+"""
+
+
+def png(red, blue, i):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def row(y):
+        return b"\0" + bytes(v for x in range(16) for v in (red, (x * 7 + y * 13 + i * 5) % 40, blue))
+
+    pixels = zlib.compress(b"".join(row(y) for y in range(16)))
+    head = struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def make_folder(folder):
+    rows = ["filepath,caption,label"]
+    for split, count in (("train", 30), ("test", 6)):
+        for name, red, blue in (("red", 200, 20), ("blue", 20, 200)):
+            for i in range(count):
+                place = folder / "SRC" / split / name / f"{i}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(png(red, blue, i))
+                if split == "train":
+                    rows.append(f"SRC/train/{name}/{i}.png,a {name} square,{name}")
+    for name in ("photos", "more"):
+        (folder / name).mkdir()
+        for i in range(3):
+            (folder / name / f"{name}{i}.png").write_bytes(png(90 * i, 200 - 90 * i, i))
+    for name in ("photo.png", "a.png", "b.png"):
+        (folder / name).write_bytes(png(200, 20, ord(name[0])))
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+    (folder / "names.txt").write_text("red\nblue\n")
+    (folder / "CONFIG").write_text(CONFIG)
+    (folder / "LIT").write_text(LIT)
+    (folder / "DIR").symlink_to("SRC")
+    (folder / "build").mkdir()
+    (folder / "build/release").symlink_to(build)
+    for name in ("configs", "examples", "script"):
+        (folder / name).symlink_to(source / name)
+    for line in (
+        "model init test8 img_size=16 num_classes=2 --seed 1 --out CKPT --quiet",
+        "train CONFIG --seed 1 --out runs/a --quiet",
+        "train CONFIG optim.lr=0.01 --out runs/b --quiet",
+        "eval runs/a --quiet",
+    ):
+        subprocess.run([build / "vit22b", *line.split()], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def blocks(page, language):
+    """(line, text) of each fenced block of a language."""
+    text = page.read_text()
+    for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, found.start()) + 1, found[1]
+
+
+def run(page, line, text, fixture, folder):
+    shutil.copytree(fixture, folder, symlinks=True)
+    for language, name in (("cpp", "mine.cpp"), ("python", "mine.py")):
+        (folder / name).write_text("".join(block for _, block in blocks(page, language)))
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "vit22b").symlink_to(build / "vit22b")
+    (bin_folder / "python3").symlink_to("/usr/bin/python3")  # Debian's, which has Debian's numpy
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    if ended.returncode == 0:
+        return True
+    print(f"{page.relative_to(source)}:{line}: exit code {ended.returncode}\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    return False
+
+
+def main():
+    pages = [source / "README.md", *sorted((source / "docs").glob("*.md"))]
+    is_good, count = True, 0
+    with tempfile.TemporaryDirectory() as scratch:
+        fixture = pathlib.Path(scratch) / "fixture"
+        fixture.mkdir()
+        make_folder(fixture)
+        for page in pages:
+            shown = list(blocks(page, "sh"))
+            if not shown and page.name not in RECORDS:
+                print(f"{page.relative_to(source)}: shows no command; want one ```sh block that works as written")
+                is_good = False
+            for line, text in shown:
+                is_good &= run(page, line, text, fixture, pathlib.Path(scratch) / f"block{count}")
+                count += 1
+    print(f"{count} blocks of {len(pages)} pages run as written" if is_good else "a page shows what does not work")
+    sys.exit(not is_good)
+
+
+main()
