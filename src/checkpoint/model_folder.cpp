@@ -7,6 +7,7 @@
 #include "checkpoint/saver.h"
 #include "checkpoint/two_towers.h"
 #include "core/checksum.h"
+#include "core/device.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -16,6 +17,8 @@ using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr size_t kConfigLimit = 64 << 20;
+constexpr int64_t kFormat =
+    1;  // of our own fields; raised when an older program would misread them
 constexpr double kCropFraction = 0.9;  // timm's default for plain ViTs
 
 /// Our own fields as JSON, through their visitor: the same names as in a config file.
@@ -36,6 +39,14 @@ ViTConfig config_from_fields(const Json& json, const fs::path& path) {
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   config.validate();
   return config;
+}
+
+void check_format(const Json& json, const fs::path& path) {
+  const int64_t format = json.value("format", kFormat);
+  if (format > kFormat)
+    throw CheckpointError(path.string(), " has format ", format, ", this vit22b (",
+                          program_version(), ") reads up to ", kFormat,
+                          "; it was written by a newer one: use that, or update");
 }
 
 TextInfo text_from(const Json& json, const fs::path& path) {
@@ -86,6 +97,7 @@ ModelInfo read_model_info(const fs::path& folder) {
     const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kConfigLimit));
     ModelInfo info;
     if (json.contains("vit22b")) {
+      check_format(json.at("vit22b"), path);
       info.config = config_from_fields(json.at("vit22b").at("model"), path);
       info.pp_eval = json.at("vit22b").at("pp_eval").get<std::string>();
       if (json.at("vit22b").contains("text"))
@@ -127,7 +139,8 @@ std::string model_fingerprint(const fs::path& folder) {
 std::string model_info_text(const ModelInfo& info) {
   Json json = Json::parse(timm_config_text(info.config, info.pp_eval));
   if (!info.label_names.empty()) json["label_names"] = info.label_names;
-  json["vit22b"] = {{"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
+  json["vit22b"] = {
+      {"format", kFormat}, {"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

@@ -1,6 +1,8 @@
 #include "cli/command.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <new>
@@ -128,8 +130,14 @@ std::string option_table(const Fields& fields) {
 }
 
 void print_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw UsageError("cannot write to standard output (is the disk full or the pipe closed?)");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return;
+  if (errno == EPIPE) {
+    // The reader, such as `head`, has seen enough: end without a word, as other tools do.
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
+  throw UsageError("cannot write to standard output (is the disk full?)");
 }
 
 std::vector<std::string> command_words() {
