@@ -53,7 +53,7 @@ void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Col
   for (const at::Tensor& batch : images.split(flags.images.loader.batch)) all.add(extractor, batch);
 }
 
-void add_source(const FeatureFlags& flags, const DataSource& source, FeatureExtractor& extractor,
+void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutputs& extractor,
                 Collected& all) {
   BatchLoader loader(source, extractor.transforms(), one_pass(flags.images.loader, source));
   Progress progress("features", source.size(), flags.common.is_quiet);
@@ -62,7 +62,7 @@ void add_source(const FeatureFlags& flags, const DataSource& source, FeatureExtr
     all.add(extractor, batch.images_BCHW);
     if (!flags.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
     all.paths.insert(all.paths.end(), batch.ids.begin(), batch.ids.end());
-    progress.update(all.num_images);
+    progress.update(all.num_images, extractor.transfers_text());
   }
   for (const BadSample& bad : loader.bad_samples())
     log_warn(concat("left out: ", bad.id, ": ", bad.reason));
@@ -82,7 +82,7 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
        .max_bad_fraction = flags.images.loader.max_bad_fraction,
        .should_stop = [] { return stop_signal() != 0; },
-       .on_progress = [&](int64_t done) { progress.update(done); }},
+       .on_progress = [&](int64_t done) { progress.update(done, extractor.transfers_text()); }},
       flags.common.out, ops);
   int64_t num_images = 0;
   for (const auto& shard : shards) num_images += shard->entry("labels").shape.at(0);
@@ -133,8 +133,7 @@ std::string identity_of(const FeatureFlags& flags, const LoadedModel& model, con
   return concat(weights, "\n", flags.common.precision, " ", flags.common.engine);
 }
 
-int64_t write_file(const FeatureFlags& flags, const DataSource* source,
-                   FeatureExtractor& extractor) {
+int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOutputs& extractor) {
   Collected all;
   if (source == nullptr)
     add_tensor_file(flags, extractor, all);

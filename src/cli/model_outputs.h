@@ -27,6 +27,8 @@ class ModelOutputs : public FeatureExtractor {
   const Transforms& transforms() const override { return transforms_; }
   std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override;
   int64_t bytes_of_image() const;
+  /// What bringing the model's weights in has cost so far, for people.
+  std::string transfers_text() const { return model_.predictor->transfers_text(); }
 
  private:
   bool is_wanted(const std::string& name) const { return only_.empty() || only_.count(name) != 0; }

@@ -79,13 +79,22 @@ ActivationBytes training_activation_bytes(const ViTConfig& config, const Activat
             .pool_backward = kept + s.ends() + s.ends_backward(),
             .block_backward = kept + s.backward_beside()};
   }
-  const int64_t inputs = s.patches() + config.depth * s.input();
   const int64_t own = s.saved() - s.input();
-  return {.forward = inputs + s.forward_beside(),
-          .pool_backward = inputs + s.ends() + s.ends_backward(),
-          .block_backward =
-              inputs + own +
-              std::max(s.rows * s.width * kFloatBytes + s.forward_beside(), s.backward_beside())};
+  const int64_t of_block =
+      own + std::max(s.rows * s.width * kFloatBytes + s.forward_beside(), s.backward_beside());
+  if (work.keeps_inputs) {
+    const int64_t inputs = s.patches() + config.depth * s.input();
+    return {.forward = inputs + s.forward_beside(),
+            .pool_backward = inputs + s.ends() + s.ends_backward(),
+            .block_backward = inputs + of_block};
+  }
+  // The embedding's output stays with its graph. Below the last block the gradient that came in is
+  // held by the caller too; where inputs stay, those that are done with make up for it.
+  const int64_t below = config.depth > 1 ? s.input() : 0, embedded = s.patches() + s.input();
+  return {.forward = embedded + below + s.forward_beside(),
+          .pool_backward = embedded + s.ends() + s.ends_backward(),
+          .block_backward = embedded + s.input() + below + of_block,
+          .inputs = config.depth * s.input()};
 }
 
 int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork& work) {

@@ -12,8 +12,9 @@ struct ActivationWork {
   at::ScalarType compute_type = at::kFloat;
   at::ScalarType factor_type = at::kFloat;  ///< of what only products read
   ActivationPolicy policy = ActivationPolicy::kKeep;
-  bool has_graphs = true;  ///< units around the encoder keep theirs, as a store allows that keeps
-                           ///< its weights
+  bool keeps_inputs = true;  ///< of recomputed blocks, on the device
+  bool has_graphs = true;    ///< units around the encoder keep theirs, as a store allows that keeps
+                             ///< its weights
 };
 
 /// Bytes of activations at the moments of a training step that hold the most.
@@ -24,6 +25,7 @@ struct ActivationBytes {
   int64_t forward = 0;         ///< in the last block
   int64_t pool_backward = 0;   ///< in pool and final norm
   int64_t block_backward = 0;  ///< in the last block
+  int64_t inputs = 0;          ///< of recomputed blocks, where they are kept elsewhere
 };
 ActivationBytes training_activation_bytes(const ViTConfig& config, const ActivationWork& work);
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dist/mesh.h"
+#include "model/block_inputs.h"
 #include "model/config.h"
 #include "model/engine.h"
 #include "model/packed_cache.h"
@@ -22,6 +23,8 @@ struct ModelContext {
   at::ScalarType compute_type = at::kFloat;  ///< dtype of activations and products
   ActivationPolicy policy = ActivationPolicy::kKeep;
   PackedCache* packed = nullptr;  ///< null: weights are packed, where they are, for each pass
+  /// Where inputs of recomputed blocks wait; null: as they are.
+  BlockInputs* inputs = nullptr;
 };
 
 }  // namespace vit22b

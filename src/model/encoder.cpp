@@ -1,7 +1,5 @@
 #include "model/encoder.h"
 
-#include <optional>
-
 #include "core/error.h"
 
 namespace vit22b {
@@ -26,7 +24,10 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
       if (!store.is_keeping() && !block.saved->drop_weights()) block.saved.reset();
       if (block.saved != nullptr) block.input.reset();
     } else {
-      if (is_taped) request.tape->blocks[static_cast<size_t>(i)].input = x;
+      if (is_taped && context.inputs != nullptr)
+        context.inputs->put(i, x);
+      else if (is_taped)
+        request.tape->blocks[static_cast<size_t>(i)].input = x;
       const PackedWeights* packed =
           context.packed == nullptr
               ? nullptr
@@ -49,13 +50,12 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     const Unit unit = block_unit(i);
     EncoderTape::Block& block = tape.blocks[static_cast<size_t>(i)];
     const std::set<std::string>& trained = trained_names(sink, unit);
-    std::optional<UnitLease> lease;
-    if (block.saved == nullptr || !store.is_keeping())
-      lease.emplace(store.acquire(unit, Pass::kBackward));
-    if (block.saved != nullptr && lease) block.saved->take_weights(lease->weights());
+    const UnitLease lease = store.acquire(unit, Pass::kBackward);
+    if (block.saved != nullptr && !store.is_keeping()) block.saved->take_weights(lease.weights());
     if (block.saved == nullptr) {
-      context.engine.save_again(context.config, lease->weights(), block.input, trained,
-                                block.saved);
+      if (!block.input.defined()) block.input = context.inputs->take(i);
+      if (context.inputs != nullptr && i > tape.first_block) context.inputs->prefetch(i - 1);
+      context.engine.save_again(context.config, lease.weights(), block.input, trained, block.saved);
       block.input.reset();
     }
     if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);

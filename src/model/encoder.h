@@ -16,7 +16,7 @@ namespace vit22b {
 /// The encoder's own record of a forward pass, block by block.
 struct EncoderTape {
   struct Block {
-    at::Tensor input;  ///< set where the block is recomputed
+    at::Tensor input;  ///< set where the block is recomputed, unless the context keeps inputs
     std::unique_ptr<SavedActivations> saved;
   };
   std::vector<Block> blocks;

@@ -34,9 +34,14 @@ int64_t panel_bytes(const PlanRequest& request, int64_t images, at::ScalarType f
                   longest * model.mlp_dim() * static_cast<int64_t>(c10::elementSize(factor)));
 }
 
+bool keeps_inputs_elsewhere(const TrainConfig& c, const DeviceSpec& device) {
+  return c.block_inputs == "file" || (c.block_inputs == "host" && !device.is_cpu);
+}
+
 /// What exists for a while, at one moment of a step.
 struct Moment {
   int64_t gradients = 0, gathered = 0, leaves = 0, activations = 0;
+  int64_t block_inputs = 0;  ///< elsewhere
   int64_t total() const { return gradients + gathered + leaves + activations; }
 };
 
@@ -50,11 +55,12 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                                           .compute_type = type,
                                           .factor_type = factor_type(c, device),
                                           .policy = activation_policy(c),
+                                          .keeps_inputs = !keeps_inputs_elsewhere(c, device),
                                           .has_graphs = outline.store().is_keeping()});
   const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
     return Moment{outline.gradient_bytes(unit), outline.store().gathered_bytes(unit, pass),
-                  outline.leaf_bytes(UnitKind::kEmbedding), of_activations};
+                  outline.leaf_bytes(UnitKind::kEmbedding), of_activations, activations.inputs};
   };
   Moment in_forward = at(block, Pass::kForward, activations.forward),
          in_pool = at(pool, Pass::kBackward, activations.pool_backward),
@@ -69,13 +75,12 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                   [](const Moment& a, const Moment& b) { return a.total() < b.total(); });
 }
 
-// Weights and state of the two units that are in memory at a time.
+// A unit's weights, and the state of the one of its tensors that is being updated: what is read
+// ahead is the page cache's, and what is done with is let go tensor by tensor.
 int64_t mapped_bytes(const TrainOutline& outline) {
-  int64_t largest = 0, last = 0;
-  for (const auto& [unit, bytes] : outline.unit_bytes()) {
-    largest = std::max(largest, last + bytes);
-    last = bytes;
-  }
+  int64_t largest = 0;
+  for (const auto& [unit, bytes] : outline.unit_bytes())
+    largest = std::max(largest, bytes.weights + bytes.largest_state);
   return largest;
 }
 
@@ -108,6 +113,8 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
          panel_bytes(request, c.data.batch_size / c.mesh.data, factor_type(c, device))});
   else
     items.push_back({here, "images", batch});
+  items.push_back({c.block_inputs == "file" ? Place::kDisk : Place::kHost, "block inputs",
+                   moment.block_inputs});
   // Those that are kept, the best and the one being written; every rank's part.
   items.push_back({Place::kDisk, "checkpoints",
                    (c.keep_last + 2) * (weights + state) * c.mesh.model *

@@ -25,16 +25,16 @@ int64_t TrainOutline::state_bytes() const {
   return bytes_of(sinks_.updating->state());
 }
 
-std::map<Unit, int64_t> TrainOutline::unit_bytes() const {
-  std::map<std::string, Unit> unit_of;
-  std::map<Unit, int64_t> units;
-  for (const ParameterRow& row : table_) {
-    unit_of[row.name] = row.unit;
-    units[row.unit] += static_cast<int64_t>(weight(row).nbytes());
-  }
+std::map<Unit, TrainOutline::UnitBytes> TrainOutline::unit_bytes() const {
+  std::map<std::string, int64_t> state_of;
   for (const auto& [name, slot] : sinks_.updating->state())
-    if (const auto it = unit_of.find(name.substr(name.find('/') + 1)); it != unit_of.end())
-      units[it->second] += static_cast<int64_t>(slot.part.nbytes());
+    state_of[name.substr(name.find('/') + 1)] += static_cast<int64_t>(slot.part.nbytes());
+  std::map<Unit, UnitBytes> units;
+  for (const ParameterRow& row : table_) {
+    UnitBytes& unit = units[row.unit];
+    unit.weights += static_cast<int64_t>(weight(row).nbytes());
+    unit.largest_state = std::max(unit.largest_state, state_of[row.name]);
+  }
   return units;
 }
 

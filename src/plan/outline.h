@@ -25,8 +25,11 @@ class TrainOutline {
 
   int64_t weight_bytes() const;
   int64_t state_bytes() const;
-  /// Weights and state by unit.
-  std::map<Unit, int64_t> unit_bytes() const;
+  struct UnitBytes {
+    int64_t weights = 0;
+    int64_t largest_state = 0;  ///< of one of its tensors
+  };
+  std::map<Unit, UnitBytes> unit_bytes() const;
   /// Bytes of gradients while the backward pass is at a unit.
   int64_t gradient_bytes(const Unit& unit) const;
   /// Bytes of the float32 copies that the graphs of units outside of blocks hold.

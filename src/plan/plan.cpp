@@ -21,7 +21,24 @@ double peak_of(const Plan& plan) {
   return devices * plan.device.peak_flops(plan.request.config.precision);
 }
 
+// Where a run writes: its state file, or the folder that the command is given in.
+double free_disk(const PlanRequest& request) {
+  if (!request.is_here() || !request.is_training) return 0;
+  std::filesystem::path place = std::filesystem::current_path();
+  if (!request.config.state_path.empty())
+    place = std::filesystem::absolute(request.config.state_path).parent_path();
+  std::error_code error;
+  const auto space = std::filesystem::space(place, error);
+  return error ? 0 : static_cast<double>(space.available);
+}
+
+bool has_disk_for(const Plan& plan) {
+  return plan.free_disk_bytes == 0 ||
+         static_cast<double>(plan.bytes(Place::kDisk)) <= plan.free_disk_bytes;
+}
+
 bool fits_into(const Plan& plan) {
+  if (!has_disk_for(plan)) return false;
   const auto ranks = static_cast<double>(plan.device.is_cpu ? plan.request.num_ranks() : 1);
   return ranks * static_cast<double>(plan.bytes(Place::kHost)) <=
              kUsable * plan.device.host_memory_bytes &&
@@ -108,6 +125,7 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
   if (!plan.is_rehearsed) plan.time = roofline(r, work, device_);
   if (r.mfu > 0) plan.time = {plan.flops / (peak_of(plan) * r.mfu), "the given mfu", {}};
   plan.mfu = plan.flops / (plan.time.seconds * peak_of(plan));
+  plan.free_disk_bytes = free_disk(r);
   plan.fits = fits_into(plan);
   return plan;
 }
@@ -115,6 +133,9 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
 // The fastest change that fits, with the fewest words among equals.
 std::string Planner::advice_for(const Plan& plan) const {
   if (plan.fits) return "";
+  if (!has_disk_for(plan))
+    return concat("more disk than the ", human_bytes(plan.free_disk_bytes),
+                  " that are free here, or fewer checkpoints (keep_last=1)");
   std::string best;
   double seconds = 0;
   for (const std::vector<std::string>& changes : savings(plan.request)) {

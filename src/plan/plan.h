@@ -18,6 +18,7 @@ struct Plan {
   double flops = 0;           ///< of a step over all ranks, recomputation not counted
   double sent_bytes = 0;      ///< of a rank in a step
   double mfu = 0;
+  double free_disk_bytes = 0;  ///< of the folder that the command is given in; 0 where not asked
   bool fits = false;
   std::string advice;  ///< the cheapest change that makes it fit, "" where none is needed
 

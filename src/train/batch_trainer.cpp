@@ -20,11 +20,17 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
   const auto source = first_weights(config_, table_);
   store_ = make_store(config_, table_, *source, memory_, device_, mesh_);
   sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
+  inputs_ = make_block_inputs(config_, std::filesystem::temp_directory_path());
 }
 
 ModelContext BatchTrainer::context() const {
-  return {config_.model, *engine_, mesh_, precision_type(config_.precision),
-          activation_policy(config_)};
+  return {config_.model,
+          *engine_,
+          mesh_,
+          precision_type(config_.precision),
+          activation_policy(config_),
+          /*packed=*/nullptr,
+          inputs_.get()};
 }
 
 StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepContext& step) {

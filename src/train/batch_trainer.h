@@ -53,6 +53,7 @@ class BatchTrainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<MasterStore> store_;
   Sinks sinks_;
+  std::unique_ptr<BlockInputs> inputs_;
   Schedule schedule_;
   int64_t steps_ = 0;
 };

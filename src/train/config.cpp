@@ -82,6 +82,9 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.field("device", device, "cpu or cuda:N");
   v.choice("activation", activation, "keep|recompute",
            "keep a block's activations, or its input alone");
+  v.choice("block_inputs", block_inputs, "device|host|file",
+           "activation=recompute: where blocks' inputs wait for the backward pass; file is a "
+           "nameless one in RUN");
   v.field("accumulate", accumulate, "pieces that a batch is cut into");
   v.choice("task", task, "classify|distill|lit", "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");

@@ -82,6 +82,7 @@ struct TrainConfig {
   int64_t threads = 0;
   std::string device = "cpu";
   std::string activation = "keep";
+  std::string block_inputs = "device";
   int64_t accumulate = 1;
   int64_t keep_last = 2;
   std::string task = "classify";

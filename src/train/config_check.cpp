@@ -68,6 +68,9 @@ void check_choices(const TrainConfig& c) {
   if (c.data.workers < 1 || c.data.workers > 256)
     throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
   if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
+  if (c.block_inputs != "device" && c.activation != "recompute")
+    throw UsageError("block_inputs=", c.block_inputs,
+                     " is of blocks that keep their inputs alone; use activation=recompute");
   if (c.update == "now" && c.accumulate > 1)
     throw UsageError(
         "update=now applies gradients as they are made and keeps none to add to; use "

@@ -45,7 +45,7 @@ class Run {
   void note_bad_samples(const BatchLoader& loader);
   void validate();
   void save();
-  ModelContext context(const ViTConfig& config) const;
+  ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
   std::shared_ptr<const Tokenizer> tokenizer() const { return lit_ ? lit_->tokenizer : nullptr; }
   ModelInfo model_info() const;
   bool is_stop_asked() const;
@@ -64,6 +64,7 @@ class Run {
   std::unique_ptr<StateMemory> memory_;  ///< outlives the store and the sink, which lie in it
   std::shared_ptr<MasterStore> store_;
   Sinks sinks_;
+  std::unique_ptr<BlockInputs> main_inputs_, image_inputs_;
   std::optional<LitParts> lit_;  ///< task=lit
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;

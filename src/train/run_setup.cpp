@@ -32,8 +32,14 @@ Run::Run(TrainConfig config, const TrainOptions& options, FileOps& ops)
       ops_(ops),
       mesh_(options.mesh != nullptr ? *options.mesh : single_process()) {}
 
-ModelContext Run::context(const ViTConfig& config) const {
-  return {config, *engine_, mesh_, precision_type(config_.precision), activation_policy(config_)};
+ModelContext Run::context(const ViTConfig& config, BlockInputs* inputs) const {
+  return {config,
+          *engine_,
+          mesh_,
+          precision_type(config_.precision),
+          activation_policy(config_),
+          /*packed=*/nullptr,
+          inputs};
 }
 
 std::vector<ParameterRow> Run::table() const {
@@ -44,8 +50,8 @@ std::vector<ParameterRow> Run::table() const {
 }
 
 TrainedTowers Run::towers() const {
-  TrainedTowers towers{context(config_.model), *store_, sinks_.first()};
-  if (trains_images()) towers.image.emplace(context(lit_->image.config));
+  TrainedTowers towers{context(config_.model, main_inputs_.get()), *store_, sinks_.first()};
+  if (trains_images()) towers.image.emplace(context(lit_->image.config, image_inputs_.get()));
   return towers;
 }
 
@@ -145,6 +151,8 @@ bool Run::start() {
   pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
   mesh_.agree([&] {
     memory_ = make_memory();
+    main_inputs_ = make_block_inputs(config_, options_.out);
+    image_inputs_ = make_block_inputs(config_, options_.out);
     make_weights(table);
     sinks_ = make_sinks(config_, table, {*optimizer_, *store_, mesh_, *memory_});
   });

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "model/initialise.h"
 #include "store/accumulate.h"
+#include "store/block_inputs.h"
 #include "store/generated.h"
 #include "store/resident.h"
 #include "store/sharded.h"
@@ -38,6 +39,13 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
 
 ActivationPolicy activation_policy(const TrainConfig& config) {
   return config.activation == "recompute" ? ActivationPolicy::kRecompute : ActivationPolicy::kKeep;
+}
+
+std::unique_ptr<BlockInputs> make_block_inputs(const TrainConfig& config,
+                                               const std::filesystem::path& folder) {
+  if (config.block_inputs == "host") return std::make_unique<HostInputs>();
+  if (config.block_inputs == "file") return std::make_unique<FileInputs>(folder);
+  return nullptr;
 }
 
 namespace {

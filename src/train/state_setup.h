@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <memory>
 
 #include "model/context.h"
@@ -24,6 +25,12 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
 
 /// What blocks keep for their backward passes.
 ActivationPolicy activation_policy(const TrainConfig& config);
+
+/// Where a tower's block inputs wait, as a config names it; null where they stay as they are.
+///
+/// folder  for a nameless file
+std::unique_ptr<BlockInputs> make_block_inputs(const TrainConfig& config,
+                                               const std::filesystem::path& folder);
 
 /// The sinks that a config names, over a store.
 struct Sinks {

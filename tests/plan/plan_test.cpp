@@ -143,6 +143,52 @@ TEST(Plan, ReadsADeviceFromAFileAndChecksIt) {
   EXPECT_NE(refusal("b16", {"device=" + path}).find("memory_bytes"), std::string::npos);
 }
 
+// What is in use of a state file is one unit's weights, and one tensor's state while it is updated.
+TEST(Plan, OfAStateFileOneUnitIsInMemory) {
+  const Plan plan = Planner("b16", {"mode=train", "batch=2", "state=file", "update=now",
+                                    "optim.clip=previous", "optim.name=sgd"})
+                        .plan(false);
+  const ViTConfig config = preset("b16", "parallel");
+  int64_t largest = 0;
+  std::map<Unit, std::pair<int64_t, int64_t>> units;  // all of it, and its largest tensor
+  for (const ParameterRow& row : parameter_table(config)) {
+    auto& [all, tensor] = units[row.unit];
+    all += row.count();
+    tensor = std::max(tensor, row.count());
+    largest = std::max(largest, all + tensor);
+  }
+  EXPECT_EQ(bytes_of(plan, "weights and optimizer state in use"), 4 * largest);
+}
+
+TEST(Plan, BlockInputsElsewhereAreCountedThere) {
+  const auto plan = [](const std::string& device, const std::string& place) {
+    return Planner("b16", {"mode=train", "batch=8", "device=" + device, "activation=recompute",
+                           "block_inputs=" + place})
+        .plan(false);
+  };
+  const int64_t inputs = 12 * 8 * 196 * 768 * 4;
+  EXPECT_EQ(bytes_of(plan("h100", "device"), "block inputs"), 0);
+  EXPECT_EQ(bytes_of(plan("h100", "host"), "block inputs"), inputs);
+  EXPECT_LT(plan("h100", "host").bytes(Place::kDevice),
+            plan("h100", "device").bytes(Place::kDevice));
+  EXPECT_EQ(bytes_of(plan("this", "host"), "block inputs"), 0);  // it is the device
+  // All but the embedding's, the present block's and a gradient of their size; each plan measures
+  // the program anew, some MiB apart.
+  const Plan file = plan("this", "file");
+  EXPECT_EQ(bytes_of(file, "block inputs"), inputs);
+  EXPECT_LT(file.bytes(Place::kHost), plan("this", "device").bytes(Place::kHost) - inputs * 8 / 12);
+}
+
+// ViT-22B's checkpoints with optimizer state take more than any machine of these tests has free.
+TEST(Plan, ADiskThatIsTooSmallDoesNotFit) {
+  const Plan plan = Planner("22b14", {"mode=train", "batch=1", "model.depth=2", "model.img_size=56",
+                                      "precision=bf16", "weights=bf16", "update=now",
+                                      "optim.clip=previous", "keep_last=100000"})
+                        .plan(false);
+  EXPECT_FALSE(plan.fits);
+  EXPECT_TRUE(plan.advice.starts_with("more disk than the ")) << plan.advice;
+}
+
 TEST(Plan, RehearsalOnThisMachineCountsAllBlocks) {
   const Plan plan = Planner("test8", {"mode=train", "batch=4"}).plan(true);
   EXPECT_TRUE(plan.is_rehearsed);

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/product.h"
 #include "store/accumulate.h"
+#include "store/block_inputs.h"
 #include "support/memory_meter.h"
 #include "support/tiny_model.h"
 
@@ -35,7 +36,9 @@ int64_t measured(const ViTConfig& config, const ActivationWork& work) {
   DeviceMemory memory(c10::kCPU);
   Accumulate sink(model.table, make_rules(model.table, optim, {}), optim,
                   {*optimizer, *model.store, model.mesh, memory});
-  const ModelContext context{model.config, *engine, model.mesh, work.compute_type, work.policy};
+  ModelContext context{model.config, *engine, model.mesh, work.compute_type, work.policy};
+  FileInputs elsewhere(std::filesystem::temp_directory_path());
+  if (!work.keeps_inputs) context.inputs = &elsewhere;
   const at::Tensor images = model.images(work.images);
   int64_t peak = 0;
   for (int i = 0; i < 2; ++i) {  // a first pass makes what stays
@@ -53,13 +56,16 @@ int64_t measured(const ViTConfig& config, const ActivationWork& work) {
 TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
   for (const char* block : {"parallel", "serial"})
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
-      for (const ActivationPolicy policy : {ActivationPolicy::kKeep, ActivationPolicy::kRecompute})
+      for (const auto& [policy, keeps_inputs] : {std::pair{ActivationPolicy::kKeep, true},
+                                                 {ActivationPolicy::kRecompute, true},
+                                                 {ActivationPolicy::kRecompute, false}})
         for (const int64_t depth : {1, 5}) {
           const ViTConfig config = wide_config(block, depth);
           const ActivationWork work{.images = 4,
                                     .compute_type = type,
                                     .factor_type = factor_type(type),
-                                    .policy = policy};
+                                    .policy = policy,
+                                    .keeps_inputs = keeps_inputs};
           const ActivationBytes bytes = training_activation_bytes(config, work);
           const auto want = static_cast<double>(measured(config, work));
           // Few and small tensors are left out.
@@ -67,7 +73,7 @@ TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
                           std::max({bytes.forward, bytes.pool_backward, bytes.block_backward})),
                       want, 0.03 * want)
               << block << " " << c10::toString(type) << " depth " << depth << " recompute "
-              << (policy == ActivationPolicy::kRecompute);
+              << (policy == ActivationPolicy::kRecompute) << " inputs here " << keeps_inputs;
         }
 }
 

@@ -152,6 +152,28 @@ TEST(Trainer, SigkillAtRandomMomentsGoesOnBitForBit) {
   EXPECT_EQ(static_cast<int>(lines.size()), count);
 }
 
+TEST(Trainer, BlockInputsThatWaitElsewhereChangeNothing) {
+  const TempFolder folder;
+  test::write_idx(folder / "data", "train", 90);
+  for (const std::vector<std::string>& choice : {std::vector<std::string>{"accumulate=2"},
+                                                 {"update=now", "optim.clip=exact"},
+                                                 {"precision=bf16"}}) {
+    for (const std::string place : {"device", "host", "file"}) {
+      std::vector<std::string> overrides = choice;
+      overrides.insert(overrides.end(), {"activation=recompute", "block_inputs=" + place});
+      run(small_run(folder / "data", overrides), folder / (choice[0] + place));
+    }
+    for (const std::string place : {"host", "file"})
+      EXPECT_EQ(differences(folder / (choice[0] + "device") / "ckpt/latest",
+                            folder / (choice[0] + place) / "ckpt/latest"),
+                kNone)
+          << choice[0] << " " << place;
+  }
+  EXPECT_EQ(
+      error_of<UsageError>([&] { small_run(folder / "data", {"block_inputs=file"}); }),
+      "block_inputs=file is of blocks that keep their inputs alone; use activation=recompute");
+}
+
 TEST(Trainer, LearnsAndItsLossFalls) {
   const TempFolder folder;
   test::write_idx(folder / "data", "train", 200);
