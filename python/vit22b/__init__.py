@@ -158,9 +158,8 @@ class Model:
 class Trainer:
     """Trains a model step by step on batches of the caller's.
 
-    config     a TOML file as `vit22b train` takes it, or "" for none
-    overrides  config keys and values: {"model.name": "s16", "model.num_classes": 10, "total_steps": 1000, "optim.lr": 1e-3,
-               "init_from": "RUN"}
+    config     a TOML file as `vit22b train` takes it; or a checkpoint's folder, whose model and weights training starts from; or ""
+    overrides  config keys and values: {"model.name": "s16", "model.num_classes": 10, "total_steps": 1000, "optim.lr": 1e-3}
     """
 
     def __init__(self, config="", overrides=()):

@@ -9,17 +9,40 @@
 namespace vit22b {
 namespace {
 
-TrainConfig config_of(const std::string& file, const std::vector<std::string>& overrides) {
+/// A checkpoint's model, transform and weights as a config says them; its name may be no preset's.
+ConfigTree tree_of_checkpoint(const std::string& checkpoint, const ModelInfo& info) {
   ConfigTree tree;
-  if (!file.empty()) tree = read_config_file(file);
+  ViTConfig model = info.config;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { model.fields(v); }))
+    if (field.key != "name") set_override(tree, "model." + field.key + "=" + field.value);
+  set_override(tree, "data.pp_eval=" + info.pp_eval);
+  set_override(tree, "init_from=" + checkpoint);
+  if (!info.label_names.empty()) tree["data.label_names"] = {info.label_names, checkpoint};
+  return tree;
+}
+
+TrainConfig config_of(const std::string& from, const std::vector<std::string>& overrides) {
+  ConfigTree tree;
+  std::string name;
+  if (std::filesystem::is_directory(from)) {
+    const ModelInfo info = read_model_info(resolve_checkpoint(from).folder);
+    name = info.config.name;
+    tree = tree_of_checkpoint(from, info);
+  } else if (!from.empty()) {
+    tree = read_config_file(from);
+  }
   for (const std::string& assignment : overrides) set_override(tree, assignment);
   if (tree.count("data.root") == 0) set_override(tree, "data.root=(the caller's)");
   TrainConfig config = train_config_from_tree(tree);
+  if (!name.empty()) config.model.name = name;
   if (config.task != "classify")
     throw UsageError("task=", config.task, ": a Trainer has images and labels; use task=classify");
   if (config.mesh.data > 1 || config.mesh.model > 1)
     throw UsageError(
         "a Trainer is one process; leave mesh.data and mesh.model, or use the program");
+  // Another head has other classes than the checkpoint's names.
+  if (static_cast<int64_t>(config.data.label_names.size()) != config.model.num_classes)
+    config.data.label_names.clear();
   if (config.data.pp_eval.empty()) config.data.pp_eval = default_pp_eval(config.model);
   return config;
 }

@@ -81,9 +81,10 @@ VIT22B_API Classifier train_classifier(const Array& features, const std::vector<
 /// `vit22b train` its weights are that run's, bit for bit. Used by one thread at a time.
 class VIT22B_API Trainer {
  public:
-  /// config     a TOML file as `vit22b train` takes it, or "" for none
+  /// config     a TOML file as `vit22b train` takes it; or a checkpoint's folder, whose model and
+  ///            weights training starts from; or "" for neither
   /// overrides  such as "model.name=s16", "model.num_classes=10", "optim.lr=1e-3",
-  ///            "total_steps=1000", "init_from=RUN"; data.root need not be set
+  ///            "total_steps=1000"; data.root need not be set
   explicit Trainer(const std::string& config, const std::vector<std::string>& overrides = {});
   ~Trainer();
   Trainer(Trainer&&) noexcept;

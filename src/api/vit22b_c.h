@@ -43,7 +43,7 @@ int vit22b_run(const vit22b_model* model, const char* output, const vit22b_array
 int vit22b_train_classifier(const vit22b_array* features, const int64_t* labels, double c,
                             vit22b_array* weights, vit22b_array* bias);
 
-/* Training step by step; config may be "". */
+/* Training step by step; config is a TOML file, a checkpoint's folder, or "". */
 typedef struct vit22b_trainer vit22b_trainer;
 vit22b_trainer* vit22b_trainer_open(const char* config, const char* const* overrides,
                                     int64_t count);

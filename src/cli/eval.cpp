@@ -86,9 +86,9 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
     if (config) {
       const auto results = std::filesystem::path(flags.checkpoint) / "results";
       ops.make_folder(results);
+      write_text(ops, results / ("eval-" + flags.split + ".json"), json);
       save_examples(ops, results / ("eval-" + flags.split), result.examples,
                     {*data, transforms, *model.predictor, model.info.config});
-      write_text(ops, results / ("eval-" + flags.split + ".json"), json);
     }
     if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
     print_out(flags.common.is_json ? json : result_text(result, names));

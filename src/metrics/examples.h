@@ -12,7 +12,7 @@ struct Example {
   int64_t sample = 0;  ///< index in its source
   std::string id;
   int64_t label = 0, prediction = 0;
-  double probability = 0;  ///< softmax of the prediction
+  double probability = 0;  ///< softmax of the prediction; 0 where the logits are not finite
 
   bool is_right() const { return label == prediction; }
 };

@@ -12,7 +12,8 @@ namespace vit22b {
 namespace {
 
 constexpr int64_t kFloatBytes = sizeof(float);
-constexpr int64_t kBatchesAhead = 2;  // of the loader, beside the one in use
+constexpr int64_t kLargeBytes = int64_t{256} << 20;  // from here on a tensor leaves no holes
+constexpr int64_t kBatchesAhead = 2;                 // of the loader, beside the one in use
 // Of what comes and goes: fitted on one run, b16 in bf16 with batch 16; all others are held out.
 constexpr double kHeapShare = 0.08;
 
@@ -42,8 +43,20 @@ bool keeps_inputs_elsewhere(const TrainConfig& c, const DeviceSpec& device) {
 struct Moment {
   int64_t gradients = 0, gathered = 0, leaves = 0, activations = 0;
   int64_t block_inputs = 0;  ///< elsewhere
-  int64_t total() const { return gradients + gathered + leaves + activations; }
+  int64_t mapped = 0;        ///< of a state file, in memory
+  bool has_large = false;    ///< gradients and copies are of tensors that no others come between
+  int64_t total() const { return gradients + gathered + leaves + activations + mapped; }
+  /// What comes and goes in the heap among blocks of many sizes.
+  int64_t in_heap() const { return gathered + activations + (has_large ? 0 : gradients + leaves); }
 };
+
+// A unit's weights, and the state of the one of its tensors that is being updated, when float32
+// copies of the weights are gone: what is read ahead is the page cache's, and what is done with is
+// let go tensor by tensor.
+int64_t mapped_bytes(const TrainOutline& outline, const Unit& unit, int64_t leaves) {
+  const TrainOutline::UnitBytes bytes = outline.unit_bytes(unit);
+  return bytes.weights + std::max<int64_t>(0, bytes.largest_state - leaves);
+}
 
 Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                       const DeviceSpec& device) {
@@ -59,29 +72,25 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                                           .has_graphs = outline.store().is_keeping()});
   const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
-    return Moment{outline.gradient_bytes(unit), outline.store().gathered_bytes(unit, pass),
-                  outline.leaf_bytes(UnitKind::kEmbedding), of_activations, activations.inputs};
+    const int64_t leaves = unit == pool ? outline.leaf_bytes(UnitKind::kPool) : 0;
+    return Moment{outline.gradient_bytes(unit),
+                  outline.store().gathered_bytes(unit, pass),
+                  outline.leaf_bytes(UnitKind::kEmbedding) + leaves,
+                  of_activations,
+                  activations.inputs,
+                  c.state == "file" ? mapped_bytes(outline, unit, leaves) : 0,
+                  outline.unit_bytes(unit).largest_weight * kFloatBytes >= kLargeBytes};
   };
   Moment in_forward = at(block, Pass::kForward, activations.forward),
          in_pool = at(pool, Pass::kBackward, activations.pool_backward),
          in_block = at(block, Pass::kBackward, activations.block_backward);
   if (c.update == "now") in_forward.gradients = 0;
-  in_pool.leaves += outline.leaf_bytes(UnitKind::kPool);
   // Gradients from graphs are added to those of the pieces before.
   if (c.accumulate > 1)
     for (const ParameterRow& row : outline.table())
       if (row.unit == pool) in_pool.gradients += row.count() / c.mesh.model * kFloatBytes;
   return std::max({in_forward, in_pool, in_block},
                   [](const Moment& a, const Moment& b) { return a.total() < b.total(); });
-}
-
-// A unit's weights, and the state of the one of its tensors that is being updated: what is read
-// ahead is the page cache's, and what is done with is let go tensor by tensor.
-int64_t mapped_bytes(const TrainOutline& outline) {
-  int64_t largest = 0;
-  for (const auto& [unit, bytes] : outline.unit_bytes())
-    largest = std::max(largest, bytes.weights + bytes.largest_state);
-  return largest;
 }
 
 }  // namespace
@@ -95,7 +104,7 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
   const int64_t batch = c.data.batch_size / c.mesh.data * image_bytes(c.model);
   std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
   if (c.state == "file") {
-    items.push_back({here, "weights and optimizer state in use", mapped_bytes(outline)});
+    items.push_back({here, "weights and optimizer state in use", moment.mapped});
     items.push_back({Place::kDisk, "state file", weights + state});
   } else {
     items.push_back({here, "weights", weights});
@@ -121,7 +130,7 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
                        (c.store == "sharded" ? c.mesh.data : 1)});
   if (device.is_cpu)
     items.push_back({here, "lost between blocks of the heap",
-                     static_cast<int64_t>(kHeapShare * static_cast<double>(moment.total()))});
+                     static_cast<int64_t>(kHeapShare * static_cast<double>(moment.in_heap()))});
   std::erase_if(items, [](const MemoryItem& item) { return item.bytes == 0; });
   return items;
 }

@@ -25,17 +25,18 @@ int64_t TrainOutline::state_bytes() const {
   return bytes_of(sinks_.updating->state());
 }
 
-std::map<Unit, TrainOutline::UnitBytes> TrainOutline::unit_bytes() const {
+TrainOutline::UnitBytes TrainOutline::unit_bytes(const Unit& unit) const {
   std::map<std::string, int64_t> state_of;
   for (const auto& [name, slot] : sinks_.updating->state())
     state_of[name.substr(name.find('/') + 1)] += static_cast<int64_t>(slot.part.nbytes());
-  std::map<Unit, UnitBytes> units;
+  UnitBytes bytes;
   for (const ParameterRow& row : table_) {
-    UnitBytes& unit = units[row.unit];
-    unit.weights += static_cast<int64_t>(weight(row).nbytes());
-    unit.largest_state = std::max(unit.largest_state, state_of[row.name]);
+    if (row.unit != unit) continue;
+    bytes.weights += static_cast<int64_t>(weight(row).nbytes());
+    bytes.largest_state = std::max(bytes.largest_state, state_of[row.name]);
+    bytes.largest_weight = std::max(bytes.largest_weight, weight(row).numel());
   }
-  return units;
+  return bytes;
 }
 
 int64_t TrainOutline::gradient_bytes(const Unit& unit) const {

@@ -1,5 +1,4 @@
 #pragma once
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -27,9 +26,10 @@ class TrainOutline {
   int64_t state_bytes() const;
   struct UnitBytes {
     int64_t weights = 0;
-    int64_t largest_state = 0;  ///< of one of its tensors
+    int64_t largest_state = 0;   ///< of one of its tensors
+    int64_t largest_weight = 0;  ///< elements of its largest tensor
   };
-  std::map<Unit, UnitBytes> unit_bytes() const;
+  UnitBytes unit_bytes(const Unit& unit) const;
   /// Bytes of gradients while the backward pass is at a unit.
   int64_t gradient_bytes(const Unit& unit) const;
   /// Bytes of the float32 copies that the graphs of units outside of blocks hold.

@@ -171,7 +171,8 @@ TEST(Throttled, AMessageTakesItsLatencyAndItsBytes) {
       for (int i = 0; i < 2; ++i) link->recv(0, 0, data.data(), data.size())->wait();
     }
     const double seconds = std::chrono::duration<double>(Request::Clock::now() - begin).count();
-    EXPECT_GE(seconds, 0.119);
+    // The receiver's clock may start after the first message has left.
+    if (plain->rank() == 0) EXPECT_GE(seconds, 0.119);
     EXPECT_LT(seconds, 0.5);  // a busy machine may sleep longer
   });
 }

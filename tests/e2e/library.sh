@@ -53,4 +53,7 @@ for python in /usr/bin/python3 "$source/.deps/oracle/bin/python"; do
   cp "$work"/p{0,1,2}.png "$work/red" && cp "$work"/p{4,5,6}.png "$work/blue"
   said=$("$python" "$source/examples/python/probe.py" "$work/m" "$work/red" "$work/blue" "$work/p7.png")
   [[ $said == *"p7.png is of $work/blue with"* ]] || { echo "the Python example says: $said"; exit 1; }
+  rm -rf "$work/tuned"
+  said=$("$python" "$source/examples/python/finetune.py" "$work/m" "$work/red" "$work/blue" "$work/tuned" 40)
+  [[ $("$vit" predict "$work/tuned" "$work/p7.png" --top 1 --quiet) == *" %  1" ]] || { echo "the tuned model errs after $said"; exit 1; }
 done

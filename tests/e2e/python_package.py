@@ -58,6 +58,10 @@ weights = "model.safetensors"
 assert (folder / "trained" / weights).read_bytes() == (folder / "one-run/ckpt/latest" / weights).read_bytes()
 assert np.array_equal(vit22b.Model(folder / "trained").logits(batch), trainer.logits(batch))
 
+# A checkpoint by itself says what model it is.
+tuned = vit22b.Trainer(folder / "m", {"total_steps": 1})
+assert tuned.steps == 0 and np.array_equal(tuned.logits(images[:1]), model.logits(images[:1]))
+
 for call, text in (
     (lambda: vit22b.Model(folder / "nowhere"), "does not exist"),
     (lambda: model.features(images[0]), "want 4"),
@@ -100,5 +104,15 @@ if importlib.util.find_spec("torch"):
                 difference = ((torch.from_numpy(got) - want).abs().max() / want.abs().max()).item()
                 print(f"{name}: {difference:.1e} of the largest from timm {timm.__version__} on the same folder")
                 assert difference <= 1e-5, name
+        # A folder that timm wrote trains too: its architecture is no preset of ours.
+        plain = json.loads((folder / "m/config.json").read_text())
+        del plain["vit22b"]
+        shutil.rmtree(folder / "timm", ignore_errors=True)
+        shutil.copytree(folder / "m", folder / "timm")
+        (folder / "timm/manifest.json").unlink()
+        (folder / "timm/config.json").write_text(json.dumps(plain))
+        theirs = vit22b.Trainer(folder / "timm", {"total_steps": 1})
+        assert np.array_equal(theirs.logits(images[:1]), model.logits(images[:1]))
+        theirs.step(images[:2], [0, 1])
 else:
     print("the Python package gives the program's bits")

@@ -21,6 +21,10 @@ TEST(Examples, AreWhatTheLogitsSay) {
   EXPECT_TRUE(examples[0].is_right());
   EXPECT_NEAR(examples[0].probability, 1 / (1 + std::exp(-2.0)), 1e-12);
   EXPECT_EQ(examples[1].id, "b");
+  EXPECT_EQ(examples_of(at::full({1, 2}, NAN), at::zeros({1}, at::kLong), at::zeros({1}, at::kLong),
+                        {"c"})[0]
+                .probability,
+            0);
   EXPECT_EQ(examples[1].prediction, 0);
 }
 
