@@ -2,7 +2,8 @@
 """The rows of docs/anywhere.md: python3 bench/anywhere.py [forward|stream|train ...]
 
 forward  all 48 blocks of ViT-22B with generated weights, one image in fp32 and 8 in bf16
-stream   8 blocks of full width from a checkpoint beside the same in memory, also with the files out of the cache (needs 8 GB of disk)
+stream   8 blocks of full width from a checkpoint beside the same in memory, also with the files out of the cache; their tokens beside
+         those of generated weights (needs 8 GB of disk)
 train    8 blocks of full width, 3 steps with state=file and with state=memory, whose checkpoints are compared, and their plans; then 20
          steps in memory (needs 60 GB of disk)
 
@@ -54,11 +55,16 @@ def stream(folder):
     out, _, _, peak = timed(["bench", "stream", folder / "ckpt", "--batch", 8, "--precision", "bf16", "--repeats", 3, "--cold", "--json"])
     print("stream", out, flush=True)
     write_images(folder / "images.safetensors", 8, 224)
-    _, errors, seconds, peak = timed(
-        ["features", folder / "ckpt", "store=streamed", "--input", folder / "images.safetensors", "--batch", 8, "--precision", "bf16"]
-        + ["--out", folder / "f.safetensors"]
-    )
-    print(f"8 blocks streamed, 8 images in bf16: {seconds:.1f} s, peak {peak / GIB:.2f} GiB; {errors.splitlines()[-2]}", flush=True)
+    tokens = []
+    for words in ([folder / "ckpt", "store=streamed"], [folder / "ckpt"], ["22b14", "depth=8", "--weights", "generated", "--seed", 0]):
+        _, errors, seconds, peak = timed(
+            ["features", *words, "--input", folder / "images.safetensors", "--batch", 8, "--precision", "bf16", "--only", "tokens,pooled"]
+            + ["--out", folder / "f.safetensors"]
+        )
+        raw = (folder / "f.safetensors").read_bytes()
+        tokens.append(raw[8 + int.from_bytes(raw[:8], "little") :])
+        print(f"8 blocks {words[1:] or 'resident'}, 8 images in bf16: {seconds:.1f} s, peak {peak / GIB:.2f} GiB; {errors.splitlines()[-2]}", flush=True)
+    print(f"tokens and pooled of the three: {'the same bits' if len(set(tokens)) == 1 else 'DIFFERENT'}", flush=True)
 
 
 def train(folder):

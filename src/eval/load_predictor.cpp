@@ -25,9 +25,8 @@ std::unique_ptr<WeightStore> make_store(const std::vector<ParameterRow>& table,
                                            torch_device(options.device));
   if (store != passing_on)
     throw UsageError("store '", store, "': these weights are resident or ", passing_on);
-  if (options.device.is_cuda)
-    throw UsageError("store=", store, " runs on the CPU; use --device cpu, or store=resident");
-  return std::make_unique<StreamedStore>(table, std::move(source), matrix_type(options));
+  return std::make_unique<StreamedStore>(table, std::move(source), matrix_type(options),
+                                         torch_device(options.device));
 }
 
 }  // namespace

@@ -18,15 +18,14 @@ struct LoadedModel {
 
 /// A checkpoint's weights, "resident" in memory or "streamed" from the file in every pass.
 ///
-/// throws  CheckpointError as load_weights does; UsageError for another store, or a device that the
-///         store does not serve
+/// throws  CheckpointError as load_weights does; UsageError for another store
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                            const std::string& store = "resident");
 
 /// A model with the weights that initialisation gives it, without a checkpoint: "generated" makes
 /// them anew in every pass and keeps none, "resident" keeps them.
 ///
-/// throws  UsageError for another store, or a device that the store does not serve
+/// throws  UsageError for another store
 LoadedModel fresh_predictor(const ViTConfig& config, uint64_t seed, const PredictorOptions& options,
                             const std::string& store);
 

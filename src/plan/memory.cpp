@@ -162,6 +162,8 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
     items.push_back({here, "weights in use", store.held_bytes()});
     if (device.is_cpu)
       items.push_back({here, "packed factors", panel_bytes(request, images, factor)});
+    else
+      items.push_back({Place::kHost, "pinned memory of weights in use", store.slot_bytes()});
   }
   const int64_t tokens = c.model.num_tokens() * c.model.embed_dim;
   items.insert(items.end(),

@@ -24,8 +24,12 @@ int64_t aligned(int64_t bytes) {
 }  // namespace
 
 StreamedStore::StreamedStore(const std::vector<ParameterRow>& table,
-                             std::unique_ptr<WeightSource> source, at::ScalarType matrix_type)
-    : source_(std::move(source)), matrix_type_(matrix_type) {
+                             std::unique_ptr<WeightSource> source, at::ScalarType matrix_type,
+                             c10::Device device, bool is_staged)
+    : source_(std::move(source)),
+      matrix_type_(matrix_type),
+      device_(device),
+      is_staged_(is_staged) {
   for (const ParameterRow& row : table) {
     rows_[row.unit].push_back(row);
     largest_bytes_ = std::max(
@@ -34,10 +38,10 @@ StreamedStore::StreamedStore(const std::vector<ParameterRow>& table,
   }
   for (const auto& [unit, rows] : rows_) {
     if (!is_small(unit)) continue;
-    at::Tensor memory = at::empty({bytes_.at(unit)}, at::kByte);
+    const at::Tensor memory = at::empty({bytes_.at(unit)}, at::kByte);
     const std::shared_ptr<NamedTensors> tensors = place(unit, memory);
     for (const ParameterRow& row : rows) source_->read(row, tensors->at(row.local_name));
-    resident_[unit] = tensors;
+    resident_[unit] = device_.is_cpu() ? tensors : place(unit, memory.to(device_));
   }
   if (!source_->is_computing()) reader_ = std::thread([this] { run_reader(); });
 }
@@ -84,7 +88,8 @@ StreamedStore::Slot* StreamedStore::free_slot() {
   return found;
 }
 
-std::shared_ptr<NamedTensors> StreamedStore::place(const Unit& unit, at::Tensor& memory) const {
+std::shared_ptr<NamedTensors> StreamedStore::place(const Unit& unit,
+                                                   const at::Tensor& memory) const {
   auto tensors = std::make_shared<NamedTensors>();
   int64_t offset = 0;
   for (const ParameterRow& row : rows_.at(unit)) {
@@ -95,10 +100,17 @@ std::shared_ptr<NamedTensors> StreamedStore::place(const Unit& unit, at::Tensor&
   return tensors;
 }
 
+void StreamedStore::make_memory(Slot& slot) const {
+  if (is_staged_) slot.stage = std::make_unique<StagedMemory>(device_, largest_bytes_);
+  slot.memory = is_staged_ ? slot.stage->on_device() : at::empty({largest_bytes_}, at::kByte);
+}
+
 void StreamedStore::start(Slot& slot, const Unit& unit) {
-  if (!slot.memory.defined()) slot.memory = at::empty({largest_bytes_}, at::kByte);
+  if (!slot.memory.defined()) make_memory(slot);
+  if (slot.stage != nullptr) slot.stage->begin();
   slot.unit = unit;
   slot.tensors = place(unit, slot.memory);
+  slot.read = slot.stage == nullptr ? slot.tensors : place(unit, slot.stage->host());
   slot.is_ready = false;
   slot.failure = nullptr;
 }
@@ -106,11 +118,14 @@ void StreamedStore::start(Slot& slot, const Unit& unit) {
 void StreamedStore::fill(Slot& slot) {
   const TraceSpan span(TraceLane::kTransfer, "reading " + slot.unit.name());
   try {
+    if (slot.stage != nullptr) slot.stage->host_is_free();
     for (const ParameterRow& row : rows_.at(slot.unit))
-      source_->read(row, slot.tensors->at(row.local_name));
+      source_->read(row, slot.read->at(row.local_name));
+    if (slot.stage != nullptr) slot.stage->copy();
   } catch (...) {
     slot.failure = std::current_exception();
   }
+  slot.read = nullptr;  // leases alone count
 }
 
 void StreamedStore::run_reader() {
@@ -179,15 +194,20 @@ UnitLease StreamedStore::acquire(const Unit& unit, Pass pass) {
     slot->tensors = nullptr;
     std::rethrow_exception(slot->failure);
   }
+  if (slot->stage != nullptr) slot->stage->wait();
   UnitLease lease(slot->tensors);
   lock.unlock();
   if (const Unit* next = next_of(unit, pass); next != nullptr) prefetch(*next, pass);
   return lease;
 }
 
-int64_t StreamedStore::held_bytes() const {
+int64_t StreamedStore::slot_bytes() const {
   // Making weights is not overlapped: one slot is ever in use.
-  int64_t bytes = largest_bytes_ * (source_->is_computing() ? 1 : std::ssize(slots_));
+  return largest_bytes_ * (source_->is_computing() ? 1 : std::ssize(slots_));
+}
+
+int64_t StreamedStore::held_bytes() const {
+  int64_t bytes = slot_bytes();
   for (const auto& [unit, of_unit] : bytes_)
     if (is_small(unit)) bytes += of_unit;
   return bytes;

@@ -9,18 +9,24 @@
 #include <vector>
 
 #include "model/weight_store.h"
+#include "store/staged_memory.h"
 #include "store/weight_source.h"
 
 namespace vit22b {
 
 /// Weights that are read again in every pass: a large unit lies in one of two slots while it is
 /// used, and the next one of the pass is read into the other by the store's own thread. Small units
-/// stay in memory. Of one process, on the CPU.
+/// stay in memory. On a GPU a slot is read into pinned memory and copied by a stream of its own. Of
+/// one process.
 class StreamedStore : public WeightStore {
  public:
   /// matrix_type  for held_type
+  /// is_staged    slots are filled through other memory, as a GPU's are; on the CPU for tests
   StreamedStore(const std::vector<ParameterRow>& table, std::unique_ptr<WeightSource> source,
-                at::ScalarType matrix_type);
+                at::ScalarType matrix_type, c10::Device device, bool is_staged);
+  StreamedStore(const std::vector<ParameterRow>& table, std::unique_ptr<WeightSource> source,
+                at::ScalarType matrix_type, c10::Device device = c10::kCPU)
+      : StreamedStore(table, std::move(source), matrix_type, device, !device.is_cpu()) {}
   ~StreamedStore() override;
 
   /// throws  what the source throws, where reading this unit failed
@@ -30,6 +36,9 @@ class StreamedStore : public WeightStore {
 
   /// Bytes of the slots and of the small units.
   int64_t held_bytes() const;
+
+  /// Bytes of the slots, which a GPU's store has in pinned memory too.
+  int64_t slot_bytes() const;
 
   /// What reading has cost.
   struct Traffic {
@@ -42,9 +51,11 @@ class StreamedStore : public WeightStore {
 
  private:
   struct Slot {
-    at::Tensor memory;  ///< bytes
+    at::Tensor memory;                    ///< bytes, where units are used
+    std::unique_ptr<StagedMemory> stage;  ///< what fills it; null where it is read into itself
     Unit unit;
     std::shared_ptr<NamedTensors> tensors;  ///< null where the slot holds no unit
+    std::shared_ptr<NamedTensors> read;     ///< where the source writes: the same, or staged
     bool is_ready = false;
     std::exception_ptr failure;
   };
@@ -55,12 +66,15 @@ class StreamedStore : public WeightStore {
   Slot* free_slot();
   void start(Slot& slot, const Unit& unit);
   void fill(Slot& slot);
-  std::shared_ptr<NamedTensors> place(const Unit& unit, at::Tensor& memory) const;
+  std::shared_ptr<NamedTensors> place(const Unit& unit, const at::Tensor& memory) const;
+  void make_memory(Slot& slot) const;
   at::ScalarType type_of(const ParameterRow& row) const { return held_type(row, matrix_type_); }
   void run_reader();
 
   std::unique_ptr<WeightSource> source_;
   const at::ScalarType matrix_type_;
+  const c10::Device device_;
+  const bool is_staged_;
   std::map<Unit, std::vector<ParameterRow>> rows_;
   std::map<Unit, int64_t> bytes_;
   int64_t largest_bytes_ = 0;

@@ -38,6 +38,26 @@ TEST_F(Cuda, FeaturesMatchTheCpuForEveryOracle) {
   }
 }
 
+// Slots that are filled through pinned memory by a stream of their own.
+TEST_F(Cuda, StreamedAndGeneratedWeightsGiveTheBitsOfResidentOnes) {
+  const test::TempFolder folder;
+  const std::string model = (folder / "m").string();
+  ASSERT_EQ(vit("model init ti16 --seed 3 --out " + model), 0);
+  const auto features = [&](const std::string& words, const std::string& name) {
+    const std::string out = (folder / name).string();
+    EXPECT_EQ(vit("features " + words + " --device cuda --input " + (folder / "in").string() +
+                  " --out " + out),
+              0)
+        << words;
+    return SafetensorsFile(out).load("tokens");
+  };
+  FileOps ops;
+  write_safetensors(ops, folder / "in", {{"images", at::randn({3, 3, 224, 224})}});
+  const at::Tensor want = features(model, "resident");
+  EXPECT_TRUE(test::is_same(features(model + " store=streamed", "streamed"), want));
+  EXPECT_TRUE(test::is_same(features("ti16 --weights generated --seed 3", "generated"), want));
+}
+
 TEST_F(Cuda, ModelsTrainInBothPrecisions) {
   for (const char* precision : {"fp32", "bf16"})
     EXPECT_EQ(

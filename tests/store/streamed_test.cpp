@@ -47,9 +47,10 @@ void write_checkpoint(const fs::path& folder, const ViTConfig& config, const Who
 }
 
 std::unique_ptr<StreamedStore> streamed(const fs::path& folder, const ViTConfig& config,
-                                        at::ScalarType type = at::kFloat) {
+                                        at::ScalarType type = at::kFloat, bool is_staged = false) {
   const std::vector<ParameterRow> table = parameter_table(config);
-  return std::make_unique<StreamedStore>(table, std::make_unique<FileSource>(folder, table), type);
+  return std::make_unique<StreamedStore>(table, std::make_unique<FileSource>(folder, table), type,
+                                         c10::kCPU, is_staged);
 }
 
 /// Tokens, logits and the images' gradient, through forward and backward pass.
@@ -84,9 +85,13 @@ TEST(StreamedStore, GivesTheBitsOfAResidentModel) {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       FunctionSource source(randomised());
       ResidentStore resident(table, source, c10::kCPU, single_process());
-      const auto store = streamed(folder / "m", config,
-                                  make_engine(engine)->rounds_weights(type) ? type : at::kFloat);
-      expect_same(results(config, *store, engine, type), results(config, resident, engine, type));
+      // Through other memory too, as a GPU's slots are filled.
+      for (const bool is_staged : {false, true}) {
+        const auto store =
+            streamed(folder / "m", config,
+                     make_engine(engine)->rounds_weights(type) ? type : at::kFloat, is_staged);
+        expect_same(results(config, *store, engine, type), results(config, resident, engine, type));
+      }
     }
 }
 
