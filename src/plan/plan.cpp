@@ -56,13 +56,15 @@ std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
       {"update=now", "optim.clip=previous", "weights=bf16"}};
   if (request.num_ranks() == 1 && request.is_here())
     updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=file"});
+  std::vector<std::vector<std::string>> activations = {{}, {"activation=recompute"}};
+  if (!request.is_here()) activations.push_back({"activation=recompute", "block_inputs=host"});
   for (const std::vector<std::string>& update : updates)
-    for (const char* activation : {"", "activation=recompute"})
+    for (const std::vector<std::string>& activation : activations)
       for (const char* precision : {"", "precision=bf16"})
         for (const int64_t pieces : {1, 2, 4, 8, 16}) {
           std::vector<std::string> changes = update;
-          for (const char* word : {activation, precision})
-            if (*word != '\0') changes.emplace_back(word);
+          changes.insert(changes.end(), activation.begin(), activation.end());
+          if (*precision != '\0') changes.emplace_back(precision);
           if (pieces > 1) changes.push_back(concat("accumulate=", pieces));
           if (!changes.empty()) all.push_back(changes);
         }

@@ -40,10 +40,10 @@ StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepCon
 }
 
 StepResult BatchTrainer::step(const Task& task, const Batch& batch) {
-  const StepResult result = run(task, batch,
-                                {.step = steps_,
-                                 .learning_rate_scale = schedule_.at(steps_),
-                                 .seed = static_cast<uint64_t>(config_.seed)});
+  StepResult result = run(task, batch,
+                          {.step = steps_,
+                           .learning_rate_scale = schedule_.at(steps_),
+                           .seed = static_cast<uint64_t>(config_.seed)});
   ++steps_;
   if (!std::isfinite(result.loss) || !std::isfinite(result.report.gradient_norm))
     throw NumbersError("step ", steps_, ": the ",
