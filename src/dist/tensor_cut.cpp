@@ -120,6 +120,32 @@ void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& p
       [](const at::Tensor& of_part, const at::Tensor& of_whole) { of_whole.copy_(of_part); });
 }
 
+PartLayout part_layout(const TensorCut& cut, const MeshPlace& place) {
+  if (is_whole(cut, place)) return {};
+  const auto dims = static_cast<int64_t>(cut.shape.size());
+  const bool are_columns_cut = dims > 1 && cut.model_dim == dims - 1;
+  const int64_t row_dim = std::max<int64_t>({0, cut.data_dim, are_columns_cut ? 0 : cut.model_dim});
+  // As a matrix: the rows are row_dim and what lies inside it, up to the last dim's columns.
+  int64_t outer = 1, inner = 1;
+  for (int64_t dim = 0; dim < row_dim; ++dim) outer *= cut.shape[static_cast<size_t>(dim)];
+  for (int64_t dim = row_dim + 1; dim < dims - 1; ++dim)
+    inner *= cut.shape[static_cast<size_t>(dim)];
+  const bool is_vector = row_dim == dims - 1;
+  VIT22B_CHECK(outer == 1 && (are_columns_cut || cut.model_dim < 0 || cut.model_dim == row_dim),
+               "part_layout: not a matrix's rows and columns");
+  PartLayout layout;
+  layout.whole_columns = is_vector ? 1 : cut.shape.back();
+  layout.columns = is_vector ? 1 : part_shape(cut, place).back();
+  if (are_columns_cut) layout.first_column = ranges_along(cut, place, dims - 1).at(0).first;
+  int64_t at = 0;
+  for (const Share& range : ranges_along(cut, place, row_dim)) {
+    VIT22B_CHECK(layout.num_ranges < PartLayout::kMostRanges, "part_layout: too many sections");
+    layout.rows[layout.num_ranges++] = {at * inner, (range.first - at) * inner};
+    at += range.count;
+  }
+  return layout;
+}
+
 int64_t bytes_of(const NamedParts& parts) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : parts) bytes += static_cast<int64_t>(tensor.part.nbytes());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dist/mesh.h"
+#include "kernels/part_layout.h"
 
 namespace vit22b {
 
@@ -46,6 +47,9 @@ at::Tensor part_of(const at::Tensor& whole, const TensorCut& cut, const MeshPlac
 /// Writes a place's part into the whole.
 void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& place,
                 const at::Tensor& whole);
+
+/// Where the elements of a place's part lie in the whole.
+PartLayout part_layout(const TensorCut& cut, const MeshPlace& place);
 
 /// Bytes of this rank's parts.
 int64_t bytes_of(const NamedParts& parts);

@@ -116,7 +116,7 @@ class AtenOps : public DeviceOps {
     gradient_MD.addmm_(in_float(d_output_NM).t(), in_float(input_ND), is_overwrite ? 0 : 1);
   }
 
-  void adamw_update(const AdamWNumbers& n, const at::Tensor& scale, const CounterRng& rounding,
+  void adamw_update(const AdamWNumbers& n, const at::Tensor& scale, const RoundingBits& rounding,
                     const AdamWTensors& t) const override {
     if (!is_finite(scale)) return;
     const at::Tensor g = t.gradient * scale;
@@ -135,7 +135,7 @@ class AtenOps : public DeviceOps {
     return {square.sum(1), square.sum(0)};
   }
   void adafactor_update(const AdafactorNumbers& n, const at::Tensor& scale,
-                        const CounterRng& rounding, const AdafactorTensors& t) const override {
+                        const RoundingBits& rounding, const AdafactorTensors& t) const override {
     if (!is_finite(scale)) return;
     at::Tensor update = t.gradient_RC * scale;
     if (t.row_factors_R.defined()) update = update * t.row_factors_R.unsqueeze(1);
@@ -157,9 +157,10 @@ class AtenOps : public DeviceOps {
   // .item() waits for the device: kernels decide this there.
   static bool is_finite(const at::Tensor& scale) { return std::isfinite(scale.item<double>()); }
 
-  static void store_weights(const at::Tensor& updated, const CounterRng& rng,
+  static void store_weights(const at::Tensor& updated, const RoundingBits& bits,
                             const at::Tensor& weight) {
-    weight.copy_(weight.scalar_type() == at::kFloat ? updated : round_stochastically(updated, rng));
+    weight.copy_(weight.scalar_type() == at::kFloat ? updated
+                                                    : round_stochastically(updated, bits));
   }
 };
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/rng.h"
+#include "kernels/rounding.h"
 
 namespace vit22b {
 
@@ -119,7 +119,7 @@ class DeviceOps {
   /// The gradient is multiplied by `scale` [1] first; where that is not finite nothing changes. A
   /// bfloat16 weight is rounded with the bits of `rounding`.
   virtual void adamw_update(const AdamWNumbers& numbers, const at::Tensor& scale,
-                            const CounterRng& rounding, const AdamWTensors& tensors) const = 0;
+                            const RoundingBits& rounding, const AdamWTensors& tensors) const = 0;
 
   /// Sums of (scale * gradient)^2 over the columns [R] and over the rows [C] of a matrix.
   virtual std::pair<at::Tensor, at::Tensor> square_sums(const at::Tensor& gradient_RC,
@@ -127,7 +127,7 @@ class DeviceOps {
   /// m = bf16(beta1 m + (1 - beta1) scale gradient row_factors column_factors), weight -= lr (m +
   /// wd weight). A scale that is not finite changes nothing.
   virtual void adafactor_update(const AdafactorNumbers& numbers, const at::Tensor& scale,
-                                const CounterRng& rounding,
+                                const RoundingBits& rounding,
                                 const AdafactorTensors& tensors) const = 0;
 
   /// A function whose launches are recorded once and replayed as one; plain calls where a device

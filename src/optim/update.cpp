@@ -1,7 +1,6 @@
 #include "optim/update.h"
 
 #include "core/error.h"
-#include "kernels/rounding.h"
 
 namespace vit22b {
 namespace {
@@ -22,7 +21,7 @@ WeightOnCpu::WeightOnCpu(const at::Tensor& weight, const UpdateContext& context)
       storage_(weight.scalar_type() == at::kFloat ? cpu::Storage::kFloat32
                                                   : cpu::Storage::kBFloat16),
       rounds_to_nearest_(context.rounds_to_nearest),
-      rng_(rounding_bits(context)) {
+      bits_(rounding_bits(context)) {
   VIT22B_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16,
                "optimizer: weights are float32 or bfloat16");
 }
@@ -35,7 +34,7 @@ cpu::WeightValues WeightOnCpu::values(int64_t first, int64_t count,
   if (rounds_to_nearest_)
     std::fill(random.begin(), random.end(), kHalfOfTheLastPlace);
   else
-    rng_.fill_bits(random, static_cast<uint64_t>(first));
+    bits_.fill(random, first);
   return {data, storage_, random.data()};
 }
 
@@ -63,8 +62,10 @@ float scale_on_host(const UpdateContext& context) {
   return context.gradient_scale.defined() ? context.gradient_scale.item<float>() : 1;
 }
 
-CounterRng rounding_bits(const UpdateContext& context) {
-  return {context.seed, concat("rounding.", context.step), context.name};
+RoundingBits rounding_bits(const UpdateContext& context) {
+  return {
+      {context.seed, concat("rounding.", context.step), context.name},
+      context.cut == nullptr ? PartLayout{} : part_layout(*context.cut, place_of(*context.mesh))};
 }
 
 void assign(at::Tensor& target, const at::Tensor& value, const at::Tensor& scale) {

@@ -4,8 +4,8 @@
 #include <initializer_list>
 #include <vector>
 
-#include "core/rng.h"
 #include "kernels/cpu/update.h"
+#include "kernels/rounding.h"
 #include "optim/optimizer.h"
 
 namespace vit22b {
@@ -29,7 +29,7 @@ class WeightOnCpu {
   char* data_;
   cpu::Storage storage_;
   bool rounds_to_nearest_;
-  CounterRng rng_;
+  RoundingBits bits_;
 };
 
 /// The context's gradient scale as a tensor [1] on the weight's device, and as a number of the
@@ -37,8 +37,8 @@ class WeightOnCpu {
 at::Tensor scale_tensor(const UpdateContext& context, const at::Tensor& weight);
 float scale_on_host(const UpdateContext& context);
 
-/// The bits that round this update's bfloat16 weights, by (seed, step, name).
-CounterRng rounding_bits(const UpdateContext& context);
+/// The bits that round this update's bfloat16 weights, by (seed, step, name, index in the whole).
+RoundingBits rounding_bits(const UpdateContext& context);
 
 /// The means of a tensor of which ranks have parts.
 class PartMeans {

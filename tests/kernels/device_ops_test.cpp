@@ -168,8 +168,22 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
 
 // GetParam() is how the weight is stored.
 TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
-  const CounterRng rng(3, "rounding", "w");
-  for (const auto& [rows, columns] : {std::pair{1, 1}, {37, 50}, {130, 1028}}) {
+  // Parts of wider and longer tensors, of which kernels may take four values at a time or not.
+  const std::vector<PartLayout> layouts = {
+      {},
+      {.columns = 50, .whole_columns = 101, .first_column = 51, .num_ranges = 1},
+      {.columns = 1028, .whole_columns = 2056, .first_column = 1028, .num_ranges = 1},
+      {.columns = 1028,
+       .whole_columns = 1028,
+       .num_ranges = 3,
+       .rows = {{0, 7}, {9, 50}, {100, 90}}}};
+  for (const auto& [rows, columns, layout] : {std::tuple{1, 1, 0},
+                                              {37, 50, 0},
+                                              {37, 50, 1},
+                                              {130, 1028, 0},
+                                              {130, 1028, 2},
+                                              {130, 1028, 3}}) {
+    const RoundingBits rng{CounterRng(3, "rounding", "w"), layouts[static_cast<size_t>(layout)]};
     const at::Tensor scale = full({1}, 0.5F), gradient = randn({rows, columns});
     const at::Tensor weight = random({rows, columns});
     // A weight's update is rounded by the same bits on both sides, so it differs only where the
@@ -261,22 +275,19 @@ TEST(AttentionPair, EqualsAttentionAndItsGradient) {
 }
 
 TEST(StochasticRounding, HasTheValueAsItsMeanAndKeepsWhatIsExact) {
+  const RoundingBits bits{CounterRng(1, "rounding", "t")};
   constexpr int64_t kCount = 40'000;
   const float low = 1.0F, step = 1.0F / 128;  // bfloat16's distance at 1
-  const at::Tensor rounded =
-      round_stochastically(at::full({kCount}, low + 0.3F * step), CounterRng(1, "rounding", "t"));
+  const at::Tensor rounded = round_stochastically(at::full({kCount}, low + 0.3F * step), bits);
   const at::Tensor ups = rounded.to(at::kFloat).ne(low);
   EXPECT_TRUE(at::equal(rounded.to(at::kFloat).masked_select(ups),
                         at::full({ups.sum().item<int64_t>()}, low + step)));
   // 4 sigma of a share of 0.3 over 40,000 draws.
   EXPECT_NEAR(ups.to(at::kFloat).mean().item<double>(), 0.3, 4 * std::sqrt(0.21 / kCount));
   const at::Tensor exact = at::tensor({0.0F, -1.5F, INFINITY, -INFINITY, 3.0F, -0.0F});
-  EXPECT_TRUE(at::equal(round_stochastically(exact, CounterRng(1, "rounding", "t")),
-                        exact.to(at::kBFloat16)));
+  EXPECT_TRUE(at::equal(round_stochastically(exact, bits), exact.to(at::kBFloat16)));
   EXPECT_TRUE(
-      at::isnan(round_stochastically(at::full({9}, std::nanf("")), CounterRng(1, "rounding", "t")))
-          .all()
-          .item<bool>());
+      at::isnan(round_stochastically(at::full({9}, std::nanf("")), bits)).all().item<bool>());
 }
 
 }  // namespace

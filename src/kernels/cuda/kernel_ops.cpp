@@ -63,8 +63,8 @@ Heads heads_of(const at::Tensor& qkv_BT3HK) {
   return {qkv_BT3HK.size(0) * qkv_BT3HK.size(1), qkv_BT3HK.size(3), qkv_BT3HK.size(4)};
 }
 
-Rounding rounding_of(const CounterRng& rng) {
-  return {rng.seed(), rng.counter_high()};
+Rounding rounding_of(const RoundingBits& bits) {
+  return {bits.rng.seed(), bits.rng.counter_high(), bits.layout};
 }
 
 Matrix weight_of(const at::Tensor& weight) {
@@ -152,7 +152,7 @@ at::Tensor KernelOps::branch_backward(const at::Tensor& gradient_ND, const at::T
 }
 
 void KernelOps::adamw_update(const vit22b::AdamWNumbers& n, const at::Tensor& scale,
-                             const CounterRng& rounding, const AdamWTensors& t) const {
+                             const RoundingBits& rounding, const AdamWTensors& t) const {
   const AdamWNumbers numbers{static_cast<float>(n.beta1),
                              static_cast<float>(n.beta2),
                              static_cast<float>(1 / std::sqrt(n.correction2)),
@@ -176,7 +176,7 @@ std::pair<at::Tensor, at::Tensor> KernelOps::square_sums(const at::Tensor& gradi
 }
 
 void KernelOps::adafactor_update(const vit22b::AdafactorNumbers& n, const at::Tensor& scale,
-                                 const CounterRng& rounding, const AdafactorTensors& t) const {
+                                 const RoundingBits& rounding, const AdafactorTensors& t) const {
   VIT22B_CHECK(t.momentum_RC.scalar_type() == at::kBFloat16 && t.momentum_RC.is_contiguous(),
                "cuda kernels: Adafactor's momentum is contiguous bfloat16");
   const AdafactorNumbers numbers{static_cast<float>(n.beta1), static_cast<float>(n.learning_rate),

@@ -27,11 +27,12 @@ class KernelOps : public DeviceOps {
                              const at::Tensor& scale_D, at::ScalarType type, at::Tensor bias_sums,
                              at::Tensor scale_sums) const override;
   void adamw_update(const vit22b::AdamWNumbers& numbers, const at::Tensor& scale,
-                    const CounterRng& rounding, const AdamWTensors& tensors) const override;
+                    const RoundingBits& rounding, const AdamWTensors& tensors) const override;
   std::pair<at::Tensor, at::Tensor> square_sums(const at::Tensor& gradient_RC,
                                                 const at::Tensor& scale) const override;
   void adafactor_update(const vit22b::AdafactorNumbers& numbers, const at::Tensor& scale,
-                        const CounterRng& rounding, const AdafactorTensors& tensors) const override;
+                        const RoundingBits& rounding,
+                        const AdafactorTensors& tensors) const override;
 
  protected:
   /// Where the kernels are enqueued.

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/part_layout.h"
+
 /// The CUDA kernels behind raw pointers and a stream: no libtorch on this side.
 ///
 /// Every call enqueues and returns; nothing waits for the device. Statistics and sums are float32.
@@ -79,10 +81,11 @@ void branch_backward(const float* gradient, const Matrix& branch, const float* s
                      int64_t columns, const Matrix& d_branch, float* bias_sums, float* scale_sums,
                      float* partial, Stream stream);
 
-/// Stochastic rounding's random numbers: value i of the tensor takes core/rng.h's bits of (seed,
-/// counter_high), so that no layout changes them.
+/// Stochastic rounding's random numbers: value i of the whole tensor takes core/rng.h's bits of
+/// (seed, counter_high), so that no layout changes them.
 struct Rounding {
   uint64_t seed = 0, counter_high = 0;
+  PartLayout layout;
 };
 
 /// The numbers of an AdamW update; `scale` is on the device, and where it is not finite nothing

@@ -30,6 +30,32 @@ __device__ inline Words philox(const Rounding& rounding, uint64_t counter_low) {
   return {{x[0], x[1], x[2], x[3]}};
 }
 
+// The index in the whole tensor of a value of this part.
+__device__ inline int64_t whole_index(const PartLayout& layout, int64_t index) {
+  if (layout.num_ranges == 0) return index;
+  const int64_t row = index / layout.columns;
+  int range = 0;
+  while (range + 1 < layout.num_ranges && layout.rows[range + 1].first <= row) ++range;
+  return (row + layout.rows[range].shift) * layout.whole_columns + layout.first_column +
+         index % layout.columns;
+}
+
+// The words of kCount values of this part.
+template <int kCount>
+__device__ inline Words words_of(const Rounding& rounding, int64_t index) {
+  const PartLayout& l = rounding.layout;
+  if (kCount == kWidth &&
+      (l.num_ranges == 0 ||
+       (l.columns % kWidth == 0 && l.whole_columns % kWidth == 0 && l.first_column % kWidth == 0)))
+    return philox(rounding, static_cast<uint64_t>(whole_index(l, index)) / kWidth);
+  Words words{};
+  for (int i = 0; i < kCount; ++i) {
+    const auto whole = static_cast<uint64_t>(whole_index(l, index + i));
+    words.w[i] = philox(rounding, whole / kWidth).w[whole % kWidth];
+  }
+  return words;
+}
+
 // One weight, or four that begin at a multiple of 4.
 template <int kCount>
 __device__ inline void store_weights(const float (&from)[kCount], int64_t, const Rounding&,
@@ -40,11 +66,11 @@ __device__ inline void store_weights(const float (&from)[kCount], int64_t, const
 template <int kCount>
 __device__ inline void store_weights(const float (&from)[kCount], int64_t index,
                                      const Rounding& rounding, BFloat16* to) {
-  const Words random = philox(rounding, static_cast<uint64_t>(index) / kWidth);
+  const Words random = words_of<kCount>(rounding, index);
   Pack<BFloat16, kCount> pack;
   for (int i = 0; i < kCount; ++i) {
     const uint32_t bits = __float_as_uint(from[i]);
-    const uint32_t low = random.w[kCount == kWidth ? i : index % kWidth] & 0xffffU;
+    const uint32_t low = random.w[i] & 0xffffU;
     if ((bits & 0x7f800000U) != 0x7f800000U)
       pack.values[i].bits = static_cast<uint16_t>((bits + low) >> 16);
     else
