@@ -27,9 +27,10 @@ class BenchBlock {
             at::zeros(slot.shape, at::TensorOptions(device).dtype(slot.dtype));
       trained_.insert(name);
     }
-    x_BTD_ = at::randn({flags.batch, config_.num_tokens(), config_.embed_dim}).to(device, type_);
-    ours_ = make_engine("fused");
-    aten_ = make_engine("reference");
+    x_BTD_ = at::randn({flags.batch, config_.num_tokens(), config_.embed_dim})
+                 .to(device, residual_type(flags.common.precision));
+    ours_ = make_engine("fused", single_process(), type_);
+    aten_ = make_engine("reference", single_process(), type_);
     packed_ = ours_->prepare(config_, weights_, type_);
   }
 

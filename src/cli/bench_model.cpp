@@ -28,7 +28,7 @@ class BenchModel {
       : config_(config),
         flags_(flags),
         device_(torch_device(device)),
-        engine_(make_engine(flags.common.engine)),
+        engine_(make_engine(flags.common.engine, mesh_, precision_type(flags.common.precision))),
         memory_(device_) {
     const std::vector<ParameterRow> table = parameter_table(config_);
     NamedTensors weights;
@@ -46,7 +46,9 @@ class BenchModel {
     labels_B_ = at::arange(flags.batch, at::kLong)
                     .remainder(std::max<int64_t>(1, config_.num_classes))
                     .to(device_);
-    task_ = make_task(TrainConfig{}, device);
+    TrainConfig training;
+    training.model = config_;
+    task_ = make_task(training, device);
   }
 
   /// The engine's logits against the reference engine's in fp32, relative to the largest.
@@ -89,7 +91,9 @@ class BenchModel {
             mesh_,
             precision_type(flags_.common.precision),
             ActivationPolicy::kKeep,
-            sink_ == nullptr ? &packed_ : nullptr};
+            sink_ == nullptr ? &packed_ : nullptr,
+            /*inputs=*/nullptr,
+            residual_type(flags_.common.precision)};
   }
 
   ViTConfig config_;
@@ -115,7 +119,7 @@ void run_bench(const ModelBenchFlags& flags) {
   BenchModel model(config, flags, device);
   const double error = model.check_answer();
   const std::string& precision = flags.common.precision;
-  const double bound = precision == "bf16" ? 0.1 : 1e-4;
+  const double bound = precision == "fp32" ? 1e-4 : 0.1;
   if (error > bound)
     throw NumbersError("bench: the ", flags.common.engine, " engine's answer is off by ", error,
                        " of the largest logit, want ", bound);

@@ -7,6 +7,7 @@
 
 #include "core/alternation.h"
 #include "core/error.h"
+#include "eval/vit_predictor.h"
 
 namespace vit22b {
 namespace {
@@ -91,7 +92,7 @@ void measure(const std::vector<Work>& works, const BenchFlags& flags, c10::Devic
 }
 
 at::ScalarType compute_type(const BenchFlags& flags) {
-  return flags.common.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+  return precision_type(flags.common.precision);
 }
 
 }  // namespace vit22b

@@ -63,7 +63,10 @@ void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,
   if ((chosen & kDevice) != 0)
     command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
   if ((chosen & kPrecision) != 0) {
-    command.add_option("--precision", flags.precision, "fp32 or bf16")->capture_default_str();
+    command
+        .add_option("--precision", flags.precision,
+                    "fp32, bf16, or bf16_fp32: bf16 with the residual stream in fp32")
+        ->capture_default_str();
     command.add_option("--engine", flags.engine, "how blocks are computed: fused or reference")
         ->capture_default_str();
   }

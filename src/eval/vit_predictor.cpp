@@ -15,16 +15,22 @@ c10::Device torch_device(const Device& device) {
 
 at::ScalarType precision_type(const std::string& precision) {
   if (precision == "fp32") return at::kFloat;
-  if (precision == "bf16") return at::kBFloat16;
-  throw UsageError("precision '", precision, "': want fp32 or bf16");
+  if (precision == "bf16" || precision == "bf16_fp32") return at::kBFloat16;
+  throw UsageError("precision '", precision, "': want fp32, bf16 or bf16_fp32");
+}
+
+at::ScalarType residual_type(const std::string& precision) {
+  const at::ScalarType type = precision_type(precision);
+  return precision == "bf16_fp32" ? at::kFloat : type;
 }
 
 VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
                            const PredictorOptions& options)
     : config_(std::move(config)),
       mesh_(options.mesh != nullptr ? *options.mesh : single_process()),
-      engine_(make_engine(options.engine, mesh_)),
+      engine_(make_engine(options.engine, mesh_, precision_type(options.precision))),
       compute_type_(precision_type(options.precision)),
+      residual_type_(residual_type(options.precision)),
       device_(torch_device(options.device)),
       store_(std::move(store)),
       keeps_packed_(options.keeps_packed && store_->is_keeping()) {}

@@ -11,7 +11,7 @@ namespace vit22b {
 /// How a predictor computes.
 struct PredictorOptions {
   Device device;
-  std::string precision = "fp32";  ///< "fp32" or "bf16"
+  std::string precision = "fp32";  ///< as precision_type reads it
   std::string engine = "fused";
   bool keeps_packed = true;    ///< faster, at the price of the blocks' weights once more
   const Mesh* mesh = nullptr;  ///< ranks that compute together; null for one process
@@ -38,7 +38,9 @@ class VitPredictor : public Predictor {
             mesh_,
             compute_type_,
             ActivationPolicy::kKeep,
-            keeps_packed_ ? &packed_ : nullptr};
+            keeps_packed_ ? &packed_ : nullptr,
+            /*inputs=*/nullptr,
+            residual_type_};
   }
 
   void check_alone(const char* what) const;
@@ -46,7 +48,7 @@ class VitPredictor : public Predictor {
   ViTConfig config_;
   const Mesh& mesh_;
   std::unique_ptr<Engine> engine_;
-  at::ScalarType compute_type_;
+  at::ScalarType compute_type_, residual_type_;
   PackedCache packed_;
   c10::Device device_;
   std::shared_ptr<WeightStore> store_;
@@ -64,9 +66,17 @@ class VitPredictor : public Predictor {
 /// The device as libtorch names it.
 c10::Device torch_device(const Device& device);
 
-/// "fp32" or "bf16" as a dtype.
+/// The words that name a precision: "fp32"; "bf16"; "bf16_fp32" for bf16 with the residual stream
+/// in float32.
+constexpr const char* kPrecisions = "fp32|bf16|bf16_fp32";
+
+/// The dtype of products and activations.
 ///
 /// throws  UsageError for another word
 at::ScalarType precision_type(const std::string& precision);
+/// The dtype of the residual stream.
+///
+/// throws  UsageError for another word
+at::ScalarType residual_type(const std::string& precision);
 
 }  // namespace vit22b

@@ -60,8 +60,9 @@ class AtenOps : public DeviceOps {
  public:
   const char* name() const override { return "aten"; }
 
-  at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec) const override {
-    return apply_norm(x_ND, spec);
+  at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec,
+                  at::ScalarType type) const override {
+    return apply_norm(in_float(x_ND), spec).to(type);
   }
   at::Tensor norm_backward(const at::Tensor& d_y_ND, const at::Tensor& x_ND, const NormSpec& spec,
                            const at::Tensor& residual_ND, const NormSums& sums) const override {

@@ -80,8 +80,9 @@ class DeviceOps {
   virtual ~DeviceOps() = default;
   virtual const char* name() const = 0;
 
-  /// norm(x), dtype of x.
-  virtual at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec) const = 0;
+  /// norm(x) in `type`.
+  virtual at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec,
+                          at::ScalarType type) const = 0;
   /// residual + the gradient of x, float32 [N, D].
   virtual at::Tensor norm_backward(const at::Tensor& d_y_ND, const at::Tensor& x_ND,
                                    const NormSpec& spec, const at::Tensor& residual_ND,

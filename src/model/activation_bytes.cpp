@@ -16,6 +16,7 @@ struct Sizes {
         width(c.embed_dim / w.model_ranks),
         hidden(c.mlp_dim() / w.model_ranks),
         compute(static_cast<int64_t>(c10::elementSize(w.compute_type))),
+        residual(static_cast<int64_t>(c10::elementSize(w.residual_type))),
         factor(static_cast<int64_t>(c10::elementSize(w.factor_type))) {}
 
   // What SavedBlock keeps.
@@ -23,17 +24,18 @@ struct Sizes {
     const int64_t middle = config.is_parallel() ? 0 : width;
     const int64_t num_scales =
         config.init_values == 0 ? 0 : (config.is_parallel() ? 1 : 2);  // LayerScale's branches
-    int64_t bytes = rows * compute * (5 * width + middle + hidden + num_scales * width) +
+    int64_t bytes = rows * residual * (width + middle) +
+                    rows * compute * (4 * width + hidden + num_scales * width) +
                     rows * config.num_heads / work.model_ranks * kFloatBytes;
     if (work.model_ranks > 1)  // SavedNorm: every rank's features, and this rank's centred ones
       bytes += rows * (config.embed_dim * factor + width * kFloatBytes);
     return bytes;
   }
-  int64_t input() const { return rows * width * compute; }
+  int64_t input() const { return rows * width * residual; }
   // Beside it while the forward pass is at the block: the normalised input, the MLP's activation
   // and the output.
   int64_t forward_beside() const {
-    return rows * (width * factor + hidden * compute + width * compute);
+    return rows * (width * factor + hidden * compute + width * residual);
   }
   // While the backward pass is there: the output's gradient, also as a factor, and the hidden
   // layer's.
@@ -52,8 +54,8 @@ struct Sizes {
   int64_t ends() const {
     const int64_t copies = config.norm_layer == "rmsnorm" ? 2 : 1;
     const int64_t in_float =
-        compute == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
-    int64_t bytes = rows * width * (2 * compute + in_float);
+        residual == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
+    int64_t bytes = rows * width * (residual + compute + in_float);
     if (config.global_pool == "map")
       bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * hidden) * compute;
     return bytes;
@@ -66,7 +68,7 @@ struct Sizes {
 
   const ViTConfig& config;
   const ActivationWork& work;
-  int64_t rows, width, hidden, compute, factor;
+  int64_t rows, width, hidden, compute, residual, factor;
 };
 
 }  // namespace
@@ -102,8 +104,9 @@ int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork
   // The embedding's output, the block's input, its normalised form and what was attended; then the
   // projection, or the activation and the output.
   const int64_t residuals = config.is_parallel() ? 1 : 2;
-  return s.rows * ((3 + residuals - 1) * s.width * s.compute + s.width * s.factor +
-                   std::max(3 * s.width, s.hidden + s.width) * s.compute);
+  return s.rows *
+         ((1 + residuals) * s.width * s.residual + s.width * s.compute + s.width * s.factor +
+          std::max(3 * s.width * s.compute, s.hidden * s.compute + s.width * s.residual));
 }
 
 }  // namespace vit22b

@@ -10,6 +10,7 @@ struct ActivationWork {
   int64_t images = 1;       ///< of one rank, in one piece of a batch
   int64_t model_ranks = 1;  ///< that share the model's features
   at::ScalarType compute_type = at::kFloat;
+  at::ScalarType residual_type = at::kFloat;
   at::ScalarType factor_type = at::kFloat;  ///< of what only products read
   ActivationPolicy policy = ActivationPolicy::kKeep;
   bool keeps_inputs = true;  ///< of recomputed blocks, on the device

@@ -12,10 +12,12 @@ namespace vit22b {
 /// LayerScale where the model has one. On a model axis a rank has its features of x, its heads and
 /// its hidden units; each in-projection gathers, each out-projection scatters.
 ///
-/// x_BTD    float32 or bfloat16; products in that dtype, norms and softmax statistics in float32
-/// returns  [B, T, D], dtype of x
-/// source   arXiv 2302.05442 section 2; timm ParallelScalingBlock and Block
-at::Tensor block_forward(const Layers& layers, const at::Tensor& x_BTD);
+/// x_BTD         the residual stream, float32 or bfloat16
+/// compute_type  of products and activations; norms and softmax statistics are float32
+/// returns       [B, T, D], dtype of x
+/// source        arXiv 2302.05442 section 2; timm ParallelScalingBlock and Block
+at::Tensor block_forward(const Layers& layers, const at::Tensor& x_BTD,
+                         at::ScalarType compute_type);
 
 /// Queries and keys of a block's heads (this rank's) as attention sees them, each [B, H, T, K].
 struct QueriesKeys {

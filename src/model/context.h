@@ -2,6 +2,7 @@
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <optional>
 #include <string>
 
 #include "dist/mesh.h"
@@ -20,11 +21,16 @@ struct ModelContext {
   const ViTConfig& config;
   const Engine& engine;
   const Mesh& mesh;
-  at::ScalarType compute_type = at::kFloat;  ///< dtype of activations and products
+  /// Of products and of activations; the engine has the same.
+  at::ScalarType compute_type = at::kFloat;
   ActivationPolicy policy = ActivationPolicy::kKeep;
   PackedCache* packed = nullptr;  ///< null: weights are packed, where they are, for each pass
   /// Where inputs of recomputed blocks wait; null: as they are.
   BlockInputs* inputs = nullptr;
+  /// Of the residual stream between embedding and final norm; unset: the compute type.
+  std::optional<at::ScalarType> residual_type = {};
+
+  at::ScalarType type_of_residual() const { return residual_type.value_or(compute_type); }
 };
 
 }  // namespace vit22b

@@ -30,38 +30,40 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
 }
 
 at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type) {
+                        at::ScalarType compute_type, at::ScalarType type) {
   const ViTConfig& config = layers.config();
   check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
   ViTConfig actual = config;
   actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
   actual.validate();
-  at::Tensor x = layers.rows_of_whole(layers.weight("patch_embed.proj.weight").flatten(1),
-                                      layers.weight("patch_embed.proj.bias"),
-                                      patchify(images_BCHW.to(compute_type), config.patch_size));
+  at::Tensor x = layers
+                     .rows_of_whole(layers.weight("patch_embed.proj.weight").flatten(1),
+                                    layers.weight("patch_embed.proj.bias"),
+                                    patchify(images_BCHW.to(compute_type), config.patch_size))
+                     .to(type);
   const at::Tensor positions = positions_for_grid(config, layers.weight("pos_embed"),
                                                   actual.grid_height(), actual.grid_width())
-                                   .to(compute_type);
+                                   .to(type);
   std::vector<at::Tensor> parts;
   for (const char* name : {"cls_token", "reg_token"})
     if (const at::Tensor token = layers.find(name); token.defined())
-      parts.push_back(token.to(compute_type).expand({x.size(0), -1, -1}));
+      parts.push_back(token.to(type).expand({x.size(0), -1, -1}));
   if (config.no_embed_class) x = x + positions;
   parts.push_back(x);
   if (parts.size() > 1) x = at::cat(parts, 1);
   return config.no_embed_class ? x : x + positions;
 }
 
-at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT,
-                       at::ScalarType compute_type) {
+at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT, at::ScalarType type) {
   check_shape("Embedding", "words", words_BT, {{"B"}, {"T", layers.config().context_length}});
   const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);
-  return (x + layers.weight("pos_embed")).to(compute_type);
+  return (x + layers.weight("pos_embed")).to(type);
 }
 
-at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type) {
-  return layers.config().reads_words() ? embed_words(layers, input, compute_type)
-                                       : embed_images(layers, input, compute_type);
+at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type,
+                 at::ScalarType type) {
+  return layers.config().reads_words() ? embed_words(layers, input, type)
+                                       : embed_images(layers, input, compute_type, type);
 }
 
 }  // namespace vit22b

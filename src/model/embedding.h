@@ -9,21 +9,21 @@ namespace vit22b {
 ///
 /// images_BCHW  float, whole on every rank of a model axis; height and width may differ from the
 ///              config's: the position table is resampled then
-/// returns      [B, prefix + patches, D] in `compute_type`, on a model axis this rank's features:
+/// returns      [B, prefix + patches, D] in `type`, on a model axis this rank's features:
 ///              class token, register tokens, patches
 /// throws       UsageError for another channel count, or a size that is no multiple of the patch
 at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type);
+                        at::ScalarType compute_type, at::ScalarType type);
 
 /// Looks words up and adds positions.
 ///
 /// words_BT  int64, exactly context_length of them
-/// returns   [B, T, D] in `compute_type`
-at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT,
-                       at::ScalarType compute_type);
+/// returns   [B, T, D] in `type`
+at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT, at::ScalarType type);
 
 /// What the tower's kind asks for: images, or words.
-at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type);
+at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type,
+                 at::ScalarType type);
 
 /// The position table for another grid, prefix rows kept.
 ///

@@ -32,7 +32,7 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
           context.packed == nullptr
               ? nullptr
               : context.packed->get(context.engine, context.config, block_unit(i), lease.weights(),
-                                    x.scalar_type());
+                                    context.compute_type);
       x = context.engine.forward(context.config, lease.weights(), x, packed);
     }
     if (request.taps.count(i) != 0) taps[i] = x;

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -63,8 +64,11 @@ class Engine {
 
 /// The engine of that name, for ranks of a mesh that outlives it, or for one process.
 ///
-/// throws  UsageError naming the engines there are
-std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh);
+/// compute_type  of products and of all activations but the residual stream, whose dtype is that of
+///               the block's input; unset: that one
+/// throws        UsageError naming the engines there are
+std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh,
+                                    std::optional<at::ScalarType> compute_type = {});
 std::unique_ptr<Engine> make_engine(const std::string& name);
 
 }  // namespace vit22b

@@ -25,11 +25,11 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
     const Layers layers(context.config, weights, context.mesh, context.engine.linear());
     switch (kind) {
       case UnitKind::kEmbedding:
-        return embed(layers, x, context.compute_type);
+        return embed(layers, x, context.compute_type, context.type_of_residual());
       case UnitKind::kFinalNorm:
-        return layers.norm("norm", x);
+        return layers.norm("norm", x).to(context.compute_type);
       case UnitKind::kPool:
-        return pool_tokens(layers, x);
+        return pool_tokens(layers, x.to(context.compute_type));
       case UnitKind::kHead:
         return context.config.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
                                             : layers.rows("head", x.to(at::kFloat));
@@ -162,8 +162,8 @@ void observe_attention(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
-  at::Tensor x =
-      embed({context.config, embedding.weights(), context.mesh}, images_BCHW, context.compute_type);
+  at::Tensor x = embed({context.config, embedding.weights(), context.mesh}, images_BCHW,
+                       context.compute_type, context.type_of_residual());
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
     observe(i, block_queries_keys({context.config, lease.weights(), context.mesh}, x));

@@ -28,7 +28,7 @@ void check(const DeviceSpec& spec) {
   for (const double rate :
        {spec.memory_bytes, spec.host_memory_bytes, spec.bf16_flops, spec.fp32_flops,
         spec.product_share, spec.attention_share, spec.memory_bytes_per_second,
-        spec.link_bytes_per_second, spec.network_bytes_per_second,
+        spec.host_bytes_per_second, spec.link_bytes_per_second, spec.network_bytes_per_second,
         static_cast<double>(spec.devices_a_host)})
     if (!(rate > 0) || !std::isfinite(rate))
       throw UsageError("device ", spec.name, ": every size, rate and share is to be positive");
@@ -46,6 +46,7 @@ void DeviceSpec::fields(FieldVisitor& v) {
   v.field("product_share", product_share, "of the peak, that large products reach");
   v.field("attention_share", attention_share, "of the peak, that attention reaches");
   v.field("memory_bytes_per_second", memory_bytes_per_second, "what a copy reaches");
+  v.field("host_bytes_per_second", host_bytes_per_second, "each way, to the host's memory");
   v.field("link_bytes_per_second", link_bytes_per_second, "each way, inside a host");
   v.field("network_bytes_per_second", network_bytes_per_second, "each way, between hosts");
   v.field("devices_a_host", devices_a_host, "devices that share a host");
@@ -84,6 +85,7 @@ DeviceSpec measured_device(const std::string& precision) {
   spec.product_share = 0.95;
   spec.attention_share = 0.5;
   spec.memory_bytes_per_second = copies;
+  spec.host_bytes_per_second = copies / 2;
   // Ranks of one host meet in its memory, each byte read and written.
   spec.link_bytes_per_second = spec.network_bytes_per_second = copies / 2;
   return spec;

@@ -17,13 +17,14 @@ struct DeviceSpec {
   double product_share = 0.75;    ///< of the peak, that large products reach
   double attention_share = 0.25;  ///< of the peak, that attention reaches
   double memory_bytes_per_second = 0;
+  double host_bytes_per_second = 0;     ///< each way, to the host's memory
   double link_bytes_per_second = 0;     ///< each way, to devices of the same host
   double network_bytes_per_second = 0;  ///< each way, to other hosts, for each device
   int64_t devices_a_host = 1;
 
   void fields(FieldVisitor& visitor);
   double peak_flops(const std::string& precision) const {
-    return precision == "bf16" ? bf16_flops : fp32_flops;
+    return precision == "fp32" ? fp32_flops : bf16_flops;
   }
 };
 

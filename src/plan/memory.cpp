@@ -43,9 +43,10 @@ bool keeps_inputs_elsewhere(const TrainConfig& c, const DeviceSpec& device) {
 struct Moment {
   int64_t gradients = 0, gathered = 0, leaves = 0, activations = 0;
   int64_t block_inputs = 0;  ///< elsewhere
-  int64_t mapped = 0;        ///< of a state file, in memory
-  bool has_large = false;    ///< gradients and copies are of tensors that no others come between
-  int64_t total() const { return gradients + gathered + leaves + activations + mapped; }
+  int64_t state_in_use =
+      0;                   ///< and weights, of a state that lies in a file or in the host's memory
+  bool has_large = false;  ///< gradients and copies are of tensors that no others come between
+  int64_t total() const { return gradients + gathered + leaves + activations + state_in_use; }
   /// What comes and goes in the heap among blocks of many sizes.
   int64_t in_heap() const { return gathered + activations + (has_large ? 0 : gradients + leaves); }
 };
@@ -58,6 +59,12 @@ int64_t mapped_bytes(const TrainOutline& outline, const Unit& unit, int64_t leav
   return bytes.weights + std::max<int64_t>(0, bytes.largest_state - leaves);
 }
 
+// A unit's weights and state, the weights that come next, and both of the unit before on their way
+// back to the host.
+int64_t copied_bytes(const TrainOutline::UnitBytes& unit) {
+  return 3 * unit.weights + 2 * unit.state;
+}
+
 Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                       const DeviceSpec& device) {
   const TrainConfig& c = request.config;
@@ -66,6 +73,7 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
       training_activation_bytes(c.model, {.images = c.data.batch_size / c.mesh.data / c.accumulate,
                                           .model_ranks = c.mesh.model,
                                           .compute_type = type,
+                                          .residual_type = residual_type(c.precision),
                                           .factor_type = factor_type(c, device),
                                           .policy = activation_policy(c),
                                           .keeps_inputs = !keeps_inputs_elsewhere(c, device),
@@ -73,12 +81,16 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
   const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
     const int64_t leaves = unit == pool ? outline.leaf_bytes(UnitKind::kPool) : 0;
+    const int64_t state_in_use = c.state == "file" ? mapped_bytes(outline, unit, leaves)
+                                 : request.has_state_on_host()
+                                     ? copied_bytes(outline.unit_bytes(unit))
+                                     : 0;
     return Moment{outline.gradient_bytes(unit),
                   outline.store().gathered_bytes(unit, pass),
                   outline.leaf_bytes(UnitKind::kEmbedding) + leaves,
                   of_activations,
                   activations.inputs,
-                  c.state == "file" ? mapped_bytes(outline, unit, leaves) : 0,
+                  state_in_use,
                   outline.unit_bytes(unit).largest_weight * kFloatBytes >= kLargeBytes};
   };
   Moment in_forward = at(block, Pass::kForward, activations.forward),
@@ -103,12 +115,14 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
   const Moment moment = fullest_moment(request, outline, device);
   const int64_t batch = c.data.batch_size / c.mesh.data * image_bytes(c.model);
   std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
+  if (moment.state_in_use > 0)
+    items.push_back({here, "weights and optimizer state in use", moment.state_in_use});
   if (c.state == "file") {
-    items.push_back({here, "weights and optimizer state in use", moment.mapped});
     items.push_back({Place::kDisk, "state file", weights + state});
   } else {
-    items.push_back({here, "weights", weights});
-    items.push_back({here, "optimizer state", state});
+    const Place place = request.has_state_on_host() ? Place::kHost : here;
+    items.push_back({place, "weights", weights});
+    items.push_back({place, "optimizer state", state});
   }
   items.insert(items.end(), {{here, "gradients", moment.gradients},
                              {here, "gathered weights", moment.gathered},
@@ -168,8 +182,10 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
   const int64_t tokens = c.model.num_tokens() * c.model.embed_dim;
   items.insert(items.end(),
                {{here, "activations",
-                 inference_activation_bytes(
-                     c.model, {.images = images, .compute_type = type, .factor_type = factor})},
+                 inference_activation_bytes(c.model, {.images = images,
+                                                      .compute_type = type,
+                                                      .residual_type = residual_type(c.precision),
+                                                      .factor_type = factor})},
                 {Place::kHost, "images", 2 * images * image_bytes(c.model)},
                 {Place::kHost, "features",
                  images * (tokens + c.model.embed_dim + c.model.num_classes) * kFloatBytes}});

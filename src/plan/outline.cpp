@@ -8,10 +8,12 @@ at::Tensor TrainOutline::Memory::zeros(at::IntArrayRef shape, at::ScalarType dty
   return at::empty(shape, at::TensorOptions(dtype).device(c10::kMeta));
 }
 
-TrainOutline::TrainOutline(const TrainConfig& config)
-    : table_(parameter_table(config.model)),
-      mesh_(make_outline_mesh({config.mesh.data, config.mesh.model})),
-      optimizer_(make_optimizer(config.optim)) {
+TrainOutline::TrainOutline(const PlanRequest& request)
+    : table_(parameter_table(request.config.model)),
+      mesh_(make_outline_mesh({request.config.mesh.data, request.config.mesh.model})),
+      memory_(!request.has_state_on_host()),
+      optimizer_(make_optimizer(request.config.optim)) {
+  const TrainConfig& config = request.config;
   NoSource source;
   store_ = make_store(config, table_, source, memory_, c10::kMeta, mesh_);
   sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});
@@ -33,6 +35,7 @@ TrainOutline::UnitBytes TrainOutline::unit_bytes(const Unit& unit) const {
   for (const ParameterRow& row : table_) {
     if (row.unit != unit) continue;
     bytes.weights += static_cast<int64_t>(weight(row).nbytes());
+    bytes.state += state_of[row.name];
     bytes.largest_state = std::max(bytes.largest_state, state_of[row.name]);
     bytes.largest_weight = std::max(bytes.largest_weight, weight(row).numel());
   }

@@ -13,7 +13,7 @@ namespace vit22b {
 /// tensors without memory.
 class TrainOutline {
  public:
-  explicit TrainOutline(const TrainConfig& config);
+  explicit TrainOutline(const PlanRequest& request);
 
   const std::vector<ParameterRow>& table() const { return table_; }
   const MasterStore& store() const { return *store_; }
@@ -26,6 +26,7 @@ class TrainOutline {
   int64_t state_bytes() const;
   struct UnitBytes {
     int64_t weights = 0;
+    int64_t state = 0;
     int64_t largest_state = 0;   ///< of one of its tensors
     int64_t largest_weight = 0;  ///< elements of its largest tensor
   };
@@ -37,7 +38,10 @@ class TrainOutline {
 
  private:
   struct Memory : StateMemory {
+    explicit Memory(bool is_keeping) : is_kept(is_keeping) {}
     at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) override;
+    bool is_keeping() const override { return is_kept; }
+    const bool is_kept;
   };
   std::vector<ParameterRow> table_;
   Mesh mesh_;

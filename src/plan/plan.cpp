@@ -54,6 +54,8 @@ std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
       {},
       {"update=now", "optim.clip=previous"},
       {"update=now", "optim.clip=previous", "weights=bf16"}};
+  if (!request.is_here())
+    updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=host"});
   if (request.num_ranks() == 1 && request.is_here())
     updates.push_back({"update=now", "optim.clip=previous", "weights=bf16", "state=file"});
   std::vector<std::vector<std::string>> activations = {{}, {"activation=recompute"}};
@@ -110,7 +112,7 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
   const auto images = static_cast<double>(r.config.data.batch_size);
   RankWork work;
   if (r.is_training) {
-    const TrainOutline outline(r.config);
+    const TrainOutline outline(r);
     plan.items = training_memory(r, outline, device_, program_bytes_);
     work = training_work(r, outline);
     plan.flops = images * train_flops(r.config.model);

@@ -68,7 +68,7 @@ int64_t bytes_of_blocks(const PlanRequest& request, const DeviceSpec& device, in
   const PlanRequest part = with_blocks(request, depth);
   int64_t bytes = 0;
   for (const MemoryItem& item : part.is_training
-                                    ? training_memory(part, TrainOutline(part.config), device, 0)
+                                    ? training_memory(part, TrainOutline(part), device, 0)
                                     : inference_memory(part, device, 0))
     if (item.place != Place::kDisk) bytes += item.bytes;
   return bytes;

@@ -19,6 +19,8 @@ struct PlanRequest {
   double mfu = 0;          ///< a share of the peak to reckon with instead of a roofline; 0 for none
 
   bool is_here() const { return device == kThisDevice; }
+  /// Whether weights and state lie in the host's memory and are used on a device.
+  bool has_state_on_host() const { return config.state == "host" && !is_here(); }
   int64_t num_ranks() const { return config.mesh.data * config.mesh.model; }
 };
 

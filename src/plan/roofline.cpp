@@ -61,7 +61,11 @@ RankWork training_work(const PlanRequest& request, const TrainOutline& outline) 
   for (const ParameterRow& row : outline.table())
     elements += static_cast<double>(outline.weight(row).numel());
   work.updated_bytes = 2 * (weights + state) + 2 * kFloatBytes * elements;
-  if (outline.store().is_keeping()) {
+  if (request.has_state_on_host()) {
+    work.from_host_bytes = phases * 2 * weights + state;
+    work.to_host_bytes = weights + state;
+  }
+  if (c.store != "sharded") {
     work.exposed_bytes = phases * 2 * kFloatBytes * elements * of_others(c.mesh.data);
   } else {
     // Weights are gathered for either pass, gradients scattered in the second.
@@ -84,7 +88,9 @@ StepTime roofline(const PlanRequest& request, const RankWork& work, const Device
                update = work.updated_bytes / device.memory_bytes_per_second,
                ring = work.ring_bytes / rate_of(mesh.model),
                hidden = work.hidden_bytes / rate_of(mesh.data * mesh.model),
-               exposed = work.exposed_bytes / rate_of(mesh.data * mesh.model);
+               exposed = work.exposed_bytes / rate_of(mesh.data * mesh.model),
+               host = std::max(work.from_host_bytes, work.to_host_bytes) /
+                      device.host_bytes_per_second;
   const double computing = products + attention + passes;
   StepTime time;
   time.parts = {
@@ -93,7 +99,8 @@ StepTime roofline(const PlanRequest& request, const RankWork& work, const Device
       {"memory traffic of activations", passes},
       {"optimizer update", update},
       {"transfers of the model axis beyond the computing", std::max(0.0, ring - computing)},
-      {"transfers of the data axis", exposed + std::max(0.0, hidden - computing)}};
+      {"transfers of the data axis", exposed + std::max(0.0, hidden - computing)},
+      {"transfers of the host's memory beyond the computing", std::max(0.0, host - computing)}};
   std::erase_if(time.parts, [](const TimePart& part) { return part.seconds <= 0; });
   for (const TimePart& part : time.parts) time.seconds += part.seconds;
   time.limit =

@@ -15,6 +15,7 @@ struct RankWork {
   double ring_bytes = 0;     ///< sent along the model axis, beside the blocks' products
   double hidden_bytes = 0;   ///< sent along the data axis while blocks compute
   double exposed_bytes = 0;  ///< sent along the data axis while nothing computes
+  double from_host_bytes = 0, to_host_bytes = 0;  ///< of weights and state, while blocks compute
 
   double sent_bytes() const { return ring_bytes + hidden_bytes + exposed_bytes; }
 };

@@ -8,9 +8,12 @@ Accumulate::Accumulate(const std::vector<ParameterRow>& table,
                        const std::vector<ParameterRule>& rules, const OptimConfig& config,
                        const Parts& parts)
     : UpdatingSink(table, rules, config, parts) {
-  for (const Trained& t : all_trained())
+  for (const Trained& t : all_trained()) {
+    const at::Tensor& weight = store().weight(t.row);
     units_[t.row.unit].tensors[t.row.local_name] =
-        at::zeros_like(store().weight(t.row), at::kFloat);
+        at::zeros_like(memory().in_use(weight), at::kFloat);
+    memory().release(weight);
+  }
 }
 
 UnitGrads& Accumulate::begin(const Unit& unit) {
@@ -46,6 +49,7 @@ StepReport Accumulate::finish(const StepContext& context) {
   const at::Tensor scale = scale_of_step(clip, context);
   store().begin_update();
   for (const Gradient& gradient : all) update(gradient, context, scale);
+  memory().settle();
   // .item() waits for the device: here, once a step, with all updates under way.
   StepReport report{norm.item<double>(), clip.item<double>(), ""};
   if (!std::isfinite(report.gradient_norm)) report.bad_tensor = first_bad_tensor(all);

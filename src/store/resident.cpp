@@ -72,7 +72,15 @@ UnitLease ResidentStore::acquire(const Unit& unit, Pass pass) {
   static const auto kNoWeights = std::make_shared<const NamedTensors>();
   move_on(unit, pass);
   const auto it = units_.find(unit);
-  return UnitLease(it == units_.end() ? kNoWeights : it->second);  // pooling by mean has none
+  if (it == units_.end()) return UnitLease(kNoWeights);  // pooling by mean has none
+  if (is_keeping()) return UnitLease(it->second);
+  auto copies = std::make_shared<NamedTensors>();
+  for (const auto& [name, weight] : *it->second) (*copies)[name] = memory_->in_use(weight);
+  return UnitLease(std::move(copies));
+}
+
+void ResidentStore::begin_update() {
+  if (memory_ != nullptr) memory_->settle();
 }
 
 at::Tensor& ResidentStore::weight(const ParameterRow& row) {

@@ -31,8 +31,10 @@ class ResidentStore : public MasterStore {
 
   UnitLease acquire(const Unit& unit, Pass pass) override;
   void prefetch(const Unit&, Pass) override {}
+  bool is_keeping() const override { return memory_ == nullptr || memory_->is_keeping(); }
   at::Tensor& weight(const ParameterRow& row) override;
   TensorCut cut(const ParameterRow& row) const override { return tensor_cut(row); }
+  void begin_update() override;
 
   /// All weights by full name, sharing storage.
   NamedTensors by_full_name() const;

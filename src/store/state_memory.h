@@ -15,8 +15,18 @@ class StateMemory {
   virtual at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) = 0;
   /// The tensor is used soon: reading it may begin.
   virtual void will_need(const at::Tensor&) {}
+  /// The tensor where it is computed with: itself, or a copy on a device that all who use it share
+  /// until it is released.
+  virtual at::Tensor in_use(const at::Tensor& tensor) { return tensor; }
+  /// The copy in use has changed, and its values are to lie here.
+  virtual void put_back(const at::Tensor&) {}
   /// The tensor is not used for a while; its values stay. Tensors of another memory are left alone.
   virtual void release(const at::Tensor&) {}
+  /// Waits until all that was put back lies here, and forgets every copy: tensors can be read and
+  /// written in place.
+  virtual void settle() {}
+  /// Whether tensors are used where they lie.
+  virtual bool is_keeping() const { return true; }
 };
 
 /// The memory of a device.

@@ -47,10 +47,11 @@ void UpdateNow::end_norm() {
 UnitGrads& UpdateNow::begin(const Unit& unit) {
   current_ = {};
   for (const Trained* t : units_.at(unit)) {
-    const at::Tensor& weight = store().weight(t->row);
+    const at::Tensor weight = memory().in_use(store().weight(t->row));
     current_.tensors[t->row.local_name] =
         empty_large(weight.sizes(), weight.options().dtype(at::kFloat));
-    for (const auto& [slot, tensor] : t->slots) memory().will_need(tensor);
+    if (phase_ == StepPhase::kUpdate)
+      for (const auto& [slot, tensor] : t->slots) memory().will_need(tensor);
   }
   return current_;
 }
@@ -65,10 +66,7 @@ void UpdateNow::commit(const Unit& unit) {
   if (phase_ == StepPhase::kUpdate) {
     const at::Tensor scale = scale_of_step(
         at::where(at::isfinite(squares), clip_.to(squares.device()), squares), context_);
-    for (const Gradient& gradient : gradients) {
-      update(gradient, context_, scale);
-      for (const auto& [slot, tensor] : gradient.trained->slots) memory().release(tensor);
-    }
+    for (const Gradient& gradient : gradients) update(gradient, context_, scale);
     // Gradients of this unit are gone at the end of the step, so their names are taken now.
     if (squares.is_cpu() && !std::isfinite(squares.item<double>()) && bad_tensor_.empty())
       for (const auto& [trained, value] : gradients)

@@ -77,13 +77,23 @@ at::Tensor UpdatingSink::scale_of_step(const at::Tensor& clip, const StepContext
 void UpdatingSink::update(const Gradient& gradient, const StepContext& context,
                           const at::Tensor& scale) {
   Trained& t = *gradient.trained;
+  std::vector<at::Tensor> all = {store().weight(t.row)};
+  at::Tensor weight = memory().in_use(all.front());
+  NamedTensors slots;
+  for (const auto& [name, slot] : t.slots) {
+    all.push_back(slot);
+    slots[name] = memory().in_use(slot);
+  }
   parts_.optimizer.update_(
-      store().weight(t.row), gradient.value, t.slots,
+      weight, gradient.value, slots,
       {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
        t.rule.weight_decay, scale, context.seed, config_.rounding == "nearest", t.row.name, &t.cut,
        &mesh()});
-  if (config_.polyak > 0)
-    t.slots.at(kPolyak).lerp_(store().weight(t.row).to(at::kFloat), 1 - config_.polyak);
+  if (config_.polyak > 0) slots.at(kPolyak).lerp_(weight.to(at::kFloat), 1 - config_.polyak);
+  for (const at::Tensor& tensor : all) {
+    memory().put_back(tensor);
+    memory().release(tensor);
+  }
 }
 
 std::vector<UpdatingSink::Averaged> UpdatingSink::averaged() {

@@ -22,7 +22,7 @@ class UpdatingSink : public GradientSink {
     const Optimizer& optimizer;
     MasterStore& store;
     const Mesh& mesh;
-    StateMemory& memory;  ///< of the optimizer's state
+    StateMemory& memory;  ///< of the optimizer's state, and perhaps of the store's weights
   };
 
   UpdatingSink(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
@@ -73,6 +73,7 @@ class UpdatingSink : public GradientSink {
   at::Tensor squared_norm_of_share(const std::vector<Gradient>& gradients) const;
   /// Where the step's loss is not finite, the scale is not either, and nothing is applied.
   static at::Tensor scale_of_step(const at::Tensor& clip, const StepContext& context);
+  /// Updates a weight and its slots, which are not used again in this step.
   void update(const Gradient& gradient, const StepContext& context, const at::Tensor& scale);
   /// The first parameter with a gradient that is not finite on any rank, or "".
   std::string first_bad_tensor(const std::vector<Gradient>& gradients) const;

@@ -11,15 +11,15 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
     : config_(config),
       table_(parameter_table(config.model)),
       device_(torch_device(device)),
-      memory_(device_),
-      engine_(make_engine(config.engine)),
+      memory_(make_state_memory(config.state, device_)),
+      engine_(make_engine(config.engine, mesh_, precision_type(config.precision))),
       optimizer_(make_optimizer(config.optim)),
       schedule_(make_schedule(config, /*examples_per_epoch=*/0)) {
-  if (config_.state != "memory")
+  if (config_.state == "file")
     throw UsageError("state=", config_.state, " is of a run's folder; use state=memory");
   const auto source = first_weights(config_, table_);
-  store_ = make_store(config_, table_, *source, memory_, device_, mesh_);
-  sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, memory_});
+  store_ = make_store(config_, table_, *source, *memory_, device_, mesh_);
+  sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, *memory_});
   inputs_ = make_block_inputs(config_, std::filesystem::temp_directory_path());
 }
 
@@ -30,7 +30,8 @@ ModelContext BatchTrainer::context() const {
           precision_type(config_.precision),
           activation_policy(config_),
           /*packed=*/nullptr,
-          inputs_.get()};
+          inputs_.get(),
+          residual_type(config_.precision)};
 }
 
 StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepContext& step) {

@@ -48,7 +48,7 @@ class BatchTrainer {
   std::vector<ParameterRow> table_;
   Mesh mesh_;
   c10::Device device_;
-  DeviceMemory memory_;
+  std::unique_ptr<StateMemory> memory_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<MasterStore> store_;

@@ -1,6 +1,7 @@
 #include "train/config.h"
 
 #include "core/error.h"
+#include "eval/vit_predictor.h"
 
 namespace vit22b {
 
@@ -76,7 +77,8 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.field("keep_ckpt", keep_ckpt, "cadence of checkpoints that are never pruned");
   v.field("keep_last", keep_last, "newest checkpoints to keep");
   v.field("seed", seed, "seed of weights, order and augmentation");
-  v.choice("precision", precision, "fp32|bf16", "of activations and products");
+  v.choice("precision", precision, kPrecisions,
+           "of activations and products; bf16_fp32 keeps the residual stream in fp32");
   v.choice("engine", engine, "fused|reference", "how blocks are computed");
   v.field("threads", threads, "CPU threads; 0 for libtorch's choice");
   v.field("device", device, "cpu or cuda:N");
@@ -93,8 +95,10 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("loss", loss, "sigmoid|softmax", "training loss");
   v.choice("store", store, "resident|sharded",
            "where weights live: whole on each rank, or cut over the data axis");
-  v.choice("state", state, "memory|file",
-           "where weights and optimizer state live: in memory, or in a mapped scratch file");
+  v.choice(
+      "state", state, "memory|host|file",
+      "where weights and optimizer state live: in the device's memory, in the host's, of which "
+      "a GPU is sent unit after unit, or in a mapped scratch file");
   v.field("state_path", state_path, "state=file: the scratch file; RUN/state.bin where empty");
   v.choice("update", update, "deferred|now",
            "weights are updated at a step's end, or unit by unit inside its backward pass");

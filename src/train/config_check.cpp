@@ -78,7 +78,7 @@ void check_choices(const TrainConfig& c) {
   if (c.update == "deferred" && c.optim.clip == "previous")
     throw UsageError(
         "update=deferred clips by the exact norm; use optim.clip=exact, or update=now");
-  if (c.store == "sharded" && (c.state == "file" || c.weights != "fp32"))
+  if (c.store == "sharded" && (c.state != "memory" || c.weights != "fp32"))
     throw UsageError("store=sharded keeps fp32 weights in memory; use store=resident with state=",
                      c.state, " weights=", c.weights);
   if (c.data.mixup < 0 || c.data.mixup > 1)

@@ -39,7 +39,8 @@ ModelContext Run::context(const ViTConfig& config, BlockInputs* inputs) const {
           precision_type(config_.precision),
           activation_policy(config_),
           /*packed=*/nullptr,
-          inputs};
+          inputs,
+          residual_type(config_.precision)};
 }
 
 std::vector<ParameterRow> Run::table() const {
@@ -74,8 +75,8 @@ void Run::make_weights(const std::vector<ParameterRow>& table) {
 }
 
 std::unique_ptr<StateMemory> Run::make_memory() const {
-  if (config_.state == "memory")
-    return std::make_unique<DeviceMemory>(torch_device(options_.device));
+  if (config_.state != "file")
+    return make_state_memory(config_.state, torch_device(options_.device));
   if (options_.device.is_cuda)
     throw UsageError("state=file runs on the CPU; use --device cpu, or state=memory");
   const std::filesystem::path run = std::filesystem::absolute(options_.out).lexically_normal();
@@ -144,7 +145,7 @@ bool Run::start() {
   const std::filesystem::path from = open_folder();
   if (lit_) embed_images_once(config_, *lit_, options_.device, mesh_, data_);
   const std::vector<ParameterRow> table = this->table();
-  engine_ = make_engine(config_.engine, mesh_);
+  engine_ = make_engine(config_.engine, mesh_, precision_type(config_.precision));
   optimizer_ = make_optimizer(config_.optim);
   task_ = make_task(config_, options_.device);
   attach_teachers(config_, options_.device, mesh_, data_);

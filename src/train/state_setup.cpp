@@ -7,11 +7,17 @@
 #include "store/accumulate.h"
 #include "store/block_inputs.h"
 #include "store/generated.h"
+#include "store/host_memory.h"
 #include "store/resident.h"
 #include "store/sharded.h"
 #include "store/update_now.h"
 
 namespace vit22b {
+
+std::unique_ptr<StateMemory> make_state_memory(const std::string& state, c10::Device device) {
+  if (state == "host" && !device.is_cpu()) return std::make_unique<HostMemory>(device);
+  return std::make_unique<DeviceMemory>(device);
+}
 
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
@@ -79,7 +85,7 @@ Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& tab
     sinks.updating = std::make_unique<UpdateNow>(table, rules, config.optim, parts);
   else
     sinks.updating = std::make_unique<Accumulate>(table, rules, config.optim, parts);
-  if (!parts.store.is_keeping())
+  if (config.store == "sharded")
     sinks.scattering =
         std::make_unique<ReduceScatter>(*sinks.updating, table, parts.store, parts.mesh);
   return sinks;

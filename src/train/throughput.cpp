@@ -34,11 +34,12 @@ double measured_gemm_rate(at::ScalarType dtype) {
 
 double peak_flops(const Device& device, const std::string& precision) {
   const at::NoGradGuard no_grad;
-  if (device.is_cuda) return precision == "bf16" ? kHopperDenseBf16 : kHopperFp32;
+  const bool is_half = precision_type(precision) == at::kBFloat16;
+  if (device.is_cuda) return is_half ? kHopperDenseBf16 : kHopperFp32;
   // Once a process. Where a CPU has no bf16 products, its float32 rate is the one to be measured
   // against.
   static const double kFloatRate = measured_gemm_rate(at::kFloat);
-  if (precision != "bf16") return kFloatRate;
+  if (!is_half) return kFloatRate;
   static const double kHalfRate = std::max(kFloatRate, measured_gemm_rate(at::kBFloat16));
   return kHalfRate;
 }

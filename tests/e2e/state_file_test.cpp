@@ -79,6 +79,9 @@ TEST_F(StateFileRuns, EqualRunsInMemoryBitForBitAndResumeInEither) {
   ASSERT_EQ(test::vit(line("file", "state=file")).code, 0);
   expect_equal_runs("file", "memory");
   EXPECT_FALSE(fs::exists(folder / "file/state.bin"));
+  // On the CPU, the host's memory is the device's.
+  ASSERT_EQ(test::vit(line("host", "state=host")).code, 0);
+  expect_equal_runs("host", "memory");
   // Stopped half way in a file, gone on with in memory.
   ASSERT_EQ(test::vit(line("both", "state=file total_steps=15")).code, 0);
   ASSERT_EQ(test::vit(line("both", "state=memory")).code, 0);

@@ -61,7 +61,10 @@ TEST_P(CudaKernels, NormsAndTheirDerivativesEqualAtens) {
                           is_layer_norm};
       const at::Tensor x = random({rows, columns}) + 1, d_y = random({rows, columns}),
                        residual = randn({rows, columns});
-      expect_near(cuda_.norm(x, spec), aten_->norm(x, spec));
+      expect_near(cuda_.norm(x, spec, GetParam()), aten_->norm(x, spec, GetParam()));
+      EXPECT_LT(relative_difference(cuda_.norm(x, spec, at::kBFloat16),
+                                    aten_->norm(x, spec, at::kBFloat16)),
+                2.0 / 256);
       const auto run = [&](const DeviceOps& ops) {
         const NormSums sums{ones({columns}), is_layer_norm ? ones({columns}) : at::Tensor()};
         return std::pair(ops.norm_backward(d_y, x, spec, residual, sums), sums);
@@ -147,8 +150,11 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
 
       const at::Tensor residual = random({rows, columns}), branch = random({rows, columns}),
                        gradient = randn({rows, columns});
-      expect_near(cuda_.add_branch(residual, branch, vector),
-                  aten_->add_branch(residual, branch, vector));
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        const at::Tensor of_type = branch.to(type);
+        expect_near(cuda_.add_branch(residual, of_type, vector),
+                    aten_->add_branch(residual, of_type, vector));
+      }
       const auto branch_back = [&](const DeviceOps& ops) {
         const at::Tensor bias_sums = ones({columns}),
                          scale_sums = is_full ? ones({columns}) : at::Tensor();
@@ -239,7 +245,7 @@ TEST_P(CudaKernels, UpdatesEqualAtensAndRoundByTheSameBits) {
 
 TEST(KernelOps, RefuseWhatTheyCannotWalk) {
   try {
-    test::gpu_ops().norm(randn({4, 4}).t(), {ones({4}), {}, 1e-6, false});
+    test::gpu_ops().norm(randn({4, 4}).t(), {ones({4}), {}, 1e-6, false}, at::kFloat);
     FAIL();
   } catch (const InternalError& error) {
     EXPECT_STREQ(error.what(), "cuda kernels: want dense rows");

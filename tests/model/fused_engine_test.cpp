@@ -102,7 +102,9 @@ NamedTensors by_name(const BlockResult& result) {
   return all;
 }
 
-void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s) {
+// stream  the dtype of the residual stream
+void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s,
+                           at::ScalarType stream = at::kBFloat16) {
   const ViTConfig config = config_of(s);
   const NamedTensors weights = block_weights(config);
   const auto reference = make_engine("reference");
@@ -126,8 +128,8 @@ void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s
       sizes[name] = std::max(sizes[name], most(tensor));
     }
     if (draw > 0) continue;
-    const NamedTensors got = by_name(run_block(engine, config, weights, x, dy));
-    EXPECT_EQ(got.at("output").scalar_type(), at::kBFloat16);
+    const NamedTensors got = by_name(run_block(engine, config, weights, x.to(stream), dy));
+    EXPECT_EQ(got.at("output").scalar_type(), stream);
     for (const auto& [name, tensor] : want) ours[name] = most(got.at(name) - tensor);
   }
   double largest = 0;
@@ -152,6 +154,13 @@ TEST_P(FusedBlock, HalfActivationsCostTheirRoundingsOnly) {
   expect_roundings_only(make_engine("fused"), GetParam());
 }
 
+TEST_P(FusedBlock, HalfActivationsOnAFloatStreamCostTheirRoundingsOnly) {
+  for (const char* name : {"fused", "reference"})
+    expect_roundings_only(make_engine(name, single_process(), at::kBFloat16), GetParam(),
+                          at::kFloat);
+  expect_roundings_only(make_device_engine(nullptr, at::kBFloat16), GetParam(), at::kFloat);
+}
+
 TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
   expect_equals_the_reference(make_device_engine(nullptr), GetParam());
   expect_roundings_only(make_device_engine(nullptr), GetParam());
@@ -161,6 +170,8 @@ TEST_P(FusedBlock, OnTheGpusKernelsEqualsTheReference) {
   const auto engine = make_device_engine(&test::gpu_ops());
   expect_equals_the_reference(engine, GetParam());
   expect_roundings_only(engine, GetParam());
+  expect_roundings_only(make_device_engine(&test::gpu_ops(), at::kBFloat16), GetParam(),
+                        at::kFloat);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -178,6 +178,30 @@ TEST(Vit, Bf16StaysNearFp32) {
   EXPECT_LT(relative_difference(got, want), 0.05);  // 8 bits through 3 blocks of random weights
 }
 
+TEST(Vit, AFloatResidualStreamLosesLessOverManyBlocks) {
+  const at::NoGradGuard no_grad;
+  ViTConfig config = tiny_config();
+  config.depth = 24;
+  config.init_values = 0.02;  // branches are small beside the stream, as trained models' are
+  TinyModel model(config);
+  for (const ParameterRow& row : model.table)
+    if (row.local_name == "ls.gamma") model.store->weight(row).fill_(0.02);
+  const at::Tensor images = model.images(4);
+  const at::Tensor want = vit_forward(model.context(), *model.store, images, {}).tokens_BTD;
+  for (const char* name : {"reference", "fused"}) {
+    const auto engine = make_engine(name, model.mesh, at::kBFloat16);
+    const auto error = [&](at::ScalarType stream) {
+      ModelContext context{model.config, *engine, model.mesh, at::kBFloat16};
+      context.residual_type = stream;
+      const VitOutputs out = vit_forward(context, *model.store, images, {.taps = {5}});
+      EXPECT_EQ(out.blocks.at(5).scalar_type(), stream);
+      EXPECT_EQ(out.tokens_BTD.scalar_type(), at::kBFloat16);
+      return ((out.tokens_BTD - want).norm() / want.norm()).item<double>();
+    };
+    EXPECT_LT(error(at::kFloat), 0.5 * error(at::kBFloat16)) << name;
+  }
+}
+
 TEST(Vit, AttentionIsShownForEveryBlock) {
   const at::NoGradGuard no_grad;
   TinyModel model(tiny_config());

@@ -57,7 +57,7 @@ TEST(Plan, BytesAreThoseOfTheRealStoreAndSinks) {
     std::vector<std::string> words = {"mode=train", "device=h100", "batch=2"};
     words.insert(words.end(), choice.begin(), choice.end());
     const PlanRequest request = read_plan_request("s16", words);
-    const TrainOutline outline(request.config);
+    const TrainOutline outline(request);
     const std::vector<ParameterRow> table = parameter_table(request.config.model);
     DeviceMemory memory(c10::kCPU);
     NoSource source;
@@ -175,6 +175,44 @@ TEST(Plan, BlockInputsElsewhereAreCountedThere) {
   const Plan file = plan("this", "file");
   EXPECT_EQ(bytes_of(file, "block inputs"), inputs);
   EXPECT_LT(file.bytes(Place::kHost), plan("this", "device").bytes(Place::kHost) - inputs * 8 / 12);
+}
+
+TEST(Plan, StateOnTheHostIsSentToACardThatItDoesNotFitInto) {
+  const auto plan = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"mode=train",         "device=h100",  "precision=bf16",
+                                      "batch=40",           "weights=bf16", "update=now",
+                                      "optim.clip=previous"};
+    words.insert(words.end(), more.begin(), more.end());
+    return Planner("22b14", words).plan(false);
+  };
+  EXPECT_FALSE(plan({}).fits);
+  EXPECT_NE(plan({}).advice.find("state=host"), std::string::npos) << plan({}).advice;
+  const Plan host = plan({"state=host"});
+  EXPECT_TRUE(host.fits);
+  const double parameters = 22.21e9;
+  EXPECT_NEAR(static_cast<double>(bytes_of(host, "weights") + bytes_of(host, "optimizer state")),
+              4 * parameters, 0.01 * 4 * parameters);
+  EXPECT_GT(host.bytes(Place::kHost), 4 * parameters);
+  // Three blocks' bf16 weights and two blocks' momentum.
+  EXPECT_NEAR(static_cast<double>(bytes_of(host, "weights and optimizer state in use")),
+              5 * 2 * 453e6, 0.02 * 5 * 2 * 453e6);
+  // Weights go to the device twice and momentum once, at 55 GB/s.
+  const auto& parts = host.time.parts;
+  const auto sent = std::find_if(parts.begin(), parts.end(), [](const TimePart& part) {
+    return part.what == "transfers of the host's memory beyond the computing";
+  });
+  ASSERT_NE(sent, parts.end());
+  double computing = 0;
+  for (const TimePart& part : parts)
+    if (part.what == "products" || part.what == "attention" ||
+        part.what == "memory traffic of activations")
+      computing += part.seconds;
+  EXPECT_NEAR(sent->seconds + computing, 3 * 2 * parameters / 55e9, 0.03);
+  // With more images a step there is more to hide them behind.
+  EXPECT_GT(plan({"state=host", "batch=48"}).mfu, host.mfu);
+  // On the CPU there is one memory.
+  const Plan here = Planner("b16", {"mode=train", "batch=2", "state=host"}).plan(false);
+  EXPECT_EQ(bytes_of(here, "weights and optimizer state in use"), 0);
 }
 
 // ViT-22B's checkpoints with optimizer state take more than any machine of these tests has free.

@@ -26,17 +26,22 @@ at::ScalarType factor_type(at::ScalarType type) {
   return cpu::best_arithmetic(storage) == cpu::Arithmetic::kHalf ? at::kBFloat16 : at::kFloat;
 }
 
+// Of products and of the residual stream.
+constexpr std::pair<at::ScalarType, at::ScalarType> kTypes[] = {
+    {at::kFloat, at::kFloat}, {at::kBFloat16, at::kBFloat16}, {at::kBFloat16, at::kFloat}};
+
 // The most bytes that a step's forward and backward passes hold, gradients left out.
 int64_t measured(const ViTConfig& config, const ActivationWork& work) {
   const at::NoGradGuard no_grad;
   const test::TinyModel model(config, work.policy);
-  const std::unique_ptr<Engine> engine = make_engine("fused");
+  const std::unique_ptr<Engine> engine = make_engine("fused", model.mesh, work.compute_type);
   OptimConfig optim;
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(optim);
   DeviceMemory memory(c10::kCPU);
   Accumulate sink(model.table, make_rules(model.table, optim, {}), optim,
                   {*optimizer, *model.store, model.mesh, memory});
   ModelContext context{model.config, *engine, model.mesh, work.compute_type, work.policy};
+  context.residual_type = work.residual_type;
   FileInputs elsewhere(std::filesystem::temp_directory_path());
   if (!work.keeps_inputs) context.inputs = &elsewhere;
   const at::Tensor images = model.images(work.images);
@@ -55,7 +60,7 @@ int64_t measured(const ViTConfig& config, const ActivationWork& work) {
 
 TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
   for (const char* block : {"parallel", "serial"})
-    for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const auto& [type, residual] : kTypes)
       for (const auto& [policy, keeps_inputs] : {std::pair{ActivationPolicy::kKeep, true},
                                                  {ActivationPolicy::kRecompute, true},
                                                  {ActivationPolicy::kRecompute, false}})
@@ -63,6 +68,7 @@ TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
           const ViTConfig config = wide_config(block, depth);
           const ActivationWork work{.images = 4,
                                     .compute_type = type,
+                                    .residual_type = residual,
                                     .factor_type = factor_type(type),
                                     .policy = policy,
                                     .keeps_inputs = keeps_inputs};
@@ -72,18 +78,20 @@ TEST(ActivationBytes, AreWhatATrainingStepOfTheFusedEngineAllocates) {
           EXPECT_NEAR(static_cast<double>(
                           std::max({bytes.forward, bytes.pool_backward, bytes.block_backward})),
                       want, 0.03 * want)
-              << block << " " << c10::toString(type) << " depth " << depth << " recompute "
-              << (policy == ActivationPolicy::kRecompute) << " inputs here " << keeps_inputs;
+              << block << " " << c10::toString(type) << " on " << c10::toString(residual)
+              << " depth " << depth << " recompute " << (policy == ActivationPolicy::kRecompute)
+              << " inputs here " << keeps_inputs;
         }
 }
 
 TEST(ActivationBytes, AreWhatAForwardPassOfTheFusedEngineAllocates) {
   const at::NoGradGuard no_grad;
   for (const char* block : {"parallel", "serial"})
-    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [type, residual] : kTypes) {
       const test::TinyModel model(wide_config(block, 3));
-      const std::unique_ptr<Engine> engine = make_engine("fused");
-      const ModelContext context{model.config, *engine, model.mesh, type};
+      const std::unique_ptr<Engine> engine = make_engine("fused", model.mesh, type);
+      ModelContext context{model.config, *engine, model.mesh, type};
+      context.residual_type = residual;
       const at::Tensor images = model.images(4);
       int64_t peak = 0;
       for (int i = 0; i < 2; ++i) {
@@ -91,11 +99,13 @@ TEST(ActivationBytes, AreWhatAForwardPassOfTheFusedEngineAllocates) {
         vit_forward(context, *model.store, images, {});
         peak = meter.peak();
       }
-      const ActivationWork work{
-          .images = 4, .compute_type = type, .factor_type = factor_type(type)};
+      const ActivationWork work{.images = 4,
+                                .compute_type = type,
+                                .residual_type = residual,
+                                .factor_type = factor_type(type)};
       EXPECT_NEAR(static_cast<double>(inference_activation_bytes(model.config, work)),
                   static_cast<double>(peak), 0.1 * static_cast<double>(peak))
-          << block << " " << c10::toString(type);
+          << block << " " << c10::toString(type) << " on " << c10::toString(residual);
     }
 }
 

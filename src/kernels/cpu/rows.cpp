@@ -134,13 +134,14 @@ void bias_scale_residual_impl(const Tile& t, const float* bias, const float* sca
   typed_out(to, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     const auto* base = static_cast<const T*>(residual.data);
-    auto* kept = static_cast<T*>(branch.data);
-    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
-      const V v = biased(t, bias, i, j);
-      if (kept != nullptr) store(v, kept + i * branch.stride + j, n);
-      const V r = load(base + i * residual.stride + j, n);
-      store(scale != nullptr ? hn::MulAdd(v, load(scale + j, n), r) : hn::Add(v, r),
-            out + i * to.stride + j, n);
+    typed_out(branch, [&](auto* kept) {
+      each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+        const V v = biased(t, bias, i, j);
+        if (kept != nullptr) store(v, kept + i * branch.stride + j, n);
+        const V r = load(base + i * residual.stride + j, n);
+        store(scale != nullptr ? hn::MulAdd(v, load(scale + j, n), r) : hn::Add(v, r),
+              out + i * to.stride + j, n);
+      });
     });
   });
 }

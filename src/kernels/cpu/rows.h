@@ -50,7 +50,7 @@ void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_a
 void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
                    const Rows& out, float* column_sums);
 /// out = residual + scale * (tile + bias); `bias` and `scale` may be null, and so may `branch`,
-/// which receives tile + bias.
+/// which receives tile + bias in a type of its own; residual and out have the same.
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,
                          const Rows& residual, const Rows& branch, const Rows& out);
 /// tile += bias where bias is not null; out = tile.

@@ -74,9 +74,10 @@ Matrix weight_of(const at::Tensor& weight) {
 
 }  // namespace
 
-at::Tensor KernelOps::norm(const at::Tensor& x_ND, const NormSpec& spec) const {
-  if (!spec.weight.defined()) return x_ND;
-  at::Tensor y = at::empty(x_ND.sizes(), x_ND.options());
+at::Tensor KernelOps::norm(const at::Tensor& x_ND, const NormSpec& spec,
+                           at::ScalarType type) const {
+  if (!spec.weight.defined()) return x_ND.to(type);
+  at::Tensor y = at::empty(x_ND.sizes(), x_ND.options().dtype(type));
   norm_forward(rows_of(x_ND), num_rows(x_ND), x_ND.size(-1), norm_of(spec), rows_of(y), stream());
   return y;
 }

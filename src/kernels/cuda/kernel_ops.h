@@ -8,7 +8,7 @@ namespace vit22b::cuda {
 /// stream, products with float32 sums, recorded launches and the ban on waiting.
 class KernelOps : public DeviceOps {
  public:
-  at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec) const override;
+  at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec, at::ScalarType type) const override;
   at::Tensor norm_backward(const at::Tensor& d_y_ND, const at::Tensor& x_ND, const NormSpec& spec,
                            const at::Tensor& residual_ND,
                            const vit22b::NormSums& sums) const override;

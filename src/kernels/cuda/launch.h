@@ -72,7 +72,7 @@ void gelu_backward(const Matrix& d_activation, const Matrix& pre, const float* b
                    int64_t rows, int64_t columns, const Matrix& d_pre, const Matrix& activation,
                    float* bias_sums, float* partial, Stream stream);
 
-/// out = residual + scale * branch; `scale` may be null.
+/// out = residual + scale * branch; `scale` may be null. The branch may have another type.
 void add_branch(const Matrix& residual, const Matrix& branch, const float* scale, int64_t rows,
                 int64_t columns, const Matrix& out, Stream stream);
 /// d_branch = scale * gradient. Added where not null: the column sums of d_branch to `bias_sums`,

@@ -69,8 +69,8 @@ __global__ void gelu_backward_kernel(Typed<T> d_activation, Typed<T> pre, const 
   store<kWidth>(sums, partial + blockIdx.y * columns + column);
 }
 
-template <typename T, int kWidth>
-__global__ void add_branch_kernel(Typed<T> residual, Typed<T> branch, const float* scale,
+template <typename T, typename U, int kWidth>
+__global__ void add_branch_kernel(Typed<T> residual, Typed<U> branch, const float* scale,
                                   int64_t rows, int64_t columns, Typed<T> out) {
   const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
   if (column >= columns) return;
@@ -159,8 +159,11 @@ void add_branch(const Matrix& residual, const Matrix& branch, const float* scale
   with_width({residual, branch, out}, columns, [&](auto storage, auto width) {
     using T = decltype(storage);
     constexpr int kWidth = decltype(width)::value;
-    launch(add_branch_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kForwardShares), stream,
-           typed<T>(residual), typed<T>(branch), scale, rows, columns, typed<T>(out));
+    with_storage(branch.is_bf16, [&](auto of_branch) {
+      using U = decltype(of_branch);
+      launch(add_branch_kernel<T, U, kWidth>, rows_grid<kWidth>(rows, columns, kForwardShares),
+             stream, typed<T>(residual), typed<U>(branch), scale, rows, columns, typed<T>(out));
+    });
   });
 }
 

@@ -8,7 +8,8 @@ namespace {
 /// The block on a device's fused operations, with libtorch's products and attention between them.
 class DeviceEngine : public Engine {
  public:
-  explicit DeviceEngine(const DeviceOps* ops) : given_(ops) {}
+  DeviceEngine(const DeviceOps* ops, std::optional<at::ScalarType> compute_type)
+      : given_(ops), compute_type_(compute_type) {}
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors& weights,
@@ -19,7 +20,8 @@ class DeviceEngine : public Engine {
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
     const fused::DeviceBlock block(ops(x_BTD), config, weights,
-                                   dynamic_cast<const fused::DevicePacked*>(packed), x_BTD);
+                                   dynamic_cast<const fused::DevicePacked*>(packed), x_BTD,
+                                   compute_type_for(compute_type_, x_BTD));
     return fused::device_forward(ops(x_BTD), block, x_BTD, nullptr, {});
   }
 
@@ -28,8 +30,9 @@ class DeviceEngine : public Engine {
                             std::unique_ptr<SavedActivations>& saved) const override {
     auto kept = std::make_unique<fused::SavedDeviceBlock>();
     kept->config = &config;
+    kept->compute_type = compute_type_for(compute_type_, x_BTD);
     kept->weights = weights;
-    const fused::DeviceBlock block(ops(x_BTD), config, weights, nullptr, x_BTD);
+    const fused::DeviceBlock block(ops(x_BTD), config, weights, nullptr, x_BTD, kept->compute_type);
     at::Tensor out = fused::device_forward(ops(x_BTD), block, x_BTD, kept.get(), trained);
     saved = std::move(kept);
     return out;
@@ -48,12 +51,14 @@ class DeviceEngine : public Engine {
   }
 
   const DeviceOps* given_;
+  const std::optional<at::ScalarType> compute_type_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops) {
-  return std::make_unique<DeviceEngine>(ops);
+std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops,
+                                           std::optional<at::ScalarType> compute_type) {
+  return std::make_unique<DeviceEngine>(ops, compute_type);
 }
 
 }  // namespace vit22b

@@ -25,10 +25,10 @@ class DeviceBackward {
   at::Tensor parallel(const at::Tensor& g, const at::Tensor& x) {
     const Linear in = b_.in_projection();
     const at::Tensor d_branch = branch_backward(g, s_.branch2, l_.scale2, l_.fc2);
-    at::Tensor d_projected = at::empty({x.size(0), in.out}, x.options());
+    at::Tensor d_projected = at::empty({x.size(0), in.out}, x.options().dtype(b_.type()));
     mlp_backward(d_branch, d_projected.narrow(1, 0, l_.hidden));
     attention_backward(d_branch, d_projected.narrow(1, l_.hidden, l_.qkv.out));
-    weight_gradient(in, d_projected, ops_.norm(x, b_.norm(l_.norm1)));
+    weight_gradient(in, d_projected, b_.normalised(l_.norm1, x));
     return norm_backward(l_.norm1, input_gradient(in, d_projected), x, g);
   }
 
@@ -36,13 +36,13 @@ class DeviceBackward {
     const at::Tensor d_branch2 = branch_backward(g, s_.branch2, l_.scale2, l_.fc2);
     at::Tensor d_pre = at::empty_like(s_.pre_NM);
     mlp_backward(d_branch2, d_pre);
-    weight_gradient(l_.fc1, d_pre, ops_.norm(s_.middle, b_.norm(l_.norm2)));
+    weight_gradient(l_.fc1, d_pre, b_.normalised(l_.norm2, s_.middle));
     const at::Tensor d_middle =
         norm_backward(l_.norm2, input_gradient(l_.fc1, d_pre), s_.middle, g);
     const at::Tensor d_branch1 = branch_backward(d_middle, s_.branch1, l_.scale1, l_.proj);
-    at::Tensor d_qkv = at::empty({x.size(0), l_.qkv.out}, x.options());
+    at::Tensor d_qkv = at::empty({x.size(0), l_.qkv.out}, x.options().dtype(b_.type()));
     attention_backward(d_branch1, d_qkv);
-    weight_gradient(l_.qkv, d_qkv, ops_.norm(x, b_.norm(l_.norm1)));
+    weight_gradient(l_.qkv, d_qkv, b_.normalised(l_.norm1, x));
     return norm_backward(l_.norm1, input_gradient(l_.qkv, d_qkv), x, d_middle);
   }
 
@@ -110,7 +110,8 @@ class DeviceBackward {
 
 at::Tensor device_backward(const DeviceOps& ops, SavedDeviceBlock& saved,
                            const at::Tensor& output_gradient_BTD, UnitGrads* grads) {
-  const DeviceBlock block(ops, *saved.config, saved.weights, nullptr, saved.x_BTD);
+  const DeviceBlock block(ops, *saved.config, saved.weights, nullptr, saved.x_BTD,
+                          saved.compute_type);
   return DeviceBackward(ops, block, saved, grads).run(output_gradient_BTD);
 }
 

@@ -12,12 +12,13 @@ at::Tensor part(const at::Tensor& vector, int64_t first, int64_t count) {
 }
 
 DeviceBlock::DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
-                         const DevicePacked* packed, const at::Tensor& x_BTD)
+                         const DevicePacked* packed, const at::Tensor& x_BTD,
+                         at::ScalarType compute_type)
     : ops_(ops),
       layout_(config, weights, single_process()),
       weights_(weights),
       packed_(packed),
-      type_(x_BTD.scalar_type()),
+      type_(compute_type),
       images_(x_BTD.size(0)),
       tokens_(x_BTD.size(1)) {}
 

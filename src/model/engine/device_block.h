@@ -21,6 +21,7 @@ struct SavedDeviceBlock : SavedActivations {
   void take_weights(const NamedTensors& renewed) override { weights = renewed; }
 
   const ViTConfig* config = nullptr;
+  at::ScalarType compute_type = at::kFloat;
   NamedTensors weights;
   at::Tensor x_BTD;
   at::Tensor middle;          ///< serial block: after the attention's residual
@@ -50,7 +51,7 @@ class DeviceBlock {
  public:
   /// All outlive it; `packed` may be null.
   DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
-              const DevicePacked* packed, const at::Tensor& x_BTD);
+              const DevicePacked* packed, const at::Tensor& x_BTD, at::ScalarType compute_type);
 
   const BlockLayout& layout() const { return layout_; }
   at::ScalarType type() const { return type_; }
@@ -59,6 +60,10 @@ class DeviceBlock {
   at::Tensor vector(const std::string& name) const { return vector_of(weights_, name); }
   at::Tensor bias(const Linear& linear) const;
   NormSpec norm(const std::string& name) const;
+  /// That norm over the residual stream's rows, in the compute type.
+  at::Tensor normalised(const std::string& name, const at::Tensor& x_ND) const {
+    return ops_.norm(x_ND, norm(name), type_);
+  }
   QkNorms qk_norms() const { return {norm(layout_.q_norm), norm(layout_.k_norm)}; }
   at::Tensor apply(const Linear& linear, const at::Tensor& x, const at::Tensor& bias) const;
 

@@ -23,7 +23,7 @@ class DeviceForward {
  private:
   at::Tensor parallel(const at::Tensor& x) {
     const Linear in = b_.in_projection();
-    const at::Tensor projected = b_.apply(in, ops_.norm(x, b_.norm(l_.norm1)), b_.vector(in.bias));
+    const at::Tensor projected = b_.apply(in, b_.normalised(l_.norm1, x), b_.vector(in.bias));
     const at::Tensor activation = activate(projected.narrow(1, 0, l_.hidden));
     at::Tensor branch =
         b_.apply(l_.proj, attend(projected.narrow(1, l_.hidden, l_.qkv.out)), b_.bias(l_.fc2));
@@ -33,12 +33,12 @@ class DeviceForward {
   }
 
   at::Tensor serial(const at::Tensor& x) {
-    const at::Tensor qkv = b_.apply(l_.qkv, ops_.norm(x, b_.norm(l_.norm1)), b_.bias(l_.qkv));
+    const at::Tensor qkv = b_.apply(l_.qkv, b_.normalised(l_.norm1, x), b_.bias(l_.qkv));
     const at::Tensor branch1 = b_.apply(l_.proj, attend(qkv), b_.bias(l_.proj));
     keep(l_.scale1, branch1, &SavedDeviceBlock::branch1);
     const at::Tensor middle = ops_.add_branch(x, branch1, b_.vector(l_.scale1));
     if (saved_ != nullptr) saved_->middle = middle;
-    const at::Tensor pre = b_.apply(l_.fc1, ops_.norm(middle, b_.norm(l_.norm2)), {});
+    const at::Tensor pre = b_.apply(l_.fc1, b_.normalised(l_.norm2, middle), {});
     const at::Tensor branch2 = b_.apply(l_.fc2, activate(pre), b_.bias(l_.fc2));
     keep(l_.scale2, branch2, &SavedDeviceBlock::branch2);
     return ops_.add_branch(middle, branch2, b_.vector(l_.scale2));

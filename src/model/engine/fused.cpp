@@ -9,7 +9,11 @@ namespace {
 /// reference.
 class FusedEngine : public Engine {
  public:
-  explicit FusedEngine(const Mesh& mesh) : mesh_(mesh) {}
+  FusedEngine(const Mesh& mesh, std::optional<at::ScalarType> compute_type)
+      : mesh_(mesh),
+        compute_type_(compute_type),
+        device_(make_device_engine(nullptr, compute_type)),
+        reference_(make_reference_engine(mesh, compute_type)) {}
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
@@ -18,20 +22,17 @@ class FusedEngine : public Engine {
     if (!weights.begin()->second.is_cpu())
       return elsewhere().prepare(config, weights, compute_type);
     const fused::BlockLayout layout(config, weights, mesh_);
-    const cpu::Storage storage =
-        compute_type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
-    return std::make_unique<fused::PackedBlock>(layout, fused::BlockWeights(layout, weights),
-                                                cpu::best_arithmetic(storage));
+    return std::make_unique<fused::PackedBlock>(layout,
+                                                fused::BlockWeights(layout, weights, compute_type));
   }
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
     if (!x_BTD.is_cpu()) return elsewhere().forward(config, weights, x_BTD, packed);
     const fused::BlockLayout layout(config, weights, mesh_);
-    if (is_on_model_axis())
-      return fused::mesh_forward({layout, weights}, mesh_, x_BTD, nullptr, {});
-    return fused::forward({layout, weights}, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD,
-                          nullptr, {});
+    const fused::BlockWeights own(layout, weights, compute_type_for(compute_type_, x_BTD));
+    if (is_on_model_axis()) return fused::mesh_forward(own, mesh_, x_BTD, nullptr, {});
+    return fused::forward(own, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD, nullptr, {});
   }
 
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
@@ -74,25 +75,27 @@ class FusedEngine : public Engine {
     auto block = std::make_unique<fused::SavedBlock>();
     block->config = &config;
     block->mesh = &mesh_;
+    block->compute_type = compute_type_for(compute_type_, x_BTD);
     block->weights = weights;
     const fused::BlockLayout layout(config, weights, mesh_);
-    at::Tensor out = is_on_model_axis()
-                         ? fused::mesh_forward({layout, weights}, mesh_, x_BTD, block.get(),
-                                               trained, is_output_wanted)
-                         : fused::forward({layout, weights}, nullptr, x_BTD, block.get(), trained);
+    const fused::BlockWeights own(layout, weights, block->compute_type);
+    at::Tensor out = is_on_model_axis() ? fused::mesh_forward(own, mesh_, x_BTD, block.get(),
+                                                              trained, is_output_wanted)
+                                        : fused::forward(own, nullptr, x_BTD, block.get(), trained);
     saved = std::move(block);
     return out;
   }
 
   const Mesh& mesh_;
-  std::unique_ptr<Engine> device_ = make_device_engine(nullptr);
-  std::unique_ptr<Engine> reference_ = make_reference_engine(mesh_);
+  const std::optional<at::ScalarType> compute_type_;
+  std::unique_ptr<Engine> device_, reference_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh) {
-  return std::make_unique<FusedEngine>(mesh);
+std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh,
+                                          std::optional<at::ScalarType> compute_type) {
+  return std::make_unique<FusedEngine>(mesh, compute_type);
 }
 
 }  // namespace vit22b

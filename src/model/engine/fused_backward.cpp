@@ -20,8 +20,8 @@ class Backward {
   Backward(SavedBlock& saved, UnitGrads* grads)
       : s_(saved),
         l_(*saved.config, saved.weights, single_process()),
-        w_(l_, saved.weights),
-        g_(w_, grads, rows_of(saved.x_BTD).storage),
+        w_(l_, saved.weights, saved.compute_type),
+        g_(w_, grads),
         rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)),
         arithmetic_(g_.arithmetic()) {}
 

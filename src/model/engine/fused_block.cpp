@@ -5,10 +5,10 @@
 namespace vit22b::fused {
 namespace {
 
-cpu::Storage storage_of(const at::Tensor& tensor) {
-  VIT22B_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16,
+cpu::Storage storage_of(at::ScalarType type) {
+  VIT22B_CHECK(type == at::kFloat || type == at::kBFloat16,
                "fused engine: want float32 or bfloat16");
-  return tensor.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
+  return type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
 }
 
 std::string if_present(const NamedTensors& weights, const std::string& name) {
@@ -49,6 +49,14 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& 
   }
 }
 
+BlockWeights::BlockWeights(const BlockLayout& layout, const NamedTensors& tensors,
+                           at::ScalarType compute_type)
+    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {}
+
+cpu::Storage BlockWeights::storage() const {
+  return storage_of(compute_type_);
+}
+
 const float* BlockWeights::vector(const std::string& name, int64_t first) const {
   if (name.empty()) return nullptr;
   const at::Tensor& tensor = tensors_.at(name);
@@ -86,7 +94,8 @@ at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage) {
 cpu::Rows rows_of(const at::Tensor& tensor) {
   VIT22B_CHECK(tensor.is_contiguous(), "fused engine: want a contiguous tensor");
   // The kernels' views are mutable; who reads only never writes through them.
-  return {const_cast<void*>(tensor.const_data_ptr()), tensor.size(-1), storage_of(tensor)};
+  return {const_cast<void*>(tensor.const_data_ptr()), tensor.size(-1),
+          storage_of(tensor.scalar_type())};
 }
 
 cpu::Tile tile_of(const at::Tensor& tensor) {
@@ -94,8 +103,8 @@ cpu::Tile tile_of(const at::Tensor& tensor) {
           tensor.numel() / tensor.size(-1), tensor.size(-1)};
 }
 
-PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights,
-                         cpu::Arithmetic arithmetic) {
+PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights) {
+  const cpu::Arithmetic arithmetic = cpu::best_arithmetic(weights.storage());
   for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
     matrices_.emplace(
         std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),

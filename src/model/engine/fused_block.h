@@ -44,11 +44,13 @@ struct BlockLayout {
 /// A block's weights as the kernels want them.
 class BlockWeights {
  public:
-  BlockWeights(const BlockLayout& layout, const NamedTensors& tensors)
-      : layout_(layout), tensors_(tensors) {}
+  /// compute_type  of what is computed from them
+  BlockWeights(const BlockLayout& layout, const NamedTensors& tensors, at::ScalarType compute_type);
 
   const BlockLayout& layout() const { return layout_; }
   const NamedTensors& tensors() const { return tensors_; }
+  at::ScalarType compute_type() const { return compute_type_; }
+  cpu::Storage storage() const;  ///< of the compute type
   cpu::NormWeights norm(const std::string& name) const;
   const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
   const float* bias(const Linear& linear) const { return vector(linear.bias, linear.bias_first); }
@@ -59,6 +61,7 @@ class BlockWeights {
  private:
   const BlockLayout& layout_;
   const NamedTensors& tensors_;
+  const at::ScalarType compute_type_;
 };
 
 /// A contiguous tensor [..., N] as rows of N.
@@ -71,7 +74,8 @@ struct SavedNorm {
   at::Tensor centred_ND, rstd_N1;   ///< float32
 };
 
-/// What the forward pass keeps for the backward pass; [B * T, ...] in the compute type.
+/// What the forward pass keeps for the backward pass; [B * T, ...] in the compute type, but for the
+/// residual stream's x and middle.
 struct SavedBlock : SavedActivations {
   bool drop_weights() override {
     weights.clear();
@@ -81,6 +85,7 @@ struct SavedBlock : SavedActivations {
 
   const ViTConfig* config = nullptr;
   const Mesh* mesh = nullptr;
+  at::ScalarType compute_type = at::kFloat;
   NamedTensors weights;
   SavedNorm norm1, norm2;  ///< on a model axis
   at::Tensor x_BTD;
@@ -95,7 +100,7 @@ struct SavedBlock : SavedActivations {
 /// Packed forms of a block's linear layers by weight name and first row.
 class PackedBlock : public PackedWeights {
  public:
-  PackedBlock(const BlockLayout& layout, const BlockWeights& weights, cpu::Arithmetic arithmetic);
+  PackedBlock(const BlockLayout& layout, const BlockWeights& weights);
   const cpu::PackedMatrix* find(const Linear& linear) const;
 
  private:

@@ -21,7 +21,7 @@ class Forward {
         saved_(saved),
         trained_(trained),
         rows_(x_BTD.numel() / x_BTD.size(-1)),
-        arithmetic_(cpu::best_arithmetic(rows_of(x_BTD_).storage)) {}
+        arithmetic_(cpu::best_arithmetic(weights.storage())) {}
 
   at::Tensor run() {
     at::Tensor y = normalised(w_, l_.norm1, x_BTD_);
@@ -51,7 +51,7 @@ class Forward {
             .k = linear.in};
   }
 
-  at::Tensor empty(int64_t columns) const { return at::empty({rows_, columns}, x_BTD_.options()); }
+  at::Tensor empty(int64_t columns) const { return at::empty({rows_, columns}, w_.compute_type()); }
 
   at::Tensor attend(const at::Tensor& y) {
     const at::Tensor qkv = empty(l_.qkv.out);
@@ -139,7 +139,7 @@ class Forward {
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
   const cpu::Rows from = rows_of(x);
   const int64_t rows = x.numel() / x.size(-1), columns = x.size(-1);
-  at::Tensor y = empty_factor(rows, columns, from.storage);
+  at::Tensor y = empty_factor(rows, columns, weights.storage());
   const cpu::Rows to = rows_of(y);
   const cpu::NormWeights norm = weights.norm(name);
   at::parallel_for(0, rows, kNormGrain, [&](int64_t first, int64_t last) {

@@ -9,11 +9,11 @@ namespace vit22b::fused {
 using cpu::Rows;
 using cpu::Tile;
 
-BlockGradients::BlockGradients(const BlockWeights& weights, UnitGrads* grads, cpu::Storage storage)
+BlockGradients::BlockGradients(const BlockWeights& weights, UnitGrads* grads)
     : weights_(weights),
       grads_(grads),
-      storage_(storage),
-      arithmetic_(cpu::best_arithmetic(storage)) {
+      storage_(weights.storage()),
+      arithmetic_(cpu::best_arithmetic(storage_)) {
   if (grads_ != nullptr && grads_->is_overwrite)
     for (auto& [name, tensor] : grads_->tensors)
       if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten

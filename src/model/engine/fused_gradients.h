@@ -18,7 +18,7 @@ struct Target {
 class BlockGradients {
  public:
   /// grads  may be null
-  BlockGradients(const BlockWeights& weights, UnitGrads* grads, cpu::Storage storage);
+  BlockGradients(const BlockWeights& weights, UnitGrads* grads);
 
   cpu::Arithmetic arithmetic() const { return arithmetic_; }
   bool is_overwrite() const { return grads_ == nullptr || grads_->is_overwrite; }

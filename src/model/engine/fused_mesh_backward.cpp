@@ -16,8 +16,8 @@ class MeshBackward {
       : s_(saved),
         mesh_(*saved.mesh),
         l_(*saved.config, saved.weights, mesh_),
-        w_(l_, saved.weights),
-        g_(w_, grads, rows_of(saved.x_BTD).storage),
+        w_(l_, saved.weights, saved.compute_type),
+        g_(w_, grads),
         rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)) {}
 
   at::Tensor run(const at::Tensor& output_gradient_BTD) {

@@ -31,7 +31,7 @@ Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const std::s
   at::Tensor y = (centred * rstd).mul_(weights.tensors().at(name + ".weight"));
   if (const auto bias = weights.tensors().find(name + ".bias"); bias != weights.tensors().end())
     y.add_(bias->second);
-  const at::Tensor out = empty_factor(x_ND.size(0), x_ND.size(1), rows_of(x_ND).storage).copy_(y);
+  const at::Tensor out = empty_factor(x_ND.size(0), x_ND.size(1), weights.storage()).copy_(y);
   return {out, {{}, centred, rstd}};
 }
 
@@ -46,7 +46,7 @@ class MeshForward {
         saved_(saved),
         trained_(trained),
         rows_(x_BTD.numel() / x_BTD.size(-1)),
-        arithmetic_(cpu::best_arithmetic(rows_of(x_BTD_).storage)) {}
+        arithmetic_(cpu::best_arithmetic(weights.storage())) {}
 
   at::Tensor run(bool is_output_wanted) {
     const at::Tensor x_ND = x_BTD_.view({rows_, l_.width});
@@ -166,7 +166,7 @@ class MeshForward {
     return out;
   }
 
-  at::Tensor empty(int64_t columns) const { return at::empty({rows_, columns}, x_BTD_.options()); }
+  at::Tensor empty(int64_t columns) const { return at::empty({rows_, columns}, w_.compute_type()); }
 
   const BlockWeights& w_;
   const BlockLayout& l_;

@@ -12,9 +12,10 @@ std::unique_ptr<Engine> make_engine(const std::string& name) {
   return make_engine(name, single_process());
 }
 
-std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh) {
-  if (name == "reference") return make_reference_engine(mesh);
-  if (name == "fused") return make_fused_engine(mesh);
+std::unique_ptr<Engine> make_engine(const std::string& name, const Mesh& mesh,
+                                    std::optional<at::ScalarType> compute_type) {
+  if (name == "reference") return make_reference_engine(mesh, compute_type);
+  if (name == "fused") return make_fused_engine(mesh, compute_type);
   throw UsageError("engine '", name, "' is not built here; there are: fused, reference");
 }
 

@@ -10,7 +10,8 @@ namespace {
 /// The block in plain ATen; its backward is ATen's autograd on the block's own graph.
 class ReferenceEngine : public Engine {
  public:
-  explicit ReferenceEngine(const Mesh& mesh) : mesh_(mesh) {}
+  ReferenceEngine(const Mesh& mesh, std::optional<at::ScalarType> compute_type)
+      : mesh_(mesh), compute_type_(compute_type) {}
   const char* name() const override { return "reference"; }
 
   std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors&,
@@ -20,14 +21,14 @@ class ReferenceEngine : public Engine {
 
   at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights*) const override {
-    return block_forward({config, weights, mesh_}, x_BTD);
+    return block_forward({config, weights, mesh_}, x_BTD, compute_type_for(compute_type_, x_BTD));
   }
 
   at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
     const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) {
-      return block_forward({config, w, mesh_}, x);
+      return block_forward({config, w, mesh_}, x, compute_type_for(compute_type_, x));
     };
     auto graph = std::make_unique<UnitGraph>(
         record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));
@@ -45,12 +46,14 @@ class ReferenceEngine : public Engine {
 
  private:
   const Mesh& mesh_;
+  const std::optional<at::ScalarType> compute_type_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh) {
-  return std::make_unique<ReferenceEngine>(mesh);
+std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh,
+                                              std::optional<at::ScalarType> compute_type) {
+  return std::make_unique<ReferenceEngine>(mesh, compute_type);
 }
 
 }  // namespace vit22b
