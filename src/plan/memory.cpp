@@ -43,9 +43,8 @@ bool keeps_inputs_elsewhere(const TrainConfig& c, const DeviceSpec& device) {
 struct Moment {
   int64_t gradients = 0, gathered = 0, leaves = 0, activations = 0;
   int64_t block_inputs = 0;  ///< elsewhere
-  int64_t state_in_use =
-      0;                   ///< and weights, of a state that lies in a file or in the host's memory
-  bool has_large = false;  ///< gradients and copies are of tensors that no others come between
+  int64_t state_in_use = 0;  ///< and weights, where they lie in a file or in the host's memory
+  bool has_large = false;    ///< gradients and copies are of tensors that no others come between
   int64_t total() const { return gradients + gathered + leaves + activations + state_in_use; }
   /// What comes and goes in the heap among blocks of many sizes.
   int64_t in_heap() const { return gathered + activations + (has_large ? 0 : gradients + leaves); }
