@@ -70,6 +70,12 @@ const Unit* StreamedStore::next_of(const Unit& unit, Pass pass) const {
   return nullptr;
 }
 
+const Unit& StreamedStore::first_large() const {
+  return std::find_if(rows_.begin(), rows_.end(),
+                      [this](const auto& unit) { return !is_small(unit.first); })
+      ->first;
+}
+
 StreamedStore::Slot* StreamedStore::find(const Unit& unit) {
   const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
     return slot.tensors != nullptr && slot.unit == unit;
@@ -197,7 +203,11 @@ UnitLease StreamedStore::acquire(const Unit& unit, Pass pass) {
   if (slot->stage != nullptr) slot->stage->wait();
   UnitLease lease(slot->tensors);
   lock.unlock();
-  if (const Unit* next = next_of(unit, pass); next != nullptr) prefetch(*next, pass);
+  if (pass == Pass::kForward && unit == first_large()) ++forward_passes_;
+  const Unit* next = next_of(unit, pass);
+  // Whoever has come back for a second pass is likely to want a third.
+  if (next == nullptr && pass == Pass::kForward && forward_passes_ > 1) next = &first_large();
+  if (next != nullptr) prefetch(*next, pass);
   return lease;
 }
 

@@ -15,9 +15,10 @@
 namespace vit22b {
 
 /// Weights that are read again in every pass: a large unit lies in one of two slots while it is
-/// used, and the next one of the pass is read into the other by the store's own thread. Small units
-/// stay in memory. On a GPU a slot is read into pinned memory and copied by a stream of its own. Of
-/// one process.
+/// used, and the next one of the pass is read into the other by the store's own thread; at the end
+/// of a forward pass that is not the store's first, the first of the pass that is likely to follow.
+/// Small units stay in memory. On a GPU a slot is read into pinned memory and copied by a stream of
+/// its own. Of one process.
 class StreamedStore : public WeightStore {
  public:
   /// matrix_type  for held_type
@@ -62,6 +63,7 @@ class StreamedStore : public WeightStore {
 
   bool is_small(const Unit& unit) const;
   const Unit* next_of(const Unit& unit, Pass pass) const;
+  const Unit& first_large() const;
   Slot* find(const Unit& unit);
   Slot* free_slot();
   void start(Slot& slot, const Unit& unit);
@@ -86,6 +88,7 @@ class StreamedStore : public WeightStore {
   std::condition_variable changed_;
   Slot* wanted_ = nullptr;  ///< what the reader shall fill next
   bool is_ending_ = false;
+  int64_t forward_passes_ = 0;  ///< begun
   std::thread reader_;
 };
 

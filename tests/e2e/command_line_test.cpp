@@ -361,8 +361,8 @@ TEST(TrainCommand, TrainsOnAnImageFolderNamesBadFilesAndStartsFromTimm) {
 
 TEST(BenchCommand, ChecksItsAnswerAndPrintsItsKeys) {
   for (const std::string mode : {"infer", "train"}) {
-    const Ended ended =
-        vit("bench model test8 img_size=32 num_classes=7 --batch 2 --repeats 2 --json --mode " + mode);
+    const Ended ended = vit(
+        "bench model test8 img_size=32 num_classes=7 --batch 2 --repeats 2 --json --mode " + mode);
     ASSERT_EQ(ended.code, 0) << ended.err;
     const json result = json::parse(ended.out);
     for (const char* key : {"images_per_second", "gflops", "gemm_gflops", "peak_memory_bytes",

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "checkpoint/model_folder.h"
 #include "core/error.h"
@@ -152,6 +153,28 @@ TEST(StreamedStore, ReadsAheadInBothDirectionsAndOnceAUnit) {
   EXPECT_EQ(store->traffic().units, 2 * num_large - 2);
   EXPECT_GT(store->traffic().bytes, 0);
   EXPECT_NE(store->transfers_text().find("10 units read"), std::string::npos);
+}
+
+TEST(StreamedStore, BeginsTheNextPassWhereOnePassFollowsAnother) {
+  using namespace std::chrono_literals;
+  const TempFolder folder;
+  const ViTConfig config = wide_config();
+  write_checkpoint(folder / "m", config, randomised());
+  const auto store = streamed(folder / "m", config);
+  const int64_t num_large = config.depth + 1;
+  const auto forward = [&] {
+    for (const Unit& unit : model_units(config)) store->acquire(unit, Pass::kForward);
+  };
+  forward();
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(store->traffic().units, num_large);  // nothing for a pass that may not come
+  forward();
+  for (int i = 0; i < 2'000 && store->traffic().units < 2 * num_large + 1; ++i)
+    std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(store->traffic().units, 2 * num_large + 1);
+  const int64_t stalls = store->traffic().stalls;
+  store->acquire(block_unit(0), Pass::kForward);
+  EXPECT_EQ(store->traffic().stalls, stalls);
 }
 
 TEST(StreamedStore, LeasesOfThreeUnitsAtOnceAreAMistakeThatIsNamed) {
