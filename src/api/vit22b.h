@@ -22,8 +22,8 @@ struct Array {
 /// How a model computes.
 struct ModelOptions {
   std::string device = "cpu";  ///< "cpu", "cuda" or "cuda:N"
-  std::string precision =
-      "fp32";                    ///< "fp32", "bf16" or "bf16_fp32" (the residual stream in float32)
+  /// "fp32"; "bf16"; "bf16_fp32", which is bf16 with the residual stream in float32.
+  std::string precision = "fp32";
   std::string engine = "fused";  ///< "fused" or "reference"
   int64_t threads = 0;           ///< of the whole process; 0 for libtorch's choice
 };

@@ -13,7 +13,7 @@ namespace {
 class BenchBlock {
  public:
   BenchBlock(const ViTConfig& config, const BenchFlags& flags, c10::Device device)
-      : config_(config), type_(compute_type(flags)) {
+      : config_(config), type_(precision_type(flags.common.precision)) {
     optim_.name = "adafactor";
     optimizer_ = make_optimizer(optim_);
     for (const ParameterRow& row : parameter_table(config_)) {

@@ -80,7 +80,8 @@ void add_device_linear(std::vector<Work>& works, const std::string& name, int64_
 constexpr int64_t kSquareSide = 8192;
 
 void run_device_gemm(const BenchFlags& flags, const ViTConfig& c, c10::Device device) {
-  const at::TensorOptions options = at::TensorOptions(device).dtype(compute_type(flags));
+  const at::TensorOptions options =
+      at::TensorOptions(device).dtype(precision_type(flags.common.precision));
   const int64_t rows = flags.batch * c.num_tokens(), d = c.embed_dim;
   std::vector<Work> works;
   const at::Tensor a = at::randn({kSquareSide, kSquareSide}, options), b = at::randn_like(a);
@@ -100,7 +101,7 @@ void run_gemm(const BenchFlags& flags) {
     return run_device_gemm(flags, preset_config(flags.name, flags.overrides), device);
   const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t rows = flags.batch * c.num_tokens(), d = c.embed_dim;
-  const at::ScalarType type = compute_type(flags);
+  const at::ScalarType type = precision_type(flags.common.precision);
   std::vector<Work> works;
   add_linear(works, "qkv", rows, d, 3 * d, type);
   add_linear(works, "mlp in", rows, d, c.mlp_dim(), type);
@@ -114,7 +115,7 @@ void run_attention(const BenchFlags& flags) {
   const at::NoGradGuard no_grad;
   const ViTConfig c = preset_config(flags.name, flags.overrides);
   const int64_t b = flags.batch, t = c.num_tokens(), d = c.embed_dim, h = c.num_heads;
-  const at::ScalarType type = compute_type(flags);
+  const at::ScalarType type = precision_type(flags.common.precision);
   const at::Tensor qkv = at::randn({b * t, 3 * d}).to(type), lse = at::empty({b, h, t});
   at::Tensor out = at::empty({b * t, d}, type);
   const auto part = [=](int64_t i) {

@@ -7,7 +7,6 @@
 
 #include "core/alternation.h"
 #include "core/error.h"
-#include "eval/vit_predictor.h"
 
 namespace vit22b {
 namespace {
@@ -89,10 +88,6 @@ void measure(const std::vector<Work>& works, const BenchFlags& flags, c10::Devic
     json.push_back(json_of(work, error, timings[0], timings[1]));
   }
   print_out(flags.common.is_json ? json.dump(1) + "\n" : table);
-}
-
-at::ScalarType compute_type(const BenchFlags& flags) {
-  return precision_type(flags.common.precision);
 }
 
 }  // namespace vit22b

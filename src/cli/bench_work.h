@@ -22,9 +22,6 @@ struct Work {
 /// throws  NumbersError naming the work whose answers differ
 void measure(const std::vector<Work>& works, const BenchFlags& flags, c10::Device device);
 
-/// The dtype that --precision names.
-at::ScalarType compute_type(const BenchFlags& flags);
-
 /// `vit22b bench block`.
 void run_block_bench(const BenchFlags& flags);
 
