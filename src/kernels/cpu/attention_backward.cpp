@@ -1,4 +1,6 @@
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/attention_head.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/tasks.h"
 
 namespace vit22b::cpu {
@@ -17,7 +19,8 @@ struct BackwardWork {
                   queries_rows = kBlockQueries;
     const int64_t floats = panels_floats(t, d) + 2 * panels_floats(d, t) +
                            2 * panels_floats(queries_rows, d) + 3 * t * d +
-                           queries_rows * (2 * d + 3 * block + 1) + 32 * kPanelStep;
+                           queries_rows * (2 * d + 2 * block + 1) +
+                           transposed_floats(block, queries_rows) + 32 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
     const Arithmetic arithmetic = s.arithmetic;
     const Storage storage = storage_of(arithmetic);
@@ -33,7 +36,7 @@ struct BackwardWork {
     d_queries = parts.take(queries_rows * d);
     scores = parts.take(queries_rows * block);
     d_scores = parts.take(queries_rows * block);
-    pairs = parts.take(queries_rows * block);
+    pairs = parts.take(transposed_floats(block, queries_rows));
     delta = parts.take(queries_rows);
   }
 };
@@ -100,6 +103,7 @@ struct BackwardHead {
     if (s.arithmetic == Arithmetic::kFloat32)
       return {static_cast<const float*>(p.data), 1, p.stride, kTileRows};
     const auto* half = static_cast<const uint16_t*>(p.data);
+    if (has_matrix_unit()) return transposed_pairs(half, p.stride, columns, rows, w.pairs);
     for (int64_t i = 0; i < rows; i += 2)
       pair_rows(half + i * p.stride, i + 1 < rows ? half + (i + 1) * p.stride : nullptr, columns,
                 w.pairs + i / 2 * columns);

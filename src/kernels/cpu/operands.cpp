@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/pack.h"
+
 namespace vit22b::cpu {
 namespace {
 
@@ -136,6 +139,11 @@ BlockOfA rows_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic
 
 BlockOfA columns_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,
                       ThreadScratch& scratch) {
+  if (arithmetic == Arithmetic::kHalf && has_matrix_unit()) {
+    const HalfRows half = as_half(a, k, rows, Pairs::kAcrossRows, scratch.a);
+    return transposed_pairs(half.data, half.stride, rows, k,
+                            scratch.groups.get(transposed_floats(rows, k)));
+  }
   const int64_t words = words_of(k, arithmetic);
   const int64_t stride = words * kTileRows + kPanelStep;
   const Groups groups{scratch.groups.get(ceil_div(rows, kTileRows) * stride), stride};
@@ -150,6 +158,20 @@ BlockOfA columns_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithme
     group_floats(static_cast<const float*>(a.data), a.stride, rows, k, groups);
   }
   return {groups.data, 1, kTileRows, stride};
+}
+
+BlockOfA transposed_pairs(const uint16_t* a, int64_t stride, int64_t rows, int64_t k,
+                          float* memory) {
+  const int64_t words = ceil_div(k, 2), out_stride = words + kPanelStep;
+  float *const some = memory, *const out = memory + kPanelStep * rows;
+  for (int64_t first = 0; first < words; first += kPanelStep) {
+    const int64_t count = std::min(kPanelStep, words - first);
+    const uint16_t* low = a + 2 * first * stride;
+    for (int64_t i = 0; i < count; ++i, low += 2 * stride)
+      pair_rows(low, 2 * (first + i) + 1 < k ? low + stride : nullptr, rows, some + i * rows);
+    transpose(some, rows, count, rows, out + first, out_stride);
+  }
+  return by_rows(out, out_stride);
 }
 
 }  // namespace vit22b::cpu

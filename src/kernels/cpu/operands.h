@@ -40,4 +40,14 @@ BlockOfA rows_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic
 BlockOfA columns_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,
                       ThreadScratch& scratch);
 
+/// Of bfloat16 a[k, rows]: the transpose's rows, pairs next to each other, which is how the matrix
+/// unit wants them; an odd k is filled with zero. `memory` has transposed_floats(rows, k).
+BlockOfA transposed_pairs(const uint16_t* a, int64_t stride, int64_t rows, int64_t k,
+                          float* memory);
+/// A line of words between the rows keeps them out of each other's sets of the first cache; as much
+/// again holds the words of some rows of a.
+constexpr int64_t transposed_floats(int64_t rows, int64_t k) {
+  return rows * (ceil_div(k, 2) + 2 * kPanelStep);
+}
+
 }  // namespace vit22b::cpu

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -221,66 +222,6 @@ void tile_product_impl(const TileProduct& p, [[maybe_unused]] bool is_half_nativ
   product_of_words<Words::kHalfByParts>(p);
 }
 
-// Pairs of bfloat16 from two rows; `high` null stands for zeros.
-void pair_rows_impl(const uint16_t* low, const uint16_t* high, int64_t n, float* words) {
-  const hn::RebindToUnsigned<Float> du;
-  for (int64_t j = 0; j < n; j += lanes()) {
-    auto word = hn::ShiftRight<16>(hn::BitCast(du, load(low + j, n - j)));
-    if (high != nullptr) word = hn::Or(word, hn::BitCast(du, load(high + j, n - j)));
-    store(hn::BitCast(Float(), word), words + j, n - j);
-  }
-}
-
-void pack_pairs_impl(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  const int64_t width = panel_width(n);
-  for (int64_t i = 0; i < k; i += 2, b += 2 * stride, panel += width) {
-    pair_rows_impl(b, i + 1 < k ? b + stride : nullptr, n, panel);
-    std::fill(panel + n, panel + width, 0.0F);
-  }
-}
-
-void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  const Float d;
-  const int64_t width = panel_width(n);
-  for (int64_t i = 0; i < k; ++i, b += stride, panel += width) {
-    for (int64_t j = 0; j < width; j += lanes()) {
-      const V v = j < n ? load(b + j, n - j) : hn::Zero(d);
-      hn::Store(v, d, panel + j);
-    }
-  }
-}
-
-void pack_transposed_impl(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
-  const int64_t width = panel_width(n);
-#if HWY_TARGET == HWY_SCALAR
-  const int64_t whole_n = 0, whole_k = 0;
-#else
-  const int64_t whole_n = n / 4 * 4, whole_k = k / 4 * 4;
-  const hn::FixedTag<float, 4> d;
-  const hn::Repartition<double, decltype(d)> d2;
-  for (int64_t i = 0; i < whole_k; i += 4)
-    for (int64_t j = 0; j < whole_n; j += 4) {
-      const float* in = w + j * stride + i;
-      const auto r0 = hn::LoadU(d, in), r1 = hn::LoadU(d, in + stride),
-                 r2 = hn::LoadU(d, in + 2 * stride), r3 = hn::LoadU(d, in + 3 * stride);
-      const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, r0, r1)),
-                 low23 = hn::BitCast(d2, hn::InterleaveLower(d, r2, r3)),
-                 high01 = hn::BitCast(d2, hn::InterleaveUpper(d, r0, r1)),
-                 high23 = hn::BitCast(d2, hn::InterleaveUpper(d, r2, r3));
-      float* out = panel + i * width + j;
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)), d, out);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)), d, out + width);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)), d, out + 2 * width);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)), d, out + 3 * width);
-    }
-#endif
-  for (int64_t i = 0; i < k; ++i) {
-    for (int64_t j = i < whole_k ? whole_n : 0; j < n; ++j)
-      panel[i * width + j] = w[j * stride + i];
-    std::fill(panel + i * width + n, panel + (i + 1) * width, 0.0F);
-  }
-}
-
 }  // namespace vit22b::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -288,10 +229,6 @@ HWY_AFTER_NAMESPACE();
 namespace vit22b::cpu {
 namespace {
 HWY_EXPORT(tile_product_impl);
-HWY_EXPORT(pair_rows_impl);
-HWY_EXPORT(pack_pairs_impl);
-HWY_EXPORT(pack_rows_impl);
-HWY_EXPORT(pack_transposed_impl);
 
 // Products of small whole numbers are exact either way, so that the two must be equal.
 [[maybe_unused]] bool is_half_native_right() {
@@ -328,6 +265,8 @@ HWY_EXPORT(pack_transposed_impl);
 }  // namespace
 
 void tile_product(const TileProduct& product) {
+  if (product.arithmetic == Arithmetic::kHalf && product.a_k_stride == 1 && has_matrix_unit())
+    return matrix_unit_product(product);
   const bool is_native = product.arithmetic == Arithmetic::kHalf && has_half_products();
   HWY_DYNAMIC_DISPATCH(tile_product_impl)(product, is_native);
 }
@@ -339,22 +278,6 @@ bool has_half_products() {
 #else
   return false;
 #endif
-}
-
-void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  HWY_DYNAMIC_DISPATCH(pack_pairs_impl)(b, stride, k, n, panel);
-}
-
-void pair_rows(const uint16_t* low, const uint16_t* high, int64_t n, float* words) {
-  HWY_DYNAMIC_DISPATCH(pair_rows_impl)(low, high, n, words);
-}
-
-void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel) {
-  HWY_DYNAMIC_DISPATCH(pack_rows_impl)(b, stride, k, n, panel);
-}
-
-void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
-  HWY_DYNAMIC_DISPATCH(pack_transposed_impl)(w, stride, k, n, panel);
 }
 
 const char* instruction_set() {

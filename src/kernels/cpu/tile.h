@@ -47,18 +47,6 @@ struct TileProduct {
 };
 void tile_product(const TileProduct& product);
 
-/// Packs b[k, n] (rows of n floats, `stride` apart) into a panel.
-void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* panel);
-/// Packs the transpose of w[n, k] (rows of k floats, `stride` apart) into a panel.
-void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel);
-
-/// Packs bfloat16 b[k, n] (rows `stride` apart) into a panel of pairs; an odd k is filled with
-/// zero.
-void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel);
-
-/// words[j] = the pair of low[j] and high[j]; `high` null stands for zeros.
-void pair_rows(const uint16_t* low, const uint16_t* high, int64_t n, float* words);
-
 /// Whether this CPU multiplies bfloat16 in one instruction (AVX-512 BF16) and does it as the plain
 /// code does; checked once. Without, Arithmetic::kHalf is right but slow.
 bool has_half_products();
