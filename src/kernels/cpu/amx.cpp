@@ -58,6 +58,9 @@ struct Block {
   int64_t a_stride, b_stride, c_stride;
   int64_t steps;  // of k, each as many words as a register's row
   bool is_accumulating;
+  // Of the next panel: lines that each step asks for, into the second cache.
+  const float* next;
+  int64_t next_lines;
 };
 
 // Registers: 0 to 3 sums, 4 and 5 rows of A, 6 and 7 columns of B. Not inlined: the loads name no
@@ -77,7 +80,7 @@ template <int kM, int kN>
     if constexpr (kM == 2) _tile_zero(2);
     if constexpr (kM == 2 && kN == 2) _tile_zero(3);
   }
-  const float *a = p.a, *a_below = a + kSide * p.a_stride / 4, *b = p.b;
+  const float *a = p.a, *a_below = a + kSide * p.a_stride / 4, *b = p.b, *next = p.next;
   for (int64_t step = 0; step < p.steps; ++step) {
     _tile_loadd(6, b, p.b_stride);
     _tile_loadd(4, a, p.a_stride);
@@ -91,6 +94,8 @@ template <int kM, int kN>
       _tile_dpbf16ps(1, 4, 7);
       if constexpr (kM == 2) _tile_dpbf16ps(3, 5, 7);
     }
+    for (int64_t line = 0; line < p.next_lines; ++line, next += kSide)
+      _mm_prefetch(next, _MM_HINT_T1);
     a += kSide;
     a_below += kSide;
     b += kSide * p.b_stride / 4;
@@ -118,13 +123,19 @@ void product_of_part(const TileProduct& p, const Part& part) {
   const bool is_low = rows > kSide, is_wide = columns > kSide;
   const auto run = is_low ? (is_wide ? product_of_block<2, 2> : product_of_block<2, 1>)
                           : (is_wide ? product_of_block<1, 2> : product_of_block<1, 1>);
-  const int64_t width = panel_width(p.n);
+  const int64_t width = panel_width(p.n), steps = part.words / words;
+  // The next panel's lines, cut evenly among this one's blocks and their steps.
+  const int64_t blocks = ceil_div(p.m, kBlockSide) * ceil_div(p.n, kBlockSide);
+  const int64_t next_lines = p.next_panel == nullptr ? 0 : ceil_div(width, blocks);
+  const float* next = p.next_panel;
   // The columns' panel stays in the first cache while rows stream past it.
   for (int64_t j = part.column; j < part.column + part.columns; j += columns)
-    for (int64_t i = part.row; i < part.row + part.rows; i += rows)
+    for (int64_t i = part.row; i < part.row + part.rows; i += rows) {
       run({p.a + i * p.a_row_stride + part.word, p.panel + part.word * width + j,
-           p.c + i * p.c_stride + j, 4 * p.a_row_stride, 4 * width, 4 * p.c_stride,
-           part.words / words, p.is_accumulating || part.word > 0});
+           p.c + i * p.c_stride + j, 4 * p.a_row_stride, 4 * width, 4 * p.c_stride, steps,
+           p.is_accumulating || part.word > 0, next, next_lines});
+      if (next != nullptr) next += steps * next_lines * kSide;
+    }
 }
 
 [[gnu::target("amx-tile")]] void release() {
@@ -184,9 +195,9 @@ bool is_right() {
 void matrix_unit_product(const TileProduct& p) {
   const int64_t whole_rows = p.m / kBlockSide * kBlockSide,
                 whole_columns = p.n / kBlockSide * kBlockSide, whole_words = p.k / kSide * kSide;
-  for (const auto [word, words] :
+  for (const auto& [word, words] :
        {std::pair{int64_t{0}, whole_words}, {whole_words, p.k - whole_words}})
-    for (const auto [row, rows] :
+    for (const auto& [row, rows] :
          {std::pair{int64_t{0}, whole_rows}, {whole_rows, p.m - whole_rows}}) {
       product_of_part(p, {row, rows, 0, whole_columns, word, words});
       product_of_part(p, {row, rows, whole_columns, p.n - whole_columns, word, words});

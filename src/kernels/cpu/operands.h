@@ -8,10 +8,6 @@
 /// The factors of a product in the forms that tile_product takes: panels of B, blocks of A.
 namespace vit22b::cpu {
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /// Words that k steps take: pairs of bfloat16 share one.
 constexpr int64_t words_of(int64_t k, Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kHalf ? (k + 1) / 2 : k;

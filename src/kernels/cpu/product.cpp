@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/operands.h"
 #include "kernels/cpu/tasks.h"
 
@@ -19,6 +20,12 @@ constexpr int64_t kLeastBlockRows = 4 * kTileRows;
 constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
 constexpr int64_t kTasksPerThread = 8;
+constexpr int64_t kWideTasksPerThread = 4;  // a group of several panels can ask for the next one
+// So few rows (an image's) are one block: its threads share out columns, and each reads its own
+// part of B, where B is most of the memory that moves.
+constexpr int64_t kFewRows = 256;
+// The matrix unit takes 32 rows at a time: other blocks than multiples would leave it idle.
+constexpr int64_t kBlockRowsStep = 32;
 
 // Some of a term's K, and where its panels of the current columns begin.
 struct BlockOfK {
@@ -56,11 +63,7 @@ class Product {
       is_packing_ = is_packing_ || term.packed == nullptr;
       is_a_packed_ = is_a_packed_ || term.is_a_transposed;
     }
-    // Few rows: smaller blocks, so that every thread has some.
-    const int64_t groups = ceil_div(n, group_columns());
-    const int64_t wanted = ceil_div(kTasksPerThread * at::get_num_threads(), groups);
-    const int64_t rows = ceil_div(ceil_div(m, wanted), kTileRows) * kTileRows;
-    block_rows_ = std::clamp(rows, kLeastBlockRows, kBlockRows);
+    cut();
   }
 
   void run() {
@@ -74,18 +77,33 @@ class Product {
   }
 
  private:
-  int64_t group_columns() const { return is_a_packed_ ? kWideGroupColumns : kGroupColumns; }
+  // Blocks of rows and groups of columns, such that every thread has some.
+  void cut() {
+    const int64_t threads = at::get_num_threads();
+    if (m_ <= kFewRows && !is_a_packed_) {
+      const int64_t panels = ceil_div(ceil_div(n_, kPanelWidth), kWideTasksPerThread * threads);
+      group_columns_ = std::min(panels * kPanelWidth, kGroupColumns);
+      block_rows_ = m_;
+      return;
+    }
+    group_columns_ = is_a_packed_ ? kWideGroupColumns : kGroupColumns;
+    const int64_t step =
+        has_matrix_unit() && arithmetic_ == Arithmetic::kHalf ? kBlockRowsStep : kTileRows;
+    const int64_t blocks = ceil_div(kTasksPerThread * threads, ceil_div(n_, group_columns_));
+    const int64_t rows = ceil_div(ceil_div(m_, blocks), step) * step;
+    block_rows_ = std::clamp(rows, kLeastBlockRows, kBlockRows);
+  }
 
   void run_columns(Range columns) {
     if (is_packing_) pack(columns);
-    const int64_t groups = ceil_div(columns.count, group_columns());
+    const int64_t groups = ceil_div(columns.count, group_columns_);
     const int64_t row_blocks = ceil_div(m_, block_rows_);
     // Neighbouring tasks share a group's panels.
     for_each_task(groups * row_blocks, [&](int64_t task) {
-      const int64_t first = task / row_blocks * group_columns(),
+      const int64_t first = task / row_blocks * group_columns_,
                     row = task % row_blocks * block_rows_;
       tile({row, std::min(block_rows_, m_ - row)},
-           {columns.first + first, std::min(group_columns(), columns.count - first)}, columns);
+           {columns.first + first, std::min(group_columns_, columns.count - first)}, columns);
     });
   }
 
@@ -131,16 +149,18 @@ class Product {
                                          arithmetic_, scratch.a);
       for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
         const int64_t n = std::min(kPanelWidth, columns.count - j), column = columns.first + j;
-        const PackedMatrix* packed = block.term->packed;
+        const auto panel = [&](int64_t at_column) {
+          return block.term->packed != nullptr
+                     ? block.term->packed->panel(at_column, block.first)
+                     : packed_panel(block, at_column - packed_columns.first, packed_columns.count);
+        };
         tile_product({.arithmetic = arithmetic_,
                       .a = a.data,
                       .a_row_stride = a.row_stride,
                       .a_k_stride = a.k_stride,
                       .a_group_stride = a.group_stride,
-                      .panel = packed != nullptr
-                                   ? packed->panel(column, block.first)
-                                   : packed_panel(block, column - packed_columns.first,
-                                                  packed_columns.count),
+                      .panel = panel(column),
+                      .next_panel = j + n < columns.count ? panel(column + n) : nullptr,
                       .c = c.data + j,
                       .c_stride = c.stride,
                       .m = rows.count,
@@ -158,7 +178,7 @@ class Product {
   const Target target_;
   const Arithmetic arithmetic_;
   std::vector<BlockOfK> blocks_;
-  int64_t total_words_ = 0, block_rows_ = 0;
+  int64_t total_words_ = 0, block_rows_ = 0, group_columns_ = 0;
   bool is_packing_ = false, is_a_packed_ = false;
   float* packed_ = nullptr;
 };

@@ -6,6 +6,10 @@
 /// Compiled once for each instruction set and chosen at run time; no threads, no allocation.
 namespace vit22b::cpu {
 
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
 /// Columns of a packed panel: four vectors of 16 floats. A product's last panel is cut to a
 /// multiple of kPanelStep columns.
 constexpr int64_t kPanelWidth = 64;
@@ -40,6 +44,8 @@ struct TileProduct {
   int64_t a_row_stride = 0, a_k_stride = 1;
   int64_t a_group_stride = 0;    ///< from one group of rows to the next
   const float* panel = nullptr;  ///< [k, panel_width(n)], aligned to 64 bytes, zero beyond n
+  /// Of a product that follows, as large, for the caches; null for none.
+  const float* next_panel = nullptr;
   float* c = nullptr;
   int64_t c_stride = 0;
   int64_t m = 0, n = 0, k = 0;  ///< n at most kPanelWidth; k in words
