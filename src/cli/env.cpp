@@ -17,7 +17,7 @@ void add_env(CLI::App& app) {
     nlohmann::ordered_json json;
     std::string text;
     auto report = environment_report(device);
-    report.emplace_back("kernels", cpu::instruction_set());
+    report.emplace_back("kernels", cpu::kernels_in_use());
     report.emplace_back("launcher", detect_launcher().text());
     for (const auto& [name, value] : report) {
       json[name] = value;

@@ -96,7 +96,7 @@ std::map<std::string, std::string> run_layout(const Mesh& mesh) {
   return {{"mesh", concat(mesh.size(MeshAxis::kData), "x", mesh.size(MeshAxis::kModel))},
           {"threads", std::to_string(at::get_num_threads())},
           {"isa", at::get_cpu_capability()},
-          {"kernels", cpu::instruction_set()},
+          {"kernels", cpu::kernels_in_use()},
           {"program", program_version()}};
 }
 

@@ -4,8 +4,10 @@
 #include "core/text.h"
 #include "kernels/activation.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/update.h"
 #include "kernels/norm.h"
@@ -91,6 +93,61 @@ TEST_P(Cpu, PairsOfBf16GiveTheProductOfTheRoundedFactors) {
             EXPECT_LT(relative_difference(got, want), 1e-5) << m << " " << n << " " << k;
           }
         }
+}
+
+// Whether a CPU's matrix unit or its vectors multiply the pairs depends on how A lies.
+TEST_P(Cpu, TilesOfPairsAreRightHoweverALies) {
+  for (const auto& [m, n, words] : {std::tuple{1, 1, 1},
+                                    {16, 16, 16},
+                                    {17, 33, 15},
+                                    {33, 64, 17},
+                                    {70, 20, 40},
+                                    {13, 48, 97}}) {
+    const auto pairs = [](int64_t rows, int64_t columns) {
+      return at::randn({rows, 2 * columns}).to(at::kBFloat16);
+    };
+    const at::Tensor a = pairs(m, words), b = pairs(n, words);
+    const auto words_of = [](const at::Tensor& x) {
+      return static_cast<const float*>(x.const_data_ptr());
+    };
+    cpu::Scratch memory;
+    float* panel = memory.get(words * cpu::panel_width(n));
+    cpu::pack_transposed(words_of(b), words, words, n, panel);
+    const at::Tensor across = at::zeros({words, cpu::ceil_div(m, cpu::kTileRows) * cpu::kTileRows});
+    cpu::transpose(words_of(a), words, m, words, across.mutable_data_ptr<float>(), across.size(1));
+    const at::Tensor want = at::mm(a.to(at::kDouble), b.to(at::kDouble).t());
+    for (const bool is_by_rows : {true, false}) {
+      const at::Tensor got = at::full({m, n + 1}, 7.0F);
+      cpu::TileProduct product{.arithmetic = cpu::Arithmetic::kHalf,
+                               .a = is_by_rows ? words_of(a) : words_of(across),
+                               .a_row_stride = is_by_rows ? words : 1,
+                               .a_k_stride = is_by_rows ? 1 : across.size(1),
+                               .a_group_stride = cpu::kTileRows * (is_by_rows ? words : 1),
+                               .panel = panel,
+                               .next_panel = panel,
+                               .c = got.mutable_data_ptr<float>(),
+                               .c_stride = n + 1,
+                               .m = m,
+                               .n = n,
+                               .k = words};
+      cpu::tile_product(product);
+      product.is_accumulating = true;
+      cpu::tile_product(product);
+      EXPECT_LT(relative_difference(got.slice(1, 0, n), 2 * want), 1e-5)
+          << m << " " << n << " " << words << " by rows: " << is_by_rows;
+      EXPECT_TRUE(at::equal(got.select(1, n), at::full({m}, 7.0F))) << "beyond its columns";
+    }
+  }
+}
+
+TEST_P(Cpu, TransposesOfOddSizesAreAtens) {
+  for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 5}, {4, 4}, {16, 7}, {37, 18}}) {
+    const at::Tensor x = at::randn({rows, columns + 2}), got = at::full({columns, rows + 3}, 7.0F);
+    cpu::transpose(x.const_data_ptr<float>(), columns + 2, rows, columns,
+                   got.mutable_data_ptr<float>(), rows + 3);
+    EXPECT_TRUE(at::equal(got.slice(1, 0, rows), x.slice(1, 0, columns).t()));
+    EXPECT_TRUE(at::equal(got.slice(1, rows), at::full({columns, 3}, 7.0F)));
+  }
 }
 
 TEST_P(Cpu, ProductSumsTermsAndHandsEachTileOutOnce) {

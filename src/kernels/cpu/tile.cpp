@@ -285,5 +285,10 @@ const char* instruction_set() {
   return hwy::TargetName(best & -best);
 }
 
+std::string kernels_in_use() {
+  const char* half = has_matrix_unit() ? "AMX" : has_half_products() ? "AVX-512 BF16" : "float32";
+  return std::string(instruction_set()) + ", bf16 by " + half;
+}
+
 }  // namespace vit22b::cpu
 #endif

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 /// Small dense products on one core: the inner loop of every product of the fused engine.
 ///
@@ -59,5 +60,7 @@ bool has_half_products();
 
 /// The instruction set in use, such as "AVX3" (Highway's name for AVX-512).
 const char* instruction_set();
+/// That and what multiplies bfloat16: "AVX3, bf16 by AMX".
+std::string kernels_in_use();
 
 }  // namespace vit22b::cpu
