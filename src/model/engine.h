@@ -7,6 +7,7 @@
 #include <string>
 
 #include "dist/mesh.h"
+#include "kernels/device_ops.h"
 #include "model/config.h"
 #include "model/gradient_sink.h"
 #include "model/unit_graph.h"
@@ -17,8 +18,11 @@ namespace vit22b {
 /// A linear layer, x W^T + b in the dtype of x; the bias may be undefined. Differentiable.
 using LinearFunction = at::Tensor (*)(const at::Tensor& x, const at::Tensor& weight,
                                       const at::Tensor& bias);
+/// A norm over the last dim of x, in its dtype. Differentiable.
+using NormFunction = at::Tensor (*)(const at::Tensor& x, const NormSpec& norm);
 /// ATen's own.
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor plain_norm(const at::Tensor& x, const NormSpec& norm);
 
 /// Packed forms of a block's weights; each engine has its own.
 class PackedWeights {
@@ -58,8 +62,9 @@ class Engine {
   virtual bool rounds_weights(at::ScalarType compute_type) const {
     return compute_type == at::kBFloat16;
   }
-  /// The linear layers outside of blocks: embedding, pooling, heads.
+  /// The linear layers and norms outside of blocks: embedding, final norm, pooling, heads.
   virtual LinearFunction linear() const { return plain_linear; }
+  virtual NormFunction norm() const { return plain_norm; }
 };
 
 /// The engine of that name, for ranks of a mesh that outlives it, or for one process.

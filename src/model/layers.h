@@ -16,8 +16,12 @@ class Layers {
  public:
   /// All outlive it.
   Layers(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh,
-         LinearFunction function = plain_linear)
-      : config_(config), weights_(weights), mesh_(mesh), function_(function) {}
+         LinearFunction linear_function = plain_linear, NormFunction norm_function = plain_norm)
+      : config_(config),
+        weights_(weights),
+        mesh_(mesh),
+        linear_(linear_function),
+        norm_(norm_function) {}
 
   const ViTConfig& config() const { return config_; }
   const at::Tensor& weight(const std::string& name) const { return weights_.at(name); }
@@ -32,7 +36,7 @@ class Layers {
   /// The same for an input that every rank has whole.
   at::Tensor rows_of_whole(const at::Tensor& weight, const at::Tensor& bias,
                            const at::Tensor& x) const {
-    return function_(x, weight, bias);
+    return linear_(x, weight, bias);
   }
   /// x W^T + b with inputs shared out: x[..., columns of this rank] → [..., D / k]. Two layers
   /// whose outputs add are one message.
@@ -56,7 +60,8 @@ class Layers {
   const ViTConfig& config_;
   const NamedTensors& weights_;
   const Mesh& mesh_;
-  LinearFunction function_;
+  LinearFunction linear_;
+  NormFunction norm_;
 };
 
 /// [B, T, D] as [B, H, T, K].

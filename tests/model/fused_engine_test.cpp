@@ -220,6 +220,38 @@ TEST(FusedLinear, EqualsAtensAndItsGradientsForOddSizes) {
       }
 }
 
+TEST(FusedNorm, EqualsAtensForwardAndBackward) {
+  for (const auto type : {at::kFloat, at::kBFloat16})
+    for (const int64_t rows : {1, 37})
+      for (const int64_t width : {7, 64})
+        for (const bool is_centred : {false, true}) {
+          at::Tensor x = (at::randn({rows, 3, width}) + 0.5).to(type).requires_grad_(true),
+                     w = at::randn({width}).requires_grad_(true),
+                     b = at::randn({width}).requires_grad_(true);
+          const at::Tensor dy = at::randn({rows, 3, width}).to(type);
+          const NormSpec norm{w, is_centred ? b : at::Tensor(), 1e-6, is_centred};
+          const at::AutoGradMode is_recording(true);
+          std::vector<at::Tensor> results[2];
+          for (const bool is_fused : {false, true}) {
+            const at::Tensor y = (is_fused ? fused_norm : plain_norm)(x, norm);
+            std::vector<at::Tensor> leaves = {x, w};
+            if (is_centred) leaves.push_back(b);
+            auto& all = results[is_fused ? 1 : 0];
+            all = torch::autograd::grad({y}, leaves, {dy});
+            all.push_back(y.detach());
+          }
+          for (size_t i = 0; i < results[0].size(); ++i) {
+            EXPECT_EQ(results[1][i].scalar_type(), results[0][i].scalar_type());
+            // In bf16 both round the result and the input's gradient once.
+            EXPECT_LT(relative_difference(results[1][i], results[0][i]),
+                      type == at::kFloat ? 1e-5 : 1.0 / 128)
+                << rows << " " << width << " " << is_centred << " " << i;
+          }
+          const at::NoGradGuard no_grad;
+          EXPECT_TRUE(at::equal(fused_norm(x, norm), results[1].back()));
+        }
+}
+
 TEST(PackedCache, PacksAnewWhenAWeightHasChanged) {
   const at::NoGradGuard no_grad;
   const ViTConfig config = config_of({"", "parallel", 48, 3, 4, 2, 19});

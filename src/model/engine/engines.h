@@ -20,8 +20,9 @@ std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh,
 std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh,
                                           std::optional<at::ScalarType> compute_type);
 
-/// The fused engine's linear layer on the CPU; elsewhere ATen's.
+/// The fused engine's linear layer and norm on the CPU; elsewhere ATen's.
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor fused_norm(const at::Tensor& x, const NormSpec& norm);
 
 /// A device's fused operations between libtorch's products and attention; `ops` null takes those of
 /// each tensor's device. They outlive the engine.

@@ -63,6 +63,7 @@ class FusedEngine : public Engine {
   }
 
   LinearFunction linear() const override { return fused_linear; }
+  NormFunction norm() const override { return fused_norm; }
 
  private:
   bool is_on_model_axis() const { return mesh_.size(MeshAxis::kModel) > 1; }

@@ -1,8 +1,3 @@
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-
-#include "kernels/cpu/tasks.h"
 #include "model/engine/fused_gradients.h"
 
 namespace vit22b::fused {
@@ -100,24 +95,14 @@ class Backward {
   // norm's gradient in place of d_y, plus the residual's.
   at::Tensor through_norm(const std::string& name, const at::Tensor& x, const at::Tensor& d_y,
                           const at::Tensor& residual_gradient) {
-    const Target weight = g_.target(name, ".weight"), bias = g_.target(name, ".bias");
-    const int64_t shares = std::min<int64_t>(at::get_num_threads(), rows_), d = l_.width;
-    std::vector<float> sums(static_cast<size_t>(2 * shares * d), 0.0F);
-    const Rows from = rows_of(x);
     const Tile all = tile_of(d_y), residual = tile_of(residual_gradient);
-    const cpu::NormWeights norm = w_.norm(name);
-    cpu::for_each_task(shares, [&](int64_t i) {
-      const int64_t first = i * rows_ / shares, count = (i + 1) * rows_ / shares - first;
-      const Tile part{all.data + first * d, d, count, d};
-      float* own = sums.data() + 2 * i * d;
-      cpu::norm_backward(from.at(first, 0), part, norm, 1, weight.data != nullptr ? own : nullptr,
-                         bias.data != nullptr ? own + d : nullptr);
-      const Rows rows{part.data, d};
-      cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr, nullptr, rows, {},
-                               rows);
-    });
-    if (weight.data != nullptr) cpu::add_column_sums({sums.data(), 2 * d}, shares, d, weight.data);
-    if (bias.data != nullptr) cpu::add_column_sums({sums.data() + d, 2 * d}, shares, d, bias.data);
+    const int64_t d = l_.width;
+    norm_rows_backward(rows_of(x), all, w_.norm(name), g_.target(name, ".weight").data,
+                       g_.target(name, ".bias").data, [&](int64_t first, int64_t count) {
+                         const Rows rows{all.data + first * d, d};
+                         cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr,
+                                                  nullptr, rows, {}, rows);
+                       });
     return d_y;
   }
 

@@ -111,6 +111,15 @@ class PackedBlock : public PackedWeights {
 /// type: bfloat16 where they would round it to that.
 at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage);
 
+/// A norm over the rows of `from`, [rows, columns], by all threads.
+void norm_rows(const cpu::Rows& from, int64_t rows, int64_t columns, const cpu::NormWeights& norm,
+               const cpu::Rows& to);
+/// Its derivative: `gradient` becomes that of `from`; those of the weight and the bias are added
+/// where not null. `then(first, count)` follows on a thread's rows while they are in cache.
+void norm_rows_backward(const cpu::Rows& from, const cpu::Tile& gradient,
+                        const cpu::NormWeights& norm, float* weight_sums, float* bias_sums,
+                        const std::function<void(int64_t first, int64_t count)>& then = {});
+
 /// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 

@@ -1,14 +1,9 @@
-#include <ATen/Parallel.h>
-
 #include "model/engine/fused_block.h"
 
 namespace vit22b::fused {
 namespace {
 
 using cpu::Tile;
-
-// Rows normalised at a time by one thread.
-constexpr int64_t kNormGrain = 16;
 
 class Forward {
  public:
@@ -137,14 +132,9 @@ class Forward {
 }  // namespace
 
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
-  const cpu::Rows from = rows_of(x);
   const int64_t rows = x.numel() / x.size(-1), columns = x.size(-1);
   at::Tensor y = empty_factor(rows, columns, weights.storage());
-  const cpu::Rows to = rows_of(y);
-  const cpu::NormWeights norm = weights.norm(name);
-  at::parallel_for(0, rows, kNormGrain, [&](int64_t first, int64_t last) {
-    cpu::norm_forward(from.at(first, 0), last - first, columns, norm, 1, to.at(first, 0));
-  });
+  norm_rows(rows_of(x), rows, columns, weights.norm(name), rows_of(y));
   return y;
 }
 

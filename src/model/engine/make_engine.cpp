@@ -1,7 +1,13 @@
 #include "core/error.h"
+#include "kernels/norm.h"
 #include "model/engine/engines.h"
 
 namespace vit22b {
+
+at::Tensor plain_norm(const at::Tensor& x, const NormSpec& norm) {
+  return norm.is_centred ? layer_norm(x, norm.weight, norm.bias, norm.eps)
+                         : rms_norm(x, norm.weight, norm.eps);
+}
 
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return at::linear(x, weight.to(x.scalar_type()),
