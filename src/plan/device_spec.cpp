@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "plan/device_texts.h"
+#include "plan/disk_rate.h"
 #include "plan/request.h"
 #include "train/throughput.h"
 
@@ -32,6 +33,8 @@ void check(const DeviceSpec& spec) {
         static_cast<double>(spec.devices_a_host)})
     if (!(rate > 0) || !std::isfinite(rate))
       throw UsageError("device ", spec.name, ": every size, rate and share is to be positive");
+  if (!(spec.disk_bytes_per_second >= 0) || !std::isfinite(spec.disk_bytes_per_second))
+    throw UsageError("device ", spec.name, ": disk_bytes_per_second is a rate, or 0 for unknown");
   if (spec.product_share > 1 || spec.attention_share > 1)
     throw UsageError("device ", spec.name, ": product_share and attention_share are parts of 1");
 }
@@ -47,6 +50,8 @@ void DeviceSpec::fields(FieldVisitor& v) {
   v.field("attention_share", attention_share, "of the peak, that attention reaches");
   v.field("memory_bytes_per_second", memory_bytes_per_second, "what a copy reaches");
   v.field("host_bytes_per_second", host_bytes_per_second, "each way, to the host's memory");
+  v.field("disk_bytes_per_second", disk_bytes_per_second,
+          "large reads of the host's disk; 0: not known");
   v.field("link_bytes_per_second", link_bytes_per_second, "each way, inside a host");
   v.field("network_bytes_per_second", network_bytes_per_second, "each way, between hosts");
   v.field("devices_a_host", devices_a_host, "devices that share a host");
@@ -74,7 +79,7 @@ DeviceSpec named_device(const std::string& name) {
   return spec;
 }
 
-DeviceSpec measured_device(const std::string& precision) {
+DeviceSpec measured_device(const std::string& precision, bool is_disk_wanted) {
   const double rate = peak_flops(Device{}, precision), copies = copy_rate();
   DeviceSpec spec;
   spec.name = kThisDevice;
@@ -86,6 +91,7 @@ DeviceSpec measured_device(const std::string& precision) {
   spec.attention_share = 0.5;
   spec.memory_bytes_per_second = copies;
   spec.host_bytes_per_second = copies / 2;
+  if (is_disk_wanted) spec.disk_bytes_per_second = disk_read_rate(".");
   // Ranks of one host meet in its memory, each byte read and written.
   spec.link_bytes_per_second = spec.network_bytes_per_second = copies / 2;
   return spec;

@@ -18,6 +18,7 @@ struct DeviceSpec {
   double attention_share = 0.25;  ///< of the peak, that attention reaches
   double memory_bytes_per_second = 0;
   double host_bytes_per_second = 0;     ///< each way, to the host's memory
+  double disk_bytes_per_second = 0;     ///< large reads; 0 where it is not known
   double link_bytes_per_second = 0;     ///< each way, to devices of the same host
   double network_bytes_per_second = 0;  ///< each way, to other hosts, for each device
   int64_t devices_a_host = 1;
@@ -36,7 +37,8 @@ std::vector<std::string> device_names();
 /// throws  UsageError naming the nearest device, an unknown key, or a rate that is not positive
 DeviceSpec named_device(const std::string& name);
 
-/// This machine: its memory, and the rates that it reaches now (a second or two).
-DeviceSpec measured_device(const std::string& precision);
+/// This machine: its memory, and the rates that it reaches now (a second or two). Its disk's, of
+/// the folder that the command is given in, only where wanted and possible.
+DeviceSpec measured_device(const std::string& precision, bool is_disk_wanted);
 
 }  // namespace vit22b

@@ -93,7 +93,8 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   const bool is_here = request.is_here();
   // Before anything else takes memory that stays.
   program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
-  device_ = is_here ? measured_device(request.config.precision) : named_device(request.device);
+  device_ = is_here ? measured_device(request.config.precision, !is_training_)
+                    : named_device(request.device);
   if (!is_training_ || !std::filesystem::is_directory(request.config.data.root)) return;
   const TrainData data = open_train_data(request.config.data);
   complete_from_data(request.config, *data.train);
@@ -118,7 +119,8 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
     plan.flops = images * train_flops(r.config.model);
   } else {
     plan.items = inference_memory(r, device_, program_bytes_);
-    work = inference_work(r);
+    work = inference_work(
+        r, device_, device_.host_memory_bytes - static_cast<double>(plan.bytes(Place::kHost)));
     plan.flops = images * forward_flops(r.config.model);
   }
   plan.sent_bytes = work.sent_bytes();

@@ -117,17 +117,15 @@ StepTime rehearse(const PlanRequest& request, const RankWork& work, const Device
   const auto [one, more] =
       is_together ? times_in_turn(request, deeper) : times_in_a_row(request, deeper);
   const double block = deeper > 1 ? std::max(0.0, more - one) / static_cast<double>(deeper - 1) : 0;
-  StepTime time = roofline(request, work, device);
   const double blocks = block * static_cast<double>(depth - 1);
-  double transfers = 0;
-  std::erase_if(time.parts, [&](const TimePart& part) {
-    const bool is_transfer = part.what.starts_with("transfers");
-    if (is_transfer) transfers += part.seconds;
-    return !is_transfer;
-  });
-  time.parts.insert(time.parts.begin(), {{"a model of one block, measured", one},
-                                         {"the other blocks, by what more blocks took", blocks}});
-  time.seconds = one + blocks + transfers;
+  std::vector<TimePart> parts = {{"a model of one block, measured", one},
+                                 {"the other blocks, by what more blocks took", blocks}};
+  const std::vector<TimePart> transfers = transfer_parts(request, work, device, one + blocks);
+  parts.insert(parts.end(), transfers.begin(), transfers.end());
+  StepTime time = time_of(parts);
+  // What the computing waits for is known by kind of work alone.
+  if (time.limit == parts[0].what || time.limit == parts[1].what)
+    time.limit = roofline(request, work, device).limit;
   return time;
 }
 

@@ -40,8 +40,49 @@ RankWork forward_work(const PlanRequest& request) {
 
 }  // namespace
 
-RankWork inference_work(const PlanRequest& request) {
-  return forward_work(request);
+RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes) {
+  RankWork work = forward_work(request);
+  if (request.store == "resident") return work;
+  double elements = 0;
+  for (const ParameterRow& row : parameter_table(request.config.model))
+    elements += static_cast<double>(row.count());
+  if (!device.is_cpu) work.from_host_bytes = elements * compute_bytes(request);
+  if (request.store == "streamed" && elements * kFloatBytes > spare_bytes)
+    work.from_disk_bytes = elements * kFloatBytes;
+  return work;
+}
+
+std::vector<TimePart> transfer_parts(const PlanRequest& request, const RankWork& work,
+                                     const DeviceSpec& device, double computing) {
+  const MeshConfig& mesh = request.config.mesh;
+  const auto rate_of = [&](int64_t ranks) {
+    return ranks <= device.devices_a_host ? device.link_bytes_per_second
+                                          : device.network_bytes_per_second;
+  };
+  const double ring = work.ring_bytes / rate_of(mesh.model),
+               hidden = work.hidden_bytes / rate_of(mesh.data * mesh.model),
+               exposed = work.exposed_bytes / rate_of(mesh.data * mesh.model),
+               host = std::max(work.from_host_bytes, work.to_host_bytes) /
+                      device.host_bytes_per_second,
+               disk = device.disk_bytes_per_second > 0
+                          ? work.from_disk_bytes / device.disk_bytes_per_second
+                          : 0;
+  return {{"transfers of the model axis beyond the computing", std::max(0.0, ring - computing)},
+          {"transfers of the data axis", exposed + std::max(0.0, hidden - computing)},
+          {"transfers of the host's memory beyond the computing", std::max(0.0, host - computing)},
+          {"reading the disk beyond all that", std::max(0.0, disk - std::max(computing, host))}};
+}
+
+StepTime time_of(std::vector<TimePart> parts) {
+  std::erase_if(parts, [](const TimePart& part) { return part.seconds <= 0; });
+  StepTime time;
+  for (const TimePart& part : parts) time.seconds += part.seconds;
+  time.limit =
+      std::max_element(parts.begin(), parts.end(), [](const TimePart& a, const TimePart& b) {
+        return a.seconds < b.seconds;
+      })->what;
+  time.parts = std::move(parts);
+  return time;
 }
 
 RankWork training_work(const PlanRequest& request, const TrainOutline& outline) {
@@ -76,38 +117,19 @@ RankWork training_work(const PlanRequest& request, const TrainOutline& outline) 
 }
 
 StepTime roofline(const PlanRequest& request, const RankWork& work, const DeviceSpec& device) {
-  const MeshConfig& mesh = request.config.mesh;
   const double peak = device.peak_flops(request.config.precision);
-  const auto rate_of = [&](int64_t ranks) {
-    return ranks <= device.devices_a_host ? device.link_bytes_per_second
-                                          : device.network_bytes_per_second;
-  };
   const double products = work.product_flops / (peak * device.product_share),
                attention = work.attention_flops / (peak * device.attention_share),
                passes = work.passed_bytes / device.memory_bytes_per_second,
-               update = work.updated_bytes / device.memory_bytes_per_second,
-               ring = work.ring_bytes / rate_of(mesh.model),
-               hidden = work.hidden_bytes / rate_of(mesh.data * mesh.model),
-               exposed = work.exposed_bytes / rate_of(mesh.data * mesh.model),
-               host = std::max(work.from_host_bytes, work.to_host_bytes) /
-                      device.host_bytes_per_second;
-  const double computing = products + attention + passes;
-  StepTime time;
-  time.parts = {
-      {"products", products},
-      {"attention", attention},
-      {"memory traffic of activations", passes},
-      {"optimizer update", update},
-      {"transfers of the model axis beyond the computing", std::max(0.0, ring - computing)},
-      {"transfers of the data axis", exposed + std::max(0.0, hidden - computing)},
-      {"transfers of the host's memory beyond the computing", std::max(0.0, host - computing)}};
-  std::erase_if(time.parts, [](const TimePart& part) { return part.seconds <= 0; });
-  for (const TimePart& part : time.parts) time.seconds += part.seconds;
-  time.limit =
-      std::max_element(time.parts.begin(), time.parts.end(),
-                       [](const TimePart& a, const TimePart& b) { return a.seconds < b.seconds; })
-          ->what;
-  return time;
+               update = work.updated_bytes / device.memory_bytes_per_second;
+  std::vector<TimePart> parts = {{"products", products},
+                                 {"attention", attention},
+                                 {"memory traffic of activations", passes},
+                                 {"optimizer update", update}};
+  const std::vector<TimePart> transfers =
+      transfer_parts(request, work, device, products + attention + passes);
+  parts.insert(parts.end(), transfers.begin(), transfers.end());
+  return time_of(std::move(parts));
 }
 
 }  // namespace vit22b

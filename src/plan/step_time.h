@@ -16,11 +16,13 @@ struct RankWork {
   double hidden_bytes = 0;   ///< sent along the data axis while blocks compute
   double exposed_bytes = 0;  ///< sent along the data axis while nothing computes
   double from_host_bytes = 0, to_host_bytes = 0;  ///< of weights and state, while blocks compute
+  double from_disk_bytes = 0;                     ///< of weights, while blocks compute
 
   double sent_bytes() const { return ring_bytes + hidden_bytes + exposed_bytes; }
 };
 RankWork training_work(const PlanRequest& request, const TrainOutline& outline);
-RankWork inference_work(const PlanRequest& request);
+/// `spare_bytes` of the host's memory can hold what was read from the disk before.
+RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes);
 
 /// A part of a step's time.
 struct TimePart {
@@ -34,6 +36,12 @@ struct StepTime {
   std::string limit;
   std::vector<TimePart> parts;  ///< transfers beside the computing count where they are longer
 };
+
+/// Transfers, as far as they take longer than the computing that they run beside.
+std::vector<TimePart> transfer_parts(const PlanRequest& request, const RankWork& work,
+                                     const DeviceSpec& device, double computing_seconds);
+/// Parts one after the other; those that take no time are left out.
+StepTime time_of(std::vector<TimePart> parts);
 
 /// Each kind of work at the rate that the device gives it.
 StepTime roofline(const PlanRequest& request, const RankWork& work, const DeviceSpec& device);

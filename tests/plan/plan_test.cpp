@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "model/vit.h"
 #include "support/files.h"
 #include "support/tiny_model.h"
@@ -216,6 +217,29 @@ TEST(Plan, StateOnTheHostIsSentToACardThatItDoesNotFitInto) {
 }
 
 // ViT-22B's checkpoints with optimizer state take more than any machine of these tests has free.
+// 89 GB of float32: they stay in the host's memory where that is larger, else each pass reads them.
+TEST(Plan, StreamedWeightsComeFromTheDiskWhereMemoryDoesNotKeepThem) {
+  const test::TempFolder folder;
+  const auto plan = [&](const std::string& host_memory, const std::string& disk) {
+    const std::string path = (folder / "d.toml").string();
+    test::write_file(path, concat("memory_bytes = 80e9\nhost_memory_bytes = ", host_memory,
+                                  "\nbf16_flops = 1e15\nfp32_flops = 5e13\n"
+                                  "memory_bytes_per_second = 3e12\nhost_bytes_per_second = 50e9\n"
+                                  "link_bytes_per_second = 1e11\nnetwork_bytes_per_second = 1e11\n"
+                                  "disk_bytes_per_second = ",
+                                  disk, "\n"));
+    return Planner("22b14", {"batch=8", "precision=bf16", "store=streamed", "device=" + path})
+        .plan(false);
+  };
+  const double bytes = 4 * 22.25e9;
+  const Plan read = plan("64e9", "5e9");
+  EXPECT_EQ(read.time.limit, "reading the disk beyond all that");
+  EXPECT_NEAR(read.time.seconds, bytes / 5e9, 0.02 * bytes / 5e9);
+  const Plan kept = plan("200e9", "5e9");
+  EXPECT_NEAR(kept.time.seconds, bytes / 2 / 50e9, 0.02 * bytes / 2 / 50e9);
+  EXPECT_EQ(plan("64e9", "0").time.seconds, kept.time.seconds) << "not known, not counted";
+}
+
 TEST(Plan, ADiskThatIsTooSmallDoesNotFit) {
   const Plan plan = Planner("22b14", {"mode=train", "batch=1", "model.depth=2", "model.img_size=56",
                                       "precision=bf16", "weights=bf16", "update=now",
