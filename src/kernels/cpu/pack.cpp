@@ -41,15 +41,14 @@ void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float*
 }
 
 #if HWY_TARGET != HWY_SCALAR
-// Rows of a transpose: column by column of `count` rows that are vectors of V.
+// Four rows of the transpose of four vectors, block of four lanes by block.
 template <class D>
-HWY_INLINE void store_transposed(D d, hn::Vec<D> r0, hn::Vec<D> r1, hn::Vec<D> r2, hn::Vec<D> r3,
-                                 float* out, int64_t out_stride) {
+HWY_INLINE void store_transposed(D d, const hn::Vec<D> (&rows)[4], float* out, int64_t out_stride) {
   const hn::Repartition<double, D> d2;
-  const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, r0, r1)),
-             low23 = hn::BitCast(d2, hn::InterleaveLower(d, r2, r3)),
-             high01 = hn::BitCast(d2, hn::InterleaveUpper(d, r0, r1)),
-             high23 = hn::BitCast(d2, hn::InterleaveUpper(d, r2, r3));
+  const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, rows[0], rows[1])),
+             low23 = hn::BitCast(d2, hn::InterleaveLower(d, rows[2], rows[3])),
+             high01 = hn::BitCast(d2, hn::InterleaveUpper(d, rows[0], rows[1])),
+             high23 = hn::BitCast(d2, hn::InterleaveUpper(d, rows[2], rows[3]));
   hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)), d, out);
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)), d, out + out_stride);
   hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)), d, out + 2 * out_stride);
@@ -60,9 +59,10 @@ HWY_INLINE void transpose_4_rows(const float* from, int64_t stride, int64_t colu
                                  int64_t out_stride) {
   const hn::FixedTag<float, 4> d;
   for (int64_t i = 0; i < columns; i += 4, from += 4, out += 4 * out_stride)
-    store_transposed(d, hn::LoadU(d, from), hn::LoadU(d, from + stride),
-                     hn::LoadU(d, from + 2 * stride), hn::LoadU(d, from + 3 * stride), out,
-                     out_stride);
+    store_transposed(d,
+                     {hn::LoadU(d, from), hn::LoadU(d, from + stride),
+                      hn::LoadU(d, from + 2 * stride), hn::LoadU(d, from + 3 * stride)},
+                     out, out_stride);
 }
 #endif
 
@@ -78,11 +78,11 @@ HWY_INLINE V load_every_fourth_row(const float* from, int64_t stride) {
 
 HWY_INLINE void transpose_16_rows(const float* from, int64_t stride, int64_t columns, float* out,
                                   int64_t out_stride) {
+  const auto rows = [&](int64_t first) {
+    return load_every_fourth_row(from + first * stride, stride);
+  };
   for (int64_t i = 0; i < columns; i += 4, from += 4, out += 4 * out_stride)
-    store_transposed(Float(), load_every_fourth_row(from, stride),
-                     load_every_fourth_row(from + stride, stride),
-                     load_every_fourth_row(from + 2 * stride, stride),
-                     load_every_fourth_row(from + 3 * stride, stride), out, out_stride);
+    store_transposed(Float(), {rows(0), rows(1), rows(2), rows(3)}, out, out_stride);
 }
 #endif
 
