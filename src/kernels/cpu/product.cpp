@@ -21,8 +21,8 @@ constexpr int64_t kGroupColumns = 6 * kPanelWidth;
 constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
 constexpr int64_t kTasksPerThread = 8;
 constexpr int64_t kWideTasksPerThread = 4;  // a group of several panels can ask for the next one
-// So few rows (an image's) are one block: its threads share out columns, and each reads its own
-// part of B, where B is most of the memory that moves.
+// So few rows (an image's) are one block where there are columns for all threads: each then reads
+// its own part of B, where B is most of the memory that moves.
 constexpr int64_t kFewRows = 256;
 // The matrix unit takes 32 rows at a time: other blocks than multiples would leave it idle.
 constexpr int64_t kBlockRowsStep = 32;
@@ -80,18 +80,18 @@ class Product {
   // Blocks of rows and groups of columns, such that every thread has some.
   void cut() {
     const int64_t threads = at::get_num_threads();
-    if (m_ <= kFewRows && !is_a_packed_) {
+    const bool has_few_rows = m_ <= kFewRows && !is_a_packed_;
+    group_columns_ = is_a_packed_ ? kWideGroupColumns : kGroupColumns;
+    if (has_few_rows) {
       const int64_t panels = ceil_div(ceil_div(n_, kPanelWidth), kWideTasksPerThread * threads);
       group_columns_ = std::min(panels * kPanelWidth, kGroupColumns);
-      block_rows_ = m_;
-      return;
     }
-    group_columns_ = is_a_packed_ ? kWideGroupColumns : kGroupColumns;
     const int64_t step =
         has_matrix_unit() && arithmetic_ == Arithmetic::kHalf ? kBlockRowsStep : kTileRows;
-    const int64_t blocks = ceil_div(kTasksPerThread * threads, ceil_div(n_, group_columns_));
+    const int64_t tasks = has_few_rows ? threads : kTasksPerThread * threads;
+    const int64_t blocks = ceil_div(tasks, ceil_div(n_, group_columns_));
     const int64_t rows = ceil_div(ceil_div(m_, blocks), step) * step;
-    block_rows_ = std::clamp(rows, kLeastBlockRows, kBlockRows);
+    block_rows_ = std::clamp(rows, kLeastBlockRows, has_few_rows ? kFewRows : kBlockRows);
   }
 
   void run_columns(Range columns) {
