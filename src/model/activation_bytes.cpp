@@ -43,27 +43,41 @@ struct Sizes {
     const int64_t as_factor = factor == kFloatBytes ? 0 : width * factor;
     return rows * (width * kFloatBytes + as_factor + hidden * factor);
   }
+  // The output's gradient as it came, where that is not the float32 one.
+  int64_t came_in() const { return residual == kFloatBytes ? 0 : rows * width * residual; }
   // The embedding keeps its patches for its weight's gradient.
   int64_t patches() const {
     if (!work.has_graphs) return 0;
     return work.images * config.num_patches() * config.patch_size * config.patch_size *
            config.in_chans * compute;
   }
-  // Graphs of final norm and pool: input, normalised values in float32 (RMSNorm's composite keeps
-  // them twice), output, keys and values, and the pooled vectors' own layers.
-  int64_t ends() const {
-    const int64_t copies = config.norm_layer == "rmsnorm" ? 2 : 1;
+  // Graphs of final norm and pool in their backward pass.
+  int64_t ends() const { return work.has_own_norms ? own_ends() : composite_ends(); }
+
+  // The norm's input and output, and the larger of two moments: keys and values, their gradients
+  // and their input's; or the norm's gradient as it came, in the input's dtype, in float32 and as
+  // it leaves. Then the pooled vectors' own layers.
+  int64_t own_ends() const {
+    const int64_t at_norm = compute + (residual == compute ? 0 : residual) + kFloatBytes +
+                            (residual == kFloatBytes ? 0 : residual);
+    const bool is_map = config.global_pool == "map";
+    const int64_t at_pool = is_map ? 4 * compute : 0;
+    return rows * width * (residual + compute + std::max(at_norm, at_pool)) +
+           (is_map ? work.images * (6 * width + 2 * hidden) * compute : 0);
+  }
+
+  // Input, normalised values in float32 (RMSNorm's composite keeps them twice), output, keys and
+  // values, and the pooled vectors' own layers; then gradients of keys and values and of their
+  // input, or those inside the final norm.
+  int64_t composite_ends() const {
+    const bool is_rms = config.norm_layer == "rmsnorm";
+    const int64_t copies = is_rms ? 2 : 1;
     const int64_t in_float =
         residual == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
     int64_t bytes = rows * width * (residual + compute + in_float);
     if (config.global_pool == "map")
       bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * hidden) * compute;
-    return bytes;
-  }
-  // Gradients of keys and values and of their input, or those inside the final norm.
-  int64_t ends_backward() const {
-    if (compute == kFloatBytes) return rows * width * 3 * kFloatBytes;
-    return rows * width * (config.norm_layer == "rmsnorm" ? 7 : 5) * compute;
+    return bytes + rows * width * (compute == kFloatBytes ? 3 : is_rms ? 7 : 5) * compute;
   }
 
   const ViTConfig& config;
@@ -78,8 +92,8 @@ ActivationBytes training_activation_bytes(const ViTConfig& config, const Activat
   if (work.policy == ActivationPolicy::kKeep) {
     const int64_t kept = s.patches() + config.depth * s.saved();
     return {.forward = kept + s.forward_beside(),
-            .pool_backward = kept + s.ends() + s.ends_backward(),
-            .block_backward = kept + s.backward_beside()};
+            .pool_backward = kept + s.ends(),
+            .block_backward = kept + s.came_in() + s.backward_beside()};
   }
   const int64_t own = s.saved() - s.input();
   const int64_t of_block =
@@ -87,14 +101,14 @@ ActivationBytes training_activation_bytes(const ViTConfig& config, const Activat
   if (work.keeps_inputs) {
     const int64_t inputs = s.patches() + config.depth * s.input();
     return {.forward = inputs + s.forward_beside(),
-            .pool_backward = inputs + s.ends() + s.ends_backward(),
+            .pool_backward = inputs + s.ends(),
             .block_backward = inputs + of_block};
   }
   // The embedding's output stays with its graph. Below the last block the gradient that came in is
   // held by the caller too; where inputs stay, those that are done with make up for it.
   const int64_t below = config.depth > 1 ? s.input() : 0, embedded = s.patches() + s.input();
   return {.forward = embedded + below + s.forward_beside(),
-          .pool_backward = embedded + s.ends() + s.ends_backward(),
+          .pool_backward = embedded + s.ends(),
           .block_backward = embedded + s.input() + below + of_block,
           .inputs = config.depth * s.input()};
 }

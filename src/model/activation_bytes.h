@@ -16,6 +16,8 @@ struct ActivationWork {
   bool keeps_inputs = true;  ///< of recomputed blocks, on the device
   bool has_graphs = true;    ///< units around the encoder keep theirs, as a store allows that keeps
                              ///< its weights
+  /// The final norm and the pool's are the fused engine's own: on a CPU, without a model axis.
+  bool has_own_norms = true;
 };
 
 /// Bytes of activations at the moments of a training step that hold the most.

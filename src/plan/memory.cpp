@@ -76,7 +76,8 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
                                           .factor_type = factor_type(c, device),
                                           .policy = activation_policy(c),
                                           .keeps_inputs = !keeps_inputs_elsewhere(c, device),
-                                          .has_graphs = outline.store().is_keeping()});
+                                          .has_graphs = outline.store().is_keeping(),
+                                          .has_own_norms = device.is_cpu && c.mesh.model == 1});
   const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
     const int64_t leaves = unit == pool ? outline.leaf_bytes(UnitKind::kPool) : 0;
