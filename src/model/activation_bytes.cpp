@@ -38,10 +38,12 @@ struct Sizes {
     return rows * (width * factor + hidden * compute + width * residual);
   }
   // While the backward pass is there: the output's gradient, also as a factor, and the hidden
-  // layer's.
+  // layer's. In the parallel block those of qkv and of the normalised input stand beside it, where
+  // qkv and what was attended lay; they are larger where factors are wider than activations.
   int64_t backward_beside() const {
-    const int64_t as_factor = factor == kFloatBytes ? 0 : width * factor;
-    return rows * (width * kFloatBytes + as_factor + hidden * factor);
+    const int64_t as_factor = factor == kFloatBytes ? 0 : factor;
+    const int64_t wider = config.is_parallel() ? 4 * (factor - compute) : 0;
+    return rows * (width * (kFloatBytes + as_factor + wider) + hidden * factor);
   }
   // The output's gradient as it came, where that is not the float32 one.
   int64_t came_in() const { return residual == kFloatBytes ? 0 : rows * width * residual; }
@@ -96,20 +98,21 @@ ActivationBytes training_activation_bytes(const ViTConfig& config, const Activat
             .block_backward = kept + s.came_in() + s.backward_beside()};
   }
   const int64_t own = s.saved() - s.input();
-  const int64_t of_block =
-      own + std::max(s.rows * s.width * kFloatBytes + s.forward_beside(), s.backward_beside());
+  const int64_t again = own + s.rows * s.width * kFloatBytes + s.forward_beside(),
+                back = own + s.came_in() + s.backward_beside();
   if (work.keeps_inputs) {
     const int64_t inputs = s.patches() + config.depth * s.input();
     return {.forward = inputs + s.forward_beside(),
             .pool_backward = inputs + s.ends(),
-            .block_backward = inputs + of_block};
+            .block_backward = inputs + std::max(again, back)};
   }
   // The embedding's output stays with its graph. Below the last block the gradient that came in is
   // held by the caller too; where inputs stay, those that are done with make up for it.
   const int64_t below = config.depth > 1 ? s.input() : 0, embedded = s.patches() + s.input();
   return {.forward = embedded + below + s.forward_beside(),
           .pool_backward = embedded + s.ends(),
-          .block_backward = embedded + s.input() + below + of_block,
+          .block_backward =
+              embedded + s.input() + std::max(again + below, back + (s.came_in() > 0 ? 0 : below)),
           .inputs = config.depth * s.input()};
 }
 
