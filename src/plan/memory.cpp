@@ -157,8 +157,7 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
   const at::ScalarType type = precision_type(c.precision), factor = factor_type(c, device);
   const int64_t images = c.data.batch_size;
   std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
-  int64_t on_disk = 0;
-  for (const ParameterRow& row : table) on_disk += row.count() * kFloatBytes;
+  const ParameterCounts counts = count_parameters(table);
   if (request.store == "resident") {
     NoSource source;
     const ResidentStore store(table, source, factor, c10::kMeta);
@@ -167,9 +166,8 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
       weights += static_cast<int64_t>(tensor.nbytes());
     items.push_back({here, "weights", weights});
     if (device.is_cpu)
-      items.push_back(
-          {here, "packed weights",
-           count_parameters(table).block_matmul * static_cast<int64_t>(c10::elementSize(factor))});
+      items.push_back({here, "packed weights",
+                       counts.block_matmul * static_cast<int64_t>(c10::elementSize(factor))});
   } else {
     const StreamedStore store(table, std::make_unique<NoSource>(request.store == "generated"),
                               factor);
@@ -189,7 +187,8 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
                 {Place::kHost, "images", 2 * images * image_bytes(c.model)},
                 {Place::kHost, "features",
                  images * (tokens + c.model.embed_dim + c.model.num_classes) * kFloatBytes}});
-  if (request.store != "generated") items.push_back({Place::kDisk, "checkpoint", on_disk});
+  if (request.store != "generated")
+    items.push_back({Place::kDisk, "checkpoint", counts.total * kFloatBytes});
   return items;
 }
 

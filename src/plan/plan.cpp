@@ -93,7 +93,8 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   const bool is_here = request.is_here();
   // Before anything else takes memory that stays.
   program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
-  device_ = is_here ? measured_device(request.config.precision, !is_training_)
+  device_ = is_here ? measured_device(request.config.precision,
+                                      !is_training_ && request.store == "streamed")
                     : named_device(request.device);
   if (!is_training_ || !std::filesystem::is_directory(request.config.data.root)) return;
   const TrainData data = open_train_data(request.config.data);

@@ -43,9 +43,8 @@ RankWork forward_work(const PlanRequest& request) {
 RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes) {
   RankWork work = forward_work(request);
   if (request.store == "resident") return work;
-  double elements = 0;
-  for (const ParameterRow& row : parameter_table(request.config.model))
-    elements += static_cast<double>(row.count());
+  const auto elements =
+      static_cast<double>(count_parameters(parameter_table(request.config.model)).total);
   if (!device.is_cpu) work.from_host_bytes = elements * compute_bytes(request);
   if (request.store == "streamed" && elements * kFloatBytes > spare_bytes)
     work.from_disk_bytes = elements * kFloatBytes;

@@ -163,7 +163,7 @@ bool Run::start() {
                   " parameters; ", data_.train->size(), " training images, ",
                   data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,
                   " steps"));
-  log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, ", "kernels ",
+  log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, kernels ",
                   cpu::kernels_in_use()));
   log_memory();
   if (mesh_.size(MeshAxis::kAll) > 1)
