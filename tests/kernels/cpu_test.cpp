@@ -46,7 +46,8 @@ TEST_P(Cpu, ProductEqualsAtensForOddSizesBothWaysRound) {
                                 {97, 131, 515},
                                 {13, 385, 40},
                                 {200, 16, 1025},
-                                {7, 800, 2}})
+                                {7, 800, 2},
+                                {101, 176, 301}})
     for (const bool is_a_transposed : {false, true})
       for (const bool is_b_transposed : {false, true}) {
         const at::Tensor a = is_a_transposed ? at::randn({k, m}) : at::randn({m, k});

@@ -27,6 +27,27 @@ constexpr int64_t kFewRows = 256;
 // The matrix unit takes 32 rows at a time: other blocks than multiples would leave it idle.
 constexpr int64_t kBlockRowsStep = 32;
 
+// A weight gradient of narrow matrices reads both where they lie: few rows of them fill few pages,
+// and copies would take a third of the product's time. So much of K stays in the first cache, and
+// so many columns of A are whole lines and whole groups.
+constexpr int64_t kNarrow = 512;
+constexpr int64_t kInPlaceBlockK = 128;
+constexpr int64_t kInPlaceRows = 48;
+constexpr int64_t kInPlaceTasksPerThread = 2;
+
+bool is_narrow(const Rows& matrix) {
+  return matrix.storage == Storage::kFloat32 && matrix.stride <= kNarrow;
+}
+
+// Whether the inner loop can read a panel of B in place: whole, aligned vectors.
+bool is_read_in_place(const Term& term, int64_t n) {
+  constexpr int64_t kAlignment = kPanelStep * sizeof(float);
+  return term.is_a_transposed && !term.is_b_transposed && term.packed == nullptr &&
+         is_narrow(term.a) && is_narrow(term.b) && n % kPanelStep == 0 &&
+         term.b.stride % kPanelStep == 0 &&
+         reinterpret_cast<uintptr_t>(term.b.data) % kAlignment == 0;
+}
+
 // Some of a term's K, and where its panels of the current columns begin.
 struct BlockOfK {
   const Term* term;
@@ -51,8 +72,13 @@ class Product {
   Product(int64_t m, int64_t n, const std::vector<Term>& terms, const Target& target,
           Arithmetic arithmetic)
       : m_(m), n_(n), target_(target), arithmetic_(arithmetic) {
+    is_in_place_ = arithmetic == Arithmetic::kFloat32 &&
+                   std::all_of(terms.begin(), terms.end(),
+                               [&](const Term& term) { return is_read_in_place(term, n); });
+    const int64_t block_k = is_in_place_                      ? kInPlaceBlockK
+                            : arithmetic == Arithmetic::kHalf ? 2 * kBlockK
+                                                              : kBlockK;
     for (const Term& term : terms) {
-      const int64_t block_k = arithmetic == Arithmetic::kHalf ? 2 * kBlockK : kBlockK;
       for (int64_t k = 0; k < term.k; k += block_k) {
         const int64_t count = std::min(block_k, term.k - k), words = words_of(count, arithmetic);
         blocks_.push_back({&term, k, count, words, total_words_});
@@ -60,7 +86,7 @@ class Product {
       }
       VIT22B_CHECK(term.packed == nullptr || term.packed->arithmetic() == arithmetic,
                    "product: a matrix packed for another arithmetic");
-      is_packing_ = is_packing_ || term.packed == nullptr;
+      is_packing_ = !is_in_place_ && (is_packing_ || term.packed == nullptr);
       is_a_packed_ = is_a_packed_ || term.is_a_transposed;
     }
     cut();
@@ -80,6 +106,12 @@ class Product {
   // Blocks of rows and groups of columns, such that every thread has some.
   void cut() {
     const int64_t threads = at::get_num_threads();
+    if (is_in_place_) {
+      block_rows_ = kInPlaceRows;
+      const int64_t panels = ceil_div(n_, kPanelWidth) * ceil_div(m_, block_rows_);
+      group_columns_ = ceil_div(panels, kInPlaceTasksPerThread * threads) * kPanelWidth;
+      return;
+    }
     const bool has_few_rows = m_ <= kFewRows && !is_a_packed_;
     group_columns_ = is_a_packed_ ? kWideGroupColumns : kGroupColumns;
     if (has_few_rows) {
@@ -129,6 +161,17 @@ class Product {
     return packed_ + panel_offset(total_words_, columns, column, block.first_word);
   }
 
+  BlockOfA factor_a(const BlockOfK& block, Range rows) const {
+    const Rows& a = block.term->a;
+    ThreadScratch& scratch = thread_scratch();
+    if (!block.term->is_a_transposed)
+      return rows_of_a(a.at(rows.first, block.first), rows.count, block.count, arithmetic_,
+                       scratch.a);
+    const Rows columns = a.at(block.first, rows.first);
+    if (is_in_place_) return {static_cast<const float*>(columns.data), 1, a.stride, kTileRows};
+    return columns_of_a(columns, rows.count, block.count, arithmetic_, scratch);
+  }
+
   // A block of rows and a group of columns, over all of K.
   void tile(Range rows, Range columns, Range packed_columns) const {
     ThreadScratch& scratch = thread_scratch();
@@ -141,15 +184,12 @@ class Product {
     }
     bool is_adding = target_.is_accumulating;
     for (const BlockOfK& block : blocks_) {
-      const Rows& of_a = block.term->a;
-      const BlockOfA a = block.term->is_a_transposed
-                             ? columns_of_a(of_a.at(block.first, rows.first), rows.count,
-                                            block.count, arithmetic_, scratch)
-                             : rows_of_a(of_a.at(rows.first, block.first), rows.count, block.count,
-                                         arithmetic_, scratch.a);
+      const BlockOfA a = factor_a(block, rows);
       for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
         const int64_t n = std::min(kPanelWidth, columns.count - j), column = columns.first + j;
         const auto panel = [&](int64_t at_column) {
+          if (is_in_place_)
+            return static_cast<const float*>(block.term->b.at(block.first, at_column).data);
           return block.term->packed != nullptr
                      ? block.term->packed->panel(at_column, block.first)
                      : packed_panel(block, at_column - packed_columns.first, packed_columns.count);
@@ -160,6 +200,7 @@ class Product {
                       .a_k_stride = a.k_stride,
                       .a_group_stride = a.group_stride,
                       .panel = panel(column),
+                      .panel_stride = is_in_place_ ? block.term->b.stride : 0,
                       .next_panel = j + n < columns.count ? panel(column + n) : nullptr,
                       .c = c.data + j,
                       .c_stride = c.stride,
@@ -179,7 +220,7 @@ class Product {
   const Arithmetic arithmetic_;
   std::vector<BlockOfK> blocks_;
   int64_t total_words_ = 0, block_rows_ = 0, group_columns_ = 0;
-  bool is_packing_ = false, is_a_packed_ = false;
+  bool is_packing_ = false, is_a_packed_ = false, is_in_place_ = false;
   float* packed_ = nullptr;
 };
 

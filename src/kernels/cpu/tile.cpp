@@ -72,33 +72,40 @@ HWY_INLINE void add_product_with_broadcast(V& sum, const float* x, V b) {
 // How A lies within a group of rows: k next to k, or row next to row.
 enum class Lie { kByRows, kByColumns };
 
-// A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats. Strides that are
-// known here become immediate offsets: with any of them in a register the compiler spills.
+// A block of C: kM rows, kN vectors, of a panel whose rows are kStride floats, or panel_stride
+// where that is kInPlace. Strides that are known here become immediate offsets.
+constexpr int kInPlace = 0;
 template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 struct Block {
   const float* HWY_RESTRICT a;
   int64_t a_stride;  // between rows (kByRows) or steps of k (kByColumns)
   const float* HWY_RESTRICT panel;
+  int64_t panel_stride;
   float* HWY_RESTRICT c;
   int64_t c_stride, k;
   size_t tail;  // lanes of the last vector
   bool is_accumulating;
 };
 
-template <Words kWords, int kM, int kN, int kStride, Lie kLie>
-HWY_INLINE void product_step(V (&sum)[kM][kN], const float* HWY_RESTRICT a, int64_t a_stride,
-                             int64_t u, const float* HWY_RESTRICT panel) {
+// Strides between rows of A or steps of k, and between rows of the panel.
+struct Strides {
+  int64_t a, panel;
+};
+
+template <Words kWords, int kM, int kN, Lie kLie>
+HWY_INLINE void product_step(V (&sum)[kM][kN], const float* HWY_RESTRICT a,
+                             const float* HWY_RESTRICT panel, Strides strides, int64_t u) {
   const Float d;
   constexpr int64_t kLanes = lanes();
   V b[kN];
 #pragma GCC unroll 8
   for (int j = 0; j < kN; ++j) {
-    b[j] = hn::Load(d, panel + u * kStride + j * kLanes);
-    hwy::Prefetch(panel + (u + kPrefetchRows) * kStride + j * kLanes);
+    b[j] = hn::Load(d, panel + u * strides.panel + j * kLanes);
+    hwy::Prefetch(panel + (u + kPrefetchRows) * strides.panel + j * kLanes);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kM; ++i) {
-    const float* x = kLie == Lie::kByRows ? a + i * a_stride + u : a + u * a_stride + i;
+    const float* x = kLie == Lie::kByRows ? a + i * strides.a + u : a + u * strides.a + i;
     if (i < kBroadcastRows) {
       const V all = hn::Set(d, *x);
 #pragma GCC unroll 8
@@ -121,17 +128,18 @@ HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
 #pragma GCC unroll 8
     for (int j = 0; j < kN; ++j) sum[i][j] = hn::Zero(d);
   const float *a = p.a, *panel = p.panel;
-  const int64_t a_stride = p.a_stride, a_step = kLie == Lie::kByRows ? 1 : a_stride;
+  const Strides strides{p.a_stride, kStride == kInPlace ? p.panel_stride : kStride};
+  const int64_t a_step = kLie == Lie::kByRows ? 1 : strides.a;
   int64_t k = p.k;
   for (; k >= kUnrolledK; k -= kUnrolledK) {
 #pragma GCC unroll 8
     for (int64_t u = 0; u < kUnrolledK; ++u)
-      product_step<kWords, kM, kN, kStride, kLie>(sum, a, a_stride, u, panel);
-    panel += kUnrolledK * kStride;
+      product_step<kWords, kM, kN, kLie>(sum, a, panel, strides, u);
+    panel += kUnrolledK * strides.panel;
     a += kUnrolledK * a_step;
   }
-  for (; k > 0; --k, panel += kStride, a += a_step)
-    product_step<kWords, kM, kN, kStride, kLie>(sum, a, a_stride, 0, panel);
+  for (; k > 0; --k, panel += strides.panel, a += a_step)
+    product_step<kWords, kM, kN, kLie>(sum, a, panel, strides, 0);
   const auto mask = hn::FirstN(d, p.tail);
   float* c = p.c;
 #pragma GCC unroll 8
@@ -152,7 +160,8 @@ template <Words kWords, int kM, int kN, int kStride, Lie kLie>
 HWY_INLINE void rows_block(const TileProduct& p, int64_t i, int64_t column, size_t tail) {
   product_block<kWords, kM, kN, kStride, kLie>(
       {p.a + i / kRows * p.a_group_stride, kLie == Lie::kByRows ? p.a_row_stride : p.a_k_stride,
-       p.panel + column, p.c + column + i * p.c_stride, p.c_stride, p.k, tail, p.is_accumulating});
+       p.panel + column, p.panel_stride, p.c + column + i * p.c_stride, p.c_stride, p.k, tail,
+       p.is_accumulating});
 }
 
 template <Words kWords, int kN, int kStride, Lie kLie>
@@ -176,12 +185,12 @@ void product_columns(const TileProduct& p, int64_t column, size_t tail) {
   }
 }
 
-template <Words kWords, int kStride, Lie kLie>
-void product_panel(const TileProduct& p) {
+template <Words kWords, int kWidth, int kStride, Lie kLie>
+void panel_product(const TileProduct& p) {
   constexpr int64_t kLanes = lanes();
 #if HWY_TARGET <= HWY_AVX3
   // A panel is as many vectors as its width, the last one perhaps partial.
-  constexpr int kN = kStride / static_cast<int>(kLanes);
+  constexpr int kN = kWidth / static_cast<int>(kLanes);
   product_columns<kWords, kN, kStride, kLie>(p, 0, static_cast<size_t>(p.n - (kN - 1) * kLanes));
 #else
   for (int64_t column = 0; column < p.n; column += kVectors * kLanes) {
@@ -192,6 +201,13 @@ void product_panel(const TileProduct& p) {
                  : product_columns<kWords, 1, kStride, kLie>(p, column, tail);
   }
 #endif
+}
+
+template <Words kWords, int kWidth, Lie kLie>
+void product_panel(const TileProduct& p) {
+  if constexpr (kWords == Words::kFloat32 && kLie == Lie::kByColumns)
+    if (p.panel_stride != 0) return panel_product<kWords, kWidth, kInPlace, kLie>(p);
+  panel_product<kWords, kWidth, kWidth, kLie>(p);
 }
 
 template <Words kWords, Lie kLie>

@@ -45,6 +45,9 @@ struct TileProduct {
   int64_t a_row_stride = 0, a_k_stride = 1;
   int64_t a_group_stride = 0;    ///< from one group of rows to the next
   const float* panel = nullptr;  ///< [k, panel_width(n)], aligned to 64 bytes, zero beyond n
+  /// Between the panel's rows where it is part of a float32 matrix and n a multiple of kPanelStep;
+  /// 0: packed. Read so only where A's rows lie next to each other (a_row_stride is 1).
+  int64_t panel_stride = 0;
   /// Of a product that follows, as large, for the caches; null for none.
   const float* next_panel = nullptr;
   float* c = nullptr;
