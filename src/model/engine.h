@@ -20,9 +20,23 @@ using LinearFunction = at::Tensor (*)(const at::Tensor& x, const at::Tensor& wei
                                       const at::Tensor& bias);
 /// A norm over the last dim of x, in its dtype. Differentiable.
 using NormFunction = at::Tensor (*)(const at::Tensor& x, const NormSpec& norm);
+/// Attention of one query, [D] in heads, to every image's tokens, whose keys and values lie side by
+/// side: [B, T, 2 D] → [B, D], in one dtype. Differentiable.
+using QueryAttentionFunction = at::Tensor (*)(const at::Tensor& query_D,
+                                              const at::Tensor& keys_values_BT2D,
+                                              int64_t num_heads);
 /// ATen's own.
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor plain_norm(const at::Tensor& x, const NormSpec& norm);
+at::Tensor plain_query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D,
+                                 int64_t num_heads);
+
+/// What the layers outside of blocks are made of: embedding, final norm, pooling, heads.
+struct LayerFunctions {
+  LinearFunction linear = plain_linear;
+  NormFunction norm = plain_norm;
+  QueryAttentionFunction query_attention = plain_query_attention;
+};
 
 /// Packed forms of a block's weights; each engine has its own.
 class PackedWeights {
@@ -62,9 +76,7 @@ class Engine {
   virtual bool rounds_weights(at::ScalarType compute_type) const {
     return compute_type == at::kBFloat16;
   }
-  /// The linear layers and norms outside of blocks: embedding, final norm, pooling, heads.
-  virtual LinearFunction linear() const { return plain_linear; }
-  virtual NormFunction norm() const { return plain_norm; }
+  virtual LayerFunctions layer_functions() const { return {}; }
 };
 
 /// The engine of that name, for ranks of a mesh that outlives it, or for one process.

@@ -38,7 +38,7 @@ at::Tensor Layers::with_bias(const std::string& name, const at::Tensor& y) const
 }
 
 at::Tensor Layers::rows(const std::string& name, const at::Tensor& x) const {
-  if (is_alone()) return linear_(x, weight(name + ".weight"), find(name + ".bias"));
+  if (is_alone()) return functions_.linear(x, weight(name + ".weight"), find(name + ".bias"));
   return with_bias(name, row_linear(mesh_, x, weight(name + ".weight")));
 }
 
@@ -62,10 +62,10 @@ at::Tensor Layers::norm(const std::string& name, const at::Tensor& x) const {
 
 at::Tensor Layers::head_norm(const std::string& name, const at::Tensor& x) const {
   const bool is_centred = config_.norm_layer == "layernorm";
-  return norm_(x, {.weight = weight(name + ".weight"),
-                   .bias = is_centred ? find(name + ".bias") : at::Tensor(),
-                   .eps = config_.norm_eps,
-                   .is_centred = is_centred});
+  return functions_.norm(x, {.weight = weight(name + ".weight"),
+                             .bias = is_centred ? find(name + ".bias") : at::Tensor(),
+                             .eps = config_.norm_eps,
+                             .is_centred = is_centred});
 }
 
 at::Tensor Layers::mlp(const std::string& prefix, const at::Tensor& x) const {

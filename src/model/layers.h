@@ -16,12 +16,8 @@ class Layers {
  public:
   /// All outlive it.
   Layers(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh,
-         LinearFunction linear_function = plain_linear, NormFunction norm_function = plain_norm)
-      : config_(config),
-        weights_(weights),
-        mesh_(mesh),
-        linear_(linear_function),
-        norm_(norm_function) {}
+         const LayerFunctions& functions = {})
+      : config_(config), weights_(weights), mesh_(mesh), functions_(functions) {}
 
   const ViTConfig& config() const { return config_; }
   const at::Tensor& weight(const std::string& name) const { return weights_.at(name); }
@@ -36,7 +32,7 @@ class Layers {
   /// The same for an input that every rank has whole.
   at::Tensor rows_of_whole(const at::Tensor& weight, const at::Tensor& bias,
                            const at::Tensor& x) const {
-    return linear_(x, weight, bias);
+    return functions_.linear(x, weight, bias);
   }
   /// x W^T + b with inputs shared out: x[..., columns of this rank] → [..., D / k]. Two layers
   /// whose outputs add are one message.
@@ -50,6 +46,10 @@ class Layers {
   at::Tensor head_norm(const std::string& name, const at::Tensor& x) const;
   /// fc2(gelu(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
   at::Tensor mlp(const std::string& prefix, const at::Tensor& x) const;
+  /// Attention of one query of this rank's heads: see QueryAttentionFunction.
+  at::Tensor query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D) const {
+    return functions_.query_attention(query_D, keys_values_BT2D, num_heads());
+  }
   /// LayerScale; x itself where the unit has none of that name.
   at::Tensor scaled(const std::string& name, const at::Tensor& x) const;
 
@@ -60,8 +60,7 @@ class Layers {
   const ViTConfig& config_;
   const NamedTensors& weights_;
   const Mesh& mesh_;
-  LinearFunction linear_;
-  NormFunction norm_;
+  LayerFunctions functions_;
 };
 
 /// [B, T, D] as [B, H, T, K].

@@ -22,8 +22,7 @@ at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
 /// The forward passes of the units around the encoder.
 UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
   return [&context, kind](const NamedTensors& weights, const at::Tensor& x) {
-    const Layers layers(context.config, weights, context.mesh, context.engine.linear(),
-                        context.engine.norm());
+    const Layers layers(context.config, weights, context.mesh, context.engine.layer_functions());
     switch (kind) {
       case UnitKind::kEmbedding:
         return embed(layers, x, context.compute_type, context.type_of_residual());

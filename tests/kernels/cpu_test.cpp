@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "core/text.h"
 #include "kernels/activation.h"
@@ -8,6 +9,7 @@
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/cpu/softmax.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/update.h"
 #include "kernels/norm.h"
@@ -207,8 +209,20 @@ TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
   }
 }
 
+TEST_P(Cpu, WeightsThatWouldBeSubnormalAreZero) {
+  const at::Tensor scores = at::tensor({0.0F, -86.0F, -87.5F, -95.0F, -1000.0F,
+                                        -std::numeric_limits<float>::infinity()})
+                                .reshape({1, 6}),
+                   weights = at::empty_like(scores);
+  const float lse = 0;
+  cpu::softmax_by_lse(tile_of(scores), &lse, rows_of(weights));
+  EXPECT_LT(relative_difference(weights.slice(1, 0, 2), scores.slice(1, 0, 2).exp()), 1e-6);
+  EXPECT_GT(weights[0][1].item<float>(), 0);
+  EXPECT_TRUE(at::equal(weights.slice(1, 2), at::zeros({1, 4})));
+}
+
 TEST_P(Cpu, NormsEqualTheReference) {
-  for (const int64_t columns : {1, 5, 64, 97}) {
+  for (const int64_t columns : {1, 5, 32, 64, 96, 97, 128}) {
     const at::Tensor x = at::randn({4, columns}) + 3, w = at::randn({columns}),
                      b = at::randn({columns});
     const at::Tensor got = at::empty_like(x);
@@ -220,6 +234,41 @@ TEST_P(Cpu, NormsEqualTheReference) {
                       {w.const_data_ptr<float>(), b.const_data_ptr<float>(), 1e-6F, true}, 1,
                       rows_of(got));
     EXPECT_LT(relative_difference(got, layer_norm(x, w, b, 1e-6)), 1e-5);
+  }
+}
+
+TEST_P(Cpu, NormsDerivativesEqualTheReferences) {
+  constexpr int64_t kRows = 11;
+  constexpr float kFactor = 0.5F;
+  for (const bool is_centred : {false, true})
+    for (const int64_t columns : {5, 16, 32, 64, 96, 97, 128}) {
+      const at::Tensor wide = at::randn({kRows, columns + 3}) + 0.5,
+                       x = wide.slice(1, 3).detach().requires_grad_(true),
+                       w = at::randn({columns}).requires_grad_(true),
+                       b = at::randn({columns}).requires_grad_(true),
+                       d_y = at::randn({kRows, columns});
+      const at::Tensor y =
+          kFactor * (is_centred ? layer_norm(x, w, b, 1e-6) : rms_norm(x, w, 1e-6));
+      const auto want =
+          torch::autograd::grad({y}, {x, w, b}, {d_y}, {}, false, /*allow_unused=*/true);
+      const at::Tensor d_x = d_y.clone(), d_w = at::ones({columns}), d_b = at::ones({columns});
+      cpu::norm_backward(rows_of(x), tile_of(d_x),
+                         {w.const_data_ptr<float>(),
+                          is_centred ? b.const_data_ptr<float>() : nullptr, 1e-6F, is_centred},
+                         kFactor, d_w.mutable_data_ptr<float>(),
+                         is_centred ? d_b.mutable_data_ptr<float>() : nullptr);
+      EXPECT_LT(relative_difference(d_x, want[0]), 1e-5) << columns;
+      EXPECT_LT(relative_difference(d_w - 1, want[1]), 1e-5) << columns;
+      if (!is_centred) continue;
+      EXPECT_LT(relative_difference(d_b - 1, want[2]), 1e-5) << columns;
+    }
+}
+
+TEST_P(Cpu, SumsOfSquaresAreExactBeyondFloat32) {
+  for (const int64_t n : {1, 37, 4096, 100003}) {
+    const at::Tensor x = at::randn({n}) * 1e20;  // squares overflow float32
+    const double want = x.to(at::kDouble).square().sum().item<double>();
+    EXPECT_NEAR(cpu::sum_of_squares(n, x.const_data_ptr<float>()) / want, 1, 1e-12);
   }
 }
 

@@ -241,6 +241,22 @@ TEST(FusedNorm, EqualsAtensAndItsGradientsForOddSizes) {
         }
 }
 
+TEST(FusedQueryAttention, EqualsAtensAndItsGradientsForOddSizes) {
+  for (const auto& [images, tokens, heads, size] :
+       {std::tuple{1, 1, 1, 1}, {5, 16, 3, 32}, {3, 37, 2, 7}, {2, 70, 1, 80}})
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      const int64_t width = heads * size, num_heads = heads;
+      const at::Tensor query = at::randn({width}).to(type).requires_grad_(true),
+                       keys_values =
+                           at::randn({images, tokens, 2 * width}).to(type).requires_grad_(true);
+      // In bf16 ATen rounds the weights before it sums values, and each image's part of the query's
+      // gradient.
+      expect_equal_layers([&] { return fused_query_attention(query, keys_values, num_heads); },
+                          [&] { return plain_query_attention(query, keys_values, num_heads); },
+                          {query, keys_values}, type == at::kFloat ? 1e-5 : 4.0 / 128);
+    }
+}
+
 TEST(PackedCache, PacksAnewWhenAWeightHasChanged) {
   const at::NoGradGuard no_grad;
   const ViTConfig config = config_of({"", "parallel", 48, 3, 4, 2, 19});

@@ -116,6 +116,32 @@ void row_dots_impl(const Rows& a, const Rows& b, int64_t rows, int64_t columns, 
   });
 }
 
+void add_weighted_rows_impl(const Rows& a, const float* factors, int64_t rows, int64_t columns,
+                            float* sum) {
+  const Float d;
+  typed(a, [&](const auto* in) {
+    for (int64_t j = 0; j < columns; j += lanes()) {
+      const int64_t n = columns - j;
+      V total = load(sum + j, n);
+      for (int64_t i = 0; i < rows; ++i)
+        total = hn::MulAdd(load(in + i * a.stride + j, n), hn::Set(d, factors[i]), total);
+      store(total, sum + j, n);
+    }
+  });
+}
+
+void outer_product_impl(const float* factors, const float* a, int64_t rows, int64_t columns,
+                        const Rows& to) {
+  const Float d;
+  typed_out(to, [&](auto* out) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const V factor = hn::Set(d, factors[i]);
+      for (int64_t j = 0; j < columns; j += lanes())
+        store(hn::Mul(factor, load(a + j, columns - j)), out + i * to.stride + j, columns - j);
+    }
+  });
+}
+
 }  // namespace vit22b::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -127,6 +153,8 @@ HWY_EXPORT(softmax_by_lse_impl);
 HWY_EXPORT(softmax_backward_impl);
 HWY_EXPORT(scale_rows_impl);
 HWY_EXPORT(row_dots_impl);
+HWY_EXPORT(add_weighted_rows_impl);
+HWY_EXPORT(outer_product_impl);
 }  // namespace
 
 void online_softmax(const Tile& scores, const Rows& weights, float* maxima, float* sums,
@@ -148,6 +176,16 @@ void scale_rows(const Tile& tile, const float* factors) {
 
 void row_dots(const Rows& a, const Rows& b, int64_t rows, int64_t columns, float* result) {
   HWY_DYNAMIC_DISPATCH(row_dots_impl)(a, b, rows, columns, result);
+}
+
+void add_weighted_rows(const Rows& a, const float* factors, int64_t rows, int64_t columns,
+                       float* sum) {
+  HWY_DYNAMIC_DISPATCH(add_weighted_rows_impl)(a, factors, rows, columns, sum);
+}
+
+void outer_product(const float* factors, const float* a, int64_t rows, int64_t columns,
+                   const Rows& out) {
+  HWY_DYNAMIC_DISPATCH(outer_product_impl)(factors, a, rows, columns, out);
 }
 
 }  // namespace vit22b::cpu

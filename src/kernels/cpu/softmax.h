@@ -17,7 +17,13 @@ void softmax_by_lse(const Tile& scores, const float* lse, const Rows& weights);
 void softmax_backward(const Rows& weights, const Tile& weight_gradients, const float* delta);
 /// tile[row] *= factors[row]
 void scale_rows(const Tile& tile, const float* factors);
-/// result[row] = a[row] . b[row]
+/// result[row] = a[row] . b[row]; a stride of 0 stands for the same row each time.
 void row_dots(const Rows& a, const Rows& b, int64_t rows, int64_t columns, float* result);
+/// sum[column] += factors[row] * a[row][column]
+void add_weighted_rows(const Rows& a, const float* factors, int64_t rows, int64_t columns,
+                       float* sum);
+/// out[row][column] = factors[row] * a[column]
+void outer_product(const float* factors, const float* a, int64_t rows, int64_t columns,
+                   const Rows& out);
 
 }  // namespace vit22b::cpu

@@ -120,6 +120,23 @@ void adafactor_update_impl(const AdafactorRows& matrix, const AdafactorStep& ste
                [&](const auto& weights) { adafactor_values(matrix, step, weights); });
 }
 
+double sum_of_squares_impl(int64_t n, const float* values) {
+  const hn::Repartition<double, Float> d;
+  const hn::Rebind<float, decltype(d)> half;
+  constexpr auto kStep = static_cast<int64_t>(hn::MaxLanes(d));
+  auto sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * kStep <= n; i += 2 * kStep) {
+    const auto a = hn::PromoteTo(d, hn::LoadU(half, values + i)),
+               b = hn::PromoteTo(d, hn::LoadU(half, values + i + kStep));
+    sum0 = hn::MulAdd(a, a, sum0);
+    sum1 = hn::MulAdd(b, b, sum1);
+  }
+  double sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
+  for (; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return sum;
+}
+
 }  // namespace vit22b::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -127,6 +144,7 @@ HWY_AFTER_NAMESPACE();
 namespace vit22b::cpu {
 namespace {
 HWY_EXPORT(adamw_update_impl);
+HWY_EXPORT(sum_of_squares_impl);
 HWY_EXPORT(add_square_sums_impl);
 HWY_EXPORT(adafactor_update_impl);
 }  // namespace
@@ -135,6 +153,10 @@ void adamw_update(int64_t n, const AdamWStep& step, const float* gradient,
                   const WeightValues& weight, float* momentum, float* second_moment) {
   HWY_DYNAMIC_DISPATCH(adamw_update_impl)(n, step, gradient, weight, momentum, second_moment);
 }
+double sum_of_squares(int64_t n, const float* values) {
+  return HWY_DYNAMIC_DISPATCH(sum_of_squares_impl)(n, values);
+}
+
 void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
                      float* row_sums, float* column_sums) {
   HWY_DYNAMIC_DISPATCH(add_square_sums_impl)(gradient, rows, columns, scale, row_sums, column_sums);

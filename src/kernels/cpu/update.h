@@ -26,6 +26,9 @@ struct AdamWStep {
 void adamw_update(int64_t n, const AdamWStep& step, const float* gradient,
                   const WeightValues& weight, float* momentum, float* second_moment);
 
+/// The sum of n squares, in float64.
+double sum_of_squares(int64_t n, const float* values);
+
 /// Adds, for rows x columns of a gradient times `scale`, the squares by row and by column.
 void add_square_sums(const float* gradient, int64_t rows, int64_t columns, float scale,
                      float* row_sums, float* column_sums);

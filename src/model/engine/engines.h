@@ -20,9 +20,11 @@ std::unique_ptr<Engine> make_reference_engine(const Mesh& mesh,
 std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh,
                                           std::optional<at::ScalarType> compute_type);
 
-/// The fused engine's linear layer and norm on the CPU; elsewhere ATen's.
+/// The fused engine's layers outside of blocks on the CPU; elsewhere ATen's.
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor fused_norm(const at::Tensor& x, const NormSpec& norm);
+at::Tensor fused_query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D,
+                                 int64_t num_heads);
 
 /// A device's fused operations between libtorch's products and attention; `ops` null takes those of
 /// each tensor's device. They outlive the engine.

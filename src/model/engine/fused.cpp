@@ -62,8 +62,9 @@ class FusedEngine : public Engine {
            cpu::best_arithmetic(cpu::Storage::kBFloat16) == cpu::Arithmetic::kHalf;
   }
 
-  LinearFunction linear() const override { return fused_linear; }
-  NormFunction norm() const override { return fused_norm; }
+  LayerFunctions layer_functions() const override {
+    return {fused_linear, fused_norm, fused_query_attention};
+  }
 
  private:
   bool is_on_model_axis() const { return mesh_.size(MeshAxis::kModel) > 1; }

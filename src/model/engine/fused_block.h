@@ -120,6 +120,9 @@ void norm_rows_backward(const cpu::Rows& from, const cpu::Tile& gradient,
                         const cpu::NormWeights& norm, float* weight_sums, float* bias_sums,
                         const std::function<void(int64_t first, int64_t count)>& then = {});
 
+/// Adds the sums over rows to `sums`, by all threads.
+void add_row_sums(const cpu::Rows& from, int64_t rows, int64_t columns, float* sums);
+
 /// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 

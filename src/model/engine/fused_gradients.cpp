@@ -9,6 +9,15 @@ namespace vit22b::fused {
 using cpu::Rows;
 using cpu::Tile;
 
+void add_row_sums(const Rows& from, int64_t rows, int64_t columns, float* sums) {
+  constexpr int64_t kColumns = 64;  // a thread sums whole lines
+  cpu::for_each_task((columns + kColumns - 1) / kColumns, [&](int64_t i) {
+    const int64_t first = i * kColumns;
+    cpu::add_column_sums(from.at(0, first), rows, std::min(kColumns, columns - first),
+                         sums + first);
+  });
+}
+
 BlockGradients::BlockGradients(const BlockWeights& weights, UnitGrads* grads)
     : weights_(weights),
       grads_(grads),
@@ -46,14 +55,8 @@ void BlockGradients::weight_gradient(const Linear& linear, const at::Tensor& d_o
 void BlockGradients::column_sums(const Linear& linear, const at::Tensor& d_output) const {
   const Target bias = target(linear.bias);
   if (bias.data == nullptr) return;
-  const Rows all = rows_of(d_output);
-  const int64_t rows = d_output.size(0), columns = d_output.size(1);
-  // A thread sums whole lines of columns.
-  constexpr int64_t kColumns = 64;
-  cpu::for_each_task((columns + kColumns - 1) / kColumns, [&](int64_t i) {
-    cpu::add_column_sums(all.at(0, i * kColumns), rows, std::min(kColumns, columns - i * kColumns),
-                         bias.data + linear.bias_first + i * kColumns);
-  });
+  add_row_sums(rows_of(d_output), d_output.size(0), d_output.size(1),
+               bias.data + linear.bias_first);
 }
 
 at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string& name,

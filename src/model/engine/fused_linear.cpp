@@ -59,6 +59,14 @@ at::Tensor weight_gradient(const at::Tensor& d_y, const at::Tensor& x) {
   return d_weight;
 }
 
+// The sum over rows, in float32.
+at::Tensor bias_gradient(const at::Tensor& d_y) {
+  at::Tensor sums = at::zeros({d_y.size(1)}, at::kFloat);
+  fused::add_row_sums(fused::rows_of(d_y), d_y.size(0), d_y.size(1),
+                      sums.mutable_data_ptr<float>());
+  return sums;
+}
+
 // An absent bias is no input of the graph's node.
 bool has_trained_bias(torch::autograd::AutogradContext* context) {
   return context->saved_data["has_bias"].toBool() && context->needs_input_grad(2);
@@ -80,7 +88,7 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
     return {
         context->needs_input_grad(0) ? input_gradient(d_y, weight).view(x.sizes()) : at::Tensor(),
         context->needs_input_grad(1) ? weight_gradient(d_y, as_rows(x)) : at::Tensor(),
-        has_trained_bias(context) ? d_y.sum(0, false, at::kFloat) : at::Tensor()};
+        has_trained_bias(context) ? bias_gradient(d_y) : at::Tensor()};
   }
 };
 
