@@ -87,25 +87,29 @@ struct Block {
   bool is_accumulating;
 };
 
-// Strides between rows of A or steps of k, and between rows of the panel.
-struct Strides {
-  int64_t a, panel;
-};
+// Moves a pointer by a stride, of which the compiler then makes nothing: it would keep a register
+// or a place on the stack for each offset from the first.
+HWY_INLINE void advance(const float*& p, int64_t stride) {
+  p += stride;
+  asm("" : "+r"(p));
+}
 
-template <Words kWords, int kM, int kN, Lie kLie>
-HWY_INLINE void product_step(V (&sum)[kM][kN], const float* HWY_RESTRICT a,
-                             const float* HWY_RESTRICT panel, Strides strides, int64_t u) {
+// One step of k; moves a and the panel to the next.
+template <Words kWords, int kM, int kN, int kStride, Lie kLie>
+HWY_INLINE void product_step(V (&sum)[kM][kN], const Block<kWords, kM, kN, kStride, kLie>& p,
+                             const float*& a, const float*& panel) {
   const Float d;
   constexpr int64_t kLanes = lanes();
+  const int64_t panel_stride = kStride == kInPlace ? p.panel_stride : kStride;
   V b[kN];
 #pragma GCC unroll 8
   for (int j = 0; j < kN; ++j) {
-    b[j] = hn::Load(d, panel + u * strides.panel + j * kLanes);
-    hwy::Prefetch(panel + (u + kPrefetchRows) * strides.panel + j * kLanes);
+    b[j] = hn::Load(d, panel + j * kLanes);
+    hwy::Prefetch(panel + kPrefetchRows * panel_stride + j * kLanes);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kM; ++i) {
-    const float* x = kLie == Lie::kByRows ? a + i * strides.a + u : a + u * strides.a + i;
+    const float* x = kLie == Lie::kByRows ? a + i * p.a_stride : a + i;
     if (i < kBroadcastRows) {
       const V all = hn::Set(d, *x);
 #pragma GCC unroll 8
@@ -115,6 +119,8 @@ HWY_INLINE void product_step(V (&sum)[kM][kN], const float* HWY_RESTRICT a,
       for (int j = 0; j < kN; ++j) add_product_with_broadcast<kWords>(sum[i][j], x, b[j]);
     }
   }
+  kLie == Lie::kByRows ? static_cast<void>(++a) : advance(a, p.a_stride);
+  kStride == kInPlace ? advance(panel, panel_stride) : static_cast<void>(panel += kStride);
 }
 
 // Not inlined: each block gets the registers for itself.
@@ -128,18 +134,11 @@ HWY_NOINLINE void product_block(const Block<kWords, kM, kN, kStride, kLie>& p) {
 #pragma GCC unroll 8
     for (int j = 0; j < kN; ++j) sum[i][j] = hn::Zero(d);
   const float *a = p.a, *panel = p.panel;
-  const Strides strides{p.a_stride, kStride == kInPlace ? p.panel_stride : kStride};
-  const int64_t a_step = kLie == Lie::kByRows ? 1 : strides.a;
   int64_t k = p.k;
-  for (; k >= kUnrolledK; k -= kUnrolledK) {
+  for (; k >= kUnrolledK; k -= kUnrolledK)
 #pragma GCC unroll 8
-    for (int64_t u = 0; u < kUnrolledK; ++u)
-      product_step<kWords, kM, kN, kLie>(sum, a, panel, strides, u);
-    panel += kUnrolledK * strides.panel;
-    a += kUnrolledK * a_step;
-  }
-  for (; k > 0; --k, panel += strides.panel, a += a_step)
-    product_step<kWords, kM, kN, kLie>(sum, a, panel, strides, 0);
+    for (int64_t u = 0; u < kUnrolledK; ++u) product_step(sum, p, a, panel);
+  for (; k > 0; --k) product_step(sum, p, a, panel);
   const auto mask = hn::FirstN(d, p.tail);
   float* c = p.c;
 #pragma GCC unroll 8
