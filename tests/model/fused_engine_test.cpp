@@ -245,7 +245,7 @@ TEST(FusedQueryAttention, EqualsAtensAndItsGradientsForOddSizes) {
   for (const auto& [images, tokens, heads, size] :
        {std::tuple{1, 1, 1, 1}, {5, 16, 3, 32}, {3, 37, 2, 7}, {2, 70, 1, 80}})
     for (const auto type : {at::kFloat, at::kBFloat16}) {
-      const int64_t width = heads * size, num_heads = heads;
+      const int64_t num_heads = heads, width = num_heads * size;
       const at::Tensor query = at::randn({width}).to(type).requires_grad_(true),
                        keys_values =
                            at::randn({images, tokens, 2 * width}).to(type).requires_grad_(true);

@@ -202,9 +202,14 @@ void norm_forward_impl(const Rows& from, int64_t rows, int64_t columns, const No
   });
 }
 
+// Where gradients of weight and bias are added; null for not at all.
+struct Sums {
+  float *weight, *bias;
+};
+
 template <class T>
 HWY_INLINE void norm_row_backward(const T* x, float* g, int64_t columns, const NormWeights& norm,
-                                  float factor, float* weight_sums, float* bias_sums) {
+                                  float factor, Sums sums) {
   const Float d;
   const RowStatistics s = row_statistics(x, columns, norm);
   const V rstd = hn::Set(d, s.rstd), centre = hn::Set(d, s.mean), outer = hn::Set(d, factor);
@@ -213,9 +218,9 @@ HWY_INLINE void norm_row_backward(const T* x, float* g, int64_t columns, const N
     const int64_t n = columns - j;
     const V xhat = hn::Mul(hn::Sub(load(x + j, n), centre), rstd);
     const V dy = hn::Mul(load(g + j, n), outer);
-    if (weight_sums != nullptr)
-      store(hn::MulAdd(dy, xhat, load(weight_sums + j, n)), weight_sums + j, n);
-    if (bias_sums != nullptr) store(hn::Add(dy, load(bias_sums + j, n)), bias_sums + j, n);
+    if (sums.weight != nullptr)
+      store(hn::MulAdd(dy, xhat, load(sums.weight + j, n)), sums.weight + j, n);
+    if (sums.bias != nullptr) store(hn::Add(dy, load(sums.bias + j, n)), sums.bias + j, n);
     const V dxhat = hn::Mul(dy, load(norm.weight + j, n));
     dot = hn::MulAdd(dxhat, xhat, dot);  // lanes beyond n: dxhat is 0
     sum = hn::Add(sum, dxhat);
@@ -250,7 +255,7 @@ void norm_backward_impl(const Rows& from, const Tile& gradient, const NormWeight
     if (is_done) return;
     each_row(in, from.stride, extent, [&](int64_t i) {
       norm_row_backward(in + i * from.stride, row_of_gradient(i), extent.columns, norm, factor,
-                        weight_sums, bias_sums);
+                        {weight_sums, bias_sums});
     });
   });
 }
