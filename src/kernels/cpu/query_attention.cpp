@@ -24,8 +24,11 @@ struct QueryHead {
   }
   int64_t column() const { return head * s.head_size; }
   int64_t first_weight() const { return (image * s.heads + head) * s.tokens; }
-  float scale() const { return 1 / std::sqrt(static_cast<float>(s.head_size)); }
 };
+
+float scale_of(const QueryAttentionShape& s) {
+  return 1 / std::sqrt(static_cast<float>(s.head_size));
+}
 
 // A row in float32.
 std::vector<float> row_of(const Rows& from, int64_t columns, float factor = 1) {
@@ -77,7 +80,7 @@ void backward_head(const QueryHead& h, const float* weights, BackwardRows& rows,
 
 void query_attention_forward(const QueryAttentionShape& s, float* weights, const Rows& out) {
   const int64_t width = s.heads * s.head_size;
-  const std::vector<float> query = row_of(s.query, width, QueryHead{s, 0, 0}.scale());
+  const std::vector<float> query = row_of(s.query, width, scale_of(s));
   for_each_task(s.images, [&](int64_t image) {
     std::vector<float> row(static_cast<size_t>(width));
     for (int64_t head = 0; head < s.heads; ++head) {
@@ -94,7 +97,7 @@ void query_attention_backward(const QueryAttentionShape& s, const float* weights
   // Each share of the images sums for itself; the shares are then added in order.
   const int64_t width = s.heads * s.head_size;
   const int64_t shares = std::min<int64_t>(at::get_num_threads(), s.images);
-  const float scale = QueryHead{s, 0, 0}.scale();
+  const float scale = scale_of(s);
   std::vector<float> sums(static_cast<size_t>(shares * width), 0.0F);
   for_each_task(shares, [&](int64_t share) {
     BackwardRows rows{row_of(s.query, width, scale), {}, std::vector<float>(s.tokens)};

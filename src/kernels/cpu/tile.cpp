@@ -119,8 +119,16 @@ HWY_INLINE void product_step(V (&sum)[kM][kN], const Block<kWords, kM, kN, kStri
       for (int j = 0; j < kN; ++j) add_product_with_broadcast<kWords>(sum[i][j], x, b[j]);
     }
   }
-  kLie == Lie::kByRows ? static_cast<void>(++a) : advance(a, p.a_stride);
-  kStride == kInPlace ? advance(panel, panel_stride) : static_cast<void>(panel += kStride);
+  if constexpr (kLie == Lie::kByRows) {
+    ++a;
+  } else {
+    advance(a, p.a_stride);
+  }
+  if constexpr (kStride == kInPlace) {
+    advance(panel, panel_stride);
+  } else {
+    panel += kStride;
+  }
 }
 
 // Not inlined: each block gets the registers for itself.

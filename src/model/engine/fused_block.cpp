@@ -91,6 +91,11 @@ at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage) {
   return at::empty({rows, columns}, is_half ? at::kBFloat16 : at::kFloat);
 }
 
+bool is_readable(const at::Tensor& tensor) {
+  return tensor.is_cpu() &&
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+}
+
 cpu::Rows rows_of(const at::Tensor& tensor) {
   VIT22B_CHECK(tensor.is_contiguous(), "fused engine: want a contiguous tensor");
   // The kernels' views are mutable; who reads only never writes through them.

@@ -64,6 +64,9 @@ class BlockWeights {
   const at::ScalarType compute_type_;
 };
 
+/// Whether the kernels can read a tensor: float32 or bfloat16 on the CPU.
+bool is_readable(const at::Tensor& tensor);
+
 /// A contiguous tensor [..., N] as rows of N.
 cpu::Rows rows_of(const at::Tensor& tensor);
 cpu::Tile tile_of(const at::Tensor& tensor);

@@ -92,14 +92,10 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
   }
 };
 
-bool is_stored_plainly(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
 }  // namespace
 
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (!is_stored_plainly(x) || !is_stored_plainly(weight) || !weight.is_contiguous())
+  if (!fused::is_readable(x) || !fused::is_readable(weight) || !weight.is_contiguous())
     return plain_linear(x, weight, bias);
   if (!at::GradMode::is_enabled()) return forward_product(x, weight, bias);
   return FusedLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);

@@ -95,9 +95,7 @@ bool is_taken(const at::Tensor& x, const NormSpec& norm) {
   const auto is_plain = [](const at::Tensor& v) {
     return !v.defined() || (v.scalar_type() == at::kFloat && v.is_contiguous());
   };
-  return x.is_cpu() && x.numel() > 0 &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
-         is_plain(norm.weight) && is_plain(norm.bias);
+  return fused::is_readable(x) && x.numel() > 0 && is_plain(norm.weight) && is_plain(norm.bias);
 }
 
 }  // namespace

@@ -54,8 +54,7 @@ struct FusedQueryAttention : torch::autograd::Function<FusedQueryAttention> {
 };
 
 bool is_taken(const at::Tensor& x) {
-  return x.is_cpu() && x.is_contiguous() && x.numel() > 0 &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  return fused::is_readable(x) && x.is_contiguous() && x.numel() > 0;
 }
 
 }  // namespace
