@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/import/timm_preprocessing.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
 
@@ -68,33 +69,6 @@ void read_value(const Json& json, const char* key, T& value) {
   if (json.contains(key) && !json.at(key).is_null()) value = json.at(key).get<T>();
 }
 
-std::string transform_of(const Json& cfg, const ViTConfig& c) {
-  double crop = 0.9;
-  std::string interpolation = "bicubic", mode = "center";
-  std::vector<double> mean = {0.5, 0.5, 0.5}, stddev = {0.5, 0.5, 0.5};
-  read_value(cfg, "crop_pct", crop);
-  read_value(cfg, "interpolation", interpolation);
-  read_value(cfg, "crop_mode", mode);
-  read_value(cfg, "mean", mean);
-  read_value(cfg, "std", stddev);
-  const auto [height, width] = c.img_size;
-  std::string text = concat("decode|", c.in_chans == 1 ? "gray" : "rgb");
-  if (mode == "squash" || height != width)
-    text += concat("|resize(", std::floor(static_cast<double>(height) / crop), ",",
-                   std::floor(static_cast<double>(width) / crop), ",", interpolation, ")");
-  else
-    text += concat("|resize_small(", std::floor(static_cast<double>(height) / crop), ",",
-                   interpolation, ")");
-  text += concat("|central_crop(", height, ",", width, ")");
-  const auto texts = [](const std::vector<double>& values) {
-    std::vector<std::string> out;
-    out.reserve(values.size());
-    for (const double value : values) out.push_back(concat(value));
-    return join(out, ",");
-  };
-  return text + concat("|normalize(", texts(mean), ",", texts(stddev), ")");
-}
-
 }  // namespace
 
 ModelInfo import_timm_config(const std::string& json_text, const fs::path& folder) {
@@ -126,7 +100,7 @@ ModelInfo import_timm_config(const std::string& json_text, const fs::path& folde
   if (!args.contains("no_embed_class") && c.num_prefix_tokens() > 0)
     c.no_embed_class = weights.entry("pos_embed").shape.at(1) == c.num_patches();
   c.validate();
-  info.pp_eval = transform_of(cfg, c);
+  info.pp_eval = timm_pp_eval(cfg, c);
   return info;
 }
 
@@ -152,21 +126,15 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                {"norm_layer", c.norm_layer},
                {"act_layer", c.act_layer}};
   if (c.init_values > 0) args["init_values"] = c.init_values;
-  const bool is_square = c.img_size.height == c.img_size.width;
-  const Json pretrained = {
-      {"tag", "vit22b"},
-      {"custom_load", false},
-      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
-      {"fixed_input_size", true},
-      {"interpolation", pp_eval.find("bicubic") != std::string::npos ? "bicubic" : "bilinear"},
-      {"crop_pct", is_square && pp_eval == default_pp_eval(c) ? 0.9 : 1.0},
-      {"crop_mode", is_square ? "center" : "squash"},
-      {"mean", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
-      {"std", std::vector<double>(static_cast<size_t>(c.in_chans), 0.5)},
-      {"num_classes", c.num_classes},
-      {"pool_size", nullptr},
-      {"first_conv", "patch_embed.proj"},
-      {"classifier", "head"}};
+  Json pretrained = {{"tag", "vit22b"},
+                     {"custom_load", false},
+                     {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
+                     {"fixed_input_size", true},
+                     {"num_classes", c.num_classes},
+                     {"pool_size", nullptr},
+                     {"first_conv", "patch_embed.proj"},
+                     {"classifier", "head"}};
+  pretrained.update(timm_preprocessing(pp_eval, c));
   return Json{{"architecture", architecture}, {"num_classes", c.num_classes},
               {"num_features", c.embed_dim},  {"global_pool", c.global_pool},
               {"model_args", args},           {"pretrained_cfg", pretrained}}
