@@ -5,17 +5,17 @@
 #include "core/config.h"
 #include "core/error.h"
 #include "train/batch_trainer.h"
+#include "train/transform_setup.h"
 
 namespace vit22b {
 namespace {
 
-/// A checkpoint's model, transform and weights as a config says them; its name may be no preset's.
+/// A checkpoint's model and weights as a config says them; its name may be no preset's.
 ConfigTree tree_of_checkpoint(const std::string& checkpoint, const ModelInfo& info) {
   ConfigTree tree;
   ViTConfig model = info.config;
   for (const FieldText& field : list_fields([&](FieldVisitor& v) { model.fields(v); }))
     if (field.key != "name") set_override(tree, "model." + field.key + "=" + field.value);
-  set_override(tree, "data.pp_eval=" + info.pp_eval);
   set_override(tree, "init_from=" + checkpoint);
   if (!info.label_names.empty()) tree["data.label_names"] = {info.label_names, checkpoint};
   return tree;
@@ -43,7 +43,7 @@ TrainConfig config_of(const std::string& from, const std::vector<std::string>& o
   // Another head has other classes than the checkpoint's names.
   if (static_cast<int64_t>(config.data.label_names.size()) != config.model.num_classes)
     config.data.label_names.clear();
-  if (config.data.pp_eval.empty()) config.data.pp_eval = default_pp_eval(config.model);
+  complete_transforms(config);
   return config;
 }
 

@@ -15,8 +15,10 @@ namespace {
 constexpr int64_t kImagesAtOnce = 64;
 
 LoadedModel open(const std::string& checkpoint, const ModelOptions& options) {
-  return load_predictor(checkpoint, {api::opened_device(options.device, options.threads),
-                                     options.precision, options.engine});
+  return load_predictor(checkpoint, {.device = api::opened_device(options.device, options.threads),
+                                     .precision = options.precision,
+                                     .engine = options.engine,
+                                     .any_size = true});
 }
 
 }  // namespace

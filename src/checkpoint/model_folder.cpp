@@ -100,6 +100,7 @@ ModelInfo read_model_info(const fs::path& folder) {
       check_format(json.at("vit22b"), path);
       info.config = config_from_fields(json.at("vit22b").at("model"), path);
       info.pp_eval = json.at("vit22b").at("pp_eval").get<std::string>();
+      info.any_size = json.at("vit22b").value("any_size", false);
       if (json.at("vit22b").contains("text"))
         info.text = text_from(json.at("vit22b").at("text"), path);
     } else {
@@ -141,6 +142,7 @@ std::string model_info_text(const ModelInfo& info) {
   if (!info.label_names.empty()) json["label_names"] = info.label_names;
   json["vit22b"] = {
       {"format", kFormat}, {"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
+  if (info.any_size) json["vit22b"]["any_size"] = true;
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

@@ -31,6 +31,7 @@ struct ModelInfo {
       pp_eval;  ///< the transform of inputs, in the mini-language; the truth on preprocessing
   std::vector<std::string> label_names;
   std::optional<TextInfo> text = std::nullopt;
+  bool any_size = false;  ///< pp_eval may give images of another size than the model's
 };
 
 /// Where a checkpoint's parts are.

@@ -110,7 +110,10 @@ Words sorted_words(const std::vector<std::string>& words) {
 }
 
 LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Device& device) {
-  const PredictorOptions options{device, flags.common.precision, flags.common.engine};
+  const PredictorOptions options{.device = device,
+                                 .precision = flags.common.precision,
+                                 .engine = flags.common.engine,
+                                 .any_size = true};
   if (flags.weights.empty()) {
     if (!words.model.empty())
       throw UsageError("'", words.model.front(),

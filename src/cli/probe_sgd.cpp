@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "train/trainer.h"
+#include "train/transform_setup.h"
 
 namespace vit22b {
 namespace {
@@ -39,8 +40,7 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   c.data.workers = flags.loader.workers;
   c.data.max_bad_fraction = flags.loader.max_bad_fraction;
   c.data.pp_eval = info.pp_eval;
-  c.data.pp_train = concat("decode|", c.model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
-                           c.model.img_size.height, ",50,100)|flip_lr|value_range(-1,1)");
+  c.data.pp_train = training_transform(c.model, info.pp_eval, ",50,100");
   c.optim.name = "sgd";
   c.optim.lr = probe.rate * static_cast<double>(probe.batch_size) / 256;
   c.optim.weight_decay = c.optim.head_weight_decay = 0;

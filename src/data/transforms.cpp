@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "data/image_ops.h"
+#include "data/pixel_range.h"
 #include "data/transform_call.h"
 
 namespace vit22b {
@@ -72,27 +73,11 @@ Apply make_inception_crop(const TransformCall& c) {
   };
 }
 
-Apply make_value_range(const TransformCall& c) {
-  const double low = c.number(0, "a lowest value"), high = c.number(1, "a highest value");
+Apply make_range(const TransformCall& c) {
+  const PixelRange range = range_of(c);
   return [=](const at::Tensor& image, const Draw&) {
-    return scale_pixels(image, {(high - low) / 255}, {low});
+    return scale_pixels(image, range.scale, range.shift);
   };
-}
-
-Apply make_normalize(const TransformCall& c) {
-  const size_t channels = c.arguments.size() / 2;
-  if (channels == 0 || c.arguments.size() % 2 != 0)
-    throw UsageError("preprocessing: normalize wants as many means as standard deviations, got ",
-                     c.arguments.size(), " numbers");
-  std::vector<double> scale, shift;
-  for (size_t i = 0; i < channels; ++i) {
-    const double stddev = c.number(channels + i, "a standard deviation");
-    if (!(stddev > 0))
-      throw UsageError("preprocessing: normalize wants standard deviations above 0");
-    scale.push_back(1 / (255 * stddev));
-    shift.push_back(-c.number(i, "a mean") / stddev);
-  }
-  return [=](const at::Tensor& image, const Draw&) { return scale_pixels(image, scale, shift); };
 }
 
 Apply make_flip(const TransformCall&) {
@@ -138,8 +123,8 @@ constexpr OperationName kOperations[] = {
     {"flip_lr", 0, make_flip},
     {"random_gray", 1, make_random_gray},
     {"random_invert", 1, make_random_invert},
-    {"value_range", 2, make_value_range},
-    {"normalize", 64, make_normalize},
+    {"value_range", 2, make_range},
+    {"normalize", 64, make_range},
     {"gray", 0,
      [](const TransformCall&) -> Apply {
        return [](const at::Tensor& image, const Draw&) { return to_gray(image); };

@@ -37,11 +37,13 @@ LoadedModel load_predictor(const std::filesystem::path& checkpoint, const Predic
   model.folder = resolve_checkpoint(checkpoint).folder;
   model.info = read_model_info(model.folder);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
+  PredictorOptions how = options;
+  how.any_size |= model.info.any_size;
   model.predictor = std::make_unique<VitPredictor>(
       model.info.config,
       make_store(table, std::make_unique<FileSource>(model.folder, table), options, store,
                  "streamed"),
-      options);
+      how);
   return model;
 }
 

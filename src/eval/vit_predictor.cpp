@@ -4,6 +4,7 @@
 #include "dist/ring_linear.h"
 #include "kernels/attention.h"
 #include "model/block.h"
+#include "model/embedding.h"
 #include "model/pooling.h"
 
 namespace vit22b {
@@ -33,7 +34,8 @@ VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
       residual_type_(residual_type(options.precision)),
       device_(torch_device(options.device)),
       store_(std::move(store)),
-      keeps_packed_(options.keeps_packed && store_->is_keeping()) {}
+      keeps_packed_(options.keeps_packed && store_->is_keeping()),
+      any_size_(options.any_size) {}
 
 VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) {
   const at::NoGradGuard no_grad;
@@ -41,6 +43,7 @@ VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<
     if (tap < 0 || tap >= config_.depth)
       throw UsageError("block ", tap, " does not exist: the model has blocks 0 to ",
                        config_.depth - 1);
+  check_size(images_BCHW);
   VitOutputs outputs = vit_forward(context(), *store_, images_BCHW.to(device_), {.taps = taps});
   for (at::Tensor* features : {&outputs.tokens_BTD, &outputs.pooled_BD})
     *features = gather_columns(mesh_, *features, config_.embed_dim);
@@ -58,6 +61,10 @@ void VitPredictor::attend() {
              : at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width}));
 }
 
+void VitPredictor::check_size(const at::Tensor& images_BCHW) const {
+  if (!any_size_) check_image_size(config_, images_BCHW);
+}
+
 void VitPredictor::check_alone(const char* what) const {
   VIT22B_CHECK(mesh_.size(MeshAxis::kModel) == 1, what, ": not on a model axis");
 }
@@ -66,6 +73,7 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
   if (!config_.has_head())
     throw CheckpointError(
         "this checkpoint has no classifier (num_classes=0); it gives features only");
+  check_size(images_BCHW);
   const auto forward = [this](const at::Tensor& images) {
     const at::NoGradGuard no_grad;
     return gather_columns(mesh_, vit_forward(context(), *store_, images.to(device_), {}).logits_BC,
@@ -87,6 +95,7 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
 at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,
                                         const at::Tensor& dlogits_BC) {
   check_alone("input_gradient");
+  check_size(images_BCHW);
   const at::NoGradGuard no_grad;
   VitTape tape;
   vit_forward(context(), *store_, images_BCHW.to(device_),
@@ -96,6 +105,7 @@ at::Tensor VitPredictor::input_gradient(const at::Tensor& images_BCHW,
 
 at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block) {
   check_alone("attention");
+  check_size(images_BCHW);
   const at::NoGradGuard no_grad;
   at::Tensor weights;
   observe_attention(context(), *store_, images_BCHW.to(device_),

@@ -15,9 +15,11 @@ struct PredictorOptions {
   std::string engine = "fused";
   bool keeps_packed = true;    ///< faster, at the price of the blocks' weights once more
   const Mesh* mesh = nullptr;  ///< ranks that compute together; null for one process
+  bool any_size = false;       ///< takes images of another size than the model's
 };
 
-/// A vision transformer over any weight store as a predictor.
+/// A vision transformer over any weight store as a predictor. Images have the model's own size
+/// unless the options let them differ.
 class VitPredictor : public Predictor {
  public:
   VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
@@ -44,6 +46,7 @@ class VitPredictor : public Predictor {
   }
 
   void check_alone(const char* what) const;
+  void check_size(const at::Tensor& images_BCHW) const;
 
   ViTConfig config_;
   const Mesh& mesh_;
@@ -52,7 +55,7 @@ class VitPredictor : public Predictor {
   PackedCache packed_;
   c10::Device device_;
   std::shared_ptr<WeightStore> store_;
-  bool keeps_packed_;
+  bool keeps_packed_, any_size_;
 
   /// Logits of one shape of images: called plainly the first time, as one recorded launch from the
   /// second on, where the device can.

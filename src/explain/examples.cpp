@@ -46,7 +46,8 @@ void save_examples(FileOps& ops, const std::filesystem::path& folder,
     const at::Tensor map_hw = of.predictor.pool_attention(image_CHW.unsqueeze(0))
                                   .cpu()[0]
                                   .mean(0)
-                                  .view({of.config.grid_height(), of.config.grid_width()});
+                                  .view({image_CHW.size(1) / of.config.patch_size,
+                                         image_CHW.size(2) / of.config.patch_size});
     write_text(ops, folder / (stem + ".attention.png"),
                encode_png(thumbnail(attention_overlay(image_CHW, map_hw))));
   }

@@ -54,6 +54,16 @@ at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
   return config.no_embed_class ? x : x + positions;
 }
 
+void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW) {
+  if (config.reads_words() || images_BCHW.dim() != 4) return;
+  const auto [height, width] = config.img_size;
+  if (images_BCHW.size(2) != height || images_BCHW.size(3) != width)
+    throw UsageError("images are ", images_BCHW.size(2), " x ", images_BCHW.size(3),
+                     " pixels after their transform, the model's are ", height, " x ", width,
+                     "; end the transform in that size, or ask for another one (data.any_size=true "
+                     "in training, --img-size elsewhere)");
+}
+
 at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT, at::ScalarType type) {
   check_shape("Embedding", "words", words_BT, {{"B"}, {"T", layers.config().context_length}});
   const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);

@@ -16,6 +16,8 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("max_bad_fraction", max_bad_fraction,
           "share of samples that may be unusable before the run stops");
   v.field("mixup", mixup, "alpha of mixup, 0 to 1; 0 for none, 1 for uniform shares");
+  v.field("any_size", any_size,
+          "images may have another size than model.img_size; positions are resampled");
   v.field("train_split", train_split, "split to train on");
   v.field("val", val,
           "validation images: a split's name, or a part of the training split such as 5% (held "

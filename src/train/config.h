@@ -22,6 +22,7 @@ struct DataConfig {
   int64_t workers = 1;
   double max_bad_fraction = 0.001;
   double mixup = 0;
+  bool any_size = false;
   std::string train_split = "train";
   std::string val = "5%";
 

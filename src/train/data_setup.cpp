@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "checkpoint/model_folder.h"
 #include "core/error.h"
 #include "core/rng.h"
+#include "train/transform_setup.h"
 
 namespace vit22b {
 namespace {
@@ -17,11 +17,6 @@ double percent_of(const std::string& text) {
     return number->first / 100;
   throw UsageError("data.val is '", text,
                    "', want a split's name, a part between 0% and 100%, or \"\"");
-}
-
-std::string default_pp_train(const ViTConfig& model) {
-  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
-                model.img_size.height, ")|flip_lr|value_range(-1,1)");
 }
 
 }  // namespace
@@ -55,8 +50,7 @@ void complete_from_data(TrainConfig& config, const DataSource& source) {
     throw DataError(config.data.root, " has ", classes, " classes, model.num_classes is ",
                     config.model.num_classes, "; leave it unset to count them");
   if (config.data.label_names.empty()) config.data.label_names = source.label_names();
-  if (config.data.pp_train.empty()) config.data.pp_train = default_pp_train(config.model);
-  if (config.data.pp_eval.empty()) config.data.pp_eval = default_pp_eval(config.model);
+  complete_transforms(config);
 }
 
 }  // namespace vit22b

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "model/initialise.h"
 #include "train/features_once.h"
+#include "train/transform_setup.h"
 #include "transfer/feature_source.h"
 
 namespace vit22b {
@@ -79,6 +80,7 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   if (config.data.pp_train.find("tokenize(") == std::string::npos)
     config.data.pp_train += "|" + tokenize;
   config.data.pp_eval = is_live ? images + tokenize : tokenize;
+  if (is_live) warn_of_other_range(config.data, config.lit.image_tower, parts.image.pp_eval);
   log_info(concat("image tower ", parts.image_folder.string(), " (", parts.image.config.name,
                   ", unlocked: ", config.lit.unlock, "); tokenizer of ", text.vocab_size,
                   " pieces"));

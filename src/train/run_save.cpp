@@ -15,9 +15,12 @@ bool Run::is_stop_asked() const {
 
 void Run::validate() {
   if (data_.val == nullptr) return;
-  const PredictorOptions how{options_.device, config_.precision, config_.engine,
+  const PredictorOptions how{options_.device,
+                             config_.precision,
+                             config_.engine,
                              /*keeps_packed=*/false,  // the next step changes the weights
-                             &mesh_};
+                             &mesh_,
+                             config_.data.any_size};
   VitPredictor predictor(config_.model, store_, how);
   std::optional<VitPredictor> image;
   if (trains_images())
@@ -49,7 +52,8 @@ void Run::validate() {
 
 ModelInfo Run::model_info() const {
   if (lit_) return lit_->info(config_.model);
-  return {config_.model, config_.data.pp_eval, config_.data.label_names};
+  return {config_.model, config_.data.pp_eval, config_.data.label_names, std::nullopt,
+          config_.data.any_size};
 }
 
 void Run::append_metrics(const std::function<std::string()>& line) {

@@ -7,6 +7,7 @@
 #include "train/run_log.h"
 #include "train/state_setup.h"
 #include "train/tasks/tasks.h"
+#include "train/transform_setup.h"
 
 namespace vit22b {
 namespace {
@@ -139,6 +140,11 @@ bool Run::start() {
     if (config_.task == "lit") lit_ = open_lit(config_, options_.out);
     complete_from_data(config_, *data_.train);
     check_mesh(config_, mesh_);
+    pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
+    if (config_.data.any_size) return;
+    const ViTConfig& model = lit_ ? lit_->image.config : config_.model;
+    check_transform(model, *data_.train, Transforms(config_.data.pp_train, 0, tokenizer()));
+    check_transform(model, *data_.train, *pp_eval_);
   });
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);
@@ -149,7 +155,6 @@ bool Run::start() {
   optimizer_ = make_optimizer(config_.optim);
   task_ = make_task(config_, options_.device);
   attach_teachers(config_, options_.device, mesh_, data_);
-  pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
   mesh_.agree([&] {
     memory_ = make_memory();
     main_inputs_ = make_block_inputs(config_, options_.out);

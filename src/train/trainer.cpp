@@ -9,6 +9,7 @@
 #include "core/trace.h"
 #include "dist/trace_file.h"
 #include "eval/vit_predictor.h"
+#include "model/embedding.h"
 #include "train/guard.h"
 #include "train/monitor.h"
 #include "train/run.h"
@@ -94,6 +95,8 @@ Batch Run::next_batch(BatchLoader& loader) {
     if (error.code() == ExitCode::kData) note_bad_samples(loader);
     throw;
   }
+  if (batch.images_BCHW.defined() && !config_.data.any_size)
+    check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
   if (config_.data.mixup > 0)
     batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step);
   return batch.to(torch_device(options_.device));

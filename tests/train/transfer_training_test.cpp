@@ -10,6 +10,7 @@
 #include "support/tensors.h"
 #include "train/tasks/tasks.h"
 #include "train/trainer.h"
+#include "train/transform_setup.h"
 
 namespace vit22b {
 namespace {
@@ -164,6 +165,98 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   EXPECT_NEAR(got.loss.item<double>(), loss.item<double>(), 1e-5);
   EXPECT_LT(relative_difference(got.gradients.logits_BC, leaf.grad()), 1e-5);
   EXPECT_LT(relative_difference(got.gradients.pooled_BD, own.grad()), 1e-5);
+}
+
+// The student's own scale is no business of the teacher's.
+TEST_F(TransferTraining, ALiveTeacherSeesPixelsInItsOwnRange) {
+  run(small_run(data(), {"optim.lr=0.5"}), folder_ / "teacher");
+  const auto loss = [&](const std::string& pp_train, const at::Tensor& images) {
+    TrainConfig config =
+        small_run(data(), {"task=distill", "data.pp_train=" + pp_train,
+                           "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
+    config.model.num_classes = 4;
+    TowerOutputs outputs;
+    outputs.main.logits_BC = at::arange(24, at::kFloat).view({6, 4}) / 24;
+    return make_task(config, {})
+        ->loss(outputs, {images, at::zeros({6}, at::kLong), {}}, single_process())
+        .loss.item<double>();
+  };
+  at::manual_seed(0);
+  const at::Tensor images = at::rand({6, 1, 16, 16});
+  EXPECT_NEAR(loss("value_range(0,1)", images), loss("value_range(-1,1)", 2 * images - 1), 1e-6);
+  EXPECT_GT(std::abs(loss("value_range(-1,1)", images) - loss("value_range(0,1)", images)), 1e-4);
+  EXPECT_NE(error_of<UsageError>([&] {
+              loss("flip_lr", images);
+            }).find("data.pp_train: the transform flip_lr has neither value_range nor normalize"),
+            std::string::npos);
+}
+
+TEST_F(TransferTraining, ALiveTeacherOfAnotherSizeIsRefused) {
+  run(small_run(data(), {"total_steps=1"}), folder_ / "teacher");
+  const auto student = [&](const std::string& any_size) {
+    TrainConfig config =
+        small_run(data(), {"task=distill", "model.img_size=32", "data.any_size=" + any_size,
+                           "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
+    config.model.num_classes = 4;
+    make_task(config, {});
+  };
+  EXPECT_NE(error_of<UsageError>([&] {
+              student("false");
+            }).find("is for images of 16 x 16 pixels, the student for 32 x 32"),
+            std::string::npos);
+  EXPECT_NO_THROW(student("true"));
+}
+
+TEST_F(TransferTraining, ARunHasTheTransformOfTheCheckpointThatItStartsFrom) {
+  run(small_run(data(), {"total_steps=1", "data.pp_eval=resize(16)|value_range(0,1)"}),
+      folder_ / "first");
+  const auto config_of = [&](const std::vector<std::string>& overrides) {
+    TrainConfig config = small_run(data(), overrides);
+    config.init_from = (folder_ / "first").string();
+    return config;
+  };
+  TrainConfig config = config_of({});
+  config.data.pp_train = config.data.pp_eval = "";
+  complete_transforms(config);
+  EXPECT_EQ(config.data.pp_eval, "resize(16)|value_range(0,1)");
+  EXPECT_EQ(config.data.pp_train, "decode|gray|inception_crop(16)|flip_lr|value_range(0,1)");
+  run(small_run(data(), {"total_steps=1",
+                         "data.pp_eval=decode|gray|resize_small(20,bicubic)|"
+                         "central_crop(16)|normalize(0.4,0.3)"}),
+      folder_ / "cropped");
+  config = config_of({"model.img_size=32"});
+  config.init_from = (folder_ / "cropped").string();
+  config.data.pp_eval = "";
+  complete_transforms(config);
+  EXPECT_EQ(config.data.pp_eval,
+            "decode|gray|resize_small(40,bicubic)|central_crop(32)|normalize(0.4,0.3)");
+  // What a user writes stays.
+  config = config_of({"data.pp_eval=value_range(-1,1)"});
+  config.data.pp_train = "";
+  complete_transforms(config);
+  EXPECT_EQ(config.data.pp_train, "decode|gray|inception_crop(16)|flip_lr|value_range(-1,1)");
+}
+
+TEST_F(TransferTraining, ImagesOfAnotherSizeAreRefusedBeforeAnyStepUnlessAskedFor) {
+  const auto start = [&](const std::vector<std::string>& overrides, const char* out) {
+    run(small_run(data(), overrides), folder_ / out);
+  };
+  for (const std::string key : {"data.pp_train", "data.pp_eval"})
+    EXPECT_EQ(error_of<UsageError>([&] { start({key + "=resize(24)|value_range(-1,1)"}, "run"); }),
+              "images are 24 x 24 pixels after their transform, the model's are 16 x 16; end the "
+              "transform in that size, or ask for another one (data.any_size=true in training, "
+              "--img-size elsewhere)")
+        << key;
+  EXPECT_FALSE(fs::exists(folder_ / "run/ckpt"));
+  start({"data.any_size=true", "data.pp_train=resize(24)|value_range(-1,1)",
+         "data.pp_eval=resize(24)|value_range(-1,1)", "eval_steps=6"},
+        "any");
+  // What was trained so is evaluated so.
+  const LoadedModel model = load_predictor(folder_ / "any", {});
+  EXPECT_EQ(model.predictor->logits(at::zeros({1, 1, 24, 24})).size(1), 4);
+  run(small_run(data(), {"total_steps=1"}), folder_ / "plain");
+  EXPECT_THROW(load_predictor(folder_ / "plain", {}).predictor->logits(at::zeros({1, 1, 24, 24})),
+               UsageError);
 }
 
 TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {

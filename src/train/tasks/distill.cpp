@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "core/log.h"
+#include "data/pixel_range.h"
 #include "eval/load_predictor.h"
 #include "train/features_once.h"
 #include "train/tasks/tasks.h"
@@ -17,11 +18,18 @@ class Distill : public Task {
  public:
   Distill(const TrainConfig& config, const Device& device) : config_(config.distill) {
     for (const std::string& path : config_.teachers) {
-      LoadedModel teacher = load_predictor(path, {device, config.precision, config.engine});
+      LoadedModel teacher = load_predictor(path, {.device = device,
+                                                  .precision = config.precision,
+                                                  .engine = config.engine,
+                                                  .any_size = config.data.any_size});
       check_teacher(teacher, config, path);
-      if (config_.logits == "live") teachers_.push_back(std::move(teacher));
+      if (config_.logits == "live") {
+        check_teachers_view(teacher, config, path);
+        teachers_.push_back({std::move(teacher.predictor), range_of(teacher.info.pp_eval, path)});
+      }
       log_info("teacher " + path);
     }
+    if (!teachers_.empty()) range_ = range_of(config.data.pp_train, "data.pp_train");
   }
 
   TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
@@ -52,12 +60,31 @@ class Distill : public Task {
     if (const auto cached = batch.fields.find(kTeacherLogits); cached != batch.fields.end())
       return cached->second;
     std::vector<at::Tensor> logits;
-    for (const LoadedModel& teacher : teachers_) {
-      const VitOutputs said = teacher.predictor->features(batch.images_BCHW, {});
+    for (const Teacher& teacher : teachers_) {
+      const VitOutputs said =
+          teacher.predictor->features(in_range(batch.images_BCHW, range_, teacher.range), {});
       logits.push_back(said.logits_BC.to(at::kFloat));
       features_BD = said.pooled_BD;
     }
     return at::stack(logits, 1);
+  }
+
+  static PixelRange range_of(const std::string& transform, const std::string& place) {
+    if (const auto range = pixel_range(transform)) return *range;
+    throw UsageError(place, ": the transform ", transform,
+                     " has neither value_range nor normalize, so a teacher's pixels cannot be made "
+                     "of the student's; use distill.logits=cached");
+  }
+
+  /// A live teacher sees the student's own crops.
+  static void check_teachers_view(const LoadedModel& teacher, const TrainConfig& config,
+                                  const std::string& path) {
+    const ImageSize &theirs = teacher.info.config.img_size, &ours = config.model.img_size;
+    if (!config.data.any_size && (theirs.height != ours.height || theirs.width != ours.width))
+      throw UsageError("teacher ", path, " is for images of ", theirs.height, " x ", theirs.width,
+                       " pixels, the student for ", ours.height, " x ", ours.width,
+                       "; set model.img_size, data.any_size=true to resample the teacher's "
+                       "positions, or distill.logits=cached");
   }
 
   static void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
@@ -93,8 +120,15 @@ class Distill : public Task {
     result.gradients.pooled_BD = x.grad().to(student_BD.scalar_type());
   }
 
+  /// What a teacher says, and of pixels of which range.
+  struct Teacher {
+    std::unique_ptr<Predictor> predictor;
+    PixelRange range;
+  };
+
   DistillConfig config_;
-  std::vector<LoadedModel> teachers_;
+  std::vector<Teacher> teachers_;
+  PixelRange range_;  ///< of the student's images
 };
 
 }  // namespace

@@ -15,9 +15,11 @@ class Lit : public Task {
  public:
   Lit(const TrainConfig& config, const Device& device) : loss_(config.loss) {
     if (config.lit.is_live() && !config.lit.is_unlocked())
-      image_tower_ =
-          load_predictor(config.lit.image_tower, {device, config.precision, config.engine})
-              .predictor;
+      image_tower_ = load_predictor(config.lit.image_tower, {.device = device,
+                                                             .precision = config.precision,
+                                                             .engine = config.engine,
+                                                             .any_size = config.data.any_size})
+                         .predictor;
   }
 
   TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {

@@ -1,0 +1,37 @@
+#pragma once
+#include <string>
+
+#include "data/source.h"
+#include "data/transforms.h"
+#include "train/config.h"
+
+namespace vit22b {
+
+/// The transform of training images unless a user writes another: random crops and flips, then the
+/// channels and the range of the evaluation transform, so that both give the model the same pixels.
+///
+/// areas  what the crop's areas are in percent, ",50,100"; "" for the operation's own
+std::string training_transform(const ViTConfig& model, const std::string& pp_eval,
+                               const std::string& areas = "");
+
+/// The evaluation transform of a checkpoint for a model that starts from it: its crop, range and
+/// interpolation at the model's size.
+///
+/// throws  UsageError where the size or the channels differ and the transform cannot follow
+std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConfig& model);
+
+/// Fills in the transforms that a config leaves open: a run that starts from a checkpoint has the
+/// checkpoint's, another one the model's default. Warns of written ones with another range.
+void complete_transforms(TrainConfig& config);
+
+/// Warns where a run's transforms give pixels another range than a checkpoint's weights know.
+void warn_of_other_range(const DataConfig& data, const std::string& checkpoint,
+                         const std::string& checkpoint_pp);
+
+/// Looks at the first images that can be read, before any work.
+///
+/// throws  UsageError where the transform gives them another size than the model's
+void check_transform(const ViTConfig& model, const DataSource& source,
+                     const Transforms& transforms);
+
+}  // namespace vit22b
