@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "data/sources/image_folder.h"
 #include "data/sources/image_list.h"
+#include "data/sources/picture_walk.h"
 
 namespace vit22b {
 namespace {
@@ -19,14 +19,11 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::string> images_in(const std::string& folder) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file() && has_image_ending(entry.path()))
-      files.push_back(entry.path().string());
-  if (files.empty())
-    throw DataError("folder ", folder, " holds no .jpg, .jpeg, .png or .webp file");
-  std::sort(files.begin(), files.end());
-  return files;
+  FoundPictures found;
+  find_pictures(folder, found);
+  warn_of_passed_over(folder, found);
+  if (found.files.empty()) throw DataError("folder ", folder, " holds no ", kImageEndings, " file");
+  return std::move(found.files);
 }
 
 // glob() sorts.
@@ -54,8 +51,12 @@ void add_files(const std::string& word, std::vector<std::string>& files) {
 }
 
 void add_lines(std::istream& lines, std::vector<std::string>& files) {
-  for (std::string line; std::getline(lines, line);)
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  bool is_first = true;
+  for (std::string line; std::getline(lines, line); is_first = false) {
+    if (is_first && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
     if (std::string path = trim(line); !path.empty()) files.push_back(std::move(path));
+  }
 }
 
 }  // namespace

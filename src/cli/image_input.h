@@ -20,8 +20,9 @@ struct ImageFlags {
 void add_image_flags(CLI::App& command, ImageFlags& flags,
                      const char* images_help = "image files, folders of them or patterns");
 
-/// The image files that words name: files as given, folders and patterns ("photos/*.jpg", for
-/// shells that do not expand them) replaced by what is in them, sorted; then the lines of a list.
+/// The image files that words name: files as given, folders replaced by the pictures below them as
+/// find_pictures has them, patterns ("photos/*.jpg", for shells that do not expand them) by what
+/// they fit, sorted; then the lines of a list, with or without a byte order mark.
 ///
 /// list    a file with a path a line, "-" for standard input, "" for none
 /// throws  DataError when a path does not exist, or a folder or a pattern holds no image

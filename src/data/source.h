@@ -15,12 +15,14 @@ class DataSource {
   virtual int64_t size() const = 0;
   /// throws  DataError naming the file for a sample that cannot be read
   virtual Sample read(int64_t index) const = 0;
+  /// What `read` would give as label, without the image.
+  virtual int64_t label(int64_t index) const = 0;
   /// What `read` would give as captions, without the image.
   virtual std::vector<std::string> captions(int64_t) const { return {}; }
   /// Names in the order of labels; indices as text where the source has no names.
   virtual const std::vector<std::string>& label_names() const = 0;
-  /// What identifies the samples and their order, so that what was made from them can be found
-  /// again: changes when a file's name, size or time of change does.
+  /// What identifies the samples, their order and their labels, so that what was made from them can
+  /// be found again: changes when a file's name, size or time of change does, or a class's name.
   virtual std::string fingerprint() const = 0;
   /// Bytes of samples that the source keeps in memory.
   virtual int64_t held_bytes() const { return 0; }
@@ -33,14 +35,43 @@ struct SourceName {
 /// throws  DataError for a bare path that is nothing of these
 SourceName parse_source(const std::string& text);
 
+/// How a source is read where its files leave a choice.
+struct SourceOptions {
+  /// Whether the folders of folder:ROOT are splits: "yes", "no" (they are classes), or "auto", as
+  /// split_folders tells them.
+  std::string split_folders = "auto";
+  /// Classes without an image are said in a warning; else refused.
+  bool allow_empty = true;
+};
+
 /// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR",
 /// "manifest:FILE", or a bare path, recognised.
 ///
-/// throws  DataError naming what was looked for
-std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split);
+/// throws  DataError naming what was looked for; for a split that is not there, those that are
+std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split,
+                                        const SourceOptions& options = {});
 
-/// The part [first, first + count) of another source; labels stay.
+/// The splits of a source; "train" alone where it has none.
+///
+/// throws  DataError for a source that is not there
+std::vector<std::string> splits_of(const std::string& text, const SourceOptions& options = {});
+
+/// These samples of another source; labels stay.
 std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole,
                                         std::vector<int64_t> indices);
+
+/// Another source with other classes.
+///
+/// new_labels  by the old label; samples without one stay so
+/// names       of the new labels
+std::unique_ptr<DataSource> make_relabelled(std::shared_ptr<const DataSource> whole,
+                                            std::vector<int64_t> new_labels,
+                                            std::vector<std::string> names);
+
+/// The samples that have a caption; a warning says how many have none.
+///
+/// throws  DataError where none has one
+std::shared_ptr<const DataSource> with_captions(std::shared_ptr<const DataSource> whole,
+                                                const std::string& place);
 
 }  // namespace vit22b

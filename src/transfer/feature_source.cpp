@@ -17,12 +17,13 @@ class FeatureSource : public DataSource {
     Sample sample;
     sample.fields[kImageEmbedding] =
         unit_length(table_.rows(feature_, at::tensor({index}, at::kLong))[0]);
-    sample.label = table_.labels()[index].item<int64_t>();
+    sample.label = label(index);
     sample.captions = captions(index);
     sample.id = table_.ids()[static_cast<size_t>(index)];
     return sample;
   }
 
+  int64_t label(int64_t index) const override { return table_.labels()[index].item<int64_t>(); }
   std::vector<std::string> captions(int64_t index) const override {
     return source_->captions(table_.indices()[index].item<int64_t>());
   }
@@ -57,6 +58,7 @@ class TaughtSource : public DataSource {
     return sample;
   }
 
+  int64_t label(int64_t index) const override { return source_->label(source_index(index)); }
   std::vector<std::string> captions(int64_t index) const override {
     return source_->captions(source_index(index));
   }

@@ -88,6 +88,32 @@ TEST(Idx, AHeaderThatAnnouncesTooMuchIsRefusedBeforeAllocating) {
             std::string::npos);
 }
 
+TEST(Idx, LabelsThatAHeaderAnnouncesAndAreNotThereAreRefusedInLittleMemory) {
+  const TempFolder folder;
+  write_file(folder / "train-images-idx3-ubyte", big_endian(0x803) + big_endian(1));
+  write_file(folder / "train-labels-idx1-ubyte", big_endian(0x801) + big_endian(0xffffffff));
+  EXPECT_NE(error_of<DataError>([&] {
+              open_idx(folder.path(), "train");
+            }).find("1048576 bytes are missing"),  // the first piece
+            std::string::npos);
+}
+
+TEST(Idx, ClassesAreThoseOfAllSplits) {
+  const TempFolder folder;
+  write_idx(folder.path(), "train", 8, 5);
+  write_idx(folder.path(), "t10k", 8, 2);
+  EXPECT_EQ(open_source(folder.path().string(), "test")->label_names().size(), 5U);
+  EXPECT_EQ(splits_of(folder.path().string()), (std::vector<std::string>{"test", "train"}));
+  EXPECT_EQ(error_of<DataError>([&] { open_source(folder.path().string(), "val"); }),
+            folder.path().string() + " has no split 'val'; it has test, train");
+}
+
+TEST(Idx, APathThatSaysFashionNamesNoClasses) {
+  const TempFolder folder;
+  write_idx(folder / "fashionable", "train", 20, 10);
+  EXPECT_EQ(open_idx(folder / "fashionable", "train")->label_names().at(9), "9");
+}
+
 TEST(OpenSource, SaysWhatIsMissing) {
   const TempFolder folder;
   EXPECT_NE(error_of<DataError>([&] {

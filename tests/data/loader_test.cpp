@@ -28,6 +28,7 @@ class Numbered : public DataSource {
     sample.id = std::to_string(index);
     return sample;
   }
+  int64_t label(int64_t index) const override { return index; }
   const std::vector<std::string>& label_names() const override { return names_; }
 
  private:

@@ -64,16 +64,89 @@ TEST(Manifest, GathersAFilesCaptionsAndFindsItBesideTheTable) {
   EXPECT_NE(error_of<UserError>([&] { source->read(1); }).find("images/b.png"), std::string::npos);
 }
 
-TEST(Manifest, CountsClassesOverAllSplitsAndSortsIntegersByValue) {
+TEST(Manifest, CountsClassesOverAllSplits) {
   const TempFolder folder;
-  const std::string text = "filepath,label,split\na,10,train\nb,9,test\nc,10,test\n";
+  const std::string text = "filepath,label,split\na,ox,train\nb,cat,test\nc,ox,test\n";
   const auto source = open(folder, text, "test");
-  EXPECT_EQ(source->label_names(), (Row{"9", "10"}));
+  EXPECT_EQ(source->label_names(), (Row{"cat", "ox"}));
   EXPECT_EQ(source->size(), 2);
+  EXPECT_EQ(source->label(1), 1);
   EXPECT_EQ(error_of<DataError>([&] { open(folder, text, "val"); }),
-            (folder / "m.csv").string() +
-                " has no rows of the split 'val'; its column `split` has test, train");
+            (folder / "m.csv").string() + " has no split 'val'; it has test, train");
+  EXPECT_EQ(splits_of((folder / "m.csv").string()), (Row{"test", "train"}));
   EXPECT_NE(source->fingerprint(), open(folder, text, "train")->fingerprint());
+}
+
+TEST(Manifest, WithoutTheColumnSplitIsTrainAlone) {
+  const TempFolder folder;
+  const std::string text = "filepath,label\na,x\nb,y\n";
+  EXPECT_EQ(open(folder, text)->size(), 2);
+  EXPECT_EQ(splits_of((folder / "m.csv").string()), Row{"train"});
+  EXPECT_EQ(
+      error_of<DataError>([&] { open(folder, text, "test"); }),
+      (folder / "m.csv").string() +
+          " has no split 'test': all of it is 'train'; give another source, or make a test of "
+          "it with --test-part 20% or --folds 5, in training with data.val=10%");
+}
+
+TEST(Manifest, ClassNumbersStayAsTheyAre) {
+  const TempFolder folder;
+  const auto source = open(folder, "filepath,label\na,7\nb,3\n");
+  EXPECT_EQ(source->label(0), 7);
+  EXPECT_EQ(source->label(1), 3);
+  EXPECT_EQ(source->label_names(), (Row{"0", "1", "2", "3", "4", "5", "6", "7"}));
+  // Other ways to write numbers are names, in the order of their bytes.
+  EXPECT_EQ(open(folder, "filepath,label\na,1.0\nb,10.0\nc,2.0\n")->label_names(),
+            (Row{"1.0", "10.0", "2.0"}));
+  EXPECT_EQ(open(folder, "filepath,label\na,07\nb,03\n")->label(0), 1);
+  EXPECT_EQ(error_of<DataError>([&] { open(folder, "filepath,label\na,-1\nb,3\n"); }),
+            (folder / "m.csv").string() +
+                ": the label -1 is no class number, want 0 to 999999, or names");
+}
+
+TEST(Manifest, ARowWithALabelNeedsNoCaption) {
+  const TempFolder folder;
+  const std::shared_ptr<const DataSource> source =
+      open(folder, "filepath,caption,label\na,,x\nb,text,y\n");
+  EXPECT_EQ(source->size(), 2);
+  EXPECT_TRUE(source->captions(0).empty());
+  const auto captioned = with_captions(source, "m.csv");
+  EXPECT_EQ(captioned->size(), 1);
+  EXPECT_EQ(captioned->captions(0), Row{"text"});
+}
+
+TEST(Manifest, NamesThatNoCheckpointCanHoldAreRefusedAtTheirLine) {
+  const TempFolder folder;
+  const std::string place = (folder / "m.csv").string();
+  EXPECT_EQ(error_of<DataError>([&] { open(folder, "filepath,label\na,x\nb,caf\xe9\n"); }),
+            place +
+                ":3: the class name 'caf\\xe9' is not UTF-8, which checkpoints and JSON are; "
+                "rename it");
+  EXPECT_NE(error_of<DataError>([&] {
+              open(folder, "filepath,label\na," + std::string(256, 'x') + "\n");
+            }).find("has 256 bytes, want at most 255"),
+            std::string::npos);
+}
+
+TEST(Manifest, TheFingerprintChangesWithThePicturesAndTheirPlace) {
+  const TempFolder folder, elsewhere;
+  const std::string text = "filepath,label\na,x\nb,y\n";
+  for (const TempFolder* place : {&folder, &elsewhere}) {
+    test::write_file(*place / "a", "one");
+    test::write_file(*place / "b", "two");
+  }
+  const std::string before = open(folder, text)->fingerprint();
+  EXPECT_EQ(open(folder, text)->fingerprint(), before);
+  EXPECT_NE(open(elsewhere, text)->fingerprint(), before);
+  EXPECT_NE(open(folder, "filepath,label\na,y\nb,x\n")->fingerprint(), before);
+  test::write_file(folder / "b", "three");
+  EXPECT_NE(open(folder, text)->fingerprint(), before);
+}
+
+TEST(Manifest, IsRecognisedInCapitals) {
+  const TempFolder folder;
+  test::write_file(folder / "M.CSV", "filepath,label\na,x\n");
+  EXPECT_EQ(open_source((folder / "M.CSV").string(), "train")->size(), 1);
 }
 
 TEST(Manifest, ReadsTabsByEndingAndByHeader) {

@@ -4,12 +4,17 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <set>
 
 #include "core/checked.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "data/class_names.h"
+#include "data/sources/picture_walk.h"
+#include "data/splits.h"
 
 namespace vit22b {
 namespace {
@@ -19,17 +24,22 @@ namespace fs = std::filesystem;
 constexpr uint32_t kImageMagic = 0x00000803;
 constexpr uint32_t kLabelMagic = 0x00000801;
 constexpr int64_t kMaxBytes = int64_t{4} << 30;
+constexpr std::string_view kImagesRest = "-images-idx3-ubyte";
+constexpr std::string_view kLabelsRest = "-labels-idx1-ubyte";
 
 std::vector<std::string> split_prefixes(const std::string& split) {
   if (split == "test" || split == "t10k") return {"t10k", "test"};
   return {split};
 }
 
-fs::path find_file(const fs::path& folder, const std::string& split, const std::string& rest) {
+fs::path find_file(const fs::path& folder, const std::string& split, std::string_view rest) {
   for (const std::string& prefix : split_prefixes(split))
-    for (const char* ending : {"", ".gz"})
-      if (fs::exists(folder / (prefix + rest + ending))) return folder / (prefix + rest + ending);
-  throw DataError("no file ", (folder / (split_prefixes(split)[0] + rest)).string(),
+    for (const char* ending : {"", ".gz"}) {
+      const fs::path path = folder / concat(prefix, rest, ending);
+      std::error_code error;
+      if (fs::exists(path, error)) return path;
+    }
+  throw DataError("no file ", (folder / concat(split_prefixes(split)[0], rest)).string(),
                   "[.gz]: the split '", split, "' is not in this folder");
 }
 
@@ -79,29 +89,61 @@ class IdxReader {
   gzFile file_;
 };
 
-std::vector<std::string> read_label_names(const fs::path& folder, int64_t count) {
-  // Fashion-MNIST's own names (Xiao et al. 2017); other idx sets are numbered.
-  static const std::vector<std::string> kFashion = {
-      "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-      "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
-  if (folder.string().find("fashion") != std::string::npos && count == 10) return kFashion;
-  std::vector<std::string> names;
-  names.reserve(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+/// A label file's bytes. They are read in pieces, for a header may announce more than there is.
+std::vector<uint8_t> read_labels(const fs::path& path) {
+  constexpr size_t kPiece = size_t{1} << 20;
+  IdxReader reader(path);
+  reader.expect_magic(kLabelMagic);
+  std::vector<uint8_t> labels;
+  for (size_t left = reader.read_word(); left > 0;) {
+    const size_t size = std::min(left, kPiece), at = labels.size();
+    labels.resize(at + size);
+    reader.read(labels.data() + at, static_cast<int64_t>(size));
+    left -= size;
+  }
+  reader.expect_end();
+  return labels;
+}
+
+/// Fashion-MNIST's names (Xiao et al. 2017).
+const std::vector<std::string>& fashion_names() {
+  static const std::vector<std::string> names = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+                                                 "Coat",        "Sandal",    "Shirt",    "Sneaker",
+                                                 "Bag",         "Ankle boot"};
   return names;
+}
+
+/// xxh3-128 of Fashion-MNIST's 60,000 and 10,000 labels: what the set is told by.
+constexpr std::array kFashionLabels = {"1399af0512a1d47946e784b61aa2b893",
+                                       "9f527d901ce4ec94f3627f35e9cae75f"};
+
+/// The names of a folder's classes by the labels of all its splits.
+std::vector<std::string> read_label_names(const fs::path& folder) {
+  int64_t count = 0;
+  bool is_fashion = false;
+  for (const std::string& split : idx_splits(folder)) {
+    const std::vector<uint8_t> labels = read_labels(find_file(folder, split, kLabelsRest));
+    for (const uint8_t label : labels) count = std::max(count, int64_t{label} + 1);
+    const std::string hash = xxh3_128(std::as_bytes(std::span(labels)));
+    is_fashion = is_fashion || std::find(kFashionLabels.begin(), kFashionLabels.end(), hash) !=
+                                   kFashionLabels.end();
+  }
+  return is_fashion && count == static_cast<int64_t>(fashion_names().size())
+             ? fashion_names()
+             : numbered_names(count);
 }
 
 class IdxSource : public DataSource {
  public:
   IdxSource(const fs::path& folder, const std::string& split) {
-    const fs::path image_path = find_file(folder, split, "-images-idx3-ubyte");
-    const fs::path label_path = find_file(folder, split, "-labels-idx1-ubyte");
-    read_labels(label_path);
+    const fs::path image_path = find_file(folder, split, kImagesRest);
+    const fs::path label_path = find_file(folder, split, kLabelsRest);
+    labels_ = read_labels(label_path);
     read_images(image_path, label_path);
-    const uint8_t largest = labels_.empty() ? 0 : *std::max_element(labels_.begin(), labels_.end());
-    names_ = read_label_names(folder, int64_t{largest} + 1);
+    names_ = read_label_names(folder);
     place_ = image_path.string();
-    fingerprint_ = file_fingerprint({image_path, label_path});
+    fingerprint_ = file_fingerprint({fs::canonical(image_path), fs::canonical(label_path)}) +
+                   hash_of_text(join(names_, "/"));
   }
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
@@ -115,19 +157,12 @@ class IdxSource : public DataSource {
     return sample;
   }
 
+  int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
   const std::vector<std::string>& label_names() const override { return names_; }
   std::string fingerprint() const override { return fingerprint_; }
   int64_t held_bytes() const override { return static_cast<int64_t>(images_.nbytes()); }
 
  private:
-  void read_labels(const fs::path& path) {
-    IdxReader reader(path);
-    reader.expect_magic(kLabelMagic);
-    labels_.resize(reader.read_word());
-    reader.read(labels_.data(), static_cast<int64_t>(labels_.size()));
-    reader.expect_end();
-  }
-
   void read_images(const fs::path& path, const fs::path& label_path) {
     IdxReader reader(path);
     reader.expect_magic(kImageMagic);
@@ -155,14 +190,27 @@ class IdxSource : public DataSource {
 }  // namespace
 
 bool is_idx_folder(const fs::path& folder) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename().string().find("-images-idx3-ubyte") != std::string::npos)
-      return true;
-  return false;
+  const auto entries = visible_entries(folder.string());
+  return std::any_of(entries.begin(), entries.end(), [](const fs::directory_entry& entry) {
+    return entry.path().filename().string().find(kImagesRest) != std::string::npos;
+  });
+}
+
+std::vector<std::string> idx_splits(const fs::path& folder) {
+  std::set<std::string> splits;
+  for (const fs::directory_entry& entry : visible_entries(folder.string())) {
+    const std::string name = entry.path().filename().string();
+    const size_t at = name.find(kImagesRest);
+    if (at == std::string::npos || at == 0) continue;
+    const std::string split = name.substr(0, at);
+    splits.insert(split == "t10k" ? "test" : split);
+  }
+  return {splits.begin(), splits.end()};
 }
 
 std::unique_ptr<DataSource> open_idx(const fs::path& folder, const std::string& split) {
+  const std::vector<std::string> splits = idx_splits(folder);
+  if (!splits.empty()) check_split(folder.string(), split == "t10k" ? "test" : split, splits);
   return std::make_unique<IdxSource>(folder, split);
 }
 

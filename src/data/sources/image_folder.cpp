@@ -1,11 +1,15 @@
 #include "data/sources/image_folder.h"
 
 #include <algorithm>
-#include <cctype>
+#include <set>
 
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/log.h"
+#include "data/class_names.h"
+#include "data/sources/picture_walk.h"
+#include "data/splits.h"
 
 namespace vit22b {
 namespace {
@@ -14,73 +18,120 @@ namespace fs = std::filesystem;
 
 constexpr size_t kImageFileLimit = size_t{1} << 30;
 
-std::vector<fs::path> sorted_entries(const fs::path& folder, bool want_folders) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().filename().string().starts_with(".")) continue;
-    if (want_folders ? entry.is_directory() : has_image_ending(entry.path()))
-      entries.push_back(entry.path());
-  }
-  if (error) throw DataError("cannot list ", folder.string(), ": ", error.message());
-  std::sort(entries.begin(), entries.end());
-  return entries;
+bool has_pictures_below(const fs::path& folder) {
+  FoundPictures found;
+  find_pictures(folder.string(), found);
+  return !found.files.empty();
 }
 
-fs::path split_folder(const fs::path& root, const std::string& split) {
-  if (fs::is_directory(root / split)) return root / split;
-  for (const char* other : {"train", "val", "validation", "test"}) {
-    if (fs::is_directory(root / other))
-      throw DataError(root.string(), " has no folder '", split, "', though it has '", other, "'");
-  }
-  return root;
+/// ROOT/SPLIT, or ROOT where it has no splits.
+fs::path folder_of_split(const fs::path& root, const std::string& split,
+                         const SourceOptions& options) {
+  const std::vector<std::string> splits = split_folders(root, options);
+  check_split(root.string(), split,
+              splits.empty() ? std::vector<std::string>{kWholeSplit} : splits);
+  return splits.empty() ? root : root / split;
 }
 
 class ImageFolder : public DataSource {
  public:
-  ImageFolder(const fs::path& root, const std::string& split) {
-    const fs::path folder = split_folder(root, split);
-    for (const fs::path& class_folder : sorted_entries(folder, /*want_folders=*/true)) {
-      const auto label = static_cast<int64_t>(names_.size());
-      names_.push_back(class_folder.filename().string());
-      for (const fs::path& file : sorted_entries(class_folder, /*want_folders=*/false))
-        files_.emplace_back(file, label);
+  ImageFolder(const fs::path& root, const std::string& split, const SourceOptions& options)
+      : folder_(folder_of_split(root, split, options)) {
+    FoundPictures found;
+    std::vector<std::string> empty;
+    for (const std::string& name : folder_names(folder_.string())) {
+      check_class_name(name, folder_.string());
+      find_pictures((folder_ / name).string(), found);
+      if (found.files.size() == labels_.size()) empty.push_back(name);
+      labels_.resize(found.files.size(), static_cast<int64_t>(names_.size()));
+      names_.push_back(name);
     }
+    files_ = std::move(found.files);
+    warn_of_passed_over(folder_.string(), found);
     if (files_.empty())
-      throw DataError("no images in ", folder.string(),
-                      "; want CLASS/*.jpg, .jpeg, .png or .webp below it");
+      throw DataError("no images in ", folder_.string(), "; want CLASS/*", kImageEndings,
+                      " below it");
+    tell_empty(empty, options.allow_empty);
   }
 
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
 
   Sample read(int64_t index) const override {
-    const auto& [path, label] = files_.at(static_cast<size_t>(index));
     Sample sample;
-    sample.encoded = read_image_bytes(path);
-    sample.label = label;
-    sample.id = path.string();
+    sample.id = files_.at(static_cast<size_t>(index));
+    sample.encoded = read_image_bytes(sample.id);
+    sample.label = label(index);
     return sample;
   }
 
+  int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
   const std::vector<std::string>& label_names() const override { return names_; }
+
   std::string fingerprint() const override {
+    // The place is the real one: a link to a folder is the folder, and equal names elsewhere are
+    // not.
+    std::error_code error;
+    const fs::path real = fs::canonical(folder_, error);
     std::vector<fs::path> paths;
-    for (const auto& [path, label] : files_) paths.push_back(path);
-    return file_fingerprint(paths);
+    for (const std::string& file : files_)
+      paths.push_back(error ? fs::path(file) : real / file.substr((folder_ / "").string().size()));
+    std::string classes;
+    for (const std::string& name : names_) classes += name + "/";
+    return file_fingerprint(paths) +
+           hash_of_text(classes + xxh3_128(std::as_bytes(std::span(labels_))));
   }
 
  private:
-  std::vector<std::pair<fs::path, int64_t>> files_;
-  std::vector<std::string> names_;
+  void tell_empty(const std::vector<std::string>& empty, bool is_allowed) const {
+    if (empty.empty()) return;
+    const std::string text =
+        concat(folder_.string(), ": no picture in the class folders ", join(empty, ", "));
+    if (!is_allowed)
+      throw DataError(text, "; remove them, or keep them as classes: data.allow_empty=true");
+    log_warn(text);
+  }
+
+  fs::path folder_;
+  std::vector<std::string> files_, names_;
+  std::vector<int64_t> labels_;  // by file
 };
 
 }  // namespace
 
-bool has_image_ending(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
+std::vector<std::string> split_folders(const fs::path& root, const SourceOptions& options) {
+  std::vector<std::string> names = folder_names(root.string());
+  if (options.split_folders == "no") return {};
+  if (options.split_folders == "yes") return names;
+  std::vector<std::string> splits, others;
+  for (const std::string& name : names)
+    if (is_split_name(name))
+      splits.push_back(name);
+    else if (has_pictures_below(root / name))
+      others.push_back(name);
+  if (splits.empty() || others.empty()) return splits;
+  const auto has_own = [&](const std::string& name) {
+    return has_own_pictures((root / name).string());
+  };
+  if (std::all_of(splits.begin(), splits.end(), has_own)) return {};
+  std::set<std::string> classes;
+  for (const std::string& name : splits)
+    for (const std::string& below : folder_names((root / name).string())) classes.insert(below);
+  const auto has_their_classes = [&](const std::string& name) {
+    const std::vector<std::string> below = folder_names((root / name).string());
+    return !has_own(name) && std::any_of(below.begin(), below.end(), [&](const std::string& one) {
+      return classes.count(one) != 0;
+    });
+  };
+  if (std::none_of(splits.begin(), splits.end(), has_own) &&
+      std::all_of(others.begin(), others.end(), has_their_classes)) {
+    splits.insert(splits.end(), others.begin(), others.end());
+    std::sort(splits.begin(), splits.end());
+    return splits;
+  }
+  throw DataError(root.string(), " has folders called like splits (", join(splits, ", "),
+                  ") beside others (", join(others, ", "),
+                  "); say whether they are splits: --split-folders yes or no, "
+                  "data.split_folders in a config");
 }
 
 std::vector<uint8_t> read_image_bytes(const fs::path& path) {
@@ -89,8 +140,9 @@ std::vector<uint8_t> read_image_bytes(const fs::path& path) {
   return {text.begin(), text.end()};
 }
 
-std::unique_ptr<DataSource> open_image_folder(const fs::path& root, const std::string& split) {
-  return std::make_unique<ImageFolder>(root, split);
+std::unique_ptr<DataSource> open_image_folder(const fs::path& root, const std::string& split,
+                                              const SourceOptions& options) {
+  return std::make_unique<ImageFolder>(root, split, options);
 }
 
 }  // namespace vit22b

@@ -22,9 +22,12 @@ class ImageList : public DataSource {
     return sample;
   }
 
+  int64_t label(int64_t) const override { return -1; }
   const std::vector<std::string>& label_names() const override { return no_names_; }
   std::string fingerprint() const override {
-    return file_fingerprint({files_.begin(), files_.end()});
+    std::vector<std::filesystem::path> paths;
+    for (const std::string& file : files_) paths.push_back(std::filesystem::absolute(file));
+    return file_fingerprint(paths);
   }
 
  private:

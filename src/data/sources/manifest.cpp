@@ -1,6 +1,7 @@
 #include "data/sources/manifest.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <map>
 #include <set>
@@ -10,8 +11,10 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "data/class_names.h"
 #include "data/delimited.h"
 #include "data/sources/image_folder.h"
+#include "data/splits.h"
 
 namespace vit22b {
 namespace {
@@ -58,79 +61,149 @@ Table read_table(std::string_view text, char separator, const std::string& place
   return table;
 }
 
+std::string ending_of(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending;
+}
+
+/// A manifest's text and table.
+struct OpenTable {
+  std::string text;
+  Table table;
+};
+
+OpenTable open_table(const fs::path& path) {
+  std::string text = read_text(path, ExitCode::kData);
+  const std::string head = text.substr(0, text.find('\n'));
+  const bool has_tabs = ending_of(path) == ".tsv" || head.find('\t') != std::string::npos;
+  Table table = read_table(text, has_tabs ? '\t' : ',', path.string());
+  return {std::move(text), std::move(table)};
+}
+
+std::vector<std::string> splits_in(const Table& table) {
+  std::set<std::string> splits;
+  for (const Row& row : table.rows)
+    if (!row.split.empty()) splits.insert(row.split);
+  return {splits.begin(), splits.end()};
+}
+
+/// The number that a text writes in the usual way: "7", neither "07" nor "7.0".
 std::optional<int64_t> as_integer(const std::string& text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || std::to_string(value) != text)
+    return std::nullopt;
   return value;
 }
 
-/// The classes of all rows: integers by value, else in alphabetical order.
-std::vector<std::string> class_names(const Table& table) {
-  std::set<std::string> names;
-  for (const Row& row : table.rows)
-    if (!row.label.empty()) names.insert(row.label);
-  std::vector<std::string> sorted(names.begin(), names.end());
-  if (std::all_of(sorted.begin(), sorted.end(), [](const auto& n) { return as_integer(n); }))
-    std::sort(sorted.begin(), sorted.end(),
-              [](const auto& a, const auto& b) { return as_integer(a) < as_integer(b); });
-  return sorted;
-}
+/// The classes of all rows.
+class Classes {
+ public:
+  Classes(const Table& table, const std::string& place) {
+    std::set<std::string> names;
+    for (const Row& row : table.rows)
+      if (!row.label.empty() && names.insert(row.label).second)
+        check_class_name(row.label, concat(place, ":", row.line));
+    are_numbers_ = !names.empty() && std::all_of(names.begin(), names.end(), as_integer);
+    if (are_numbers_)
+      names_ = numbered_names(number_of_classes(names, place));
+    else
+      names_ = {names.begin(), names.end()};
+  }
+
+  const std::vector<std::string>& names() const { return names_; }
+
+  /// Nothing for a text that is no class.
+  std::optional<int64_t> label(const std::string& text) const {
+    if (are_numbers_) return as_integer(text);
+    const auto it = std::lower_bound(names_.begin(), names_.end(), text);
+    if (it == names_.end() || *it != text) return std::nullopt;
+    return it - names_.begin();
+  }
+
+ private:
+  static int64_t number_of_classes(const std::set<std::string>& numbers, const std::string& place) {
+    constexpr int64_t kMaxClasses = 1'000'000;
+    int64_t count = 0;
+    for (const std::string& text : numbers) {
+      const int64_t label = *as_integer(text);
+      if (label < 0 || label >= kMaxClasses)
+        throw DataError(place, ": the label ", text, " is no class number, want 0 to ",
+                        kMaxClasses - 1, ", or names");
+      count = std::max(count, label + 1);
+    }
+    return count;
+  }
+
+  std::vector<std::string> names_;
+  bool are_numbers_ = false;
+};
 
 class ManifestSource : public DataSource {
  public:
-  ManifestSource(const fs::path& path, const std::string& split) : place_(path.string()) {
-    const std::string text = read_text(path, ExitCode::kData);
-    const std::string head = text.substr(0, text.find('\n'));
-    const bool has_tabs = path.extension() == ".tsv" || head.find('\t') != std::string::npos;
-    const Table table = read_table(text, has_tabs ? '\t' : ',', place_);
-    names_ = class_names(table);
-    for (const std::string& name : names_)
-      index_of_name_.emplace(name, static_cast<int64_t>(index_of_name_.size()));
-    add_rows(table, split, path.parent_path());
-    fingerprint_ = hash_of_text(text) + split;
-  }
+  ManifestSource(const fs::path& path, const std::string& split)
+      : ManifestSource(path, split, open_table(path)) {}
 
   int64_t size() const override { return static_cast<int64_t>(items_.size()); }
 
   Sample read(int64_t index) const override {
     const Item& item = items_.at(static_cast<size_t>(index));
     Sample sample;
-    sample.encoded = read_image_bytes(item.path);
+    sample.id = (folder_ / item.name).string();
+    sample.encoded = read_image_bytes(sample.id);
     sample.label = item.label;
     sample.captions = item.captions;
-    sample.id = item.path.string();
     return sample;
   }
 
+  int64_t label(int64_t index) const override {
+    return items_.at(static_cast<size_t>(index)).label;
+  }
   std::vector<std::string> captions(int64_t index) const override {
     return items_.at(static_cast<size_t>(index)).captions;
   }
-  const std::vector<std::string>& label_names() const override { return names_; }
-  std::string fingerprint() const override { return fingerprint_; }
+  const std::vector<std::string>& label_names() const override { return classes_.names(); }
+
+  std::string fingerprint() const override {
+    std::error_code error;
+    const fs::path real = fs::canonical(folder_.empty() ? "." : folder_, error);
+    std::vector<fs::path> paths;
+    for (const Item& item : items_) paths.push_back((error ? folder_ : real) / item.name);
+    return file_fingerprint(paths) + text_hash_ + split_;
+  }
 
  private:
   struct Item {
-    fs::path path;
+    std::string name;  // of the file, relative to the folder
     int64_t label = -1;
     std::vector<std::string> captions;
   };
 
-  void add_rows(const Table& table, const std::string& split, const fs::path& folder) {
+  ManifestSource(const fs::path& path, const std::string& split, const OpenTable& open)
+      : place_(path.string()),
+        split_(split),
+        folder_(path.parent_path()),
+        text_hash_(hash_of_text(open.text)),
+        classes_(open.table, place_) {
+    const std::vector<std::string> splits =
+        open.table.has_splits ? splits_in(open.table) : std::vector<std::string>{kWholeSplit};
+    check_split(place_, split, splits);
+    add_rows(open.table);
+  }
+
+  void add_rows(const Table& table) {
     std::map<std::string, size_t> index_of_path;
-    std::set<std::string> other_splits;
     int64_t num_empty = 0;
     for (const Row& row : table.rows) {
-      if (table.has_splits && row.split != split) {
-        other_splits.insert(row.split);
-        continue;
-      }
-      if (table.has_captions && row.caption.empty()) {
+      if (table.has_splits && row.split != split_) continue;
+      if (!table.has_labels && row.caption.empty()) {
         ++num_empty;
         continue;
       }
       const auto [it, is_new] = index_of_path.emplace(row.path, items_.size());
-      if (is_new) items_.push_back({folder / row.path, label_of(table, row), {}});
+      if (is_new) items_.push_back({row.path, label_of(table, row), {}});
       Item& item = items_[it->second];
       if (label_of(table, row) != item.label)
         throw DataError(place_, ":", row.line, ": ", row.path, " has another label above");
@@ -138,34 +211,36 @@ class ManifestSource : public DataSource {
     }
     if (num_empty > 0)
       log_warn(concat(place_, ": ", num_empty, " rows with an empty caption are left out"));
-    if (items_.empty())
-      throw DataError(place_, " has no rows of the split '", split, "'",
-                      other_splits.empty() ? "" : "; its column `split` has ",
-                      join({other_splits.begin(), other_splits.end()}, ", "));
+    if (items_.empty()) throw DataError(place_, " has no rows of the split '", split_, "'");
   }
 
   int64_t label_of(const Table& table, const Row& row) const {
     if (!table.has_labels) return -1;
-    const auto it = index_of_name_.find(row.label);
-    if (it == index_of_name_.end()) throw DataError(place_, ":", row.line, ": no label");
-    return it->second;
+    const auto label = classes_.label(row.label);
+    if (!label) throw DataError(place_, ":", row.line, ": no label");
+    return *label;
   }
 
-  std::string place_;
+  std::string place_, split_;
+  fs::path folder_;
+  std::string text_hash_;
+  Classes classes_;
   std::vector<Item> items_;
-  std::vector<std::string> names_;
-  std::map<std::string, int64_t> index_of_name_;
-  std::string fingerprint_;
 };
 
 }  // namespace
 
 bool has_manifest_ending(const fs::path& path) {
-  return path.extension() == ".csv" || path.extension() == ".tsv";
+  const std::string ending = ending_of(path);
+  return ending == ".csv" || ending == ".tsv";
 }
 
 std::unique_ptr<DataSource> open_manifest(const fs::path& path, const std::string& split) {
   return std::make_unique<ManifestSource>(path, split);
+}
+
+std::vector<std::string> manifest_splits(const fs::path& path) {
+  return splits_in(open_table(path).table);
 }
 
 }  // namespace vit22b
