@@ -17,12 +17,22 @@ constexpr int64_t kEceBins = 15;  // robustness_metrics' default
 constexpr size_t kExamples = 12;  // right ones, and wrong ones
 
 void check_labels(const at::Tensor& labels_B, int64_t num_classes, const Batch& batch) {
-  const at::Tensor bad = labels_B.ge(num_classes).nonzero();
+  const at::Tensor bad = at::logical_or(labels_B.lt(0), labels_B.ge(num_classes)).nonzero();
   if (bad.numel() == 0) return;
-  const auto first = static_cast<size_t>(bad[0].item<int64_t>());
-  throw DataError(batch.ids.at(first), ": label ",
-                  labels_B[static_cast<int64_t>(first)].item<int64_t>(), ", but the model has ",
-                  num_classes, " classes");
+  const auto first = bad[0].item<int64_t>();
+  const std::string& id = batch.ids.at(static_cast<size_t>(first));
+  const auto label = labels_B[first].item<int64_t>();
+  if (label < 0) throw DataError(id, " has no label");
+  throw DataError(id, ": label ", label, ", but the model has ", num_classes, " classes");
+}
+
+/// Leaves a batch's answers to these classes alone, and numbers its labels among them.
+void restrict_to(const std::vector<int64_t>& classes, at::Tensor& logits_BC, Batch& batch) {
+  const at::Tensor kept = at::tensor(classes, at::kLong);
+  at::Tensor place_of_class = at::full({logits_BC.size(1)}, -1, at::kLong);
+  place_of_class.index_copy_(0, kept, at::arange(kept.size(0), at::kLong));
+  logits_BC = logits_BC.index_select(1, kept);
+  batch.labels_B = place_of_class.index_select(0, batch.labels_B);
 }
 
 }  // namespace
@@ -149,7 +159,11 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
     else if (mesh.size(MeshAxis::kAll) > 1)
       predictor.attend();
     mesh.agree([&] {
-      if (has_images) check_labels(batch.labels_B, logits.back().size(1), batch);
+      if (!has_images) return;
+      check_labels(batch.labels_B, logits.back().size(1), batch);
+      if (options.classes.empty()) return;
+      restrict_to(options.classes, logits.back(), batch);
+      check_labels(batch.labels_B, logits.back().size(1), batch);
     });
     if (!has_images) continue;
     labels.push_back(batch.labels_B);

@@ -32,6 +32,8 @@ struct EvalOptions {
       nullptr;  ///< ranks that share the samples along its data axis; null for one process
   int64_t num_workers = 1;
   double max_bad_fraction = 0.001;
+  /// The model's classes that answers are taken from, in order; all of them where empty.
+  std::vector<int64_t> classes = {};
   /// Asked between batches; true ends the evaluation early with Stopped.
   std::function<bool()> should_stop = [] { return false; };
   /// Told after each batch how many samples are done.
@@ -39,16 +41,26 @@ struct EvalOptions {
 };
 
 /// Runs a predictor once over a source, in order, each rank over its share, batch by batch
-/// together; samples that cannot be read are left out and listed.
+/// together; samples that cannot be read are left out and listed. Where options.classes are set,
+/// the result is over them alone and numbers them anew.
 ///
-/// throws  DataError when a label is out of the model's range or too many samples are bad; Stopped
+/// throws  DataError when a label is none of the classes or too many samples are bad; Stopped
 ClassificationResult evaluate_classification(Predictor& predictor, const DataSource& source,
                                              const Transforms& transforms,
                                              const EvalOptions& options);
 
+/// What a result is about.
+struct EvalSetting {
+  std::string split;
+  std::string labels_by;       ///< how labels were matched, as LabelMap::by has it
+  bool is_restricted = false;  ///< answers were taken from the data's own classes alone
+};
+
 /// The result as JSON with CLI.md's keys.
+///
+/// label_names  of the classes that answers are taken from
 std::string to_json_text(const ClassificationResult& result,
-                         const std::vector<std::string>& label_names);
+                         const std::vector<std::string>& label_names, const EvalSetting& setting);
 
 /// The mean training loss of logits against integer labels.
 ///

@@ -5,8 +5,8 @@
 
 namespace vit22b {
 
-std::string to_json_text(const ClassificationResult& r,
-                         const std::vector<std::string>& label_names) {
+std::string to_json_text(const ClassificationResult& r, const std::vector<std::string>& label_names,
+                         const EvalSetting& setting) {
   // NaN becomes null: JSON has none.
   const auto number = [](double value) {
     return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
@@ -26,11 +26,19 @@ std::string to_json_text(const ClassificationResult& r,
                         {"label", e.label},
                         {"prediction", e.prediction},
                         {"probability", e.probability}});
-  return nlohmann::ordered_json{{"top1", number(r.top1)}, {"top5", number(r.top5)},
-                                {"loss", number(r.loss)}, {"nll", number(r.nll)},
-                                {"ece", number(r.ece)},   {"num_examples", r.num_examples},
-                                {"bad_samples", bad},     {"label_names", label_names},
-                                {"calibration", bins},    {"confusion", r.confusion},
+  return nlohmann::ordered_json{{"split", setting.split},
+                                {"labels_by", setting.labels_by},
+                                {"restricted", setting.is_restricted},
+                                {"top1", number(r.top1)},
+                                {"top5", number(r.top5)},
+                                {"loss", number(r.loss)},
+                                {"nll", number(r.nll)},
+                                {"ece", number(r.ece)},
+                                {"num_examples", r.num_examples},
+                                {"bad_samples", bad},
+                                {"label_names", label_names},
+                                {"calibration", bins},
+                                {"confusion", r.confusion},
                                 {"examples", examples}}
              .dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
          "\n";

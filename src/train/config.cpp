@@ -18,6 +18,9 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("mixup", mixup, "alpha of mixup, 0 to 1; 0 for none, 1 for uniform shares");
   v.field("any_size", any_size,
           "images may have another size than model.img_size; positions are resampled");
+  v.choice("split_folders", split_folders, "auto|yes|no",
+           "whether the folders of root are splits or classes; auto: splits when called so");
+  v.field("allow_empty", allow_empty, "class folders without an image are classes all the same");
   v.field("train_split", train_split, "split to train on");
   v.field("val", val,
           "validation images: a split's name, or a part of the training split such as 5% (held "

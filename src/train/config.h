@@ -23,6 +23,8 @@ struct DataConfig {
   double max_bad_fraction = 0.001;
   double mixup = 0;
   bool any_size = false;
+  std::string split_folders = "auto";
+  bool allow_empty = false;
   std::string train_split = "train";
   std::string val = "5%";
 

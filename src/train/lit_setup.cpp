@@ -37,11 +37,13 @@ ModelInfo LitParts::info(const ViTConfig& text) const {
   return two;
 }
 
+void keep_captioned(const TrainConfig& config, TrainData& data) {
+  for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val})
+    if (*source != nullptr) *source = with_captions(*source, config.data.root);
+}
+
 void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
                        const std::filesystem::path& run) {
-  if (train.captions(0).empty())
-    throw DataError(config.data.root,
-                    " has no captions; want a manifest with the columns filepath and caption");
   if (!is_to_train(config) || std::filesystem::exists(trained_tokenizer(run))) return;
   const auto size = leading_number(config.lit.tokenizer.substr(kTrain.size()));
   if (!size || !size->second.empty() || size->first < 1)

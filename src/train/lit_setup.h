@@ -25,10 +25,15 @@ struct LitParts {
   }
 };
 
+/// Leaves images without a caption out, with a warning.
+///
+/// throws  DataError for data without captions
+void keep_captioned(const TrainConfig& config, TrainData& data);
+
 /// Trains the tokenizer that a config asks for (train:N) from the captions, unless an earlier start
 /// of the same run has left it in the run's folder.
 ///
-/// throws  UsageError, DataError for data without captions
+/// throws  UsageError for another lit.tokenizer
 void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
                        const std::filesystem::path& run);
 

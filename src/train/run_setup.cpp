@@ -134,11 +134,14 @@ void Run::log_memory() const {
 
 bool Run::start() {
   mesh_.agree([&] { data_ = open_train_data(config_.data); });
-  if (config_.task == "lit")
+  if (config_.task == "lit") {
+    mesh_.agree([&] { keep_captioned(config_, data_); });
     mesh_.do_once([&] { prepare_tokenizer(config_, *data_.train, options_.out); });
+  }
   mesh_.agree([&] {
     if (config_.task == "lit") lit_ = open_lit(config_, options_.out);
     complete_from_data(config_, *data_.train);
+    match_validation(config_, data_);
     check_mesh(config_, mesh_);
     pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
     if (config_.data.any_size) return;

@@ -38,22 +38,23 @@ class FeatureSource : public DataSource {
 
 class TaughtSource : public DataSource {
  public:
-  TaughtSource(std::shared_ptr<const DataSource> source, std::vector<FeatureTable> tables,
+  TaughtSource(std::shared_ptr<const DataSource> source, std::vector<TaughtTable> tables,
                std::string feature)
       : source_(std::move(source)), tables_(std::move(tables)), feature_(std::move(feature)) {
-    for (const FeatureTable& table : tables_)
-      if (!table.indices().equal(tables_.front().indices()))
+    for (const TaughtTable& said : tables_)
+      if (!said.table.indices().equal(tables_.front().table.indices()))
         throw DataError("teachers could not read the same images; remove their caches");
   }
 
-  int64_t size() const override { return tables_.front().size(); }
+  int64_t size() const override { return tables_.front().table.size(); }
 
   Sample read(int64_t index) const override {
     Sample sample = source_->read(source_index(index));
     std::vector<at::Tensor> rows;
     rows.reserve(tables_.size());
-    for (const FeatureTable& table : tables_)
-      rows.push_back(table.rows(feature_, at::tensor({index}, at::kLong))[0]);
+    for (const TaughtTable& said : tables_)
+      rows.push_back(said.table.rows(feature_, at::tensor({index}, at::kLong))[0].index_select(
+          0, said.columns));
     sample.fields[kTeacherLogits] = at::stack(rows);
     return sample;
   }
@@ -67,18 +68,18 @@ class TaughtSource : public DataSource {
 
  private:
   int64_t source_index(int64_t index) const {
-    return tables_.front().indices()[index].item<int64_t>();
+    return tables_.front().table.indices()[index].item<int64_t>();
   }
 
   std::shared_ptr<const DataSource> source_;
-  std::vector<FeatureTable> tables_;
+  std::vector<TaughtTable> tables_;
   std::string feature_;
 };
 
 }  // namespace
 
 std::unique_ptr<DataSource> make_taught_source(std::shared_ptr<const DataSource> source,
-                                               std::vector<FeatureTable> tables,
+                                               std::vector<TaughtTable> tables,
                                                const std::string& feature) {
   return std::make_unique<TaughtSource>(std::move(source), std::move(tables), feature);
 }

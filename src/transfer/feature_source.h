@@ -14,12 +14,18 @@ std::unique_ptr<DataSource> make_feature_source(std::shared_ptr<const DataSource
 /// The name of that field.
 constexpr const char* kImageEmbedding = "image_embedding";
 
+/// What a teacher said of a source's samples.
+struct TaughtTable {
+  FeatureTable table;
+  at::Tensor columns;  ///< of it that are the data's classes, in their order
+};
+
 /// A source whose samples keep their images and have, as "teacher_logits" [teachers, C], a row of
 /// each table beside them. Samples that were bad when the tables were made are left out.
 ///
 /// tables  of this source, all with the same rows
 std::unique_ptr<DataSource> make_taught_source(std::shared_ptr<const DataSource> source,
-                                               std::vector<FeatureTable> tables,
+                                               std::vector<TaughtTable> tables,
                                                const std::string& feature);
 constexpr const char* kTeacherLogits = "teacher_logits";
 

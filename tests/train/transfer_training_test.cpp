@@ -276,21 +276,43 @@ TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {
   EXPECT_GT(accuracy("student"), 0.8);
 }
 
+// The student's classes are two of the teacher's, in another order.
+TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
+  run(small_run(data(), {"optim.lr=0.5", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
+      folder_ / "teacher");
+  TrainConfig config = small_run(data(), {"task=distill", "data.label_names=[\"dog\", \"bee\"]"});
+  config.distill.teachers = {(folder_ / "teacher").string()};
+  config.model.num_classes = 2;
+  at::manual_seed(0);
+  const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
+  TowerOutputs outputs;
+  outputs.main.logits_BC = at::zeros({6, 2});
+  outputs.main.pooled_BD = at::zeros({6, 16});
+  const TaskLoss got = make_task(config, {})->loss(outputs, batch, single_process());
+  const at::Tensor said = load_predictor(config.distill.teachers[0], {})
+                              .predictor->logits(batch.images_BCHW)
+                              .index_select(1, at::tensor({3, 1}, at::kLong));
+  EXPECT_LT(relative_difference(got.gradients.logits_BC, (0.5 - at::softmax(said, 1)) / 6), 1e-5);
+}
+
 TEST_F(TransferTraining, TeachersOfOtherClassesOrChannelsAreRefused) {
-  run(small_run(data(), {"total_steps=1"}), folder_ / "teacher");
+  run(small_run(data(), {"total_steps=1", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
+      folder_ / "teacher");
   const auto error = [&](const std::vector<std::string>& overrides) {
     TrainConfig config = small_run(data(), overrides);
     config.task = "distill";
     config.distill.teachers = {(folder_ / "teacher").string()};
-    return error_of<UsageError>([&] { make_task(config, {}); });
+    return error_of<UserError>([&] { make_task(config, {}); });
   };
-  EXPECT_NE(error({"model.num_classes=7"}).find("knows 4 classes, the student 7"),
-            std::string::npos);
+  EXPECT_NE(
+      error({"model.num_classes=7"})
+          .find("has label 4, but teacher " + (folder_ / "teacher").string() + " has 4 classes"),
+      std::string::npos);
   EXPECT_NE(
       error({"model.num_classes=4", "model.in_chans=3"}).find("sees 1 channels, the student 3"),
       std::string::npos);
-  EXPECT_NE(error({"model.num_classes=4", "data.label_names=[\"a\", \"1\", \"2\", \"3\"]"})
-                .find("calls class 0 '0', the data 'a'"),
+  EXPECT_NE(error({"model.num_classes=2", "data.label_names=[\"bee\", \"emu\"]"})
+                .find("the class 'emu' is not among the 4 classes of teacher"),
             std::string::npos);
   EXPECT_NE(error({"model.num_classes=4", "model.embed_dim=24", "model.num_heads=2",
                    "distill.feature_weight=1.0"})

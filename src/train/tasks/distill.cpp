@@ -1,6 +1,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "data/pixel_range.h"
+#include "eval/label_map.h"
 #include "eval/load_predictor.h"
 #include "train/features_once.h"
 #include "train/tasks/tasks.h"
@@ -8,6 +9,18 @@
 
 namespace vit22b {
 namespace {
+
+/// Which of a teacher's classes the student's are, in their order: by name where all have names.
+at::Tensor teacher_columns(const ModelInfo& teacher, const TrainConfig& config,
+                           const std::string& path) {
+  const std::vector<std::string>& names = config.data.label_names;
+  const KnownClasses known{
+      teacher.config.num_classes, teacher.label_names, {}, concat("teacher ", path), ""};
+  const auto count = static_cast<size_t>(config.model.num_classes);
+  DataClasses own{names, std::vector<bool>(count, true), config.data.root};
+  if (names.size() != count) own.names.clear();  // some of the student's have none
+  return at::tensor(label_map(own, known).classes, at::kLong);
+}
 
 /// Trains a student to say what its teachers say of exactly the images that it sees: "a good
 /// teacher is patient and consistent" (Beyer et al. 2022).
@@ -23,9 +36,11 @@ class Distill : public Task {
                                                   .engine = config.engine,
                                                   .any_size = config.data.any_size});
       check_teacher(teacher, config, path);
+      at::Tensor columns = teacher_columns(teacher.info, config, path);
       if (config_.logits == "live") {
         check_teachers_view(teacher, config, path);
-        teachers_.push_back({std::move(teacher.predictor), range_of(teacher.info.pp_eval, path)});
+        teachers_.push_back({std::move(teacher.predictor), range_of(teacher.info.pp_eval, path),
+                             std::move(columns)});
       }
       log_info("teacher " + path);
     }
@@ -63,7 +78,8 @@ class Distill : public Task {
     for (const Teacher& teacher : teachers_) {
       const VitOutputs said =
           teacher.predictor->features(in_range(batch.images_BCHW, range_, teacher.range), {});
-      logits.push_back(said.logits_BC.to(at::kFloat));
+      logits.push_back(said.logits_BC.to(at::kFloat)
+                           .index_select(1, teacher.columns.to(said.logits_BC.device())));
       features_BD = said.pooled_BD;
     }
     return at::stack(logits, 1);
@@ -94,14 +110,6 @@ class Distill : public Task {
     if (model.in_chans != config.model.in_chans)
       throw UsageError("teacher ", path, " sees ", model.in_chans, " channels, the student ",
                        config.model.in_chans, "; they see the same images: set model.in_chans");
-    if (model.num_classes != config.model.num_classes)
-      throw UsageError("teacher ", path, " knows ", model.num_classes, " classes, the student ",
-                       config.model.num_classes, "; train both on the same labels");
-    const auto &theirs = teacher.info.label_names, &ours = config.data.label_names;
-    for (size_t i = 0; i < std::min(theirs.size(), ours.size()); ++i)
-      if (theirs[i] != ours[i])
-        throw UsageError("teacher ", path, " calls class ", i, " '", theirs[i], "', the data '",
-                         ours[i], "'; train both on the same labels");
     if (config.distill.feature_weight > 0 && model.embed_dim != config.model.embed_dim)
       throw UsageError("teacher ", path, " has features of width ", model.embed_dim,
                        ", the student ", config.model.embed_dim,
@@ -120,10 +128,11 @@ class Distill : public Task {
     result.gradients.pooled_BD = x.grad().to(student_BD.scalar_type());
   }
 
-  /// What a teacher says, and of pixels of which range.
+  /// What a teacher says, of pixels of which range, and in which columns of the student's classes.
   struct Teacher {
     std::unique_ptr<Predictor> predictor;
     PixelRange range;
+    at::Tensor columns;
   };
 
   DistillConfig config_;
@@ -136,10 +145,12 @@ class Distill : public Task {
 void attach_teachers(const TrainConfig& config, const Device& device, const Mesh& mesh,
                      TrainData& data) {
   if (config.task != "distill" || config.distill.logits != "cached") return;
-  std::vector<FeatureTable> tables;
+  std::vector<TaughtTable> tables;
   for (const std::string& teacher : config.distill.teachers)
-    tables.push_back(features_once(config, {teacher, "logits", config.distill.cache}, *data.train,
-                                   device, mesh));
+    tables.push_back(
+        {features_once(config, {teacher, "logits", config.distill.cache}, *data.train, device,
+                       mesh),
+         teacher_columns(read_model_info(resolve_checkpoint(teacher).folder), config, teacher)});
   data.train = make_taught_source(data.train, std::move(tables), "logits");
 }
 
