@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/eval_data.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -10,24 +11,17 @@
 #include "eval/classification.h"
 #include "eval/load_predictor.h"
 #include "explain/examples.h"
-#include "train/config.h"
 
 namespace vit22b {
 namespace {
 
 struct EvalFlags {
   CommonFlags common;
-  std::string checkpoint, data, split = "test";
+  std::string checkpoint;
+  EvalDataFlags data;
   LoaderFlags loader{.batch = 256};
   std::string loss;
 };
-
-/// The config of the run that a folder is, if it is one.
-std::optional<TrainConfig> run_config(const std::filesystem::path& folder) {
-  const auto path = folder / "config.resolved.toml";
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  return train_config_from_tree(read_config_file(path));
-}
 
 std::string result_text(const ClassificationResult& r, const std::vector<std::string>& names) {
   char head[256];
@@ -56,39 +50,34 @@ std::string result_text(const ClassificationResult& r, const std::vector<std::st
 // What one rank, or the only process, does: its share of the samples.
 void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   const auto config = run_config(flags.checkpoint);
-  std::string source = flags.data;
-  if (source.empty()) {
-    if (!config)
-      throw UsageError(flags.checkpoint,
-                       " is no run folder, so its data is unknown; give --data SRC");
-    source = source_text(config->data);
-  }
   const LoadedModel model =
       load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
-  const auto data = open_source(source, flags.split);
-  Progress progress("eval", mesh.share(MeshAxis::kData, data->size()).count, flags.common.is_quiet);
+  const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
+  mesh.do_once([&] { data.tell(); });
+  Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
+                    flags.common.is_quiet);
   const EvalOptions options{
       .loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
       .batch_size = flags.loader.batch,
       .mesh = &mesh,
       .num_workers = flags.loader.workers,
       .max_bad_fraction = flags.loader.max_bad_fraction,
+      .classes = data.classes,
       .should_stop = [] { return stop_signal() != 0; },
       .on_progress = [&](int64_t done) { progress.update(done); }};
   const Transforms transforms(model.info.pp_eval);
   const ClassificationResult result =
-      evaluate_classification(*model.predictor, *data, transforms, options);
+      evaluate_classification(*model.predictor, *data.split.source, transforms, options);
   mesh.do_once([&] {
-    const std::vector<std::string>& names =
-        model.info.label_names.empty() ? data->label_names() : model.info.label_names;
-    const std::string json = to_json_text(result, names);
+    const std::vector<std::string> names = data.answer_names();
+    const std::string json = to_json_text(result, names, data.setting());
     FileOps ops;
     if (config) {
       const auto results = std::filesystem::path(flags.checkpoint) / "results";
       ops.make_folder(results);
-      write_text(ops, results / ("eval-" + flags.split + ".json"), json);
-      save_examples(ops, results / ("eval-" + flags.split), result.examples,
-                    {*data, transforms, *model.predictor, model.info.config});
+      write_text(ops, results / ("eval-" + data.split.split + ".json"), json);
+      save_examples(ops, results / ("eval-" + data.split.split), result.examples,
+                    {*data.split.source, transforms, *model.predictor, model.info.config});
     }
     if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
     print_out(flags.common.is_json ? json : result_text(result, names));
@@ -110,9 +99,7 @@ void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "eval", "classification accuracy, NLL, calibration error and confusion matrix");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
-  command->add_option("--data", flags->data,
-                      "data source (idx:DIR, folder:DIR); a run folder knows its own");
-  command->add_option("--split", flags->split, "split of the data")->capture_default_str();
+  add_eval_data_flags(*command, flags->data);
   add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));

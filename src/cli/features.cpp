@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/image_input.h"
 #include "cli/model_outputs.h"
+#include "cli/split_choice.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -20,7 +21,8 @@ namespace {
 
 struct FeatureFlags {
   CommonFlags common;
-  std::string checkpoint, input, data, split = "test";
+  std::string checkpoint, input;
+  SplitFlags split;
   OutputNames names;
   ImageFlags images;  ///< its words are options too
   int64_t shard_images = 0;
@@ -60,7 +62,7 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
     all.add(extractor, batch.images_BCHW);
-    if (!flags.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
+    if (!flags.split.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
     all.paths.insert(all.paths.end(), batch.ids.begin(), batch.ids.end());
     progress.update(all.num_images, extractor.transfers_text());
   }
@@ -154,14 +156,22 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOut
   return all.num_images;
 }
 
+/// The split that the flags name, said.
+std::unique_ptr<DataSource> open_split(const SplitFlags& flags) {
+  const std::string split = chosen_split(flags.data, flags.split, flags.source);
+  auto source = open_source(flags.data, split, flags.source);
+  log_info(concat("split '", split, "' of ", flags.data, ": ", source->size(), " samples"));
+  return source;
+}
+
 /// The images that the flags name; null for a file of tensors.
 std::unique_ptr<DataSource> open_images(const FeatureFlags& flags, const Words& words) {
   const bool has_files = !words.images.empty() || !flags.images.list.empty();
-  if (int{has_files} + int{!flags.input.empty()} + int{!flags.data.empty()} != 1)
+  if (int{has_files} + int{!flags.input.empty()} + int{!flags.split.data.empty()} != 1)
     throw UsageError(
         "give image files (or --list F), or --input F.safetensors, or --data SRC: exactly one of "
         "them");
-  if (!flags.data.empty()) return open_source(flags.data, flags.split);
+  if (!flags.split.data.empty()) return open_split(flags.split);
   return has_files ? open_image_files(words.images, flags.images.list) : nullptr;
 }
 
@@ -210,8 +220,9 @@ void add_features(CLI::App& app) {
       ->check(CLI::IsMember({"generated"}));
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
-  command->add_option("--data", flags->data, "data source (idx:DIR, folder:DIR, manifest:FILE)");
-  command->add_option("--split", flags->split, "split of --data")->capture_default_str();
+  command->add_option("--data", flags->split.data,
+                      "data source (idx:DIR, folder:DIR, manifest:FILE)");
+  add_split_flags(*command, flags->split);
   command
       ->add_option("--layers", flags->names.layers, "blocks whose raw output is kept, such as 0,5")
       ->delimiter(',')

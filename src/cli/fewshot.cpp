@@ -1,7 +1,6 @@
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
-#include "cli/head_command.h"
+#include "cli/head_report.h"
 #include "core/log.h"
 #include "transfer/ridge.h"
 
@@ -27,11 +26,8 @@ void warn_of_small_classes(const HeadData& data, const std::vector<int64_t>& sho
                     " training samples; all of theirs are used"));
 }
 
-void run_fewshot(const FewshotFlags& flags) {
-  const Device device = begin_command(flags.head.common);
-  const HeadData data = open_head_data(flags.head, device);
-  warn_of_small_classes(data, flags.shots);
-  HeadResult result = result_on("fewshot", data);
+HeadResult test_shots(const FewshotFlags& flags, const HeadSets& sets, const HeadData& data) {
+  HeadResult result = result_on("fewshot", sets, data);
   for (const int64_t shots : flags.shots) {
     std::vector<at::Tensor> draws;
     for (int64_t draw = 0; draw < flags.draws; ++draw) {
@@ -44,7 +40,19 @@ void run_fewshot(const FewshotFlags& flags) {
     }
     result.predicted[shots] = at::stack(draws);
   }
-  report_head(flags.head, result, {{"l2", flags.l2}, {"draws", flags.draws}});
+  return result;
+}
+
+void run_fewshot(const FewshotFlags& flags) {
+  const Device device = begin_command(flags.head.common);
+  const HeadSets sets = open_head_sets(flags.head, device);
+  std::vector<HeadOutcome> outcomes;
+  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+    const HeadData data = sets.at(fit);
+    if (fit == 0) warn_of_small_classes(data, flags.shots);
+    outcomes.push_back({test_shots(flags, sets, data), {{"l2", flags.l2}, {"draws", flags.draws}}});
+  }
+  report_heads(flags.head, sets, outcomes);
 }
 
 }  // namespace

@@ -15,39 +15,10 @@ namespace fs = std::filesystem;
 constexpr const char* kPixels = "pixels";
 constexpr const char* kFileEnding = ".safetensors";
 
-std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const Device& device,
-                                                 const std::vector<std::string>& names) {
-  if (flags.checkpoint == kPixels) {
-    if (names != std::vector<std::string>{"pooled"})
-      throw UsageError("pixels have no other features; leave --feature away");
-    return make_pixel_extractor(flags.pp);
-  }
-  return make_model_extractor(flags.checkpoint,
-                              {device, flags.common.precision, flags.common.engine}, names);
-}
-
 fs::path cache_root(const HeadFlags& flags) {
   if (!flags.cache.empty()) return flags.cache;
   if (flags.checkpoint == kPixels) return "cache/pixels";
   return default_cache_root(flags.checkpoint);
-}
-
-FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
-                           const DataSource& source) {
-  Progress progress("features", source.size(), flags.common.is_quiet);
-  FileOps ops;
-  const fs::path root = cache_root(flags);
-  FeatureTable table =
-      cached_features(extractor, source,
-                      {.root = root,
-                       .shards = {.batch_size = flags.loader.batch,
-                                  .num_workers = flags.loader.workers,
-                                  .max_bad_fraction = flags.loader.max_bad_fraction,
-                                  .should_stop = [] { return stop_signal() != 0; },
-                                  .on_progress = [&](int64_t n) { progress.update(n); }}},
-                      ops);
-  log_info(concat(table.size(), " features in ", root.string()));
-  return table;
 }
 
 /// What decides how features are made and results are told.
@@ -76,7 +47,22 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
       ->required();
   command.add_option("--test", flags.test, "the same for the test; --train's source by default");
   command.add_option("--train-split", flags.train_split, "split of --train")->capture_default_str();
-  command.add_option("--test-split", flags.test_split, "split of --test")->capture_default_str();
+  command.add_option(
+      "--test-split", flags.test_split,
+      "split of --test; \"test\" where there is one, else \"val\", else the only one of "
+      "another source");
+  command.add_option(
+      "--test-part", flags.test_part,
+      "test on such a part of --train, 20% for one, drawn class by class with --seed; "
+      "train on the rest");
+  command
+      .add_option("--folds", flags.folds,
+                  "test on each of so many parts of --train in turn, drawn class by class with "
+                  "--seed; train on the others")
+      ->check(CLI::Range(2, 1000));
+  command.add_flag("--check-overlap", flags.checks_overlap,
+                   "refuse a test that has training pictures in it, by content");
+  add_source_flags(command, flags.source);
   command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
       ->capture_default_str();
   command.add_option("--pp", flags.pp, "transform of \"pixels\"")->capture_default_str();
@@ -92,7 +78,10 @@ void add_data_flags(CLI::App& command, HeadFlags& flags) {
                   "`features` [N,D], `labels` [N], `texts` [M,D], `text_labels` [M]: what has "
                   "equal labels belongs together")
       ->required();
-  command.add_option("--split", flags.test_split, "split of --data")->capture_default_str();
+  command.add_option(
+      "--split", flags.test_split,
+      "split of --data; \"test\" where there is one, else \"val\", else the only one");
+  add_source_flags(command, flags.source);
   add_shared_flags(command, flags);
 }
 
@@ -101,7 +90,8 @@ bool is_from_files(const HeadFlags& flags) {
              is_test_file = flags.test.ends_with(kFileEnding);
   if (is_train_file != is_test_file && !flags.test.empty())
     throw UsageError("--train and --test: give two files of features, or two data sources");
-  if (is_train_file && flags.test.empty()) throw UsageError("give --test F.safetensors too");
+  if (is_train_file && flags.test.empty() && flags.test_part.empty() && flags.folds == 0)
+    throw UsageError("give --test F.safetensors too, or make a test with --test-part or --folds");
   if (is_train_file && !flags.checkpoint.empty())
     throw UsageError("'", flags.checkpoint, "': files of features need no checkpoint");
   if (!is_train_file && flags.checkpoint.empty())
@@ -119,12 +109,33 @@ bool is_from_pairs(const HeadFlags& flags) {
   return is_file;
 }
 
-HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
-                            const std::vector<std::string>& names) {
-  const auto extractor = make_extractor(flags, device, names);
-  const std::string& test = flags.test.empty() ? flags.train : flags.test;
-  return {make_features(flags, *extractor, *open_source(flags.train, flags.train_split)),
-          make_features(flags, *extractor, *open_source(test, flags.test_split))};
+std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const Device& device,
+                                                 const std::vector<std::string>& names) {
+  if (flags.checkpoint == kPixels) {
+    if (names != std::vector<std::string>{"pooled"})
+      throw UsageError("pixels have no other features; leave --feature away");
+    return make_pixel_extractor(flags.pp);
+  }
+  return make_model_extractor(flags.checkpoint,
+                              {device, flags.common.precision, flags.common.engine}, names);
+}
+
+FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
+                           const DataSource& source) {
+  Progress progress("features", source.size(), flags.common.is_quiet);
+  FileOps ops;
+  const fs::path root = cache_root(flags);
+  FeatureTable table =
+      cached_features(extractor, source,
+                      {.root = root,
+                       .shards = {.batch_size = flags.loader.batch,
+                                  .num_workers = flags.loader.workers,
+                                  .max_bad_fraction = flags.loader.max_bad_fraction,
+                                  .should_stop = [] { return stop_signal() != 0; },
+                                  .on_progress = [&](int64_t n) { progress.update(n); }}},
+                      ops);
+  log_info(concat(table.size(), " features in ", root.string()));
+  return table;
 }
 
 FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source) {
@@ -132,18 +143,11 @@ FeatureTable open_table(const HeadFlags& flags, const Device& device, const Data
   return make_features(flags, *extractor, source);
 }
 
-HeadData open_head_data(const HeadFlags& flags, const Device& device) {
-  HeadData data;
-  if (is_from_files(flags)) {
-    data.train = read_features(flags.train);
-    data.test = read_features(flags.test);
-  } else {
-    const HeadTables tables = open_head_tables(flags, device, {flags.feature});
-    data.train = tables.train.labelled(flags.feature);
-    data.test = tables.test.labelled(flags.feature);
-  }
-  data.num_classes = count_classes(data.train, data.test);
-  return data;
+ChosenSplit open_data(const HeadFlags& flags) {
+  ChosenSplit chosen = choose_split(flags.checkpoint, {flags.test, flags.test_split, flags.source});
+  log_info(chosen.as_text());
+  if (chosen.is_training) log_warn("the model was trained on these samples");
+  return chosen;
 }
 
 }  // namespace vit22b

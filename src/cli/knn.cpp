@@ -1,8 +1,8 @@
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
-#include "cli/head_command.h"
+#include "cli/head_report.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "transfer/neighbors.h"
 
 namespace vit22b {
@@ -11,21 +11,39 @@ namespace {
 struct KnnFlags {
   HeadFlags head;
   std::vector<int64_t> ks = {10, 20, 100, 200};
+  bool has_ks = false;  ///< a user gave them
   double temperature = 0.07;
 };
 
+/// The numbers of neighbours that there are enough training samples for.
+std::vector<int64_t> ks_for(const KnnFlags& flags, int64_t num_train) {
+  std::vector<int64_t> ks;
+  for (const int64_t k : flags.ks) {
+    if (k > num_train && flags.has_ks)
+      throw UsageError("--k ", k, ": there are ", num_train, " training samples");
+    if (k <= num_train) ks.push_back(k);
+  }
+  if (ks.empty()) ks = {1};
+  if (ks != flags.ks)
+    log_warn(concat("of the usual numbers of neighbours those above ", num_train,
+                    ", the training samples, are left out; --k chooses others"));
+  return ks;
+}
+
 void run_knn(const KnnFlags& flags) {
   const Device device = begin_command(flags.head.common);
-  const HeadData data = open_head_data(flags.head, device);
-  for (const int64_t k : flags.ks)
-    if (k > data.train.size())
-      throw UsageError("--k ", k, ": there are ", data.train.size(), " training samples");
-  HeadResult result = result_on("knn", data);
-  for (auto& [k, predicted] :
-       classify_by_neighbors(data.train.features_ND, data.train.labels_N, data.test.features_ND,
-                             flags.ks, flags.temperature))
-    result.predicted[k] = predicted.unsqueeze(0);
-  report_head(flags.head, result, {});
+  const HeadSets sets = open_head_sets(flags.head, device);
+  const std::vector<int64_t> ks = ks_for(flags, sets.num_train());
+  std::vector<HeadOutcome> outcomes;
+  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+    const HeadData data = sets.at(fit);
+    HeadResult result = result_on("knn", sets, data);
+    for (auto& [k, predicted] : classify_by_neighbors(data.train.features_ND, data.train.labels_N,
+                                                      data.test.features_ND, ks, flags.temperature))
+      result.predicted[k] = predicted.unsqueeze(0);
+    outcomes.push_back({std::move(result), {}});
+  }
+  report_heads(flags.head, sets, outcomes);
 }
 
 }  // namespace
@@ -43,7 +61,10 @@ void add_knn(CLI::App& app) {
   command->add_option("--temperature", flags->temperature, "of the votes, exp(similarity / T)")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->callback([flags] { run_knn(*flags); });
+  command->callback([flags, command] {
+    flags->has_ks = command->count("--k") > 0;
+    run_knn(*flags);
+  });
 }
 
 }  // namespace vit22b

@@ -1,8 +1,7 @@
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "checkpoint/model_folder.h"
-#include "cli/head_command.h"
+#include "cli/head_report.h"
 #include "cli/probe_sgd.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -63,8 +62,7 @@ double choose_c(const ProbeFlags& flags, const HeadData& data, Json& chosen) {
   return best_c;
 }
 
-void run_lbfgs(const ProbeFlags& flags, const Device& device) {
-  const HeadData data = open_head_data(flags.head, device);
+HeadOutcome test_lbfgs(const ProbeFlags& flags, const HeadSets& sets, const HeadData& data) {
   Json chosen;
   const double c = flags.c > 0 ? flags.c : choose_c(flags, data, chosen);
   const LogisticFit best = fit(flags, data, data.train, c);
@@ -72,9 +70,17 @@ void run_lbfgs(const ProbeFlags& flags, const Device& device) {
   chosen["iterations"] = best.report.iterations;
   chosen["largest_gradient"] = best.report.largest_gradient;
   chosen["has_converged"] = best.report.has_converged;
-  HeadResult result = result_on("lbfgs", data);
+  HeadResult result = result_on("lbfgs", sets, data);
   result.predicted[0] = best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0);
-  report_head(flags.head, result, chosen);
+  return {std::move(result), std::move(chosen)};
+}
+
+void run_lbfgs(const ProbeFlags& flags, const Device& device) {
+  const HeadSets sets = open_head_sets(flags.head, device);
+  std::vector<HeadOutcome> outcomes;
+  for (size_t fit = 0; fit < sets.rows.size(); ++fit)
+    outcomes.push_back(test_lbfgs(flags, sets, sets.at(fit)));
+  report_heads(flags.head, sets, outcomes);
 }
 
 /// Inputs of heads, and where the tests' rows come from.
@@ -83,15 +89,16 @@ struct GridData {
   std::vector<HeadInput> train, test;
 };
 
-/// Rows of some tables' columns side by side.
+/// Columns of a table side by side, of these rows, or of all where they are undefined.
 HeadInput joined_input(const std::string& name, const FeatureTable& table,
-                       const std::vector<std::string>& parts) {
+                       const std::vector<std::string>& parts, const at::Tensor& rows) {
   int64_t width = 0;
   for (const std::string& part : parts) width += table.width(part);
-  return {name, width, [&table, parts](const at::Tensor& indices) {
+  return {name, width, [&table, parts, rows](const at::Tensor& indices) {
+            const at::Tensor of_table = rows.defined() ? rows.index_select(0, indices) : indices;
             std::vector<at::Tensor> columns;
             columns.reserve(parts.size());
-            for (const std::string& part : parts) columns.push_back(table.rows(part, indices));
+            for (const std::string& part : parts) columns.push_back(table.rows(part, of_table));
             return parts.size() == 1 ? columns.front() : at::cat(columns, 1);
           }};
 }
@@ -138,7 +145,7 @@ BestHead choose_head(const std::vector<HeadRow>& rows, const std::vector<HeadInp
   return best;
 }
 
-void report_grid(const ProbeFlags& flags, const GridData& grid) {
+HeadOutcome test_grid(const ProbeFlags& flags, const HeadSets& sets, const GridData& grid) {
   const HeadData& data = grid.labels;
   const HoldOut parts =
       hold_out(data.train.size(), flags.hold_out, static_cast<uint64_t>(flags.head.common.seed));
@@ -160,33 +167,49 @@ void report_grid(const ProbeFlags& flags, const GridData& grid) {
   const BestHead best = choose_head(rows, grid.train, data.train.labels_N, parts.held_out);
   const at::Tensor scores = rows[best.input].head(best.rate).scores(
       grid.test[best.input].rows(at::arange(data.test.size(), at::kLong)));
-  HeadResult result = result_on("grid", data);
+  HeadResult result = result_on("grid", sets, data);
   result.predicted[0] = scores.argmax(1).unsqueeze(0);
-  report_head(flags.head, result,
-              {{"input", grid.train[best.input].name},
-               {"rate", flags.rates[static_cast<size_t>(best.rate)]},
-               {"held_out_accuracy", best.accuracy}});
+  return {std::move(result),
+          {{"input", grid.train[best.input].name},
+           {"rate", flags.rates[static_cast<size_t>(best.rate)]},
+           {"held_out_accuracy", best.accuracy}}};
+}
+
+/// The grid's inputs of one fit.
+GridData grid_data(const HeadTables& tables, size_t fit, const ViTConfig& config) {
+  const RowSplit& rows = tables.sets.rows.at(fit);
+  GridData grid{tables.sets.at(fit), {}, {}};
+  for (const auto& [name, parts] : grid_inputs(config)) {
+    grid.train.push_back(joined_input(name, tables.train, parts, rows.train));
+    grid.test.push_back(joined_input(name, tables.of_test(), parts, rows.test));
+  }
+  return grid;
+}
+
+/// Heads on all the inputs that a model offers.
+void run_model_grid(const ProbeFlags& flags, const Device& device) {
+  const ViTConfig config = read_model_info(resolve_checkpoint(flags.head.checkpoint).folder).config;
+  std::vector<std::string> names = {"pooled"};
+  for (const std::string& name : grid_inputs(config).back().second) names.push_back(name);
+  const HeadTables tables = open_head_tables(flags.head, device, names);
+  std::vector<HeadOutcome> outcomes;
+  for (size_t fit = 0; fit < tables.sets.rows.size(); ++fit)
+    outcomes.push_back(test_grid(flags, tables.sets, grid_data(tables, fit, config)));
+  report_heads(flags.head, tables.sets, outcomes);
 }
 
 void run_grid(const ProbeFlags& flags, const Device& device) {
-  if (is_from_files(flags.head) || flags.head.checkpoint == "pixels") {
-    const HeadData data = open_head_data(flags.head, device);
-    report_grid(
-        flags, {data, {whole_input(data.train.features_ND)}, {whole_input(data.test.features_ND)}});
-    return;
+  if (!is_from_files(flags.head) && flags.head.checkpoint != "pixels")
+    return run_model_grid(flags, device);
+  const HeadSets sets = open_head_sets(flags.head, device);
+  std::vector<HeadOutcome> outcomes;
+  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+    const HeadData data = sets.at(fit);
+    outcomes.push_back(test_grid(
+        flags, sets,
+        {data, {whole_input(data.train.features_ND)}, {whole_input(data.test.features_ND)}}));
   }
-  const auto inputs =
-      grid_inputs(read_model_info(resolve_checkpoint(flags.head.checkpoint).folder).config);
-  std::vector<std::string> names = inputs.back().second;
-  names.emplace_back("pooled");
-  const HeadTables tables = open_head_tables(flags.head, device, names);
-  GridData grid{{tables.train.labelled("pooled"), tables.test.labelled("pooled"), 0}, {}, {}};
-  grid.labels.num_classes = count_classes(grid.labels.train, grid.labels.test);
-  for (const auto& [name, parts] : inputs) {
-    grid.train.push_back(joined_input(name, tables.train, parts));
-    grid.test.push_back(joined_input(name, tables.test, parts));
-  }
-  report_grid(flags, grid);
+  report_heads(flags.head, sets, outcomes);
 }
 
 void run_probe(const ProbeFlags& flags) {

@@ -1,7 +1,6 @@
 #include "cli/probe_sgd.h"
 
-#include <nlohmann/json.hpp>
-
+#include "cli/head_report.h"
 #include "core/error.h"
 #include "train/trainer.h"
 #include "train/transform_setup.h"
@@ -35,6 +34,8 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   c.data.source = source.kind;
   c.data.root = source.root;
   c.data.train_split = flags.train_split;
+  c.data.split_folders = flags.source.split_folders;
+  c.data.allow_empty = true;
   c.data.val = "";
   c.data.batch_size = probe.batch_size;
   c.data.workers = flags.loader.workers;
@@ -48,24 +49,24 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   return c;
 }
 
-/// What the trained head says of the test split.
-HeadResult test_of(const HeadFlags& flags, const Device& device, int64_t num_train) {
+/// What the trained head says of the test samples.
+HeadResult test_of(const HeadFlags& flags, const Device& device, const HeadSources& sources) {
   HeadFlags of_run = flags;
   of_run.checkpoint = flags.common.out;
   of_run.feature = "logits";
-  const LabelledFeatures said =
-      open_table(of_run, device,
-                 *open_source(flags.test.empty() ? flags.train : flags.test, flags.test_split))
-          .labelled("logits");
+  LabelledFeatures said = open_table(of_run, device, *sources.test).labelled("logits");
+  said.place = sources.test_place;
   const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out).folder);
-  const LabelledFeatures trained{said.features_ND, at::zeros({num_train}, at::kLong),
-                                 info.label_names, flags.train};
+  const LabelledFeatures trained{said.features_ND, at::zeros({sources.train->size()}, at::kLong),
+                                 info.label_names, sources.train_place};
+  said = in_classes_of(trained, std::move(said));
   return {"sgd",
           said.labels_N,
           info.label_names,
           count_classes(trained, said),
-          num_train,
+          sources.train->size(),
           said.place,
+          sources.split,
           {{0, said.features_ND.argmax(1).unsqueeze(0)}}};
 }
 
@@ -76,6 +77,11 @@ void run_sgd_probe(const HeadFlags& flags, const SgdProbe& probe, const Device& 
     throw UsageError("--method sgd trains: give its run folder, --out RUN");
   if (flags.feature != "pooled")
     throw UsageError("--method sgd trains on the pooled features; leave --feature away");
+  if (!flags.test_part.empty() || flags.folds > 0)
+    throw UsageError(
+        "--method sgd trains on a whole split and keeps its run; give --test SRC, or a source with "
+        "a split \"test\"");
+  const HeadSources sources = open_head_sources(flags);
   TrainOptions options;
   options.out = flags.common.out;
   options.device = device;
@@ -83,12 +89,11 @@ void run_sgd_probe(const HeadFlags& flags, const SgdProbe& probe, const Device& 
   options.command_line = "vit22b probe --method sgd " + flags.checkpoint;
   FileOps ops(ExitCode::kCheckpoint);
   const TrainSummary summary = train(probe_config(flags, probe), options, ops);
-  const int64_t num_train = open_source(flags.train, flags.train_split)->size();
   HeadFlags report = flags;
   report.common.out = (options.out / "results" / "probe.json").string();
   ops.make_folder(options.out / "results");
-  report_head(report, test_of(flags, device, num_train),
-              {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}});
+  report_head(report, {test_of(flags, device, sources),
+                       {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}}});
 }
 
 }  // namespace vit22b

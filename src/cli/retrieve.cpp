@@ -1,8 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "cli/head_command.h"
+#include "cli/head_report.h"
 #include "core/error.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
@@ -72,10 +71,6 @@ PairedFeatures embed_captions(const RetrieveFlags& flags, const TextTower& tower
       captions.push_back(std::move(caption));
       image_of_caption.push_back(row);
     }
-  if (captions.empty())
-    throw DataError(flags.head.test,
-                    " has no captions; want a manifest with the column "
-                    "`caption`, or --query TEXT to search it");
   return {{table.all("pooled"), at::arange(table.size(), at::kLong), {}, flags.head.test},
           {tower.embed(captions), at::tensor(image_of_caption, at::kLong), {}, flags.head.test}};
 }
@@ -90,7 +85,8 @@ void run_retrieve(const RetrieveFlags& flags) {
   }
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
-  const auto source = open_source(flags.head.test, flags.head.test_split);
+  std::shared_ptr<const DataSource> source = open_data(flags.head).source;
+  if (flags.query.empty()) source = with_captions(source, flags.head.test);
   const FeatureTable table = open_table(flags.head, device, *source);
   flags.query.empty() ? tell_recall(flags, embed_captions(flags, tower, *source, table))
                       : search(flags, tower, table);

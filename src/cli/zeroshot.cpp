@@ -1,8 +1,7 @@
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "cli/head_command.h"
+#include "cli/head_report.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "eval/text_tower.h"
@@ -70,37 +69,27 @@ at::Tensor class_embeddings(const TextTower& tower, const std::vector<std::strin
 
 /// Where each of the data's labels stands among the candidates.
 at::Tensor as_candidates(const LabelledFeatures& data, const std::vector<std::string>& names) {
-  std::map<std::string, int64_t> index;
-  for (const std::string& name : names) index.emplace(name, static_cast<int64_t>(index.size()));
-  std::vector<int64_t> map;
-  for (const std::string& label : data.label_names) {
-    const auto it = index.find(label);
-    map.push_back(it == index.end() ? -1 : it->second);
-  }
-  at::Tensor mapped = at::tensor(map, at::kLong).index_select(0, data.labels_N);
-  if (const at::Tensor missing = mapped.lt(0).nonzero(); missing.numel() > 0) {
-    const auto label = data.labels_N[missing[0].item<int64_t>()].item<int64_t>();
-    throw DataError("the class '", data.label_names[static_cast<size_t>(label)],
-                    "' of the data is not among the candidates",
-                    did_you_mean(data.label_names[static_cast<size_t>(label)], names));
-  }
-  return mapped;
+  LabelledFeatures candidates;
+  candidates.label_names = names;
+  candidates.place = "the candidates";
+  return in_classes_of(candidates, data).labels_N;
 }
 
 /// Images, a candidate's vector for each class, and which is right.
 struct Question {
   at::Tensor features_NE, classes_CE, labels_N;
   std::vector<std::string> names;  ///< of the classes, or none
-  std::string place;
+  std::string place, split;
   size_t templates = 1;
 };
 
 Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
-  const LabelledFeatures data =
-      open_table(flags.head, device, *open_source(flags.head.test, flags.head.test_split))
-          .labelled(flags.head.feature);
+  const ChosenSplit chosen = open_data(flags.head);
+  LabelledFeatures data =
+      open_table(flags.head, device, *chosen.source).labelled(flags.head.feature);
+  data.place = chosen.text;
   if (data.label_names.empty())
     throw DataError(flags.head.test,
                     " has no labels to be right about; want class folders, or a "
@@ -112,6 +101,7 @@ Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
           as_candidates(data, names),
           names,
           data.place,
+          chosen.split,
           templates.size()};
 }
 
@@ -126,7 +116,7 @@ Question ask_with_features(const ZeroshotFlags& flags) {
                     std::max(images.labels_N.max().item<int64_t>(), counts.size(0) - 1));
   const at::Tensor sum_CE = at::zeros({counts.size(0), texts.features_ND.size(1)})
                                 .index_add_(0, texts.labels_N, unit_length(texts.features_ND));
-  return {images.features_ND, unit_length(sum_CE), images.labels_N, {}, images.place};
+  return {images.features_ND, unit_length(sum_CE), images.labels_N, {}, images.place, ""};
 }
 
 void run_zeroshot(const ZeroshotFlags& flags) {
@@ -137,17 +127,17 @@ void run_zeroshot(const ZeroshotFlags& flags) {
   const at::Tensor scores_NC = at::mm(unit_length(asked.features_NE), asked.classes_CE.t());
   const at::Tensor ranks =
       metrics::answer_ranks(scores_NC, asked.labels_N, at::arange(num_classes, at::kLong));
-  report_head(flags.head,
-              {"zeroshot",
-               asked.labels_N,
-               asked.names,
-               num_classes,
-               /*num_train=*/0,
-               asked.place,
-               {{0, scores_NC.argmax(1).unsqueeze(0)}}},
-              {{"recall_at", recalls(ranks)},
-               {"templates", asked.templates},
-               {"chance", 1 / static_cast<double>(num_classes)}});
+  report_head(flags.head, {{"zeroshot",
+                            asked.labels_N,
+                            asked.names,
+                            num_classes,
+                            /*num_train=*/0,
+                            asked.place,
+                            asked.split,
+                            {{0, scores_NC.argmax(1).unsqueeze(0)}}},
+                           {{"recall_at", recalls(ranks)},
+                            {"templates", asked.templates},
+                            {"chance", 1 / static_cast<double>(num_classes)}}});
 }
 
 }  // namespace

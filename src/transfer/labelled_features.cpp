@@ -3,23 +3,25 @@
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "core/rng.h"
+#include "eval/label_map.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
 
-void check_names(const LabelledFeatures& train, const LabelledFeatures& test) {
-  const auto& a = train.label_names;
-  const auto& b = test.label_names;
-  if (a.empty() || b.empty() || a == b) return;
-  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    const std::string in_train = i < a.size() ? "'" + a[i] + "'" : "absent";
-    const std::string in_test = i < b.size() ? "'" + b[i] + "'" : "absent";
-    if (in_train != in_test)
-      throw DataError("the classes of ", train.place, " and ", test.place, " differ: class ", i,
-                      " is ", in_train, " there and ", in_test,
-                      " here; give both splits the same class folders (empty ones count)");
-  }
+std::vector<bool> labels_in_use(const LabelledFeatures& set) {
+  const at::Tensor counts =
+      class_counts(set.labels_N, static_cast<int64_t>(set.label_names.size()));
+  std::vector<bool> is_used;
+  for (int64_t c = 0; c < counts.numel(); ++c) is_used.push_back(counts[c].item<int64_t>() > 0);
+  return is_used;
+}
+
+void check_labelled(const LabelledFeatures& set) {
+  if (set.labels_N.min().item<int64_t>() < 0)
+    throw DataError(set.place,
+                    " has samples without a label; want class folders, or a manifest with the "
+                    "column `label`");
 }
 
 LabelledFeatures read_table(const SafetensorsFile& file, const std::filesystem::path& path,
@@ -60,12 +62,24 @@ PairedFeatures read_pairs(const std::filesystem::path& path) {
   return pairs;
 }
 
+LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test) {
+  if (train.label_names.empty() || test.label_names == train.label_names) return test;
+  check_labelled(test);
+  const KnownClasses known{
+      static_cast<int64_t>(train.label_names.size()), train.label_names, {}, train.place, ""};
+  const LabelMap map = label_map({test.label_names, labels_in_use(test), test.place}, known);
+  test.labels_N = at::tensor(map.classes, at::kLong).index_select(0, test.labels_N);
+  test.label_names = train.label_names;
+  return test;
+}
+
 int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& test) {
   if (train.features_ND.size(1) != test.features_ND.size(1))
     throw DataError(train.place, " has features of width ", train.features_ND.size(1), ", ",
                     test.place, " of width ", test.features_ND.size(1),
                     "; make both with one checkpoint");
-  check_names(train, test);
+  check_labelled(train);
+  check_labelled(test);
   int64_t classes = 0;
   for (const LabelledFeatures* set : {&train, &test})
     classes = std::max(classes, set->labels_N.max().item<int64_t>() + 1);

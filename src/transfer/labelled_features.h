@@ -37,10 +37,15 @@ struct PairedFeatures {
 /// throws  as read_features; DataError for texts of another width
 PairedFeatures read_pairs(const std::filesystem::path& path);
 
-/// The number of classes of a training and a test set.
+/// A test set in a training set's classes, matched as label_map does.
 ///
-/// throws  DataError when the sets are not of one kind: other widths, other names, a label without
-///         a name, fewer than two classes
+/// throws  DataError naming a class that the training set lacks
+LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test);
+
+/// The number of classes of a training and a test set in its classes.
+///
+/// throws  DataError when the sets are not of one kind: other widths, a sample without a label, a
+///         label without a name, fewer than two classes
 int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& test);
 
 /// Samples a class, [C] int64.

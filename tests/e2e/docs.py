@@ -72,6 +72,7 @@ def make_folder(folder):
     (folder / "CONFIG").write_text(CONFIG)
     (folder / "LIT").write_text(LIT)
     (folder / "DIR").symlink_to("SRC")
+    (folder / "FLAT").symlink_to("SRC/train")
     (folder / "build").mkdir()
     (folder / "build/release").symlink_to(build)
     for name in ("configs", "examples", "script"):

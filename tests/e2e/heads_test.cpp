@@ -67,8 +67,7 @@ TEST_F(HeadCommands, CompareWithAnEarlierRunOfTheSameSamples) {
   const json same =
       json::parse(run("fewshot", "--shots 2 --json --against " + at("p.safetensors")).out);
   EXPECT_EQ(same["difference"]["2"]["mean"], 0);
-  const Ended other =
-      run("fewshot", "--shots 2 --test-split train --against " + at("p.safetensors"));
+  const Ended other = run("fewshot", "--shots 2 --test-part 20% --against " + at("p.safetensors"));
   EXPECT_EQ(other.code, 3);
   EXPECT_NE(other.last_line().find("holds predictions of other test samples"), std::string::npos);
 }

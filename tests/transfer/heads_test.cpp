@@ -173,14 +173,24 @@ std::string text_of_error(const Function& function) {
   return "";
 }
 
-TEST(LabelledFeatures, OfOtherClassesAreRefusedNamingTheFirst) {
-  EXPECT_EQ(
-      text_of_error([] {
-        count_classes(make_set(4, 3, {"cat", "dog"}, "train"),
-                      make_set(4, 3, {"cat", "emu"}, "test"));
-      }),
-      "the classes of train and test differ: class 1 is 'dog' there and 'emu' here; give both "
-      "splits the same class folders (empty ones count)");
+TEST(LabelledFeatures, AreMatchedByNameAndWhatTrainingLacksIsNamed) {
+  const LabelledFeatures train = make_set(4, 3, {"cat", "dog", "emu"}, "train");
+  const LabelledFeatures test =
+      in_classes_of(train, make_set(4, 3, {"dog", "emu"}, "test"));  // labels 0, 1, 0, 1
+  EXPECT_TRUE(test.labels_N.equal(at::tensor({1, 2, 1, 2}, at::kLong)));
+  EXPECT_EQ(count_classes(train, test), 3);
+  EXPECT_EQ(text_of_error([&] {
+              in_classes_of(train, make_set(4, 3, {"cat", "fox"}, "test"));
+            }),
+            "test: the class 'fox' is not among the 3 classes of train");
+}
+
+TEST(LabelledFeatures, WithoutLabelsAreRefused) {
+  LabelledFeatures unlabelled = make_set(4, 3, {}, "test");
+  unlabelled.labels_N.fill_(-1);
+  EXPECT_EQ(text_of_error([&] { count_classes(make_set(4, 3, {}, "train"), unlabelled); }),
+            "test has samples without a label; want class folders, or a manifest with the column "
+            "`label`");
 }
 
 TEST(LabelledFeatures, OfOtherWidthsAreRefused) {

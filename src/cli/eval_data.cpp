@@ -1,0 +1,95 @@
+#include "cli/eval_data.h"
+
+#include <CLI/CLI.hpp>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "data/overlap.h"
+#include "train/data_setup.h"
+
+namespace vit22b {
+namespace {
+
+bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
+  for (const std::string& name : wanted)
+    if (std::find(names.begin(), names.end(), name) == names.end()) return false;
+  return true;
+}
+
+/// The model's classes. A run may have given its data's classes other names; for its own data,
+/// those count too.
+KnownClasses classes_of_model(const std::string& checkpoint, const LoadedModel& model,
+                              const ChosenSplit& split) {
+  KnownClasses known{model.info.config.num_classes,
+                     model.info.label_names,
+                     {},
+                     "the model",
+                     "; --class-map FILE says which class is which"};
+  if (split.is_own && !has_all(known.names, split.source->label_names()))
+    known.other_names = open_train_data(run_config(checkpoint)->data).train->label_names();
+  return known;
+}
+
+void check_overlap_with_training(const std::string& checkpoint, const ChosenSplit& split) {
+  const auto run = run_config(checkpoint);
+  if (!run)
+    throw UsageError("--check-overlap: ", checkpoint,
+                     " is no run folder, so its training samples are unknown");
+  check_overlap(*open_train_data(run->data).train, *split.source);
+}
+
+}  // namespace
+
+void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
+  command.add_option(
+      "--data", flags.split.data,
+      "data source (idx:DIR, folder:DIR, manifest:FILE); a run folder knows its own");
+  add_split_flags(command, flags.split);
+  command.add_option("--class-map", flags.class_map,
+                     "file that says which of the model's classes the data's names are: a name a "
+                     "line in the model's order, or lines of a name and a number");
+  command.add_flag("--restrict", flags.is_restricted,
+                   "take answers from the data's own classes alone, not from all the model's");
+  command.add_flag("--check-overlap", flags.checks_overlap,
+                   "refuse a test that has training pictures of the run in it, by content");
+}
+
+void EvalData::tell() const {
+  log_info(concat(split.as_text(), ", labels by ", labels_by));
+  if (split.is_training) log_warn("the model was trained on these samples");
+  if (!classes.empty())
+    log_info(concat("restricted: answers are taken from the data's ", num_data_classes,
+                    " classes alone"));
+}
+
+std::vector<std::string> EvalData::answer_names() const {
+  const std::vector<std::string>& all = split.source->label_names();
+  if (classes.empty()) return all;
+  std::vector<std::string> names;
+  for (const int64_t label : classes) names.push_back(all.at(static_cast<size_t>(label)));
+  return names;
+}
+
+EvalSetting EvalData::setting() const {
+  return {split.split, labels_by, !classes.empty()};
+}
+
+EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
+                        const EvalDataFlags& flags) {
+  if (model.info.config.num_classes == 0)
+    throw CheckpointError(checkpoint, " has no classifier; use probe, knn or fewshot");
+  EvalData data{choose_split(checkpoint, flags.split)};
+  ChosenSplit& split = data.split;
+  const KnownClasses known = classes_of_model(checkpoint, model, split);
+  const DataClasses own = classes_of(*split.source, split.text);
+  const LabelMap map = label_map(own, known, flags.class_map);
+  const std::vector<int64_t> used = classes_in_use(own, map);
+  data.labels_by = map.by;
+  data.num_data_classes = static_cast<int64_t>(used.size());
+  if (flags.is_restricted) data.classes = used;
+  if (flags.checks_overlap) check_overlap_with_training(checkpoint, split);
+  split.source = in_known_classes(split.source, map, known);
+  return data;
+}
+
+}  // namespace vit22b
