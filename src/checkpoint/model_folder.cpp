@@ -59,6 +59,16 @@ TextInfo text_from(const Json& json, const fs::path& path) {
   return text;
 }
 
+// Of a Hub folder: in pretrained_cfg, or behind the dot of the architecture's name.
+std::string tag_of(const Json& json) {
+  const Json cfg = json.value("pretrained_cfg", Json::object());
+  if (cfg.is_object() && cfg.contains("tag") && cfg.at("tag").is_string())
+    return cfg.at("tag").get<std::string>();
+  const std::string architecture = json.value("architecture", "");
+  const size_t dot = architecture.find('.');
+  return dot == std::string::npos ? "" : architecture.substr(dot + 1);
+}
+
 }  // namespace
 
 CheckpointPath resolve_checkpoint(const fs::path& path) {
@@ -105,6 +115,7 @@ ModelInfo read_model_info(const fs::path& folder) {
         info.text = text_from(json.at("vit22b").at("text"), path);
     } else {
       info = import_timm_config(json.dump(), folder);
+      info.tag = tag_of(json);
     }
     if (json.contains("label_names") && json.at("label_names").is_array())
       info.label_names = json.at("label_names").get<std::vector<std::string>>();

@@ -32,6 +32,9 @@ struct ModelInfo {
   std::vector<std::string> label_names;
   std::optional<TextInfo> text = std::nullopt;
   bool any_size = false;  ///< pp_eval may give images of another size than the model's
+  /// timm's word for what the weights were trained on, such as "augreg2_in21k_ft_in1k"; empty where
+  /// it gives none, absent for checkpoints of vit22b's.
+  std::optional<std::string> tag = std::nullopt;
 };
 
 /// Where a checkpoint's parts are.

@@ -1,6 +1,7 @@
 #include "eval/load_predictor.h"
 
 #include "core/error.h"
+#include "data/imagenet.h"
 #include "store/file_source.h"
 #include "store/generated.h"
 #include "store/resident.h"
@@ -29,6 +30,16 @@ std::unique_ptr<WeightStore> make_store(const std::vector<ParameterRow>& table,
                                          torch_device(options.device));
 }
 
+// timm's folders name their classes rarely, their tags nearly always.
+void add_imagenet_names(LoadedModel& model) {
+  ModelInfo& info = model.info;
+  if (!info.tag) return;
+  auto classes = imagenet_classes({*info.tag, info.config.num_classes});
+  if (!classes) return;
+  if (info.label_names.empty()) info.label_names = std::move(classes->names);
+  model.wnids = std::move(classes->wnids);
+}
+
 }  // namespace
 
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
@@ -36,6 +47,7 @@ LoadedModel load_predictor(const std::filesystem::path& checkpoint, const Predic
   LoadedModel model;
   model.folder = resolve_checkpoint(checkpoint).folder;
   model.info = read_model_info(model.folder);
+  add_imagenet_names(model);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
   PredictorOptions how = options;
   how.any_size |= model.info.any_size;

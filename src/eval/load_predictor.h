@@ -11,7 +11,8 @@ namespace vit22b {
 
 /// A checkpoint opened for inference.
 struct LoadedModel {
-  ModelInfo info;
+  ModelInfo info;  ///< with ImageNet's names where timm's tag says so and the folder has none
+  std::vector<std::string> wnids;  ///< of ImageNet's classes in the model's order; else empty
   std::filesystem::path folder;
   std::unique_ptr<Predictor> predictor;
 };

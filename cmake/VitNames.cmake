@@ -1,0 +1,12 @@
+# The classes of ImageNet classifiers: src/data/names/*.txt as texts inside the program, and their notice beside it.
+file(GLOB name_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/data/names/*.txt")
+set(VIT22B_NAME_ROWS "")
+foreach(name_file ${name_files})
+  get_filename_component(name_set "${name_file}" NAME_WE)
+  file(READ "${name_file}" name_text)
+  string(APPEND VIT22B_NAME_ROWS "      {\"${name_set}\", R\"names(${name_text})names\"},\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${name_file}")
+endforeach()
+configure_file("${PROJECT_SOURCE_DIR}/cmake/name_texts.cpp.in" "${CMAKE_BINARY_DIR}/name_texts.cpp" @ONLY)
+target_sources(vit22b_data PRIVATE "${CMAKE_BINARY_DIR}/name_texts.cpp")
+install(FILES src/data/names/NOTICE DESTINATION share/doc/vit22b RENAME class-names-notice)
