@@ -1,11 +1,14 @@
 #include "core/log.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <mutex>
 
 #include "core/error.h"
+#include "core/printable.h"
 
 namespace vit22b {
 namespace {
@@ -36,7 +39,11 @@ void write(std::string_view mark, std::string_view text, bool is_on_terminal) {
   LogTargets& t = targets();
   const std::lock_guard lock(t.mutex);
   const std::string line = concat(t.prefix, mark, text, "\n");
-  if (is_on_terminal) std::fputs(line.c_str(), stderr);
+  if (is_on_terminal) {
+    // File names and labels from outside must not steer the terminal.
+    static const bool is_terminal = isatty(STDERR_FILENO) == 1;
+    std::fputs((is_terminal ? printable(line, "\n\t") : line).c_str(), stderr);
+  }
   if (t.file.is_open()) t.file << clock_text() << line << std::flush;
 }
 
