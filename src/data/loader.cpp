@@ -21,6 +21,10 @@ int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed) {
   return static_cast<int64_t>(order(global_index % n));
 }
 
+int64_t default_loader_workers() {
+  return std::clamp<int64_t>(std::thread::hardware_concurrency() / 2, 1, 8);
+}
+
 /// One batch in the making.
 struct BatchLoader::Slot {
   std::vector<Sample> samples;
@@ -38,8 +42,8 @@ BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms,
   if (options_.stride == 0) options_.stride = options_.batch_size;
   if (options_.num_samples == 0) options_.num_samples = source_.size();
   for (int64_t i = 0; i < kPrefetchBatches; ++i) slots_.push_back(std::make_unique<Slot>());
-  for (int64_t i = 0; i < std::max<int64_t>(1, options_.num_workers); ++i)
-    workers_.emplace_back([this] { work(); });
+  if (options_.num_workers == 0) options_.num_workers = default_loader_workers();
+  for (int64_t i = 0; i < options_.num_workers; ++i) workers_.emplace_back([this] { work(); });
 }
 
 BatchLoader::~BatchLoader() {
@@ -185,13 +189,14 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
 
 void BatchLoader::note_bad(int64_t index, const std::string& id, const std::string& reason) {
   const std::lock_guard lock(mutex_);
-  bad_.try_emplace(index, BadSample{id, reason});
+  bad_.try_emplace(index, BadSample{id, reason, index});
   const auto limit = options_.max_bad_fraction * static_cast<double>(source_.size());
   if (static_cast<double>(bad_.size()) > limit)
     throw DataError(bad_.size(), " of ", source_.size(),
-                    " samples cannot be used, more than data.max_bad_fraction=",
-                    options_.max_bad_fraction, " allows; the last: ", reason,
-                    ". Remove or mend the files, or raise data.max_bad_fraction");
+                    " samples cannot be used, more than the share of ", options_.max_bad_fraction,
+                    " that may be bad; the last: ", reason,
+                    ". Remove or mend the files, or raise --max-bad-fraction (in a config "
+                    "data.max_bad_fraction)");
 }
 
 bool BatchLoader::next(Batch& batch) {

@@ -23,7 +23,11 @@ int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed);
 struct BadSample {
   std::string id;
   std::string reason;
+  int64_t index = -1;  ///< in its source; -1 where another rank found it
 };
+
+/// Half the cores that this process may use, at most 8 and at least 1: the others are the model's.
+int64_t default_loader_workers();
 
 /// What to load, and how.
 struct LoaderOptions {
@@ -31,7 +35,7 @@ struct LoaderOptions {
   int64_t stride = 0;        ///< global samples a batch, over all ranks; 0 means batch_size
   uint64_t first_index = 0;  ///< global index of the first sample
   int64_t num_samples = 0;   ///< of one pass, from first_index on; 0 means all
-  int64_t num_workers = 1;
+  int64_t num_workers = 0;   ///< 0 for default_loader_workers()
   uint64_t seed = 0;
   bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in
                             ///< order, bad ones left out

@@ -30,7 +30,7 @@ struct EvalOptions {
   int64_t batch_size = 256;
   const Mesh* mesh =
       nullptr;  ///< ranks that share the samples along its data axis; null for one process
-  int64_t num_workers = 1;
+  int64_t num_workers = 0;
   double max_bad_fraction = 0.001;
   /// The model's classes that answers are taken from, in order; all of them where empty.
   std::vector<int64_t> classes = {};

@@ -12,7 +12,7 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("batch_size", batch_size, "images a step, over all ranks, before `accumulate` cuts them");
   v.field("pp_train", pp_train, "transform of training images");
   v.field("pp_eval", pp_eval, "transform of evaluation images; the model's default where empty");
-  v.field("workers", workers, "loader threads");
+  v.field("workers", workers, "loader threads; 0 for half the cores, at most 8");
   v.field("max_bad_fraction", max_bad_fraction,
           "share of samples that may be unusable before the run stops");
   v.field("mixup", mixup, "alpha of mixup, 0 to 1; 0 for none, 1 for uniform shares");

@@ -19,7 +19,7 @@ struct DataConfig {
   int64_t batch_size = 128;
   std::string pp_train;
   std::string pp_eval;
-  int64_t workers = 1;
+  int64_t workers = 0;
   double max_bad_fraction = 0.001;
   double mixup = 0;
   bool any_size = false;

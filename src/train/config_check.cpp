@@ -65,8 +65,8 @@ void check_choices(const TrainConfig& c) {
     throw UsageError("mesh.deadline_s is ", c.mesh.deadline_s, ", want a positive time");
   if (c.mesh.prefetch < 0 || c.mesh.prefetch > 64)
     throw UsageError("mesh.prefetch is ", c.mesh.prefetch, ", want 0 to 64");
-  if (c.data.workers < 1 || c.data.workers > 256)
-    throw UsageError("data.workers is ", c.data.workers, ", want 1 to 256");
+  if (c.data.workers < 0 || c.data.workers > 256)
+    throw UsageError("data.workers is ", c.data.workers, ", want 0 to 256");
   if (c.keep_last < 1) throw UsageError("keep_last is ", c.keep_last, ", want at least 1");
   if (c.block_inputs != "device" && c.activation != "recompute")
     throw UsageError("block_inputs=", c.block_inputs,

@@ -51,18 +51,19 @@ std::unique_ptr<SafetensorsFile> open_shard(const fs::path& path, const std::str
 
 void write_shard(FileOps& ops, const fs::path& path,
                  const std::map<std::string, std::vector<at::Tensor>>& pieces,
-                 const std::vector<std::string>& ids, const std::string& identity) {
+                 const std::vector<std::string>& ids, const std::string& identity,
+                 std::map<std::string, std::string> metadata) {
   TensorList tensors;
   Xxh3Stream stream;
   for (const auto& [name, parts] : pieces) {
     tensors.emplace_back(name, at::cat(parts).contiguous());
     stream.add(bytes_of_tensor(tensors.back().second));
   }
-  write_safetensors(ops, path, tensors,
-                    {{"paths", nlohmann::json(ids).dump(-1, ' ', false,
-                                                        nlohmann::json::error_handler_t::replace)},
-                     {kMadeFrom, identity},
-                     {"xxh3_128", stream.hash()}});
+  metadata["paths"] =
+      nlohmann::json(ids).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  metadata[kMadeFrom] = identity;
+  metadata["xxh3_128"] = stream.hash();
+  write_safetensors(ops, path, tensors, metadata);
 }
 
 /// Makes the shards that are missing.
@@ -100,7 +101,7 @@ class ShardWriter {
     for (const BadSample& bad : loader.bad_samples())
       log_warn(concat("left out: ", bad.id, ": ", bad.reason));
     if (pieces.empty()) throw DataError("none of ", count, " samples can be used");
-    write_shard(ops_, path, pieces, ids, identity);
+    write_shard(ops_, path, pieces, ids, identity, options_.metadata);
   }
 
  private:

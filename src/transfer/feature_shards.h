@@ -13,8 +13,9 @@ namespace vit22b {
 /// How features are made, and who is told.
 struct ShardOptions {
   int64_t batch_size = 32;
-  int64_t num_workers = 1;
+  int64_t num_workers = 0;
   int64_t samples_per_shard = 4096;
+  std::map<std::string, std::string> metadata = {};  ///< more of it, for every shard
   double max_bad_fraction = 0.001;
   std::function<bool()> should_stop = [] { return false; };
   /// Told how many samples are done.

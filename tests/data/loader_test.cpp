@@ -126,15 +126,21 @@ TEST(BatchLoader, EvaluationLeavesBadSamplesOut) {
             (std::vector<int64_t>{0, 1, 2, 3, 5, 6, 7, 8, 9}));
 }
 
+TEST(BatchLoader, ByDefaultHalfTheCoresLoadAndAtMostEight) {
+  EXPECT_GE(default_loader_workers(), 1);
+  EXPECT_LE(default_loader_workers(), 8);
+  EXPECT_LE(default_loader_workers(), std::max(1U, std::thread::hardware_concurrency() / 2));
+}
+
 TEST(BatchLoader, TooManyBadSamplesStopNamingTheOption) {
   const Numbered source(10, {4, 5});
   EXPECT_EQ(error_of<DataError>([&] {
               labels_of(source, {.batch_size = 10, .is_training = false, .max_bad_fraction = 0.1},
                         1);
             }),
-            "2 of 10 samples cannot be used, more than data.max_bad_fraction=0.1 allows; the last: "
-            "file 5 is damaged. Remove or mend the "
-            "files, or raise data.max_bad_fraction");
+            "2 of 10 samples cannot be used, more than the share of 0.1 that may be bad; the last: "
+            "file 5 is damaged. Remove or mend the files, or raise --max-bad-fraction (in a config "
+            "data.max_bad_fraction)");
 }
 
 }  // namespace
