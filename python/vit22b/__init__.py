@@ -6,6 +6,9 @@ numpy arrays, which speak DLPack: torch.from_dlpack(model.features(images)).
 import ctypes
 import os
 import pathlib
+import struct
+import tempfile
+import zlib
 
 import numpy as np
 
@@ -89,11 +92,45 @@ def _taken(answer):
     return values
 
 
+def _is_one_picture(value):
+    return isinstance(value, (str, os.PathLike)) or hasattr(value, "convert") or (isinstance(value, np.ndarray) and value.ndim in (2, 3))
+
+
+def _png(pixels):
+    """A PNG file of uint8 pixels [height, width] or [height, width, 1 or 3]."""
+    pixels = np.asarray(pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        raise Error(f"a picture is {pixels.dtype} {pixels.shape}, want uint8 [height, width, 3], or [height, width] for grey")
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, channels = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 1)) + chunk(b"IEND", b"")
+
+
+def _as_file(picture, folder, index):
+    """A file as it is; pixels and PIL's images as a file in a folder, without loss."""
+    if isinstance(picture, (str, os.PathLike)):
+        return picture
+    if hasattr(picture, "convert"):
+        picture = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+    path = pathlib.Path(folder) / f"picture {index}.png"
+    path.write_bytes(_png(picture))
+    return path
+
+
 def _preprocessed(function, handle, files):
-    files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-    names = (ctypes.c_char_p * len(files))(*[os.fsencode(file) for file in files])
-    answer = _Array()
-    _check(function(handle, names, len(files), ctypes.byref(answer)))
+    files = [files] if _is_one_picture(files) else list(files)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [_as_file(file, folder, i) for i, file in enumerate(files)]
+        names = (ctypes.c_char_p * len(paths))(*[os.fsencode(path) for path in paths])
+        answer = _Array()
+        _check(function(handle, names, len(paths), ctypes.byref(answer)))
     return _taken(answer)
 
 
@@ -133,7 +170,7 @@ class Model:
         return names
 
     def preprocess(self, files):
-        """Image files → float32 [B, C, H, W]."""
+        """Image files, PIL's images, or uint8 pixels [height, width, channels]; one or several → float32 [B, C, H, W]."""
         return _preprocessed(_lib.vit22b_preprocess, self._handle, files)
 
     def features(self, images):
@@ -147,6 +184,22 @@ class Model:
     def logits(self, images):
         """Images → the classifier's scores, [B, classes]."""
         return self._run(b"logits", images)
+
+    def predict(self, files, top=5, batch=32):
+        """The most probable labels of pictures as preprocess takes them: for each, the best first, as `vit22b predict --json` has them.
+
+        batch  pictures that are in memory at a time
+        """
+        files = [files] if _is_one_picture(files) else list(files)
+        names, said = self.label_names, []
+        for first in range(0, len(files), batch):
+            scores = self.logits(self.preprocess(files[first : first + batch])).astype(np.float64)
+            shares = np.exp(scores - scores.max(1, keepdims=True))
+            shares /= shares.sum(1, keepdims=True)
+            for row in shares:
+                best = np.argsort(-row, kind="stable")[:top]
+                said.append([{"label": names[i] if i < len(names) else str(i), "index": int(i), "probability": float(row[i])} for i in best])
+        return said
 
     def _run(self, output, images):
         images = _as_array(images, np.float32)

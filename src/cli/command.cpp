@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -11,6 +13,7 @@
 #include "core/error.h"
 #include "core/heap.h"
 #include "core/log.h"
+#include "core/printable.h"
 #include "core/signals.h"
 #include "dist/launch.h"
 #include "kernels/cpu/tile.h"
@@ -36,7 +39,7 @@ int run_guarded(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help and --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    return say(ExitCode::kUsage, concat(e.what(), "; see vit22b --help, or vit22b COMMAND --help"));
+    return say(ExitCode::kUsage, concat(e.what(), "; ", usage_hint(app)));
   } catch (const UserError& e) {
     return say(e.code(), e.what());
   } catch (const c10::OutOfMemoryError& e) {
@@ -95,9 +98,9 @@ void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_bat
   command.add_option("--batch", flags.batch, "images a batch")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, largest_batch));
-  command.add_option("--workers", flags.workers, "loader threads")
+  command.add_option("--workers", flags.workers, "loader threads; 0 for half the cores, at most 8")
       ->capture_default_str()
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(0, 256));
   command
       .add_option("--max-bad-fraction", flags.max_bad_fraction,
                   "share of samples that may be unusable")
@@ -121,8 +124,13 @@ ViTConfig preset_config(const std::string& name, const std::vector<std::string>&
 }
 
 std::string option_table(const Fields& fields) {
-  std::string text;
+  std::string text, section;
   for (const FieldText& field : list_fields(fields)) {
+    // The keys of a section stand together.
+    const size_t dot = field.key.find('.');
+    const std::string own = dot == std::string::npos ? "" : field.key.substr(0, dot);
+    if (own != section) text += "\n";
+    section = own;
     char line[512];
     const std::string value = field.value.empty() ? "(unset)" : field.value;
     std::snprintf(line, sizeof line, "  %-28s %-22s %s [%s]\n", field.key.c_str(), value.c_str(),
@@ -130,6 +138,17 @@ std::string option_table(const Fields& fields) {
     text += line;
   }
   return text;
+}
+
+std::string shown_name(const std::string& name) {
+  return isatty(STDOUT_FILENO) == 1 ? printable(name) : name;
+}
+
+void refuse_options(const CLI::App& command, const std::vector<std::string>& names,
+                    const std::string& reason) {
+  for (const std::string& name : names)
+    if (command.get_option_no_throw(name) != nullptr && command.count(name) > 0)
+      throw UsageError(name, ": ", reason);
 }
 
 void print_out(const std::string& text) {
@@ -158,8 +177,30 @@ std::vector<std::string> words_without(const std::string& option, std::vector<st
   return words;
 }
 
+namespace {
+
+/// The commands in the order and under the headings of the help.
+void add_commands(CLI::App& app) {
+  using Add = void (*)(CLI::App&);
+  const std::pair<const char*, std::vector<Add>> groups[] = {
+      {"Use", {add_predict, add_features, add_explain, add_retrieve, add_zeroshot}},
+      {"Measure", {add_eval, add_probe, add_fewshot, add_knn, add_compare}},
+      {"Train", {add_train}},
+      {"Look", {add_model, add_plan, add_report, add_bench, add_env, add_config, add_completion}}};
+  const auto all = [](const CLI::App*) { return true; };
+  size_t num_grouped = 0;
+  for (const auto& [heading, adds] : groups) {
+    for (const Add add : adds) add(app);
+    const std::vector<CLI::App*> commands = app.get_subcommands(all);
+    for (; num_grouped < commands.size(); ++num_grouped) commands[num_grouped]->group(heading);
+  }
+}
+
+}  // namespace
+
 int run_command_line(int argc, char** argv) {
-  CLI::App app{"vit22b: trains, scales and studies vision transformers of the ViT-22B family"};
+  CLI::App app{"vit22b: trains, scales and studies vision transformers of the ViT-22B family",
+               "vit22b"};
   app.set_version_flag("--version", std::string("vit22b ") + program_version());
   app.require_subcommand(1);
   app.formatter(make_help_formatter());
@@ -168,24 +209,7 @@ int run_command_line(int argc, char** argv) {
       "runs/fashion");
   std::string ends;
   app.add_option("--ends", ends, "folder for this rank's exit code")->group("");  // of --procs
-  add_train(app);
-  add_eval(app);
-  add_predict(app);
-  add_features(app);
-  add_probe(app);
-  add_fewshot(app);
-  add_knn(app);
-  add_zeroshot(app);
-  add_retrieve(app);
-  add_compare(app);
-  add_model(app);
-  add_explain(app);
-  add_plan(app);
-  add_report(app);
-  add_bench(app);
-  add_config(app);
-  add_env(app);
-  add_completion(app);
+  add_commands(app);
   const int code = run_guarded(app, argc, argv);
   if (!ends.empty()) report_end(ends, code);
   return code;

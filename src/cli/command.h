@@ -37,12 +37,16 @@ Device begin_command(const CommonFlags& flags);
 
 /// How a command reads its samples.
 struct LoaderFlags {
-  int64_t batch = 32, workers = 1;
+  int64_t batch = 32, workers = 0;
   double max_bad_fraction = 0.001;
 };
 
 /// Adds --batch (at most `largest_batch`), --workers, --max-bad-fraction.
 void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_batch = 100'000);
+
+/// What SRC may be, for the help of every option that takes one.
+constexpr const char* kSourceHelp =
+    "data source (idx:DIR, folder:DIR, manifest:FILE, or a path that tells which)";
 
 /// Adds positional `a.b=c` overrides and `--set a.b=c`.
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
@@ -55,6 +59,16 @@ ViTConfig preset_config(const std::string& name, const std::vector<std::string>&
 
 /// A table of options for a command's help.
 std::string option_table(const Fields& fields);
+
+/// A name from outside (a file's, a class's) for text on stdout: control characters are escaped
+/// where that is a terminal.
+std::string shown_name(const std::string& name);
+
+/// Refuses options that a command was given and that mean nothing as it is called.
+///
+/// throws  UsageError "--split: REASON"
+void refuse_options(const CLI::App& command, const std::vector<std::string>& names,
+                    const std::string& reason);
 
 /// Data for stdout; an error when it cannot be written.
 void print_out(const std::string& text);

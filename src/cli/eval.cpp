@@ -1,7 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "cli/command.h"
+#include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -9,7 +9,6 @@
 #include "core/signals.h"
 #include "dist/launch.h"
 #include "eval/classification.h"
-#include "eval/load_predictor.h"
 #include "explain/examples.h"
 
 namespace vit22b {
@@ -20,23 +19,26 @@ struct EvalFlags {
   std::string checkpoint;
   EvalDataFlags data;
   LoaderFlags loader{.batch = 256};
-  std::string loss;
+  std::string loss, labels;
+  PixelChanges pixels;
 };
 
 std::string result_text(const ClassificationResult& r, const std::vector<std::string>& names) {
   char head[256];
   std::snprintf(head, sizeof head,
-                "top-1 %.2f %%   top-5 %.2f %%   loss %.4f   nll %.4f   ece %.4f   (%lld images)\n",
+                "top-1 %.2f %%   top-5 %.2f %%   loss %.4f   nll %.4f   ece %.4f   (%lld images",
                 100 * r.top1, 100 * r.top5, r.loss, r.nll, r.ece,
                 static_cast<long long>(r.num_examples));
   std::string text = head;
+  if (!r.bad_samples.empty()) text += concat(", ", r.bad_samples.size(), " left out");
+  text += ")\n";
   constexpr size_t kLargestTable = 20;
   if (r.confusion.size() > kLargestTable) return text;
   text += "confusion (rows: truth, columns: prediction)\n";
   for (size_t i = 0; i < r.confusion.size(); ++i) {
     char cell[64];
     std::snprintf(cell, sizeof cell, "%16.16s",
-                  i < names.size() ? names[i].c_str() : std::to_string(i).c_str());
+                  i < names.size() ? shown_name(names[i]).c_str() : std::to_string(i).c_str());
     text += cell;
     for (const int64_t count : r.confusion[i]) {
       std::snprintf(cell, sizeof cell, " %6lld", static_cast<long long>(count));
@@ -49,9 +51,10 @@ std::string result_text(const ClassificationResult& r, const std::vector<std::st
 
 // What one rank, or the only process, does: its share of the samples.
 void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
+  resolve_checkpoint(flags.checkpoint);
   const auto config = run_config(flags.checkpoint);
-  const LoadedModel model =
-      load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+  const LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
+                                            {device, flags.common.precision, flags.common.engine});
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
   mesh.do_once([&] { data.tell(); });
   Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
@@ -99,6 +102,8 @@ void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "eval", "classification accuracy, NLL, calibration error and confusion matrix");
   command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
+  add_pixel_flags(*command, flags->pixels);
+  add_labels_flag(*command, flags->labels);
   add_eval_data_flags(*command, flags->data);
   add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")

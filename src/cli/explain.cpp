@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "cli/checkpoint_flags.h"
 #include "cli/command.h"
 #include "cli/image_input.h"
 #include "core/error.h"
@@ -10,7 +11,6 @@
 #include "core/progress.h"
 #include "core/signals.h"
 #include "data/encode.h"
-#include "eval/load_predictor.h"
 #include "explain/pca.h"
 #include "explain/pictures.h"
 
@@ -23,8 +23,9 @@ constexpr int64_t kTerminalColumns = 64;
 
 struct ExplainFlags {
   CommonFlags common;
+  CheckpointFlags checkpoint;
   ImageFlags images;
-  std::string checkpoint, method = "attention", basis;
+  std::string method = "attention", basis;
   int64_t block = -1;
   bool is_shown = false;
 };
@@ -47,7 +48,7 @@ class Pictures {
       write_text(ops_, folder_ / (stem + ".png"), encode_png(picture_HWC));
     }
     if (flags_.is_shown)
-      print_out(path + "\n" +
+      print_out(shown_name(path) + "\n" +
                 terminal_text(picture_HWC, kTerminalColumns, std::getenv("NO_COLOR") == nullptr));
     ++count_;
   }
@@ -62,7 +63,7 @@ class Pictures {
   int64_t count_ = 0;
 };
 
-/// Every batch of the images, in order.
+/// Every batch of the images that can be read, in order; says which cannot.
 void for_each_batch(const ExplainFlags& flags, const DataSource& source,
                     const Transforms& transforms, const std::function<void(const Batch&)>& use) {
   BatchLoader loader(source, transforms, one_pass(flags.images.loader, source));
@@ -75,15 +76,19 @@ void for_each_batch(const ExplainFlags& flags, const DataSource& source,
     done += batch.images_BCHW.size(0);
     progress.update(done);
   }
+  for (const BadSample& bad : loader.bad_samples()) log_warn(concat("left out: ", bad.reason));
+  if (done == 0) throw DataError("none of ", source.size(), " images could be read");
 }
 
-/// How much each head looks at each patch, [B, H, N]: the MAP head's query, or in a block the class
-/// token, else the mean over all tokens.
+/// How much each head looks at each patch, [B, H, N]: the MAP head's query, or in a block (the last
+/// where no query pools and none is asked for) the class token, else the mean over all tokens.
 at::Tensor looked_at(const ExplainFlags& flags, const LoadedModel& model,
                      const at::Tensor& images_BCHW) {
   const ViTConfig& config = model.info.config;
-  if (flags.block < 0) return model.predictor->pool_attention(images_BCHW).cpu();
-  const at::Tensor weights_BHTT = model.predictor->attention(images_BCHW, flags.block).cpu();
+  if (flags.block < 0 && config.global_pool == "map")
+    return model.predictor->pool_attention(images_BCHW).cpu();
+  const int64_t block = flags.block < 0 ? config.depth - 1 : flags.block;
+  const at::Tensor weights_BHTT = model.predictor->attention(images_BCHW, block).cpu();
   const at::Tensor by_BHT =
       config.class_token ? weights_BHTT.select(2, 0) : weights_BHTT.mean(/*dim=*/2);
   return by_BHT.slice(2, config.num_prefix_tokens());
@@ -98,14 +103,24 @@ at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& head
   return side_by_side(pictures);
 }
 
+/// Says what is drawn where a user has not chosen it.
+void say_which_block(const ExplainFlags& flags, const ViTConfig& config) {
+  if (flags.block >= 0 || config.global_pool == "map") return;
+  log_info(concat("the model pools by '", config.global_pool, "': attention of ",
+                  config.class_token ? "the class token" : "all tokens", " in the last block, ",
+                  config.depth - 1, "; --block chooses another"));
+}
+
 void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const DataSource& source,
                     Pictures& pictures) {
   const ViTConfig& config = model.info.config;
+  say_which_block(flags, config);
   for_each_batch(flags, source, Transforms(model.info.pp_eval), [&](const Batch& batch) {
     const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW);
     for (int64_t i = 0; i < maps_BHN.size(0); ++i) {
       const at::Tensor head_maps =
-          maps_BHN[i].reshape({-1, config.grid_height(), config.grid_width()});
+          maps_BHN[i].reshape({-1, batch.images_BCHW.size(2) / config.patch_size,
+                               batch.images_BCHW.size(3) / config.patch_size});
       pictures.add(batch.ids[static_cast<size_t>(i)], head_maps,
                    attention_picture(batch.images_BCHW[i], head_maps));
     }
@@ -115,38 +130,45 @@ void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const D
 // Two passes over the images where the basis is to be fitted to them, so that none is held.
 void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSource& source,
               Pictures& pictures) {
-  const ViTConfig& config = model.info.config;
   const Transforms transforms(model.info.pp_eval);
+  const int64_t first = model.info.config.num_prefix_tokens();
   const auto patches = [&](const Batch& batch) {
     return model.predictor->features(batch.images_BCHW, {})
-        .tokens_BTD.slice(1, config.num_prefix_tokens())
+        .tokens_BTD.slice(1, first)
         .to(at::kCPU, at::kFloat);
   };
   PcaBasis basis;
-  std::vector<at::Tensor> projected;
   if (flags.basis.empty()) {
     PcaFit fit;
     for_each_batch(flags, source, transforms,
                    [&](const Batch& batch) { fit.add(patches(batch).flatten(0, 1)); });
     basis = fit.basis();
   } else {
-    basis = load_basis(flags.basis, config.embed_dim);
+    basis = load_basis(flags.basis, model.info.config.embed_dim);
   }
-  std::vector<std::string> ids;
+  struct Projected {
+    std::string id;
+    int64_t height, width;  ///< of the image
+    at::Tensor patches_N3;
+  };
+  std::vector<Projected> all;
   for_each_batch(flags, source, transforms, [&](const Batch& batch) {
-    for (const at::Tensor& own : patches(batch).unbind(0)) projected.push_back(project(basis, own));
-    ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+    const std::vector<at::Tensor> own = patches(batch).unbind(0);
+    for (size_t i = 0; i < own.size(); ++i)
+      all.push_back({batch.ids[i], batch.images_BCHW.size(2), batch.images_BCHW.size(3),
+                     project(basis, own[i])});
   });
   if (flags.basis.empty()) {
+    std::vector<at::Tensor> projected;
+    for (const Projected& image : all) projected.push_back(image.patches_N3);
     set_range(basis, at::cat(projected));
     if (!flags.common.out.empty())
       save_basis(pictures.ops(), pictures.file("basis.safetensors"), basis);
   }
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const at::Tensor map =
-        colours(basis, projected[i]).view({config.grid_height(), config.grid_width(), 3});
-    pictures.add(ids[i], projected[i].view(map.sizes()),
-                 patch_picture(map, config.img_size.height, config.img_size.width));
+  const int64_t patch = model.info.config.patch_size;
+  for (const auto& [id, height, width, patches_N3] : all) {
+    const at::Tensor map = colours(basis, patches_N3).view({height / patch, width / patch, 3});
+    pictures.add(id, patches_N3.view(map.sizes()), patch_picture(map, height, width));
   }
 }
 
@@ -156,9 +178,10 @@ void run_explain(const ExplainFlags& flags) {
     throw UsageError("--block goes with --method attention; PCA is of the tokens after the norm");
   if (flags.method != "pca" && !flags.basis.empty())
     throw UsageError("--basis goes with --method pca");
+  resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
   const LoadedModel model =
-      load_predictor(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+      open_checkpoint(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
   Pictures pictures(flags);
   flags.method == "pca" ? draw_pca(flags, model, *source, pictures)
                         : draw_attention(flags, model, *source, pictures);
@@ -172,7 +195,7 @@ void add_explain(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
   CLI::App* command =
       app.add_subcommand("explain", "pictures of what a model looks at, or sees as alike");
-  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
+  add_checkpoint_flags(*command, flags->checkpoint);
   add_image_flags(*command, flags->images);
   command
       ->add_option("--method", flags->method,
@@ -182,8 +205,8 @@ void add_explain(CLI::App& app) {
       ->check(CLI::IsMember({"attention", "pca"}));
   command
       ->add_option("--block", flags->block,
-                   "attention of this block instead of the MAP head's query: of the class token, "
-                   "or the mean over all tokens")
+                   "attention of this block, of the class token or the mean over all tokens; by "
+                   "default the MAP head's query, and the last block where the model has none")
       ->check(CLI::Range(0, 100'000));
   command->add_option("--basis", flags->basis,
                       "a basis.safetensors of earlier pictures, for the same colours");

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/safetensors.h"
+#include "cli/checkpoint_flags.h"
 #include "cli/command.h"
 #include "cli/image_input.h"
 #include "cli/model_outputs.h"
@@ -21,7 +22,8 @@ namespace {
 
 struct FeatureFlags {
   CommonFlags common;
-  std::string checkpoint, input;
+  CheckpointFlags checkpoint;  ///< or a preset
+  std::string input;
   SplitFlags split;
   OutputNames names;
   ImageFlags images;  ///< its words are options too
@@ -70,6 +72,14 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
     log_warn(concat("left out: ", bad.id, ": ", bad.reason));
 }
 
+/// The names of the logits, where they are kept and have some.
+std::map<std::string, std::string> logit_names(const ModelOutputs& extractor) {
+  const std::vector<std::string>& names = extractor.logit_names();
+  if (names.empty()) return {};
+  return {{"logit_names",
+           nlohmann::json(names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)}};
+}
+
 /// Makes or completes a folder of shards; returns the images in it.
 int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelOutputs& extractor) {
   constexpr int64_t kShardBytes = int64_t{256} << 20, kMostImages = 4096;
@@ -82,6 +92,7 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
       {.batch_size = flags.images.loader.batch,
        .num_workers = flags.images.loader.workers,
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
+       .metadata = logit_names(extractor),
        .max_bad_fraction = flags.images.loader.max_bad_fraction,
        .should_stop = [] { return stop_signal() != 0; },
        .on_progress = [&](int64_t done) { progress.update(done, extractor.transfers_text()); }},
@@ -121,10 +132,10 @@ LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Devi
       throw UsageError("'", words.model.front(),
                        "': a checkpoint's model is what it is; options of the model go with a "
                        "preset and --weights generated");
-    return load_predictor(flags.checkpoint, options,
+    return load_predictor(flags.checkpoint.path, options,
                           words.store.empty() ? "resident" : words.store);
   }
-  return fresh_predictor(preset_config(flags.checkpoint, words.model),
+  return fresh_predictor(preset_config(flags.checkpoint.path, words.model),
                          static_cast<uint64_t>(flags.common.seed), options,
                          words.store.empty() ? flags.weights : words.store);
 }
@@ -134,7 +145,7 @@ std::string identity_of(const FeatureFlags& flags, const LoadedModel& model, con
   const std::string weights =
       flags.weights.empty()
           ? model_fingerprint(model.folder)
-          : concat(flags.checkpoint, " ", join(words.model, " "), " seed ", flags.common.seed);
+          : concat(flags.checkpoint.path, " ", join(words.model, " "), " seed ", flags.common.seed);
   return concat(weights, "\n", flags.common.precision, " ", flags.common.engine);
 }
 
@@ -144,7 +155,10 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOut
     add_tensor_file(flags, extractor, all);
   else
     add_source(flags, *source, extractor, all);
-  std::map<std::string, std::string> metadata = {{"checkpoint", flags.checkpoint}};
+  if (all.num_images == 0)
+    throw DataError("none of ", source->size(), " images could be read; nothing is written");
+  std::map<std::string, std::string> metadata = logit_names(extractor);
+  metadata["checkpoint"] = flags.checkpoint.path;
   if (!all.paths.empty())
     metadata["paths"] =
         nlohmann::json(all.paths).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -175,17 +189,64 @@ std::unique_ptr<DataSource> open_images(const FeatureFlags& flags, const Words& 
   return has_files ? open_image_files(words.images, flags.images.list) : nullptr;
 }
 
-void run_features(const FeatureFlags& flags) {
+constexpr int64_t kMostInMemory = int64_t{1} << 30;
+
+/// Without --only all outputs are kept, the tokens unless they are too many for memory, as said.
+OutputNames kept_names(const FeatureFlags& flags, const LoadedModel& model, int64_t num_images) {
+  OutputNames names = flags.names;
+  const int64_t of_tokens = output_bytes(model.info.config, {{}, {"tokens"}}) * num_images;
+  if (!names.only.empty() || of_tokens <= kMostInMemory) return names;
+  names.only = {"pooled", "logits"};
+  log_warn(concat("the tokens of ", num_images, " images take ",
+                  human_bytes(static_cast<double>(of_tokens)),
+                  " and are left out; --only tokens,pooled,logits keeps them"));
+  return names;
+}
+
+/// Whether --out is a folder of shards: one that is there or ends in /, and where a name says
+/// neither file nor folder what is too much for memory.
+bool is_folder_of_shards(const FeatureFlags& flags, int64_t bytes) {
+  const std::filesystem::path out = flags.common.out;
+  if (flags.common.out.ends_with("/") || std::filesystem::is_directory(out)) return true;
+  if (bytes <= kMostInMemory) return false;
+  const std::string size = human_bytes(static_cast<double>(bytes));
+  if (out.has_extension() || std::filesystem::exists(out)) {
+    log_warn(concat("one file of ", size, " is made in memory; --out ", out.string(),
+                    "/ makes shards in bounded memory"));
+    return false;
+  }
+  log_info(concat(size, ": ", out.string(), " becomes a folder of shards"));
+  return true;
+}
+
+/// Options that mean nothing as the command is called.
+void check_options(const CLI::App& command, const FeatureFlags& flags) {
+  if (flags.split.data.empty())
+    refuse_options(command, {"--split", "--split-folders"}, "goes with --data");
+  if (flags.weights.empty())
+    refuse_options(command, {"--seed"}, "goes with --weights generated; features draw nothing");
+  if (flags.input.empty()) return;
+  std::vector<std::string> of_pictures = pixel_flag_names();
+  of_pictures.insert(of_pictures.end(), {"--workers", "--max-bad-fraction"});
+  refuse_options(command, of_pictures, "--input holds tensors, which are taken as they are");
+}
+
+void run_features(const CLI::App& command, const FeatureFlags& flags) {
   const Device device = begin_command(flags.common);
   const Words words = sorted_words(flags.images.images);
   if (flags.common.out.empty()) throw UsageError("give --out F.safetensors, or --out DIR/");
+  check_options(command, flags);
+  if (flags.weights.empty()) resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_images(flags, words);
   LoadedModel model = open_model(flags, words, device);
-  ModelOutputs extractor(model, flags.checkpoint, identity_of(flags, model, words), flags.names);
-  const bool is_folder =
-      flags.common.out.ends_with("/") || std::filesystem::is_directory(flags.common.out);
+  apply_checkpoint_flags(flags.checkpoint, model);
+  const int64_t expected = source == nullptr ? 0 : source->size();
+  ModelOutputs extractor(model, flags.checkpoint.path, identity_of(flags, model, words),
+                         kept_names(flags, model, expected));
+  const bool is_folder = is_folder_of_shards(flags, expected * extractor.bytes_of_image());
   if (is_folder && source == nullptr)
     throw UsageError("--input goes to one file; --out F.safetensors");
+  if (!is_folder) refuse_options(command, {"--shard-images"}, "goes with a folder, --out DIR/");
   const auto start = std::chrono::steady_clock::now();
   const int64_t num_images = is_folder ? write_shards(flags, *source, extractor)
                                        : write_file(flags, source.get(), extractor);
@@ -207,8 +268,8 @@ void add_features(CLI::App& app) {
   auto flags = std::make_shared<FeatureFlags>();
   CLI::App* command = app.add_subcommand(
       "features", "tokens, pooled features, logits and block outputs to a safetensors file");
-  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder; or a preset")
-      ->required();
+  add_checkpoint_flags(*command, flags->checkpoint, "checkpoint or run folder; or a preset");
+  add_labels_flag(*command, flags->checkpoint.labels);
   add_image_flags(*command, flags->images,
                   "image files, folders of them or patterns, and options: store=streamed reads a "
                   "checkpoint's weights anew in every pass; a preset takes the model's, such as "
@@ -220,14 +281,16 @@ void add_features(CLI::App& app) {
       ->check(CLI::IsMember({"generated"}));
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
-  command->add_option("--data", flags->split.data,
-                      "data source (idx:DIR, folder:DIR, manifest:FILE)");
+  command->add_option("--data", flags->split.data, kSourceHelp);
   add_split_flags(*command, flags->split);
   command
       ->add_option("--layers", flags->names.layers, "blocks whose raw output is kept, such as 0,5")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--only", flags->names.only, "keep only these of tokens, pooled, logits")
+  command
+      ->add_option("--only", flags->names.only,
+                   "keep only these of tokens, pooled, logits; all where absent, but tokens of "
+                   "more than 1 GiB")
       ->delimiter(',')
       ->allow_extra_args(false);
   command
@@ -236,8 +299,9 @@ void add_features(CLI::App& app) {
       ->check(CLI::Range(0, 10'000'000));
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut,
                    "safetensors file to write; or a folder, which exists or ends in /: shards in "
-                   "bounded memory, and the same command goes on after an interruption");
-  command->callback([flags] { run_features(*flags); });
+                   "bounded memory, and the same command goes on after an interruption; a name "
+                   "without an ending becomes one above 1 GiB");
+  command->callback([command, flags] { run_features(*command, *flags); });
 }
 
 }  // namespace vit22b

@@ -13,7 +13,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kPixels = "pixels";
+constexpr const char* kPixelTransform = "decode|rgb|resize(32)|value_range(-1,1)";
 constexpr const char* kFileEnding = ".safetensors";
+
+std::string pixel_transform(const PixelChanges& changes) {
+  if (changes.size || changes.crop_pct || !changes.interpolation.empty())
+    throw UsageError(
+        "\"pixels\" have no transform of a checkpoint that --img-size, --crop-pct or "
+        "--interpolation could change; give the whole with --pp");
+  return changes.pp.empty() ? kPixelTransform : changes.pp;
+}
 
 fs::path cache_root(const HeadFlags& flags) {
   if (!flags.cache.empty()) return flags.cache;
@@ -21,8 +30,20 @@ fs::path cache_root(const HeadFlags& flags) {
   return default_cache_root(flags.checkpoint);
 }
 
+/// Options that mean nothing where features are read from files.
+void refuse_options_of_images(const HeadFlags& flags) {
+  std::vector<std::string> names = pixel_flag_names();
+  names.insert(names.end(), {"--train-split", "--test-split", "--split", "--split-folders",
+                             "--feature", "--cache", "--batch", "--workers", "--max-bad-fraction"});
+  refuse_options(*flags.command, names, "files of features are taken as they are");
+}
+
 /// What decides how features are made and results are told.
 void add_shared_flags(CLI::App& command, HeadFlags& flags) {
+  flags.command = &command;
+  add_pixel_flags(command, flags.pixels,
+                  "transform of the pictures instead of the checkpoint's; of \"pixels\" "
+                  "decode|rgb|resize(32)|value_range(-1,1) unless given");
   command.add_option("--cache", flags.cache,
                      "folder of cached features; CKPT/cache by default, for pixels ./cache/pixels");
   add_loader_flags(command, flags.loader);
@@ -42,8 +63,9 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
                      "--train and --test are files of features");
   command
       .add_option("--train", flags.train,
-                  "data source (idx:DIR, folder:DIR, manifest:FILE), or a safetensors file with "
-                  "`features` [N,D] (else `pooled`) and `labels` [N]")
+                  concat(kSourceHelp,
+                         ", or a safetensors file with `features` [N,D] (else `pooled`) "
+                         "and `labels` [N]"))
       ->required();
   command.add_option("--test", flags.test, "the same for the test; --train's source by default");
   command.add_option("--train-split", flags.train_split, "split of --train")->capture_default_str();
@@ -65,7 +87,7 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
   add_source_flags(command, flags.source);
   command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
       ->capture_default_str();
-  command.add_option("--pp", flags.pp, "transform of \"pixels\"")->capture_default_str();
+  add_labels_flag(command, flags.labels, kLabelsOfData);
   add_shared_flags(command, flags);
 }
 
@@ -73,16 +95,23 @@ void add_data_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("checkpoint", flags.checkpoint,
                      "run or checkpoint of vit22b lit; none where --data is a file of features");
   command
-      .add_option("--data", flags.test,
-                  "data source (idx:DIR, folder:DIR, manifest:FILE), or a safetensors file with "
-                  "`features` [N,D], `labels` [N], `texts` [M,D], `text_labels` [M]: what has "
-                  "equal labels belongs together")
+      .add_option(
+          "--data", flags.test,
+          concat(kSourceHelp,
+                 ", or a safetensors file with "
+                 "`features` [N,D], `labels` [N], `texts` [M,D], `text_labels` [M]: what has "
+                 "equal labels belongs together"))
       ->required();
   command.add_option(
       "--split", flags.test_split,
       "split of --data; \"test\" where there is one, else \"val\", else the only one");
   add_source_flags(command, flags.source);
   add_shared_flags(command, flags);
+}
+
+std::vector<std::string> class_names_of(const HeadFlags& flags, std::vector<std::string> own,
+                                        int64_t num_classes) {
+  return flags.labels.empty() ? std::move(own) : read_labels(flags.labels, num_classes);
 }
 
 bool is_from_files(const HeadFlags& flags) {
@@ -97,6 +126,7 @@ bool is_from_files(const HeadFlags& flags) {
   if (!is_train_file && flags.checkpoint.empty())
     throw UsageError("give a checkpoint whose features of ", flags.train,
                      " are used, or files of features");
+  if (is_train_file) refuse_options_of_images(flags);
   return is_train_file;
 }
 
@@ -106,6 +136,7 @@ bool is_from_pairs(const HeadFlags& flags) {
     throw UsageError("'", flags.checkpoint, "': a file of features needs no checkpoint");
   if (!is_file && flags.checkpoint.empty())
     throw UsageError("give a checkpoint of vit22b lit for ", flags.test, ", or a file of features");
+  if (is_file) refuse_options_of_images(flags);
   return is_file;
 }
 
@@ -114,10 +145,10 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
   if (flags.checkpoint == kPixels) {
     if (names != std::vector<std::string>{"pooled"})
       throw UsageError("pixels have no other features; leave --feature away");
-    return make_pixel_extractor(flags.pp);
+    return make_pixel_extractor(pixel_transform(flags.pixels));
   }
-  return make_model_extractor(flags.checkpoint,
-                              {device, flags.common.precision, flags.common.engine}, names);
+  return make_model_extractor(
+      flags.checkpoint, {device, flags.common.precision, flags.common.engine}, names, flags.pixels);
 }
 
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,

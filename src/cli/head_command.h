@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/command.h"
+#include "cli/checkpoint_flags.h"
 #include "cli/split_choice.h"
 #include "transfer/feature_cache.h"
 #include "transfer/labelled_features.h"
@@ -13,6 +13,7 @@ namespace vit22b {
 
 /// The flags of the commands that fit a head to frozen features.
 struct HeadFlags {
+  const CLI::App* command = nullptr;  ///< which options were given
   CommonFlags common;
   std::string checkpoint, train, test;
   std::string train_split = "train", test_split;  ///< test_split: "" for the usual one
@@ -21,7 +22,8 @@ struct HeadFlags {
   bool checks_overlap = false;
   SourceOptions source;
   std::string feature = "pooled";
-  std::string pp = "decode|rgb|resize(32)|value_range(-1,1)";
+  PixelChanges pixels;
+  std::string labels;
   std::string cache;
   LoaderFlags loader{.batch = 64};
   std::string predictions, against;
@@ -31,6 +33,12 @@ struct HeadFlags {
 void add_head_flags(CLI::App& command, HeadFlags& flags);
 /// For commands that use one set alone: --data and --split, which are `test` and `test_split`.
 void add_data_flags(CLI::App& command, HeadFlags& flags);
+
+/// The names of the data's classes: its own, or those of --labels where it is given.
+///
+/// throws  DataError as read_labels does
+std::vector<std::string> class_names_of(const HeadFlags& flags, std::vector<std::string> own,
+                                        int64_t num_classes);
 
 /// The cached features of `source` by the flags' checkpoint.
 FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source);

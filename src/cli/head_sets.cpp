@@ -66,6 +66,8 @@ HeadSets sets_of(const HeadFlags& flags, LabelledFeatures train, LabelledFeature
   HeadSets sets{std::move(train), std::move(test), 0, {}, std::move(split)};
   sets.test = in_classes_of(sets.train, std::move(sets.test));
   sets.num_classes = count_classes(sets.train, sets.test);
+  sets.train.label_names =
+      class_names_of(flags, std::move(sets.train.label_names), sets.num_classes);
   sets.rows = draw_rows(flags, sets.train);
   const HeadData first = sets.at(0);
   log_info(concat("trained on ", first.train.size(), " samples, tested on ", first.test.size(),

@@ -87,6 +87,16 @@ std::vector<std::string> examples_of(const std::string& path) {
   return it == all_examples().end() ? std::vector<std::string>{} : it->second;
 }
 
+std::string usage_hint(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  if (command == &app) return "see vit22b --help";
+  const std::string name = "vit22b " + command_path(*command);
+  std::string usage = trim(CLI::Formatter().make_usage(command, name));
+  usage.front() = 'u';  // in the middle of a line
+  return concat(usage, "; see ", name, " --help");
+}
+
 std::shared_ptr<CLI::FormatterBase> make_help_formatter() {
   return std::make_shared<HelpFormatter>();
 }

@@ -16,6 +16,9 @@ std::string command_path(const CLI::App& command);
 /// Lines that a person can copy for a command; none for a group of commands.
 std::vector<std::string> examples_of(const std::string& path);
 
+/// For what cannot be parsed: how the command that was meant is called, and where to read more.
+std::string usage_hint(const CLI::App& app);
+
 /// Help that shows examples first.
 std::shared_ptr<CLI::FormatterBase> make_help_formatter();
 

@@ -50,21 +50,26 @@ void add_files(const std::string& word, std::vector<std::string>& files) {
   }
 }
 
+// A list in which a zero byte ends each path, as `find -print0` writes it, may have any other byte
+// in them.
 void add_lines(std::istream& lines, std::vector<std::string>& files) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  bool is_first = true;
-  for (std::string line; std::getline(lines, line); is_first = false) {
-    if (is_first && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
-    if (std::string path = trim(line); !path.empty()) files.push_back(std::move(path));
-  }
+  std::string text{std::istreambuf_iterator<char>(lines), {}};
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  const bool has_zeros = text.find('\0') != std::string::npos;
+  for (const std::string& line : split(text, has_zeros ? '\0' : '\n'))
+    if (std::string path = has_zeros ? line : trim(line); !path.empty())
+      files.push_back(std::move(path));
 }
 
 }  // namespace
 
 void add_image_flags(CLI::App& command, ImageFlags& flags, const char* images_help) {
   command.add_option("images", flags.images, images_help);
-  command.add_option("--list", flags.list,
-                     "file with an image's path a line; - for standard input");
+  command.add_option(
+      "--list", flags.list,
+      "file with an image's path a line, or each ended by a zero byte; - for standard "
+      "input");
   add_loader_flags(command, flags.loader);
 }
 

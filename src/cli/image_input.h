@@ -13,7 +13,7 @@ namespace vit22b {
 struct ImageFlags {
   std::vector<std::string> images;
   std::string list;
-  LoaderFlags loader;
+  LoaderFlags loader{.max_bad_fraction = 1};  ///< what cannot be read is told and left out
 };
 
 /// Adds the positional images, --list, and the loader's flags.

@@ -13,6 +13,9 @@ struct OutputNames {
   std::vector<std::string> only;  ///< of tokens, pooled, logits; empty for all
 };
 
+/// Bytes of the outputs of an image, as float32.
+int64_t output_bytes(const ViTConfig& config, const OutputNames& names);
+
 /// A model's outputs as they are, float32, by their names in a file of features.
 class ModelOutputs : public FeatureExtractor {
  public:
@@ -26,18 +29,18 @@ class ModelOutputs : public FeatureExtractor {
   std::string fingerprint() const override { return fingerprint_; }
   const Transforms& transforms() const override { return transforms_; }
   std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override;
-  int64_t bytes_of_image() const;
+  int64_t bytes_of_image() const { return output_bytes(model_.info.config, names_); }
+  /// What the logits are called; empty where none are kept, or they have no names.
+  std::vector<std::string> logit_names() const;
   /// What bringing the model's weights in has cost so far, for people.
   std::string transfers_text() const { return model_.predictor->transfers_text(); }
 
  private:
-  bool is_wanted(const std::string& name) const { return only_.empty() || only_.count(name) != 0; }
-
   LoadedModel& model_;
+  OutputNames names_;
   std::string place_, fingerprint_;
   Transforms transforms_;
   std::set<int64_t> taps_;
-  std::set<std::string> only_;
 };
 
 }  // namespace vit22b

@@ -212,8 +212,21 @@ void run_grid(const ProbeFlags& flags, const Device& device) {
   report_heads(flags.head, sets, outcomes);
 }
 
+/// Refuses the options of the other methods.
+void check_options_of_methods(const CLI::App& command, const std::string& method) {
+  const std::pair<const char*, std::vector<std::string>> own[] = {
+      {"lbfgs", {"--c", "--path", "--tolerance", "--max-iterations"}},
+      {"grid", {"--rates", "--head-batch"}},
+      {"sgd", {"--rate"}}};
+  for (const auto& [name, options] : own)
+    if (name != method) refuse_options(command, options, concat("goes with --method ", name));
+  if (method == "lbfgs") refuse_options(command, {"--epochs"}, "goes with --method grid or sgd");
+  if (method == "sgd") refuse_options(command, {"--hold-out"}, "goes with --method lbfgs or grid");
+}
+
 void run_probe(const ProbeFlags& flags) {
   const Device device = begin_command(flags.head.common);
+  check_options_of_methods(*flags.head.command, flags.method);
   if (flags.method == "sgd") {
     if (is_from_files(flags.head) || flags.head.checkpoint == "pixels")
       throw UsageError("--method sgd augments images: give a checkpoint and a data source");

@@ -17,7 +17,8 @@ std::vector<std::string> all_but_head(const ViTConfig& config) {
 }
 
 TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
-  const ModelInfo info = read_model_info(resolve_checkpoint(flags.checkpoint).folder);
+  ModelInfo info = read_model_info(resolve_checkpoint(flags.checkpoint).folder);
+  apply_pixel_changes(flags.pixels, info);
   TrainConfig c;
   c.model = info.config;
   c.model.num_classes = 0;
@@ -54,16 +55,18 @@ HeadResult test_of(const HeadFlags& flags, const Device& device, const HeadSourc
   HeadFlags of_run = flags;
   of_run.checkpoint = flags.common.out;
   of_run.feature = "logits";
+  of_run.pixels = {};  // they are the run's own
   LabelledFeatures said = open_table(of_run, device, *sources.test).labelled("logits");
   said.place = sources.test_place;
   const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out).folder);
   const LabelledFeatures trained{said.features_ND, at::zeros({sources.train->size()}, at::kLong),
                                  info.label_names, sources.train_place};
   said = in_classes_of(trained, std::move(said));
+  const int64_t num_classes = count_classes(trained, said);
   return {"sgd",
           said.labels_N,
-          info.label_names,
-          count_classes(trained, said),
+          class_names_of(flags, info.label_names, num_classes),
+          num_classes,
           sources.train->size(),
           said.place,
           sources.split,

@@ -29,11 +29,14 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
     found.push_back({{"path", id}, {"score", values[i].item<double>()}});
     char score[32];
     std::snprintf(score, sizeof score, "%7.4f  ", values[i].item<double>());
-    text += score + id + "\n";
+    text += score + shown_name(id) + "\n";
   }
-  print_out(flags.head.common.is_json
-                ? Json{{"query", flags.query}, {"found", found}}.dump(1) + "\n"
-                : text);
+  const std::string json = Json{{"query", flags.query}, {"found", found}}.dump(
+                               1, ' ', false, Json::error_handler_t::replace) +
+                           "\n";
+  FileOps ops;
+  if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json);
+  print_out(flags.head.common.is_json ? json : text);
 }
 
 /// Tells the recall both ways: an image's answer is any of its texts, a text's any of its images.
@@ -77,6 +80,9 @@ PairedFeatures embed_captions(const RetrieveFlags& flags, const TextTower& tower
 
 void run_retrieve(const RetrieveFlags& flags) {
   const Device device = begin_command(flags.head.common);
+  refuse_options(*flags.head.command, {"--predictions", "--against"},
+                 "retrieve predicts no classes");
+  if (flags.query.empty()) refuse_options(*flags.head.command, {"--top"}, "goes with --query");
   if (is_from_pairs(flags.head)) {
     if (!flags.query.empty())
       throw UsageError("--query wants a text tower; give its checkpoint and a data source");

@@ -94,6 +94,8 @@ Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
     throw DataError(flags.head.test,
                     " has no labels to be right about; want class folders, or a "
                     "manifest with the column `label`");
+  const auto num_labels = static_cast<int64_t>(data.label_names.size());
+  data.label_names = class_names_of(flags.head, std::move(data.label_names), num_labels);
   const std::vector<std::string> names = class_names(flags, data.label_names),
                                  templates = templates_of(flags, tower);
   return {data.features_ND,
@@ -107,8 +109,9 @@ Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
 
 /// Texts with one label are one class, in as many words.
 Question ask_with_features(const ZeroshotFlags& flags) {
-  if (!flags.classes.empty() || !flags.templates.empty())
-    throw UsageError("--classes and --templates want a text tower; a file has its own texts");
+  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty())
+    throw UsageError(
+        "--classes, --templates and --labels want a text tower; a file has its own texts");
   const auto [images, texts] = read_pairs(flags.head.test);
   const at::Tensor counts = at::bincount(texts.labels_N);
   if (counts.eq(0).any().item<bool>() || images.labels_N.max().item<int64_t>() >= counts.size(0))
@@ -147,6 +150,7 @@ void add_zeroshot(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "zeroshot", "accuracy of a two-tower model that is told its classes' names alone");
   add_data_flags(*command, flags->head);
+  add_labels_flag(*command, flags->head.labels, kLabelsOfData);
   command->add_option("--classes", flags->classes,
                       "file of candidates, a name a line; the data's own labels where absent");
   command->add_option(

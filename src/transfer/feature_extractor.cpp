@@ -22,8 +22,8 @@ std::optional<int64_t> block_of(const std::string& name) {
 class ModelExtractor : public FeatureExtractor {
  public:
   ModelExtractor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
-                 std::vector<std::string> names)
-      : model_(load_predictor(checkpoint, options)),
+                 std::vector<std::string> names, const PixelChanges& changes)
+      : model_(changed(load_predictor(checkpoint, options), changes)),
         transforms_(model_.info.pp_eval),
         names_(std::move(names)) {
     for (const std::string& name : names_) {
@@ -52,6 +52,11 @@ class ModelExtractor : public FeatureExtractor {
   }
 
  private:
+  static LoadedModel changed(LoadedModel model, const PixelChanges& changes) {
+    apply_pixel_changes(changes, model.info);
+    return model;
+  }
+
   at::Tensor mean_of_patches(const at::Tensor& tokens_BTD) const {
     return tokens_BTD.slice(1, model_.info.config.num_prefix_tokens())
         .mean(1, /*keepdim=*/false, at::kFloat);
@@ -93,8 +98,9 @@ class PixelExtractor : public FeatureExtractor {
 
 std::unique_ptr<FeatureExtractor> make_model_extractor(const std::filesystem::path& checkpoint,
                                                        const PredictorOptions& options,
-                                                       std::vector<std::string> names) {
-  return std::make_unique<ModelExtractor>(checkpoint, options, std::move(names));
+                                                       std::vector<std::string> names,
+                                                       const PixelChanges& changes) {
+  return std::make_unique<ModelExtractor>(checkpoint, options, std::move(names), changes);
 }
 
 std::unique_ptr<FeatureExtractor> make_pixel_extractor(const std::string& transforms) {

@@ -8,6 +8,7 @@
 
 #include "data/transforms.h"
 #include "eval/load_predictor.h"
+#include "eval/pixel_changes.h"
 
 namespace vit22b {
 
@@ -30,10 +31,12 @@ class FeatureExtractor {
 /// "block.N"   a summary of block N's output: its class token, or the mean of its patch tokens
 ///             where the model has none, divided by its root mean square
 /// "logits"    what the classifier says
-/// throws  UsageError for another name, CheckpointError as load_predictor does
+/// throws  UsageError for another name and as apply_pixel_changes does, CheckpointError as
+///         load_predictor does
 std::unique_ptr<FeatureExtractor> make_model_extractor(const std::filesystem::path& checkpoint,
                                                        const PredictorOptions& options,
-                                                       std::vector<std::string> names);
+                                                       std::vector<std::string> names,
+                                                       const PixelChanges& changes = {});
 
 /// The transformed images themselves as "pooled", for comparison.
 std::unique_ptr<FeatureExtractor> make_pixel_extractor(const std::string& transforms);

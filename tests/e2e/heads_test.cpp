@@ -117,6 +117,16 @@ TEST_F(HeadCommands, RefuseWhatDoesNotGoTogether) {
             "error: feature 'logits': " + at("m") + " has no classifier");
 }
 
+TEST_F(HeadCommands, DefaultNeighboursThatAreTooManyAreLeftOut) {
+  test::write_idx(folder_ / "small", "train", 12);
+  test::write_idx(folder_ / "small", "test", 4);
+  const Ended ended = vit("knn " + at("m") + " --train " + at("small") + " --json");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(json::parse(ended.out)["accuracy"].size(), 1U);
+  EXPECT_NE(ended.err.find("there are 12 training samples: larger k are left out"),
+            std::string::npos);
+}
+
 TEST_F(HeadCommands, AFullDiskEndsWith2AndKeepsNoHalfShard) {
   const Ended full = run("knn", "--cache /dev/full/x");
   EXPECT_EQ(full.code, 2);

@@ -64,6 +64,27 @@ TEST(Help, EachCommandHasExamplesInItsHelpAndInTheManual) {
   EXPECT_NE(manual.find("\\-\\-device"), std::string::npos);
 }
 
+TEST(Help, CommandsStandUnderWhatTheyAreFor) {
+  const std::string help = vit("--help").out;
+  size_t last = 0;
+  for (const char* part : {"Usage: vit22b ", "\nUse:\n", "  predict", "\nMeasure:\n", "  eval",
+                           "\nTrain:\n", "  train", "\nLook:\n", "  model"}) {
+    const size_t at = help.find(part, last);
+    ASSERT_NE(at, std::string::npos) << part;
+    last = at;
+  }
+}
+
+TEST(Help, WhatIsMissingIsSaidWithTheUsage) {
+  EXPECT_EQ(
+      vit("predict").last_line(),
+      "error: checkpoint is required; usage: vit22b predict [OPTIONS] checkpoint [images...]; "
+      "see vit22b predict --help");
+  EXPECT_EQ(vit("model show").last_line(),
+            "error: name is required; usage: vit22b model show [OPTIONS] name [overrides...]; see "
+            "vit22b model show --help");
+}
+
 TEST(Output, AClosedPipeEndsTheCommandWithoutNoise) {
   const Ended ended = test::shell("bash -c '" + test::program() +
                                   " model show 22b14 --json | head -c 10; exit ${PIPESTATUS[0]}'");

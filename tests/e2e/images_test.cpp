@@ -46,7 +46,12 @@ TEST_F(ManyImages, FoldersPatternsAndListsGiveTheSameFeatures) {
   EXPECT_EQ(vit(m + "--list " + at("list") + to + at("c")).code, 0);
   EXPECT_EQ(vit(m + "--list -" + to + at("d"), "cat " + at("list") + " |").code, 0);
   const std::string first = test::read_file(at("a"));
-  for (const char* other : {"b", "c", "d"}) EXPECT_EQ(test::read_file(at(other)), first) << other;
+  EXPECT_EQ(
+      vit(m + "--list -" + to + at("e"), "find " + at("photos") + " -type f -print0 | sort -z |")
+          .code,
+      0);
+  for (const char* other : {"b", "c", "d", "e"})
+    EXPECT_EQ(test::read_file(at(other)), first) << other;
   const SafetensorsFile file(at("a"));
   EXPECT_EQ(file.entry("pooled").shape, (std::vector<int64_t>{40, 32}));
   EXPECT_EQ(json::parse(file.metadata().at("paths"))[11], at("photos/p11.png"));
@@ -91,26 +96,50 @@ TEST_F(ManyImages, AFolderOfOtherFeaturesIsNotTouched) {
 
 TEST_F(ManyImages, PredictStreamsTextAndJson) {
   const std::string line = "predict " + at("m") + " " + at("photos") + " --top 2 --batch 7";
-  const json all = json::parse(vit(line + " --json").out);
+  const std::vector<std::string> all = split(trim(vit(line + " --json").out), '\n');
   ASSERT_EQ(all.size(), 40U);
-  EXPECT_EQ(all[39]["path"], at("photos/p39.png"));
-  EXPECT_EQ(all[0]["predictions"].size(), 2U);
+  EXPECT_EQ(json::parse(all[39])["path"], at("photos/p39.png"));
+  EXPECT_EQ(json::parse(all[0])["predictions"].size(), 2U);
   EXPECT_EQ(test::shell(test::program() + " " + line + " | head -1").out,
             at("photos/p00.png") + "\n");
 }
 
 TEST_F(ManyImages, BadFilesAreNamedAndLeftOutWhereThatIsAllowed) {
   test::write_file(at("photos/p05x.png"), "no picture");
-  const Ended refused = vit("features " + at("m") + " " + at("photos") + " --out " + at("f"));
+  const Ended refused = vit("features " + at("m") + " " + at("photos") +
+                            " --max-bad-fraction 0.001 --out " + at("f"));
   EXPECT_EQ(refused.code, 3);
   EXPECT_NE(refused.last_line().find("p05x.png is neither JPEG, PNG nor WebP"), std::string::npos);
-  const Ended allowed =
-      vit("features " + at("m") + " " + at("photos") + " --max-bad-fraction 0.1 --out " + at("f"));
+  EXPECT_NE(refused.last_line().find("raise --max-bad-fraction"), std::string::npos);
+  const Ended allowed = vit("features " + at("m") + " " + at("photos") + " --out " + at("f"));
   EXPECT_EQ(allowed.code, 0);
   EXPECT_NE(allowed.err.find("left out: " + at("photos/p05x.png")), std::string::npos);
   EXPECT_EQ(SafetensorsFile(at("f")).entry("pooled").shape.at(0), 40);
   EXPECT_EQ(vit("features " + at("m") + " '" + at("photos/*.gif") + "' --out " + at("f")).code, 3);
   EXPECT_EQ(vit("predict " + at("m")).code, 3);
+  const std::string none = at("photos/p05x.png") + " --out " + at("none");
+  EXPECT_EQ(vit("features " + at("m") + " " + none).last_line(),
+            "error: none of 1 images could be read; nothing is written");
+  EXPECT_EQ(vit("explain " + at("m") + " " + none).last_line(),
+            "error: none of 1 images could be read");
+  EXPECT_EQ(vit("explain " + at("m") + " " + at("photos") + " --out " + at("a")).code, 0);
+}
+
+TEST_F(ManyImages, ExplainShowsTheClassTokensLastAttentionWhereNoQueryPools) {
+  ASSERT_EQ(vit("model init test8 img_size=16 block=serial class_token=true global_pool=token "
+                "num_classes=3 --out " +
+                at("t"))
+                .code,
+            0);
+  const std::string line = "explain " + at("t") + " " + at("photos/p00.png") + " --out ";
+  const Ended shown = vit(line + at("a"));
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.err.find("the model pools by 'token': attention of the class token in the last "
+                           "block, 1; --block chooses another"),
+            std::string::npos);
+  ASSERT_EQ(vit(line + at("b") + " --block 1").code, 0);
+  EXPECT_EQ(test::read_file(at("a/00000-p00.attention.npy")),
+            test::read_file(at("b/00000-p00.attention.npy")));
 }
 
 TEST_F(ManyImages, ExplainDrawsAttentionAndComponentsWithTheirNumbers) {

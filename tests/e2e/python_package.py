@@ -34,6 +34,35 @@ assert model.tokens(images).shape == (8, 4, 32)
 classifier = vit22b.train_classifier(model.features(images[[0, 1, 2, 4, 5, 6]]), [0, 0, 0, 1, 1, 1])
 assert classifier.predict(model.features(images[[3, 7]])).tolist() == [0, 1]
 
+# Pixels are what the file that holds them is, and predict says what the program says.
+def pixels_of(file):
+    import zlib
+
+    raw = file.read_bytes()
+    at, data, size = 8, b"", (0, 0)
+    while at < len(raw):
+        length, kind = struct.unpack(">I4s", raw[at : at + 8])
+        body = raw[at + 8 : at + 8 + length]
+        size = struct.unpack(">II", body[:8]) if kind == b"IHDR" else size
+        data += body if kind == b"IDAT" else b""
+        at += length + 12
+    width, height = size
+    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, 1 + 3 * width)[:, 1:].reshape(height, width, 3)
+
+
+pixels = [pixels_of(file) for file in files]
+assert np.array_equal(model.preprocess(pixels), images) and np.array_equal(model.preprocess(pixels[0]), images[:1])
+lines = subprocess.run([sys.argv[2], "predict", folder / "m", *files, "--top", "2", "--json", "-q"], check=True, capture_output=True).stdout
+for line, ours in zip(lines.splitlines(), model.predict(files, top=2), strict=True):
+    for theirs, own in zip(json.loads(line)["predictions"], ours, strict=True):
+        assert theirs["index"] == own["index"] and theirs["label"] == own["label"], (theirs, own)
+        assert abs(theirs["probability"] - own["probability"]) < 1e-6, (theirs, own)
+try:
+    model.preprocess(np.zeros((4, 4, 3)))
+    raise AssertionError("float pixels are no picture")
+except vit22b.Error as error:
+    assert "want uint8 [height, width, 3]" in str(error), error
+
 # A step of the package is a step of `vit22b train`: its whole set is one batch of one image, so that there is no order.
 overrides = {
     "model.name": "test8", "model.img_size": 16, "model.num_classes": 2, "data.batch_size": 2, "total_steps": 3, "warmup_steps": 1,

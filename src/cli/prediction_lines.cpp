@@ -1,0 +1,61 @@
+#include "cli/prediction_lines.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string quoted(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string text = "\"";
+  for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return text + "\"";
+}
+
+std::string digits(double probability) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", probability);
+  return text;
+}
+
+}  // namespace
+
+std::string prediction_json(const Prediction& said) {
+  Json json = {{"path", said.path}};
+  if (!said.error.empty()) {
+    json["error"] = said.error;
+  } else {
+    json["predictions"] = Json::array();
+    for (const auto& [label, index, probability] : said.labels)
+      json["predictions"].push_back(
+          {{"label", label}, {"index", index}, {"probability", probability}});
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string prediction_text(const Prediction& said) {
+  std::string text = said.path + "\n";
+  for (const auto& [label, index, probability] : said.labels) {
+    char percent[32];
+    std::snprintf(percent, sizeof percent, "  %6.2f %%  ", 100 * probability);
+    text += percent + label + "\n";
+  }
+  return text;
+}
+
+std::string prediction_csv(const Prediction& said) {
+  if (!said.error.empty()) return concat(quoted(said.path), ",,,,,", quoted(said.error), "\n");
+  std::string rows;
+  int64_t rank = 0;
+  for (const auto& [label, index, probability] : said.labels)
+    rows += concat(quoted(said.path), ",", ++rank, ",", quoted(label), ",", index, ",",
+                   digits(probability), ",\n");
+  return rows;
+}
+
+}  // namespace vit22b
