@@ -17,15 +17,13 @@ bool has_all(const std::vector<std::string>& names, const std::vector<std::strin
 }
 
 /// The model's classes. A run may have given its data's classes other names; for its own data,
-/// those count too.
+/// those count too. ImageNet's folders are called by WordNet's numbers.
 KnownClasses classes_of_model(const std::string& checkpoint, const LoadedModel& model,
                               const ChosenSplit& split) {
-  KnownClasses known{model.info.config.num_classes,
-                     model.info.label_names,
-                     {},
-                     "the model",
-                     "; --class-map FILE says which class is which"};
-  if (split.is_own && !has_all(known.names, split.source->label_names()))
+  KnownClasses known{model.info.config.num_classes, model.info.label_names, model.wnids,
+                     "the model", "; --class-map FILE says which class is which"};
+  if (split.is_own && known.other_names.empty() &&
+      !has_all(known.names, split.source->label_names()))
     known.other_names = open_train_data(run_config(checkpoint)->data).train->label_names();
   return known;
 }
@@ -41,9 +39,8 @@ void check_overlap_with_training(const std::string& checkpoint, const ChosenSpli
 }  // namespace
 
 void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
-  command.add_option(
-      "--data", flags.split.data,
-      "data source (idx:DIR, folder:DIR, manifest:FILE); a run folder knows its own");
+  command.add_option("--data", flags.split.data,
+                     concat(kSourceHelp, "; a run folder knows its own"));
   add_split_flags(command, flags.split);
   command.add_option("--class-map", flags.class_map,
                      "file that says which of the model's classes the data's names are: a name a "
