@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "data/overlap.h"

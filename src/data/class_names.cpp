@@ -2,9 +2,8 @@
 
 #include <utf8proc.h>
 
-#include <cstdio>
-
 #include "core/error.h"
+#include "core/printable.h"
 
 namespace vit22b {
 namespace {
@@ -17,19 +16,6 @@ size_t character_size(const std::string& text, size_t at) {
   const auto size = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + at,
                                      static_cast<utf8proc_ssize_t>(text.size() - at), &character);
   return size > 0 ? static_cast<size_t>(size) : 0;
-}
-
-/// The text with bytes that are no UTF-8 as \xNN.
-std::string printable(const std::string& text) {
-  std::string shown;
-  for (size_t at = 0; at < text.size();) {
-    const size_t size = character_size(text, at);
-    char byte[8];
-    std::snprintf(byte, sizeof byte, "\\x%02x", static_cast<unsigned char>(text[at]));
-    shown += size > 0 ? text.substr(at, size) : byte;
-    at += std::max<size_t>(size, 1);
-  }
-  return shown;
 }
 
 }  // namespace
