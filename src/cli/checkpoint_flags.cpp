@@ -76,7 +76,7 @@ void apply_checkpoint_flags(const CheckpointFlags& flags, LoadedModel& model) {
 }
 
 LoadedModel open_checkpoint(const CheckpointFlags& flags, const PredictorOptions& options) {
-  LoadedModel model = load_predictor(flags.path, options);
+  LoadedModel model = load_predictor(flags.path, for_changed_pixels(flags.pixels, options));
   apply_checkpoint_flags(flags, model);
   return model;
 }

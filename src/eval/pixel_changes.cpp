@@ -58,4 +58,9 @@ void apply_pixel_changes(const PixelChanges& changes, ModelInfo& info) {
   info.pp_eval = changed_transform(info.pp_eval, changes);
 }
 
+PredictorOptions for_changed_pixels(const PixelChanges& changes, PredictorOptions options) {
+  options.any_size |= changes.size.has_value();
+  return options;
+}
+
 }  // namespace vit22b

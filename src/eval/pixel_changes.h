@@ -3,6 +3,7 @@
 #include <string>
 
 #include "checkpoint/model_folder.h"
+#include "eval/vit_predictor.h"
 
 namespace vit22b {
 
@@ -21,5 +22,8 @@ struct PixelChanges {
 /// throws  UsageError for a size that the patches do not divide, for `pp` beside a crop or an
 ///         interpolation or of another size, and where the transform is no plain one
 void apply_pixel_changes(const PixelChanges& changes, ModelInfo& info);
+
+/// How a predictor is to compute with the changes: one of another size takes images of that.
+PredictorOptions for_changed_pixels(const PixelChanges& changes, PredictorOptions options);
 
 }  // namespace vit22b

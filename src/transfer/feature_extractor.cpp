@@ -23,7 +23,7 @@ class ModelExtractor : public FeatureExtractor {
  public:
   ModelExtractor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                  std::vector<std::string> names, const PixelChanges& changes)
-      : model_(changed(load_predictor(checkpoint, options), changes)),
+      : model_(changed(load_predictor(checkpoint, for_changed_pixels(changes, options)), changes)),
         transforms_(model_.info.pp_eval),
         names_(std::move(names)) {
     for (const std::string& name : names_) {

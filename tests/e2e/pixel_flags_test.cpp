@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/safetensors.h"
+#include "core/text.h"
 #include "support/files.h"
 #include "support/pictures.h"
 #include "support/program.h"

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/text.h"
 #include "support/files.h"
 #include "support/pictures.h"
 #include "support/program.h"
