@@ -93,16 +93,17 @@ void make_recorded_folder(
     const std::function<void(const fs::path& beside, Manifest& manifest)>& fill) {
   if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
     throw UsageError(folder.string(), " is there already and not empty; choose another folder");
-  const fs::path place = folder.has_filename() ? folder : folder.parent_path();  // DIR/ too
-  const fs::path beside = place.string() + ".tmp";
-  ops.remove_all(beside);
+  const fs::path place =
+      followed(folder.has_filename() ? folder : folder.parent_path());  // DIR/ too
+  if (place.has_parent_path()) ops.make_folder(place.parent_path());
+  const fs::path beside = temporary_beside(place);
+  ops.make_new_folder(beside);
   try {
-    ops.make_folder(beside);
     Manifest manifest;
     fill(beside, manifest);
     write_manifest(ops, beside, manifest);
     ops.sync_folder(beside);
-    ops.rename(beside, place);
+    ops.rename(beside, place);  // fails where another process has made the folder by now
   } catch (...) {
     std::error_code error;
     fs::remove_all(beside, error);

@@ -34,8 +34,9 @@ enum class ManifestScope { kAll, kAllButTensors };
 void verify_manifest(const std::filesystem::path& folder,
                      ManifestScope scope = ManifestScope::kAll);
 
-/// Makes a folder with a manifest that appears whole or not at all: what fills it writes into
-/// FOLDER.tmp and records its files, which then takes the name.
+/// Makes a folder with a manifest that appears whole or not at all: what fills it writes into one
+/// with a temporary name beside it and records its files, which then takes the name. A link is
+/// followed and stays.
 ///
 /// throws  UsageError for a folder that is there already and not empty
 void make_recorded_folder(

@@ -47,6 +47,12 @@ TrainerState read_state(const fs::path& path) {
   }
 }
 
+/// Whether a folder is a whole save of this program's: what may be replaced or pruned.
+bool is_checkpoint(const fs::path& folder) {
+  return !fs::is_symlink(folder) && fs::exists(folder / "manifest.json") &&
+         fs::exists(folder / "trainer.json");
+}
+
 /// Step numbers of the whole checkpoints in a folder, ascending.
 std::vector<int64_t> saved_steps(const fs::path& root) {
   std::vector<int64_t> steps;
@@ -56,8 +62,7 @@ std::vector<int64_t> saved_steps(const fs::path& root) {
     if (!name.starts_with("step-") ||
         name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 24)
       continue;
-    if (!entry.is_symlink() && fs::exists(entry.path() / "manifest.json"))
-      steps.push_back(std::stoll(name.substr(5)));
+    if (is_checkpoint(entry.path())) steps.push_back(std::stoll(name.substr(5)));
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -84,7 +89,8 @@ std::vector<std::string> CheckpointFolder::clean_leftovers() {
   std::vector<std::string> removed;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root_, error))
-    if (entry.path().extension() == ".tmp") removed.push_back(entry.path().filename().string());
+    if (const std::string name = entry.path().filename().string(); is_temporary_name(name))
+      removed.push_back(name);
   for (const std::string& name : removed) ops_.remove_all(root_ / name);
   return removed;
 }
@@ -98,11 +104,11 @@ void CheckpointFolder::save(const RunCheckpoint& checkpoint, bool is_best, const
 void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_best,
                             const KeepPolicy& keep) {
   const std::string name = step_folder_name(parts.state.step);
-  const fs::path beside = root_ / (name + ".tmp");
-  mesh.do_once([&] {
+  const fs::path beside = mesh.once([&] {
     ops_.make_folder(root_);
-    ops_.remove_all(beside);
-    ops_.make_folder(beside);
+    const fs::path made = temporary_beside(root_ / name);
+    ops_.make_new_folder(made);
+    return made.string();
   });
   Manifest manifest;
   write_model(ops_, beside, parts.info, PartsToWrite{parts.weights, parts.written}, mesh, manifest);
@@ -115,14 +121,17 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
     write_recorded_text(ops_, beside, "trainer.json", state_text(parts.state), manifest);
     write_manifest(ops_, beside, manifest);
     ops_.sync_folder(beside);
-    publish(name, is_best, keep);
+    publish(beside, name, is_best, keep);
   });
 }
 
-void CheckpointFolder::publish(const std::string& name, bool is_best, const KeepPolicy& keep) {
-  const fs::path beside = root_ / (name + ".tmp"), target = root_ / name;
-  if (fs::exists(target)) {  // an earlier save of this step: swapped in one call, so that one of
-                             // them always stands
+void CheckpointFolder::publish(const fs::path& beside, const std::string& name, bool is_best,
+                               const KeepPolicy& keep) {
+  const fs::path target = root_ / name;
+  if (fs::exists(fs::symlink_status(target))) {  // an earlier save of this step: swapped in one
+                                                 // call, so that one of them always stands
+    if (!is_checkpoint(target))
+      throw CheckpointError(target.string(), " is no checkpoint of this program; move it away");
     ops_.exchange(beside, target);
     ops_.remove_all(beside);
   } else {
@@ -136,8 +145,7 @@ void CheckpointFolder::publish(const std::string& name, bool is_best, const Keep
 }
 
 void CheckpointFolder::point(const std::string& link, const std::string& target) {
-  const fs::path beside = root_ / (link + ".tmp");
-  ops_.remove_all(beside);
+  const fs::path beside = temporary_beside(root_ / link);
   ops_.symlink(target, beside);
   ops_.rename(beside, root_ / link);
 }
@@ -154,8 +162,9 @@ void CheckpointFolder::prune(const KeepPolicy& keep) {
     const bool is_milestone = keep.keep_every_steps > 0 && steps[i] % keep.keep_every_steps == 0;
     if (!is_recent && !is_milestone && name != best && name != newest) {
       // Renamed first, so that a half-removed folder never looks like a checkpoint.
-      ops_.rename(root_ / name, root_ / (name + ".tmp"));
-      ops_.remove_all(root_ / (name + ".tmp"));
+      const fs::path aside = temporary_beside(root_ / name);
+      ops_.rename(root_ / name, aside);
+      ops_.remove_all(aside);
     }
   }
 }
@@ -189,6 +198,11 @@ std::vector<std::string> SavedRun::optimizer_names() const {
   std::vector<std::string> names;
   for (const auto& [name, entry] : optimizer_.entries()) names.push_back(name);
   return names;
+}
+
+std::optional<int64_t> saved_step(const fs::path& folder) {
+  if (!fs::exists(folder / "trainer.json")) return std::nullopt;
+  return read_state(folder / "trainer.json").step;
 }
 
 RunCheckpoint load_run_checkpoint(const fs::path& folder) {

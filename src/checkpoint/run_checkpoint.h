@@ -69,7 +69,8 @@ class CheckpointFolder {
   std::filesystem::path latest() const;
 
  private:
-  void publish(const std::string& name, bool is_best, const KeepPolicy& keep);
+  void publish(const std::filesystem::path& beside, const std::string& name, bool is_best,
+               const KeepPolicy& keep);
   void point(const std::string& link, const std::string& target);
   void prune(const KeepPolicy& keep);
 
@@ -102,6 +103,11 @@ class SavedRun {
   std::optional<WeightFiles> image_weights_;  ///< of a two-tower model
   SafetensorsFile optimizer_;
 };
+
+/// The step of a checkpoint that a training run has saved; nothing for other checkpoints.
+///
+/// throws  CheckpointError when the folder's trainer.json is damaged
+std::optional<int64_t> saved_step(const std::filesystem::path& folder);
 
 /// Reads a step folder back whole.
 ///

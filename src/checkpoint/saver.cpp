@@ -82,7 +82,8 @@ FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& par
   std::vector<size_t> begins;
   const std::string prefix = safetensors_header(entries, metadata, begins);
   FileRecord record{prefix.size() + begins.back(), hash_of_text(prefix), {}};
-  const fs::path path = target.string() + ".tmp";  // beside, until every rank has written
+  // Beside, until every rank has written.
+  const fs::path path = mesh.once([&] { return temporary_beside(target).string(); });
   Leftover leftover(path);
   mesh.do_once([&] {
     OpenFile file(ops, path, ops.create(path));

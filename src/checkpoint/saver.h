@@ -21,7 +21,7 @@ using PartWritten = std::function<void(const at::Tensor& part)>;
 /// hashes it.
 ///
 /// written  is told of each of this rank's parts that is not needed any more
-/// target   appears whole or not at all: written beside as NAME.tmp and renamed at the end
+/// target   appears whole or not at all: written beside under a temporary name, renamed at the end
 /// returns  the file's record, on every rank
 /// throws   the FileOps' error of any rank, on every rank
 FileRecord write_parts(FileOps& ops, const std::filesystem::path& target, const PartList& parts,

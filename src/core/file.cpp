@@ -1,7 +1,6 @@
 #include "core/file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,12 +18,15 @@ void FileOps::fail(const char* operation, const fs::path& path, int error) const
   if (error == ENOSPC || error == EDQUOT) hint = "; free some space or choose another --out";
   if (error == EACCES || error == EPERM || error == EROFS)
     hint = "; choose a folder that you may write to with --out";
-  throw UserError(failure_code_, "cannot ", operation, " ", path.string(), ": ",
-                  std::strerror(error), hint);
+  const bool is_temporary = is_temporary_name(path.filename().string());
+  throw UserError(failure_code_, "cannot ", operation, " ", is_temporary ? "a file in " : "",
+                  (is_temporary ? path.parent_path() : path).string(), ": ", std::strerror(error),
+                  hint);
 }
 
 int FileOps::create(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (descriptor < 0) fail("create", path, errno);
   return descriptor;
 }
@@ -39,7 +41,13 @@ void FileOps::write(int descriptor, std::span<const std::byte> bytes, const fs::
 }
 
 int FileOps::open_to_change(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (descriptor < 0) fail("open", path, errno);
+  return descriptor;
+}
+
+int FileOps::open_to_append(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor < 0) fail("open", path, errno);
   return descriptor;
 }
@@ -75,7 +83,7 @@ void FileOps::sync_folder(const fs::path& path) {
 }
 
 void FileOps::rename(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) fail("rename", from, errno);
+  if (::rename(from.c_str(), to.c_str()) != 0) fail("write", to, errno);
 }
 
 void FileOps::exchange(const fs::path& a, const fs::path& b) {
@@ -96,6 +104,10 @@ void FileOps::make_folder(const fs::path& path) {
   if (error) fail("create folder", path, error.value());
 }
 
+void FileOps::make_new_folder(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0777) != 0) fail("create folder", path, errno);
+}
+
 void FileOps::remove_all(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
@@ -104,50 +116,6 @@ void FileOps::remove_all(const fs::path& path) {
 
 void FileOps::symlink(const fs::path& target, const fs::path& link) {
   if (::symlink(target.c_str(), link.c_str()) != 0) fail("link", link, errno);
-}
-
-AtomicFile::AtomicFile(FileOps& ops, fs::path path)
-    : ops_(ops),
-      path_(std::move(path)),
-      temporary_(path_.string() + ".tmp"),
-      descriptor_(ops_.create(temporary_)) {}
-
-AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
-  ::unlink(temporary_.c_str());
-}
-
-void AtomicFile::write(std::span<const std::byte> bytes) {
-  ops_.write(descriptor_, bytes, temporary_);
-}
-
-void AtomicFile::write(std::string_view text) {
-  write(std::as_bytes(std::span(text.data(), text.size())));
-}
-
-void AtomicFile::commit() {
-  ops_.sync(descriptor_, temporary_);
-  ops_.close(std::exchange(descriptor_, -1), temporary_);
-  ops_.rename(temporary_, path_);
-}
-
-void write_text(FileOps& ops, const fs::path& path, std::string_view text) {
-  AtomicFile file(ops, path);
-  file.write(text);
-  file.commit();
-}
-
-void append_text(FileOps& ops, const fs::path& path, std::string_view text) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor < 0) throw UsageError("cannot write ", path.string(), ": ", std::strerror(errno));
-  try {
-    ops.write(descriptor, std::as_bytes(std::span(text)), path);
-  } catch (...) {
-    ::close(descriptor);
-    throw;
-  }
-  ::close(descriptor);
 }
 
 std::string read_text(const fs::path& path, ExitCode failure_code, size_t limit_bytes) {
@@ -188,34 +156,6 @@ MappedFile::~MappedFile() {
 
 void MappedFile::forget() const {
   if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
-}
-
-FolderLock::FolderLock(const fs::path& folder) {
-  const fs::path path = folder / ".lock";
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0)
-    throw UsageError("cannot write in ", folder.string(), ": ", std::strerror(errno),
-                     "; choose another --out");
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    char holder[256] = {};
-    const ssize_t length = ::pread(descriptor_, holder, sizeof holder - 1, 0);
-    ::close(descriptor_);
-    throw UsageError("run folder ", folder.string(), " is in use by ",
-                     length > 0 ? holder : "another process",
-                     "; wait for it to end or choose another --out");
-  }
-  char host[128] = {};
-  ::gethostname(host, sizeof host - 1);
-  const std::string text = concat("pid ", ::getpid(), " on ", host);
-  if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, text.data(), text.size(), 0) < 0) {
-    const int error = errno;
-    ::close(descriptor_);
-    throw UsageError("cannot write ", path.string(), ": ", std::strerror(error));
-  }
-}
-
-FolderLock::~FolderLock() {
-  ::close(descriptor_);
 }
 
 }  // namespace vit22b

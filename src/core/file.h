@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,12 +20,15 @@ class FileOps {
   explicit FileOps(ExitCode failure_code = ExitCode::kUsage) : failure_code_(failure_code) {}
   virtual ~FileOps() = default;
 
-  /// Opens a new file for writing, or empties an old one; returns its descriptor.
+  /// Makes a new file for writing and returns its descriptor; what has that name already is
+  /// neither opened nor followed, but an error.
   virtual int create(const std::filesystem::path& path);
   virtual void write(int descriptor, std::span<const std::byte> bytes,
                      const std::filesystem::path& path);
-  /// Opens a file that is there, to change parts of it; returns its descriptor.
+  /// Opens what is there, to change parts of it or to write to it; returns its descriptor.
   virtual int open_to_change(const std::filesystem::path& path);
+  /// Opens a file to add to its end, which is made where it is not there.
+  virtual int open_to_append(const std::filesystem::path& path);
   /// Writes at an offset; several processes may write other parts at the same time.
   virtual void write_at(int descriptor, size_t offset, std::span<const std::byte> bytes,
                         const std::filesystem::path& path);
@@ -38,7 +42,10 @@ class FileOps {
   virtual void exchange(const std::filesystem::path& a, const std::filesystem::path& b);
   /// A second name for a file, or a copy where the file system gives none.
   virtual void link(const std::filesystem::path& from, const std::filesystem::path& to);
+  /// Makes a folder and those above it, where they are not there.
   virtual void make_folder(const std::filesystem::path& path);
+  /// Makes one folder; what has that name already is an error.
+  virtual void make_new_folder(const std::filesystem::path& path);
   virtual void remove_all(const std::filesystem::path& path);
   virtual void symlink(const std::filesystem::path& target, const std::filesystem::path& link);
 
@@ -49,10 +56,29 @@ class FileOps {
   ExitCode failure_code_;
 };
 
-/// A file that appears whole or not at all: written beside as NAME.tmp, synced, renamed by
-/// commit().
+/// A name beside `path` that nobody can guess and that says whose it is: .vit22b-, 32 hexadecimal
+/// digits, .tmp. What is being written has such a name until it is whole.
+std::filesystem::path temporary_beside(const std::filesystem::path& path);
+/// Whether a name without folders is such a one.
+bool is_temporary_name(std::string_view name);
+
+/// Where a path leads when the links at its end are followed, whether or not anything is there.
+///
+/// throws  UsageError where links lead to each other
+std::filesystem::path followed(const std::filesystem::path& path);
+
+/// Whether this process may write there: into the folder, or, where it is not there yet, into the
+/// nearest that is.
+bool can_write_in(const std::filesystem::path& folder);
+
+/// A file that appears whole or not at all: written beside under a temporary name, synced, renamed
+/// by commit(). It keeps the mode of the file that it replaces; a link is followed and stays.
+///
+/// What is no file (a pipe, a device, a descriptor such as /dev/stdout or /dev/fd/3) is written to
+/// as the bytes come, and never replaced.
 class AtomicFile {
  public:
+  /// throws  UsageError for a folder; the FileOps' error
   AtomicFile(FileOps& ops, std::filesystem::path path);
   /// Removes the temporary file when commit() was not reached.
   ~AtomicFile();
@@ -65,9 +91,10 @@ class AtomicFile {
 
  private:
   FileOps& ops_;
-  std::filesystem::path path_;
-  std::filesystem::path temporary_;
-  int descriptor_;
+  std::filesystem::path path_;       ///< as it was given, for messages
+  std::filesystem::path target_;     ///< where it leads
+  std::filesystem::path temporary_;  ///< empty when there is nothing to rename
+  int descriptor_ = -1;
 };
 
 /// Writes a whole text file atomically.
@@ -104,17 +131,31 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Holds a run folder for one process: an advisory lock on FOLDER/.lock, freed by the system when
-/// the process ends.
+/// Holds a folder for one process: an advisory lock on FOLDER/.lock, freed by the system when the
+/// process ends.
 class FolderLock {
  public:
+  /// Of a run folder.
+  ///
   /// throws  UsageError naming the pid and host of the holder
   explicit FolderLock(const std::filesystem::path& folder);
+  /// Waits until the holder is done, and says so once.
+  ///
+  /// should_stop  asked now and then; true ends the waiting with Stopped
+  FolderLock(const std::filesystem::path& folder, const std::function<bool()>& should_stop);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
  private:
+  /// Whether the lock is this process's now.
+  bool take();
+  /// Who has it.
+  std::string holder() const;
+  /// Writes down who has it.
+  void sign() const;
+
+  std::filesystem::path folder_;
   int descriptor_;
 };
 

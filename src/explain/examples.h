@@ -19,9 +19,10 @@ struct ExamplesOf {
   const ViTConfig& config;
 };
 
-/// Writes what a report shows of an evaluation's examples into a folder, which is emptied first:
-/// SAMPLE.png, the image as the model sees it, at most 112 pixels high and wide, and, of models
-/// that pool by attention, SAMPLE.attention.png, where the MAP query looks.
+/// Writes what a report shows of an evaluation's examples into a folder, from which an earlier
+/// evaluation's files are removed first: SAMPLE.png, the image as the model sees it, at most 112
+/// pixels high and wide, and, of models that pool by attention, SAMPLE.attention.png, where the MAP
+/// query looks.
 ///
 /// throws  DataError for a sample that cannot be read again; UsageError where nothing can be
 ///         written

@@ -30,6 +30,9 @@ class FaultyDisk : public FileOps {
     strike("write", p);
     FileOps::write(d, b, p);
   }
+  void make_new_folder(const fs::path& p) override {
+    strike("create folder", p), FileOps::make_new_folder(p);
+  }
   int open_to_change(const fs::path& p) override {
     return strike("open", p), FileOps::open_to_change(p);
   }
@@ -93,6 +96,12 @@ int64_t loaded_step(const fs::path& root) {
   return c.optimizer.at("momentum/head.bias")[0].item<double>() == static_cast<double>(c.state.step)
              ? c.state.step
              : -3;
+}
+
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename());
+  return names;
 }
 
 int64_t calls_of_a_save(const fs::path& root) {
@@ -172,7 +181,8 @@ TEST(WriteModel, AFullDiskAtAnyCallLeavesNoPartOfAFile) {
     try {
       write_model(disk, folder.path(), c.info, c.weights, manifest);
     } catch (const UserError&) {
-      EXPECT_FALSE(fs::exists(folder / "model.safetensors.tmp")) << call;
+      for (const auto& entry : fs::directory_iterator(folder.path()))
+        EXPECT_FALSE(is_temporary_name(entry.path().filename().string())) << call;
       if (fs::exists(folder / "model.safetensors")) SafetensorsFile(folder / "model.safetensors");
       continue;
     }
@@ -190,7 +200,61 @@ TEST(RunCheckpoint, SavingAStepAgainSwapsItWhole) {
   again.state.examples_seen = 7;
   checkpoints.save(again, false, {});
   EXPECT_EQ(load_run_checkpoint(folder / "ckpt/latest").state.examples_seen, 7);
-  EXPECT_FALSE(fs::exists(folder / "ckpt/step-00000010.tmp"));
+  EXPECT_EQ(names_in(folder / "ckpt"), (std::set<std::string>{"latest", "step-00000010"}));
+}
+
+// NAME.tmp and a step that has no save of ours in it are somebody else's.
+TEST(RunCheckpoint, NothingOfOthersIsReplacedOrCleanedAway) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder checkpoints(ops, folder / "ckpt");
+  test::write_file(folder / "ckpt/step-00000010.tmp/thesis.txt", "precious");
+  test::write_file(folder / "ckpt/step-00000005/thesis.txt", "precious");
+  test::write_file(folder / "ckpt/step-00000020/thesis.txt", "precious");
+  test::write_file(folder / "victim/thesis.txt", "precious");
+  fs::create_symlink(folder / "victim", folder / "ckpt/latest.tmp");
+  EXPECT_TRUE(checkpoints.clean_leftovers().empty());
+  checkpoints.save(make_checkpoint(10), false, {.keep_last = 1});
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              checkpoints.save(make_checkpoint(20), false, {.keep_last = 1});
+            }).find("is no checkpoint of this program"),
+            std::string::npos);
+  EXPECT_EQ(checkpoints.clean_leftovers().size(), 1U);
+  for (const char* place :
+       {"ckpt/step-00000010.tmp", "ckpt/step-00000005", "ckpt/step-00000020", "victim"})
+    EXPECT_EQ(test::read_file(folder / place / "thesis.txt"), "precious") << place;
+  EXPECT_TRUE(fs::is_symlink(folder / "ckpt/latest.tmp"));
+  EXPECT_EQ(loaded_step(folder / "ckpt"), 10);
+}
+
+TEST(RecordedFolder, LeavesNameTmpAloneAndFollowsALink) {
+  const TempFolder folder;
+  FileOps ops;
+  const auto fill = [&](const fs::path& beside, Manifest& manifest) {
+    write_recorded_text(ops, beside, "a", "text", manifest);
+  };
+  test::write_file(folder / "new.tmp/thesis.txt", "precious");
+  make_recorded_folder(ops, folder / "new/", fill);
+  EXPECT_EQ(test::read_file(folder / "new.tmp/thesis.txt"), "precious");
+  EXPECT_EQ(read_manifest(folder / "new").size(), 1U);
+  fs::create_directory(folder / "empty");
+  fs::create_symlink("empty", folder / "link");
+  make_recorded_folder(ops, folder / "link", fill);
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(test::read_file(folder / "empty/a"), "text");
+}
+
+TEST(RecordedFolder, AFolderMadeMeanwhileByAnotherStays) {
+  const TempFolder folder;
+  FileOps ops;
+  EXPECT_NE(error_of<UserError>([&] {
+              make_recorded_folder(ops, folder / "new", [&](const fs::path&, Manifest&) {
+                test::write_file(folder / "new/thesis.txt", "precious");
+              });
+            }),
+            "(nothing thrown)");
+  EXPECT_EQ(names_in(folder.path()), (std::set<std::string>{"new"}));
+  EXPECT_EQ(test::read_file(folder / "new/thesis.txt"), "precious");
 }
 
 TEST(RunCheckpoint, PruningKeepsLatestBestAndMilestones) {
@@ -199,11 +263,9 @@ TEST(RunCheckpoint, PruningKeepsLatestBestAndMilestones) {
   CheckpointFolder checkpoints(ops, folder / "ckpt");
   for (int64_t step = 10; step <= 60; step += 10)
     checkpoints.save(make_checkpoint(step), step == 20, {.keep_last = 2, .keep_every_steps = 30});
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder / "ckpt"))
-    names.insert(entry.path().filename());
-  EXPECT_EQ(names, (std::set<std::string>{"best", "latest", "step-00000020", "step-00000030",
-                                          "step-00000050", "step-00000060"}));
+  EXPECT_EQ(names_in(folder / "ckpt"),
+            (std::set<std::string>{"best", "latest", "step-00000020", "step-00000030",
+                                   "step-00000050", "step-00000060"}));
 }
 
 TEST(RunCheckpoint, EveryFlippedByteIsDetectedBeforeUse) {
