@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <set>
 
 #include "cli/head_report.h"
 #include "core/log.h"
@@ -28,7 +29,7 @@ void warn_of_small_classes(const HeadData& data, const std::vector<int64_t>& sho
 
 HeadResult test_shots(const FewshotFlags& flags, const HeadSets& sets, const HeadData& data) {
   HeadResult result = result_on("fewshot", sets, data);
-  for (const int64_t shots : flags.shots) {
+  for (const int64_t shots : std::set<int64_t>(flags.shots.begin(), flags.shots.end())) {
     std::vector<at::Tensor> draws;
     for (int64_t draw = 0; draw < flags.draws; ++draw) {
       const auto seed = static_cast<uint64_t>(flags.head.common.seed + draw);

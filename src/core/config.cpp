@@ -1,5 +1,6 @@
 #include "core/config.h"
 
+#include <optional>
 #include <set>
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
@@ -90,6 +91,26 @@ ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
   return merged;
 }
 
+/// A text as a TOML value; nothing where it is none, but a bare word, which needs no quotes on a
+/// command line.
+std::optional<ConfigValue> toml_value(const std::string& text, const std::string& key,
+                                      const std::string& origin) {
+  toml::table table;
+  try {
+    table = toml::parse("v = " + text);
+  } catch (const toml::parse_error&) {
+    return std::nullopt;
+  }
+  const toml::node* const node = table.get("v");
+  if (table.size() != 1 || node->is_table() || node->is_date_time() || node->is_date() ||
+      node->is_time())
+    return std::nullopt;
+  // A # belongs to a word; a comment ends no command line.
+  const bool can_hold_any_letter = node->is_string() || node->is_array();
+  if (!can_hold_any_letter && text.find('#') != std::string::npos) return std::nullopt;
+  return convert(*node, key, origin);
+}
+
 bool is_duration_key(const std::string& key) {
   for (const char* ending : kDurationEndings)
     if (key.ends_with(ending)) return true;
@@ -119,19 +140,12 @@ void set_override(ConfigTree& tree, std::string_view assignment) {
     throw UsageError("'", std::string(assignment),
                      "' is not an override; write key=value, such as optim.lr=1e-3");
   const std::string key = trim(assignment.substr(0, equals));
-  const std::string text = trim(assignment.substr(equals + 1));
+  std::string text(assignment.substr(equals + 1));
+  if (text.starts_with(' ')) text = trim(text);  // key = value
   static const std::string kOrigin = "command line";
-  try {
-    const toml::table table = toml::parse("v = " + text);
-    if (table.size() == 1 && !table["v"].is_table() && !table["v"].is_date_time() &&
-        !table["v"].is_date() && !table["v"].is_time()) {
-      override_value(tree, key, convert(*table.get("v"), key, kOrigin));
-      return;
-    }
-  } catch (const toml::parse_error&) {
-    // Not a TOML value: a bare word, which needs no quotes on a command line.
-  }
-  override_value(tree, key, ConfigValue{text, kOrigin});
+  ConfigValue value = toml_value(text, key, kOrigin).value_or(ConfigValue{text, kOrigin});
+  value.typed = text;
+  override_value(tree, key, std::move(value));
 }
 
 std::vector<std::string> config_difference(const ConfigTree& old_tree, const ConfigTree& new_tree,

@@ -14,6 +14,9 @@ namespace vit22b {
 struct ConfigValue {
   std::variant<bool, int64_t, double, std::string, std::vector<std::string>> value;
   std::string origin;
+  /// On a command line the letters that were typed, which is what a string takes ("2024.10",
+  /// "1e3").
+  std::string typed = {};
 };
 
 /// A config before it meets its option struct: dotted path → value.
@@ -29,7 +32,8 @@ ConfigTree read_config_file(const std::filesystem::path& path);
 /// The same of a document in memory; `name` stands for its file in errors.
 ConfigTree read_config_text(std::string_view text, const std::string& name);
 
-/// Parses `a.b=c`; c is a TOML value, or else a bare string.
+/// Parses `a.b=c`; c is a TOML value, or else a bare string. What a string option gets is c as it
+/// was typed, unless c stands in quotes.
 ///
 /// throws  UsageError when there is no '=' or no key
 void set_override(ConfigTree& tree, std::string_view assignment);

@@ -33,8 +33,8 @@ class Applier : public FieldVisitor {
   void field(const char* name, std::vector<std::string>& value, const char*) override {
     const auto* v = find(name);
     if (v == nullptr) return;
-    if (const auto* one = std::get_if<std::string>(&v->value))
-      value = split(*one, ',');
+    if (!std::holds_alternative<std::vector<std::string>>(v->value) && is_text(*v))
+      value = split(text(*v, name), ',');
     else
       value = get<std::vector<std::string>>(*v, name, "a list of strings");
   }
@@ -112,9 +112,12 @@ class Applier : public FieldVisitor {
     if (const auto* integer = std::get_if<int64_t>(&v.value)) return static_cast<double>(*integer);
     return get<double>(v, name, "a number");
   }
+  /// Whether a string can be read from it.
+  static bool is_text(const ConfigValue& v) {
+    return std::holds_alternative<std::string>(v.value) || !v.typed.empty();
+  }
   std::string text(const ConfigValue& v, const char* name) const {
-    if (v.origin == "command line" && !std::holds_alternative<std::string>(v.value))
-      return to_toml_text(v);
+    if (!v.typed.empty() && !std::holds_alternative<std::string>(v.value)) return v.typed;
     return get<std::string>(v, name, "a string");
   }
 

@@ -8,8 +8,13 @@ namespace vit22b::metrics {
 std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC,
                                              const at::Tensor& labels_N, int64_t num_bins) {
   const auto [confidence, prediction] = at::softmax(logits_NC.to(at::kDouble), 1).max(1);
-  const at::Tensor confidences = confidence.cpu().contiguous();
-  const at::Tensor is_right = prediction.eq(labels_N).to(at::kByte).cpu().contiguous();
+  // A row without a probability is wrong with none.
+  const at::Tensor confidences = confidence.nan_to_num(0).cpu().contiguous();
+  const at::Tensor is_right = prediction.eq(labels_N)
+                                  .logical_and(confidence.isnan().logical_not())
+                                  .to(at::kByte)
+                                  .cpu()
+                                  .contiguous();
   std::vector<CalibrationBin> bins(static_cast<size_t>(num_bins));
   for (int64_t i = 0; i < confidences.numel(); ++i) {
     const double p = confidences.const_data_ptr<double>()[i];

@@ -13,7 +13,8 @@ struct CalibrationBin {
   double confidence = 0;
 };
 
-/// Equal-width bins of the largest softmax probability: bin = floor(bins * p), p = 1 in the last.
+/// Equal-width bins of the largest softmax probability: bin = floor(bins * p), p = 1 in the last; a
+/// row with a NaN is wrong, with confidence 0.
 ///
 /// source  robustness_metrics uncertainty.py, half-open bins
 std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC,

@@ -7,7 +7,7 @@
 namespace vit22b::metrics {
 
 /// For each query the place of its best right answer among all candidates by score, from 0; ties
-/// count against it.
+/// count against it, and so do scores that are NaN.
 ///
 /// scores_QN     float
 /// query_group   [Q], candidate_group [N]: an answer is right where the groups are equal

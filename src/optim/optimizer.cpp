@@ -1,6 +1,6 @@
 #include "optim/optimizer.h"
 
-#include "core/error.h"
+#include "core/range.h"
 #include "optim/adafactor.h"
 #include "optim/adamw.h"
 #include "optim/sgd.h"
@@ -30,12 +30,23 @@ void OptimConfig::fields(FieldVisitor& v) {
           "adafactor: smaller matrices keep a full second moment");
 }
 
+void OptimConfig::check() const {
+  check_range("optim.lr", lr, Range::from_zero());
+  check_range("optim.weight_decay", weight_decay, Range::from_zero());
+  check_range("optim.head_weight_decay", head_weight_decay, Range::from_zero());
+  check_range("optim.clip_norm", clip_norm, Range::from_zero());
+  check_range("optim.momentum", momentum, Range::below_one());
+  check_range("optim.beta2_cap", beta2_cap, Range::share());
+  check_range("optim.beta2", beta2, Range::below_one());
+  check_range("optim.eps", eps, Range::positive());  // 0 / 0 where there was no gradient yet
+  check_range("optim.layer_decay", layer_decay, {.high = 1, .has_low = false});
+  check_range("optim.polyak", polyak, Range::below_one());
+  check_range("optim.min_dim_size_to_factor", static_cast<double>(min_dim_size_to_factor),
+              {.low = 1});
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config) {
-  if (!(config.lr >= 0)) throw UsageError("optim.lr is ", config.lr, ", want 0 or more");
-  if (!(config.layer_decay > 0 && config.layer_decay <= 1))
-    throw UsageError("optim.layer_decay is ", config.layer_decay, ", want more than 0, at most 1");
-  if (!(config.polyak >= 0 && config.polyak < 1))
-    throw UsageError("optim.polyak is ", config.polyak, ", want 0 to below 1");
+  config.check();
   if (config.name == "adafactor") return std::make_unique<Adafactor>(config);
   if (config.name == "adamw") return std::make_unique<AdamW>(config);
   return std::make_unique<Sgd>(config);

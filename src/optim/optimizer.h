@@ -31,6 +31,8 @@ struct OptimConfig {
   double polyak = 0;
 
   void fields(FieldVisitor& visitor);
+  /// throws  UsageError naming a field that is out of its range, and the range
+  void check() const;
 };
 
 /// One tensor of optimizer state: its name, such as "momentum", its shape and dtype. It starts as
@@ -70,6 +72,8 @@ class Optimizer {
 };
 
 /// The optimizer that a config names.
+///
+/// throws  as OptimConfig::check
 std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config);
 
 }  // namespace vit22b

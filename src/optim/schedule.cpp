@@ -4,11 +4,17 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/range.h"
+
 namespace vit22b {
 
 void ScheduleConfig::fields(FieldVisitor& v) {
   v.choice("name", name, "rsqrt|cosine|linear|constant", "curve after warm-up");
   v.field("timescale", timescale, "rsqrt: steps after which the rate has fallen by 1/sqrt(2)");
+}
+
+void ScheduleConfig::check() const {
+  check_range("schedule.timescale", timescale, Range::positive());
 }
 
 double Schedule::at(int64_t step) const {

@@ -12,6 +12,8 @@ struct ScheduleConfig {
   double timescale = 10'000;
 
   void fields(FieldVisitor& visitor);
+  /// throws  UsageError naming a field that is out of its range, and the range
+  void check() const;
 };
 
 /// A learning-rate schedule: a pure function of the step.

@@ -156,9 +156,9 @@ TrainConfig train_config_from_tree(const ConfigTree& tree) {
   // Unknown keys are named with their whole path, so the strict pass is the whole config's.
   const auto name = model_tree.find("name"), block = model_tree.find("block");
   const auto text = [&](auto it, const char* otherwise) {
-    const auto* value =
-        it == model_tree.end() ? nullptr : std::get_if<std::string>(&it->second.value);
-    return value == nullptr ? std::string(otherwise) : *value;
+    if (it == model_tree.end()) return std::string(otherwise);
+    const auto* value = std::get_if<std::string>(&it->second.value);
+    return value != nullptr ? *value : it->second.typed.empty() ? otherwise : it->second.typed;
   };
   config.model = preset(text(name, "b16"), text(block, "parallel"));
   config.has_num_classes = model_tree.count("num_classes") != 0;

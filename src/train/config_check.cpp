@@ -1,6 +1,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/range.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -15,8 +16,8 @@ void check_distill(const TrainConfig& c) {
   if (c.distill.teachers.empty())
     throw UsageError(
         "task=distill: name the checkpoints to learn from, distill.teachers=[\"RUN\"]");
-  if (!(c.distill.temperature > 0))
-    throw UsageError("distill.temperature is ", c.distill.temperature, ", want a positive number");
+  check_range("distill.temperature", c.distill.temperature, Range::positive());
+  check_range("distill.feature_weight", c.distill.feature_weight, Range::from_zero());
   if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
   if (c.distill.logits == "cached" && (c.data.mixup > 0 || c.distill.feature_weight > 0))
     throw UsageError(
@@ -35,8 +36,7 @@ void check_lit(const TrainConfig& c) {
   if (!c.init_from.empty())
     throw UsageError("task=lit starts with a fresh text tower; no init_from");
   if (c.mesh.model > 1) throw UsageError("task=lit: use mesh.model=1");
-  if (!(c.lit.image_lr > 0))
-    throw UsageError("lit.image_lr is ", c.lit.image_lr, ", want a positive number");
+  check_range("lit.image_lr", c.lit.image_lr, Range::positive());
   c.lit.first_trained_block(1);  // refuses another word
   if (c.lit.templates.empty()) throw UsageError("lit.templates is empty; want at least [\"{}\"]");
   for (const std::string& text : c.lit.templates)
@@ -61,8 +61,7 @@ void check_choices(const TrainConfig& c) {
   if (c.mesh.data < 0 || c.mesh.model < 1)
     throw UsageError("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model,
                      ": want counts of ranks");
-  if (!(c.mesh.deadline_s > 0))
-    throw UsageError("mesh.deadline_s is ", c.mesh.deadline_s, ", want a positive time");
+  check_range("mesh.deadline_s", c.mesh.deadline_s, Range::positive());
   if (c.mesh.prefetch < 0 || c.mesh.prefetch > 64)
     throw UsageError("mesh.prefetch is ", c.mesh.prefetch, ", want 0 to 64");
   if (c.data.workers < 0 || c.data.workers > 256)
@@ -81,8 +80,10 @@ void check_choices(const TrainConfig& c) {
   if (c.store == "sharded" && (c.state != "memory" || c.weights != "fp32"))
     throw UsageError("store=sharded keeps fp32 weights in memory; use store=resident with state=",
                      c.state, " weights=", c.weights);
-  if (c.data.mixup < 0 || c.data.mixup > 1)
-    throw UsageError("data.mixup is ", c.data.mixup, ", want 0 to 1");
+  check_range("data.mixup", c.data.mixup, Range::share());
+  check_range("data.max_bad_fraction", c.data.max_bad_fraction, Range::share());
+  c.optim.check();
+  c.schedule.check();
   check_distill(c);
   check_lit(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");

@@ -1,6 +1,7 @@
 #include "transfer/neighbors.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "kernels/norm.h"
@@ -27,9 +28,11 @@ std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,
   for (const at::Tensor& piece : test_MD.split(rows)) {
     const at::Tensor similar_MN = at::mm(unit_length(piece.to(at::kFloat)), train_DN);
     const auto [values, indices] = similar_MN.topk(most, 1);
-    const at::Tensor votes = (values.to(at::kDouble) / temperature).exp();
+    // Less the largest, which changes no vote's share: exp(1 / 0.001) is infinite.
+    const at::Tensor similar = values.to(at::kDouble);
+    const at::Tensor votes = ((similar - similar.slice(1, 0, 1)) / temperature).exp();
     const at::Tensor of = labels_N.index_select(0, indices.flatten()).view_as(indices);
-    for (const int64_t k : ks) {
+    for (const int64_t k : std::set<int64_t>(ks.begin(), ks.end())) {
       at::Tensor sums = at::zeros({piece.size(0), classes}, at::kDouble);
       sums.scatter_add_(1, of.slice(1, 0, k), votes.slice(1, 0, k));
       pieces[k].push_back(sums.argmax(1));

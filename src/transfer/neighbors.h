@@ -10,7 +10,7 @@ namespace vit22b {
 /// Classifies by the k nearest training samples: cosine similarity, votes weighted by
 /// exp(similarity / temperature); equal votes go to the lower class.
 ///
-/// ks       numbers of neighbours, each at most the number of training samples
+/// ks       numbers of neighbours, each at most the number of training samples; twice is once
 /// returns  for each k the predicted classes, [M] int64
 /// source   DINOv2 eval/knn.py (temperature 0.07, k 10, 20, 100, 200)
 std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,

@@ -57,6 +57,20 @@ TEST(Config, ReadsEveryTypeFromOverrides) {
   EXPECT_EQ(o.size, (ImageSize{6, 8}));
 }
 
+// A folder may be called 2024.10, 1e3 or 5#run.
+TEST(Config, StringsStayAsTheyWereTyped) {
+  for (const char* text : {"2024.10", "1e3", "5#run", "1_000", "0x1F", "true", "inf", "007",
+                           "2024-10-01", "[a]", "{a}", "-0", "a b", "tail "})
+    EXPECT_EQ(applied({std::string("name=") + text}).name, text);
+  EXPECT_EQ(applied({"name=\"2024.10\""}).name, "2024.10");
+  EXPECT_EQ(applied({"name = 1e3 "}).name, "1e3");
+  EXPECT_EQ(applied({"parts=2024.10,1e3"}).parts, (std::vector<std::string>{"2024.10", "1e3"}));
+  EXPECT_EQ(applied({"parts=2024.10"}).parts, (std::vector<std::string>{"2024.10"}));
+  EXPECT_EQ(applied({"inner.rate=1e3"}).rate, 1000);
+  EXPECT_EQ(error_of<UsageError>([] { applied({"inner.depth=5#run"}); }),
+            "command line: 'inner.depth' is a string (\"5#run\"), want an integer");
+}
+
 TEST(Config, UnknownKeyNamesTheNearest) {
   EXPECT_EQ(error_of<UsageError>([] { applied({"inner.dept=3"}); }),
             "command line: unknown key 'inner.dept' (did you mean 'inner.depth'?); `vit22b config "

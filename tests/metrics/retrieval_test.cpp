@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace vit22b::metrics {
 namespace {
 
@@ -11,6 +13,14 @@ TEST(AnswerRanks, TakeTheBestAnswerAndCountTiesAgainstIt) {
                    queries = at::tensor({7, 9, 8}, at::kLong),
                    candidates = at::tensor({7, 8, 7}, at::kLong);
   EXPECT_TRUE(answer_ranks(scores, queries, candidates).equal(at::tensor({0, 3, 1}, at::kLong)));
+}
+
+TEST(AnswerRanks, CountANanAgainstTheAnswer) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor scores = at::tensor({nan, 0.1, 0.2, 0.9, nan, 0.1, nan, nan, nan}).view({3, 3}),
+                   own = at::arange(3, at::kLong).sub(at::tensor({0, 1, 0}, at::kLong)),
+                   candidates = at::arange(3, at::kLong);
+  EXPECT_TRUE(answer_ranks(scores, own, candidates).equal(at::tensor({2, 1, 2}, at::kLong)));
 }
 
 TEST(RecallAt, IsTheShareOfRanksBelowK) {

@@ -6,6 +6,7 @@
 #include "optim/rules.h"
 #include "optim/schedule.h"
 #include "support/files.h"
+#include "core/error.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -269,6 +270,52 @@ TEST(Rules, RatesFallFromTheHeadDown) {
       ++found;
     }
   EXPECT_EQ(found, want.size());
+}
+
+TEST(OptimConfig, EveryFieldHasARangeThatIsNamed) {
+  const double inf = std::numeric_limits<double>::infinity(),
+               nan = std::numeric_limits<double>::quiet_NaN();
+  struct Case {
+    const char* text;  ///< behind the value
+    double OptimConfig::*field;
+    std::vector<double> refused;
+    double taken;
+  };
+  const std::vector<Case> cases = {
+      {"optim.lr is", &OptimConfig::lr, {-1}, 0},
+      {"optim.weight_decay is", &OptimConfig::weight_decay, {-5}, 0},
+      {"optim.head_weight_decay is", &OptimConfig::head_weight_decay, {-5}, 0},
+      {"optim.clip_norm is", &OptimConfig::clip_norm, {-1}, 0},
+      {"optim.momentum is", &OptimConfig::momentum, {1.5, 1, -0.1}, 0},
+      {"optim.beta2_cap is", &OptimConfig::beta2_cap, {1.1, -1}, 1},
+      {"optim.beta2 is", &OptimConfig::beta2, {1, -1}, 0},
+      {"optim.eps is", &OptimConfig::eps, {0, -1}, 1e-12},
+      {"optim.layer_decay is", &OptimConfig::layer_decay, {0, 1.1}, 1},
+      {"optim.polyak is", &OptimConfig::polyak, {1, -1}, 0}};
+  for (const Case& c : cases) {
+    OptimConfig config;
+    config.*c.field = c.taken;
+    make_optimizer(config);
+    std::vector<double> refused = c.refused;
+    refused.insert(refused.end(), {inf, nan});
+    for (const double value : refused) {
+      config.*c.field = value;
+      EXPECT_TRUE(test::error_of<UsageError>([&] {
+                    make_optimizer(config);
+                  }).starts_with(c.text))
+          << c.text << value;
+    }
+  }
+  EXPECT_EQ(test::error_of<UsageError>([] { make_optimizer({.beta2 = 1}); }),
+            "optim.beta2 is 1, want 0 to below 1");
+  EXPECT_EQ(test::error_of<UsageError>([] { make_optimizer({.eps = 0}); }),
+            "optim.eps is 0, want more than 0");
+  EXPECT_EQ(test::error_of<UsageError>([] { make_optimizer({.layer_decay = 2}); }),
+            "optim.layer_decay is 2, want more than 0, at most 1");
+  EXPECT_EQ(test::error_of<UsageError>([] { make_optimizer({.min_dim_size_to_factor = 0}); }),
+            "optim.min_dim_size_to_factor is 0, want 1 or more");
+  EXPECT_EQ(test::error_of<UsageError>([] { ScheduleConfig{.timescale = 0}.check(); }),
+            "schedule.timescale is 0, want more than 0");
 }
 
 }  // namespace

@@ -100,6 +100,16 @@ TEST(Neighbors, GiveAnEqualVoteToTheLowerClass) {
   EXPECT_EQ(predicted.at(2).item<int64_t>(), 0);
 }
 
+// exp(1 / 0.001) is infinite; a k given twice counts once.
+TEST(Neighbors, VoteAtSmallTemperaturesAsAtLarge) {
+  const at::Tensor train = at::tensor({1.0, 0.0, 0.0, 1.0, 0.9, 0.1, 0.1, 0.9}).view({4, 2}),
+                   labels = at::tensor({1, 0, 1, 0}, at::kLong);
+  for (const double temperature : {0.07, 0.001, 1e-300})
+    for (const auto& [k, classes] :
+         classify_by_neighbors(train, labels, train, {3, 1, 3}, temperature))
+      EXPECT_TRUE(classes.equal(labels)) << k << " at " << temperature;
+}
+
 TEST(Shots, AreTheSameDrawForMoreShotsAndAllOfASmallClass) {
   const at::Tensor labels = at::tensor({0, 1, 0, 0, 2, 0, 2}, at::kLong);
   const at::Tensor one = draw_shots(labels, 4, 1, 3), three = draw_shots(labels, 4, 3, 3);
