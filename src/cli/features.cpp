@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "eval/finite.h"
 #include "kernels/shape.h"
 #include "transfer/feature_shards.h"
 
@@ -37,10 +38,14 @@ struct Collected {
   std::vector<std::string> paths;
   int64_t num_images = 0;
 
-  void add(FeatureExtractor& extractor, const at::Tensor& images_BCHW) {
+  void add(FeatureExtractor& extractor, const at::Tensor& images_BCHW,
+           const std::vector<std::string>& ids) {
     if (stop_signal() != 0)
       throw Stopped("stopped; no features were written (an --out that ends in / goes on)");
-    for (auto& [name, rows] : extractor.extract(images_BCHW)) pieces[name].push_back(rows);
+    for (auto& [name, rows] : extractor.extract(images_BCHW)) {
+      check_finite(rows, name, ids);
+      pieces[name].push_back(rows);
+    }
     num_images += images_BCHW.size(0);
   }
   TensorList tensors() const {
@@ -54,7 +59,11 @@ struct Collected {
 void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Collected& all) {
   const at::Tensor images = SafetensorsFile(flags.input).load("images").to(at::kFloat);
   check_shape("features", "images", images, {{"B"}, {"C"}, {"H"}, {"W"}});
-  for (const at::Tensor& batch : images.split(flags.images.loader.batch)) all.add(extractor, batch);
+  for (const at::Tensor& batch : images.split(flags.images.loader.batch)) {
+    std::vector<std::string> ids;
+    for (int64_t i = 0; i < batch.size(0); ++i) ids.push_back(concat("image ", all.num_images + i));
+    all.add(extractor, batch, ids);
+  }
 }
 
 void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutputs& extractor,
@@ -63,7 +72,7 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
   Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
-    all.add(extractor, batch.images_BCHW);
+    all.add(extractor, batch.images_BCHW, batch.ids);
     if (!flags.split.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
     all.paths.insert(all.paths.end(), batch.ids.begin(), batch.ids.end());
     progress.update(all.num_images, extractor.transfers_text());

@@ -24,12 +24,6 @@ std::string pixel_transform(const PixelChanges& changes) {
   return changes.pp.empty() ? kPixelTransform : changes.pp;
 }
 
-fs::path cache_root(const HeadFlags& flags) {
-  if (!flags.cache.empty()) return flags.cache;
-  if (flags.checkpoint == kPixels) return "cache/pixels";
-  return default_cache_root(flags.checkpoint);
-}
-
 /// Options that mean nothing where features are read from files.
 void refuse_options_of_images(const HeadFlags& flags) {
   std::vector<std::string> names = pixel_flag_names();
@@ -44,8 +38,10 @@ void add_shared_flags(CLI::App& command, HeadFlags& flags) {
   add_pixel_flags(command, flags.pixels,
                   "transform of the pictures instead of the checkpoint's; of \"pixels\" "
                   "decode|rgb|resize(32)|value_range(-1,1) unless given");
-  command.add_option("--cache", flags.cache,
-                     "folder of cached features; CKPT/cache by default, for pixels ./cache/pixels");
+  command.add_option(
+      "--cache", flags.cache,
+      "folder of cached features; by default CKPT/cache, for pixels ./cache/pixels, or, "
+      "where that cannot be written, ~/.cache/vit22b");
   add_loader_flags(command, flags.loader);
   command.add_option("--predictions", flags.predictions,
                      "safetensors file to write the predicted classes to");
@@ -155,17 +151,16 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                            const DataSource& source) {
   Progress progress("features", source.size(), flags.common.is_quiet);
   FileOps ops;
-  const fs::path root = cache_root(flags);
-  FeatureTable table =
-      cached_features(extractor, source,
-                      {.root = root,
-                       .shards = {.batch_size = flags.loader.batch,
-                                  .num_workers = flags.loader.workers,
-                                  .max_bad_fraction = flags.loader.max_bad_fraction,
-                                  .should_stop = [] { return stop_signal() != 0; },
-                                  .on_progress = [&](int64_t n) { progress.update(n); }}},
-                      ops);
-  log_info(concat(table.size(), " features in ", root.string()));
+  CacheOptions options = flags.checkpoint == kPixels && flags.cache.empty()
+                             ? cache_places_at("cache/pixels")
+                             : cache_places(flags.checkpoint, flags.cache);
+  options.shards = {.batch_size = flags.loader.batch,
+                    .num_workers = flags.loader.workers,
+                    .max_bad_fraction = flags.loader.max_bad_fraction,
+                    .should_stop = [] { return stop_signal() != 0; },
+                    .on_progress = [&](int64_t n) { progress.update(n); }};
+  FeatureTable table = cached_features(extractor, source, options, ops);
+  log_info(concat(table.size(), " features in ", table.folder().string()));
   return table;
 }
 

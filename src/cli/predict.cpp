@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "eval/finite.h"
 
 namespace vit22b {
 namespace {
@@ -69,6 +70,7 @@ std::map<int64_t, Prediction> predictions_of(const PredictFlags& flags, const Lo
   std::map<int64_t, Prediction> said;
   if (!batch.images_BCHW.defined()) return said;
   const at::Tensor logits_BC = model.predictor->logits(batch.images_BCHW).cpu();
+  check_finite(logits_BC, "logits", batch.ids);
   const auto [values, indices] =
       (flags.is_sigmoid ? at::sigmoid(logits_BC) : at::softmax(logits_BC, 1))
           .topk(std::min(flags.top, logits_BC.size(1)));

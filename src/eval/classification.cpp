@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "eval/finite.h"
 #include "kernels/loss.h"
 #include "metrics/classification.h"
 
@@ -160,6 +161,7 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
       predictor.attend();
     mesh.agree([&] {
       if (!has_images) return;
+      check_finite(logits.back(), "logits", batch.ids);
       check_labels(batch.labels_B, logits.back().size(1), batch);
       if (options.classes.empty()) return;
       restrict_to(options.classes, logits.back(), batch);

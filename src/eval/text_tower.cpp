@@ -2,6 +2,7 @@
 
 #include "checkpoint/two_towers.h"
 #include "core/error.h"
+#include "eval/finite.h"
 #include "kernels/norm.h"
 #include "store/file_source.h"
 #include "store/resident.h"
@@ -35,7 +36,9 @@ at::Tensor TextTower::embed(const std::vector<std::string>& texts) const {
     rows.push_back(tokenizer_->encode(text, config_.context_length));
   for (const at::Tensor& tokens : at::stack(rows).split(kTextsAtOnce))  // without the bias
     pieces.push_back(unit_length(predictor_->logits(tokens).slice(1, 0, -1).cpu()));
-  return at::cat(pieces);
+  at::Tensor embedded = at::cat(pieces);
+  check_finite(embedded, "text embedding", texts);
+  return embedded;
 }
 
 }  // namespace vit22b

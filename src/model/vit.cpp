@@ -118,8 +118,31 @@ std::vector<Unit> model_units(const ViTConfig& config) {
   return units;
 }
 
+namespace {
+
+/// The outputs of no images: those of one, without it. Kernels are never asked about nothing.
+VitOutputs outputs_of_none(const ModelContext& context, WeightStore& store,
+                           const at::Tensor& images_0CHW, const VitRequest& request) {
+  VIT22B_CHECK(request.tape == nullptr, "vit_forward: a tape of no images");
+  std::vector<int64_t> shape = images_0CHW.sizes().vec();
+  shape.front() = 1;
+  VitOutputs outputs =
+      vit_forward(context, store, at::zeros(shape, images_0CHW.options()), {.taps = request.taps});
+  const auto empty = [](at::Tensor& tensor) {
+    if (tensor.defined()) tensor = tensor.slice(0, 0, 0);
+  };
+  for (at::Tensor* tensor : {&outputs.tokens_BTD, &outputs.pooled_BD, &outputs.logits_BC})
+    empty(*tensor);
+  for (auto& [block, output] : outputs.blocks) empty(output);
+  return outputs;
+}
+
+}  // namespace
+
 VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW, const VitRequest& request) {
+  if (images_BCHW.dim() > 0 && images_BCHW.size(0) == 0)
+    return outputs_of_none(context, store, images_BCHW, request);
   const ViTConfig& config = context.config;
   UnitRunner runner(context, store, request);
   VitOutputs outputs;

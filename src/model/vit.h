@@ -45,7 +45,8 @@ struct VitOutputGrads {
   BlockTensors blocks;
 };
 
-/// images_BCHW → outputs. Call without gradient mode: units record their own graphs.
+/// images_BCHW → outputs, of no images with no rows. Call without gradient mode: units record their
+/// own graphs.
 ///
 /// throws  UsageError for images that do not fit the model
 VitOutputs vit_forward(const ModelContext& context, WeightStore& store,

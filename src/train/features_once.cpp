@@ -9,17 +9,17 @@ FeatureTable features_once(const TrainConfig& config, const OnlookingModel& mode
                            const DataSource& source, const Device& device, const Mesh& mesh) {
   const auto extractor = make_model_extractor(
       model.checkpoint, {device, config.precision, config.engine}, {model.feature});
-  const CacheOptions options{
-      .root = model.root.empty() ? default_cache_root(model.checkpoint) : model.root,
-      .shards = {.num_workers = config.data.workers,
-                 .max_bad_fraction = config.data.max_bad_fraction,
-                 .should_stop = [] { return stop_signal() != 0; }}};
-  log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once, in ",
-                  options.root.string()));
+  CacheOptions options = model.cache;
+  options.shards = {.num_workers = config.data.workers,
+                    .max_bad_fraction = config.data.max_bad_fraction,
+                    .should_stop = [] { return stop_signal() != 0; }};
+  log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once"));
   FileOps ops;
   if (mesh.size(MeshAxis::kAll) > 1)
     mesh.do_once([&] { cached_features(*extractor, source, options, ops); });
-  return cached_features(*extractor, source, options, ops);
+  FeatureTable table = cached_features(*extractor, source, options, ops);
+  log_info(concat(table.size(), " features in ", table.folder().string()));
+  return table;
 }
 
 }  // namespace vit22b

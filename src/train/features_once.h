@@ -10,8 +10,8 @@ namespace vit22b {
 /// A model that looks at a run's images once, before the first step.
 struct OnlookingModel {
   std::filesystem::path checkpoint;
-  std::string feature;         ///< see make_model_extractor
-  std::filesystem::path root;  ///< of its cache; empty for the checkpoint's own
+  std::string feature;  ///< see make_model_extractor
+  CacheOptions cache;   ///< where its answers are kept
 };
 
 /// What that model says of a source's images, from its cache; what is not cached yet one rank makes

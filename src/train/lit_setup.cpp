@@ -101,8 +101,7 @@ void embed_images_once(const TrainConfig& config, const LitParts& parts, const D
                        const Mesh& mesh, TrainData& data) {
   if (config.lit.is_live()) return;
   const OnlookingModel tower{parts.image_folder, "pooled",
-                             config.lit.cache.empty() ? default_cache_root(config.lit.image_tower)
-                                                      : std::filesystem::path(config.lit.cache)};
+                             cache_places(config.lit.image_tower, config.lit.cache)};
   for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val})
     if (*source != nullptr)
       *source = make_feature_source(*source, features_once(config, tower, **source, device, mesh),

@@ -1,5 +1,6 @@
 #include "transfer/feature_cache.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -9,8 +10,12 @@ namespace vit22b {
 namespace fs = std::filesystem;
 
 FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
-                           std::vector<std::string> label_names, std::string place)
-    : shards_(std::move(shards)), label_names_(std::move(label_names)), place_(std::move(place)) {
+                           std::vector<std::string> label_names, std::string place,
+                           std::filesystem::path folder)
+    : shards_(std::move(shards)),
+      label_names_(std::move(label_names)),
+      place_(std::move(place)),
+      folder_(std::move(folder)) {
   VIT22B_CHECK(!shards_.empty(), "FeatureTable: no shards");
   std::vector<at::Tensor> labels, indices;
   int64_t first = 0;
@@ -65,16 +70,46 @@ LabelledFeatures FeatureTable::labelled(const std::string& name) const {
   return {all(name), labels_N_, label_names_, place_};
 }
 
-fs::path default_cache_root(const fs::path& checkpoint) {
-  return (fs::is_directory(checkpoint) ? checkpoint : checkpoint.parent_path()) / "cache";
+namespace {
+
+/// Empty without a home.
+fs::path user_cache_root() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "vit22b";
+  const char* const home = std::getenv("HOME");
+  if (home != nullptr && fs::path(home).is_absolute()) return fs::path(home) / ".cache" / "vit22b";
+  return {};
+}
+
+/// The folder of a key: where its features are, or else where they can be made.
+fs::path folder_for(const std::string& key, const DataSource& source, const CacheOptions& options) {
+  for (const fs::path& root : {options.root, options.otherwise})
+    if (!root.empty() &&
+        (has_all_shards(source, options.shards, root / key) || can_write_in(root / key)))
+      return root / key;
+  throw UsageError("features cannot be kept in ", options.root.string(),
+                   options.otherwise.empty() ? "" : " nor in " + options.otherwise.string(),
+                   ", which cannot be written; give another folder with --cache");
+}
+
+}  // namespace
+
+CacheOptions cache_places_at(const fs::path& root) {
+  return {.root = root, .otherwise = user_cache_root()};
+}
+
+CacheOptions cache_places(const fs::path& checkpoint, const fs::path& named) {
+  if (!named.empty()) return {.root = named};
+  return cache_places_at((fs::is_directory(checkpoint) ? checkpoint : checkpoint.parent_path()) /
+                         "cache");
 }
 
 FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
                              const CacheOptions& options, FileOps& ops) {
   const fs::path folder =
-      options.root / shard_identity(extractor, source, options.shards).substr(0, 16);
+      folder_for(shard_identity(extractor, source, options.shards).substr(0, 16), source, options);
   return {make_feature_shards(extractor, source, options.shards, folder, ops), source.label_names(),
-          extractor.place()};
+          extractor.place(), folder};
 }
 
 }  // namespace vit22b

@@ -16,8 +16,11 @@ namespace vit22b {
 /// A cache is a folder of shards as make_feature_shards has them, every feature [n, D].
 class FeatureTable {
  public:
+  /// place   of what made them, for messages
+  /// folder  that the shards are in
   FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
-               std::vector<std::string> label_names, std::string place);
+               std::vector<std::string> label_names, std::string place,
+               std::filesystem::path folder);
 
   int64_t size() const { return labels_N_.size(0); }
   int64_t width(const std::string& name) const;
@@ -25,6 +28,7 @@ class FeatureTable {
   /// Where each row's sample stands in its source.
   const at::Tensor& indices() const { return indices_N_; }
   const std::vector<std::string>& ids() const { return ids_; }
+  const std::filesystem::path& folder() const { return folder_; }
   /// indices int64 → [rows, D], a copy.
   at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
   /// Everything of one name, in memory.
@@ -40,22 +44,31 @@ class FeatureTable {
   at::Tensor labels_N_, indices_N_;
   std::vector<std::string> ids_, label_names_;
   std::string place_;
+  std::filesystem::path folder_;
 };
 
 /// Where and how features are made.
 struct CacheOptions {
   std::filesystem::path root;  ///< holds a folder for each data set and extractor
+  /// Where they are kept if `root` cannot be written; empty for nowhere.
+  std::filesystem::path otherwise = {};
   ShardOptions shards = {};
 };
 
-/// Where the features of a checkpoint are kept unless a user says otherwise: CKPT/cache, beside the
-/// file where it is one.
-std::filesystem::path default_cache_root(const std::filesystem::path& checkpoint);
+/// Where the features of a checkpoint are kept: in the folder that a user names, else in CKPT/cache
+/// (beside the file where it is one), or, where that cannot be written, in $XDG_CACHE_HOME/vit22b
+/// or
+/// ~/.cache/vit22b.
+CacheOptions cache_places(const std::filesystem::path& checkpoint,
+                          const std::filesystem::path& named);
+/// The same of features that no checkpoint makes, with `root` for its cache.
+CacheOptions cache_places_at(const std::filesystem::path& root);
 
 /// The features of a source, from the cache where they are there, else made and kept.
 ///
-/// The key is the extractor's fingerprint (weights, arithmetic, transform, names) and the source's.
-/// throws  as make_feature_shards
+/// The key is the extractor's fingerprint (weights, arithmetic, transform, names) and the source's,
+/// as shard_identity has them.
+/// throws  as make_feature_shards; UsageError when there is nowhere to keep them
 FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
                              const CacheOptions& options, FileOps& ops);
 

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "data/loader.h"
+#include "eval/finite.h"
 
 namespace vit22b {
 namespace {
@@ -16,6 +17,8 @@ namespace fs = std::filesystem;
 constexpr const char* kLabels = "labels";
 constexpr const char* kIndices = "indices";
 constexpr const char* kMadeFrom = "made_from";
+// Raised when the same files give other pixels or features, so that what was made before is stale.
+constexpr int kVersion = 2;
 
 std::string shard_name(int64_t shard) {
   char name[64];
@@ -66,6 +69,14 @@ void write_shard(FileOps& ops, const fs::path& path,
   write_safetensors(ops, path, tensors, metadata);
 }
 
+/// Removes what an interrupted process left; the folder is this one's alone.
+void remove_leftovers(FileOps& ops, const fs::path& folder) {
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (is_temporary_name(entry.path().filename().string())) leftovers.push_back(entry.path());
+  for (const fs::path& path : leftovers) ops.remove_all(path);
+}
+
 /// Makes the shards that are missing.
 class ShardWriter {
  public:
@@ -90,8 +101,10 @@ class ShardWriter {
         throw Stopped("stopped after ", first, " of ", source_.size(),
                       " samples; the same command goes on from there");
       if (!batch.images_BCHW.defined()) continue;
-      for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW))
+      for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW)) {
+        check_finite(rows, name, batch.ids);
         pieces[name].push_back(rows);
+      }
       pieces[kLabels].push_back(batch.labels_B);
       pieces[kIndices].push_back(batch.indices_B);
       ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
@@ -115,8 +128,15 @@ class ShardWriter {
 
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options) {
-  return hash_of_text(extractor.fingerprint() + source.fingerprint() +
-                      std::to_string(options.samples_per_shard));
+  return hash_of_text(concat(kVersion, "\n", extractor.fingerprint(), source.fingerprint(),
+                             options.samples_per_shard, "\n", join(source.label_names(), "\n")));
+}
+
+bool has_all_shards(const DataSource& source, const ShardOptions& options, const fs::path& folder) {
+  const int64_t count = (source.size() + options.samples_per_shard - 1) / options.samples_per_shard;
+  for (int64_t shard = 0; shard < count; ++shard)
+    if (!fs::exists(folder / shard_name(shard))) return false;
+  return true;
 }
 
 std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtractor& extractor,
@@ -132,9 +152,14 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
     auto shard = open_shard(path, identity);
     if (shard == nullptr) {
       if (!lock) {
+        const bool is_missing = !fs::exists(path);
         ops.make_folder(folder);
-        lock.emplace(folder);
+        lock.emplace(folder, options.should_stop);
+        remove_leftovers(ops, folder);
+        if (is_missing) shard = open_shard(path, identity);  // made meanwhile by another process
       }
+    }
+    if (shard == nullptr) {
       ShardWriter(extractor, source, options, ops)
           .make_shard(first, std::min(options.samples_per_shard, source.size() - first), path,
                       identity);

@@ -22,18 +22,24 @@ struct ShardOptions {
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
-/// What decides the features of a source and their shards.
+/// What decides the features of a source and their shards: the extractor, the samples, the names of
+/// their labels, the size of a shard, and how this program makes pixels and features.
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options);
 
+/// Whether a folder has a file for each shard, so that nothing need be written there.
+bool has_all_shards(const DataSource& source, const ShardOptions& options,
+                    const std::filesystem::path& folder);
+
 /// The features of a source in a folder, a shard at a time, which is all that is held: whole shards
-/// survive an interruption and are not made again; a damaged one is.
+/// survive an interruption and are not made again; a damaged one is. While another process makes
+/// them, this one waits.
 ///
 /// A shard, features-NNNNN.safetensors, has a tensor [n, ...] float32 for every feature, `labels`
 /// (-1 without) and `indices` (in the source) [n] int64, and in its metadata the samples' `paths`
 /// and what it was made from; little-endian, as the format has it.
 /// throws  Stopped between batches; DataError for too many bad samples; UsageError when the folder
-///         holds features of something else, cannot be written, or another process is writing it
+///         holds features of something else, or cannot be written
 std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(
     FeatureExtractor& extractor, const DataSource& source, const ShardOptions& options,
     const std::filesystem::path& folder, FileOps& ops);

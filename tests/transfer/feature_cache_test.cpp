@@ -20,12 +20,16 @@ class CountingExtractor : public FeatureExtractor {
   std::string fingerprint() const override { return version; }
   const Transforms& transforms() const override { return transforms_; }
   std::map<std::string, at::Tensor> extract(const at::Tensor& images_BCHW) override {
-    num_seen += images_BCHW.size(0);
     const at::Tensor pixels = images_BCHW.flatten(1);
-    return {{"pooled", at::stack({pixels.mean(1), pixels.amax(1)}, 1)},
+    at::Tensor pooled = at::stack({pixels.mean(1), pixels.amax(1)}, 1);
+    if (bad_row >= num_seen && bad_row < num_seen + images_BCHW.size(0))
+      pooled[bad_row - num_seen][0] = std::numeric_limits<float>::quiet_NaN();
+    num_seen += images_BCHW.size(0);
+    return {{"pooled", pooled},
             {"mean", pixels.slice(1, 0, 3).contiguous()}};
   }
   int64_t num_seen = 0;
+  int64_t bad_row = -1;  ///< counted over all that it is shown
   std::string version = "1";
 
  private:
@@ -107,6 +111,87 @@ TEST_F(FeatureCache, OfOtherWeightsOrOtherDataIsAnother) {
   source_ = open_source((folder_ / "data").string(), "train");
   make();
   EXPECT_EQ(extractor_.num_seen, 180);
+}
+
+/// Another source's samples with other names for their labels.
+class Renamed : public DataSource {
+ public:
+  Renamed(const DataSource& source, std::vector<std::string> names)
+      : source_(source), names_(std::move(names)) {}
+  int64_t size() const override { return source_.size(); }
+  Sample read(int64_t index) const override { return source_.read(index); }
+  const std::vector<std::string>& label_names() const override { return names_; }
+  std::string fingerprint() const override { return source_.fingerprint(); }
+
+ private:
+  const DataSource& source_;
+  std::vector<std::string> names_;
+};
+
+// The names decide what a label means: without the class `ant`, `bee` is 0.
+TEST_F(FeatureCache, OfOtherClassNamesIsAnother) {
+  FileOps ops;
+  const auto seen_with = [&](std::vector<std::string> names) {
+    cached_features(extractor_, Renamed(*source_, std::move(names)), options(), ops);
+    return std::exchange(extractor_.num_seen, 0);
+  };
+  EXPECT_EQ(seen_with({"ant", "bee", "cat", "dog"}), 60);
+  EXPECT_EQ(seen_with({"bee", "cat", "dog", "eel"}), 60);
+  EXPECT_EQ(seen_with({"ant", "bee", "cat", "dog"}), 0);
+}
+
+TEST_F(FeatureCache, IsKeptElsewhereWhereItsPlaceCannotBeWritten) {
+  test::write_file(folder_ / "file", "a file is no place for a cache");
+  CacheOptions places = options();
+  places.root = folder_ / "file/cache";
+  EXPECT_EQ(error_of<UsageError>([&] { make(places); }),
+            "features cannot be kept in " + places.root.string() +
+                ", which cannot be written; give another folder with --cache");
+  places.otherwise = folder_ / "home/vit22b";
+  EXPECT_EQ(make(places).folder().parent_path(), places.otherwise);
+  // What is there already is used where it is.
+  make();
+  places.otherwise = folder_ / "cache";
+  extractor_.num_seen = 0;
+  EXPECT_EQ(make(places).folder().parent_path(), places.otherwise);
+  EXPECT_EQ(extractor_.num_seen, 0);
+}
+
+TEST(CachePlaces, AreTheUsersFolderThenTheCheckpointsThenTheUsersCache) {
+  const TempFolder folder;
+  EXPECT_EQ(cache_places(folder.path(), "named").root, "named");
+  EXPECT_TRUE(cache_places(folder.path(), "named").otherwise.empty());
+  const char* const before = std::getenv("XDG_CACHE_HOME");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("XDG_CACHE_HOME", "/home/me/caches", 1);
+  EXPECT_EQ(cache_places(folder.path(), "").root, folder / "cache");
+  EXPECT_EQ(cache_places(folder / "model.safetensors", "").root, folder / "cache");
+  EXPECT_EQ(cache_places(folder.path(), "").otherwise, "/home/me/caches/vit22b");
+  kept.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", kept.c_str(), 1);
+}
+
+TEST_F(FeatureCache, OfTwoThatMakeItTheSecondWaitsForTheFirst) {
+  make();
+  const fs::path made = fs::directory_iterator(folder_ / "cache")->path();
+  fs::remove(made / "features-00003.safetensors");
+  test::write_file(made / ".vit22b-0123456789abcdef0123456789abcdef.tmp", "left by a crash");
+  auto first = std::make_unique<FolderLock>(made);
+  CacheOptions waiting = options();
+  waiting.shards.should_stop = [&] {
+    first.reset();
+    return false;
+  };
+  extractor_.num_seen = 0;
+  make(waiting);
+  EXPECT_EQ(extractor_.num_seen, 12);
+  EXPECT_FALSE(fs::exists(made / ".vit22b-0123456789abcdef0123456789abcdef.tmp"));
+}
+
+TEST_F(FeatureCache, RefusesFeaturesThatAreNotFiniteNamingImageAndTensor) {
+  extractor_.bad_row = 17;
+  EXPECT_NE(error_of<NumbersError>([&] { make(); }).find(
+                source_->read(17).id + ": the model's 'pooled' is not finite"),
+            std::string::npos);
 }
 
 TEST_F(FeatureCache, LeavesUnreadableSamplesOut) {

@@ -148,8 +148,8 @@ void attach_teachers(const TrainConfig& config, const Device& device, const Mesh
   std::vector<TaughtTable> tables;
   for (const std::string& teacher : config.distill.teachers)
     tables.push_back(
-        {features_once(config, {teacher, "logits", config.distill.cache}, *data.train, device,
-                       mesh),
+        {features_once(config, {teacher, "logits", cache_places(teacher, config.distill.cache)},
+                       *data.train, device, mesh),
          teacher_columns(read_model_info(resolve_checkpoint(teacher).folder), config, teacher)});
   data.train = make_taught_source(data.train, std::move(tables), "logits");
 }
