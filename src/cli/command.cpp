@@ -151,15 +151,33 @@ void refuse_options(const CLI::App& command, const std::vector<std::string>& nam
       throw UsageError(name, ": ", reason);
 }
 
-void print_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
-    return;
-  if (errno == EPIPE) {
+namespace {
+
+bool print(const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+         std::fflush(stdout) == 0;
+}
+
+[[noreturn]] void end_unprinted(int error) {
+  if (error == EPIPE) {
     // The reader, such as `head`, has seen enough: end without a word, as other tools do.
     std::signal(SIGPIPE, SIG_DFL);
     std::raise(SIGPIPE);
   }
   throw UsageError("cannot write to standard output (is the disk full?)");
+}
+
+}  // namespace
+
+void print_out(const std::string& text) {
+  if (!print(text)) end_unprinted(errno);
+}
+
+void print_and_store(const std::string& text, const std::function<void()>& store) {
+  const bool is_printed = print(text);
+  const int error = errno;
+  store();
+  if (!is_printed) end_unprinted(error);
 }
 
 std::vector<std::string> command_words() {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,9 @@ void refuse_options(const CLI::App& command, const std::vector<std::string>& nam
 
 /// Data for stdout; an error when it cannot be written.
 void print_out(const std::string& text);
+/// A result for stdout, and then what stores it: so that neither a place that cannot be written nor
+/// a reader that has left loses the other.
+void print_and_store(const std::string& text, const std::function<void()>& store);
 
 // One function a subcommand, each in the file of its name.
 void add_train(CLI::App& app);

@@ -1,10 +1,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "checkpoint/run_checkpoint.h"
 #include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
 #include "dist/launch.h"
@@ -13,6 +15,8 @@
 
 namespace vit22b {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct EvalFlags {
   CommonFlags common;
@@ -49,6 +53,35 @@ std::string result_text(const ClassificationResult& r, const std::vector<std::st
   return text;
 }
 
+/// Whether an evaluation is the run's: of its own data and pixels, over all its classes.
+bool is_runs_own(const EvalFlags& flags, const EvalData& data) {
+  return data.split.is_own && data.classes.empty() && !flags.pixels.is_any();
+}
+
+/// A word as part of a file's name.
+std::string file_word(std::string word) {
+  for (char& c : word)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.')
+      c = '_';
+  return word;
+}
+
+/// Keeps a run's result in its folder, for `report`; nothing where that cannot be written.
+void keep_result(FileOps& ops, const std::string& run, const std::string& split,
+                 const std::string& json, const std::vector<metrics::Example>& examples,
+                 const ExamplesOf& of) {
+  const fs::path results = fs::path(run) / "results";
+  if (!can_write_in(results)) {
+    log_warn(concat("the result is not kept in ", results.string(),
+                    ", which cannot be written; --out FILE keeps it"));
+    return;
+  }
+  const std::string name = "eval-" + file_word(split);
+  ops.make_folder(results);
+  write_text(ops, results / (name + ".json"), json);
+  save_examples(ops, results / name, examples, of);
+}
+
 // What one rank, or the only process, does: its share of the samples.
 void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
@@ -57,6 +90,12 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
                                             {device, flags.common.precision, flags.common.engine});
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
   mesh.do_once([&] { data.tell(); });
+  const Provenance provenance{model.folder.string(),
+                              saved_step(model.folder),
+                              data.split.text,
+                              data.split.split,
+                              data.split.source->fingerprint(),
+                              "vit22b " + join(command_words(), " ")};
   Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
                     flags.common.is_quiet);
   const EvalOptions options{
@@ -73,17 +112,14 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
       evaluate_classification(*model.predictor, *data.split.source, transforms, options);
   mesh.do_once([&] {
     const std::vector<std::string> names = data.answer_names();
-    const std::string json = to_json_text(result, names, data.setting());
-    FileOps ops;
-    if (config) {
-      const auto results = std::filesystem::path(flags.checkpoint) / "results";
-      ops.make_folder(results);
-      write_text(ops, results / ("eval-" + data.split.split + ".json"), json);
-      save_examples(ops, results / ("eval-" + data.split.split), result.examples,
+    const std::string json = to_json_text(result, names, data.setting(), provenance);
+    print_and_store(flags.common.is_json ? json : result_text(result, names), [&] {
+      FileOps ops;
+      if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+      if (config && is_runs_own(flags, data))
+        keep_result(ops, flags.checkpoint, data.split.split, json, result.examples,
                     {*data.split.source, transforms, *model.predictor, model.info.config});
-    }
-    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
-    print_out(flags.common.is_json ? json : result_text(result, names));
+    });
   });
 }
 

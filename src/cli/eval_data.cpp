@@ -40,8 +40,9 @@ void check_overlap_with_training(const std::string& checkpoint, const ChosenSpli
 }  // namespace
 
 void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
-  command.add_option("--data", flags.split.data,
-                     concat(kSourceHelp, "; a run folder knows its own"));
+  command.add_option(
+      "--data", flags.split.data,
+      concat(kSourceHelp, "; a run folder knows its own, and keeps what is said of that alone"));
   add_split_flags(command, flags.split);
   command.add_option("--class-map", flags.class_map,
                      "file that says which of the model's classes the data's names are: a name a "

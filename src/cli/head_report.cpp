@@ -148,10 +148,11 @@ Json as_json(const HeadFlags& flags, const HeadResult& result) {
 }
 
 void tell(const HeadFlags& flags, const HeadResult& result, const Json& json) {
-  write_predictions(flags, result);
-  FileOps ops;
-  if (!flags.common.out.empty()) write_text(ops, flags.common.out, json.dump(1) + "\n");
-  print_out(flags.common.is_json ? json.dump(1) + "\n" : as_text(result, json));
+  print_and_store(flags.common.is_json ? json.dump(1) + "\n" : as_text(result, json), [&] {
+    FileOps ops;
+    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json.dump(1) + "\n");
+    write_predictions(flags, result);
+  });
 }
 
 /// All folds' answers as one result, in the order of the samples: each is tested once.

@@ -59,9 +59,10 @@ void tell_recall(const RetrieveFlags& flags, const PairedFeatures& pairs) {
                   100 * recall["10"].get<double>());
     text += line;
   }
-  FileOps ops;
-  if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json.dump(1) + "\n");
-  print_out(flags.head.common.is_json ? json.dump(1) + "\n" : text);
+  print_and_store(flags.head.common.is_json ? json.dump(1) + "\n" : text, [&] {
+    FileOps ops;
+    if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json.dump(1) + "\n");
+  });
 }
 
 /// The images of a source and all their captions, embedded.

@@ -5,6 +5,7 @@
 
 #include "data/loader.h"
 #include "dist/mesh.h"
+#include "eval/provenance.h"
 #include "metrics/calibration.h"
 #include "metrics/examples.h"
 #include "model/predictor.h"
@@ -56,11 +57,12 @@ struct EvalSetting {
   bool is_restricted = false;  ///< answers were taken from the data's own classes alone
 };
 
-/// The result as JSON with CLI.md's keys.
+/// The result as JSON with CLI.md's keys, and `provenance`.
 ///
 /// label_names  of the classes that answers are taken from
 std::string to_json_text(const ClassificationResult& result,
-                         const std::vector<std::string>& label_names, const EvalSetting& setting);
+                         const std::vector<std::string>& label_names, const EvalSetting& setting,
+                         const Provenance& provenance);
 
 /// The mean training loss of logits against integer labels.
 ///

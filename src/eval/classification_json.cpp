@@ -6,7 +6,7 @@
 namespace vit22b {
 
 std::string to_json_text(const ClassificationResult& r, const std::vector<std::string>& label_names,
-                         const EvalSetting& setting) {
+                         const EvalSetting& setting, const Provenance& provenance) {
   // NaN becomes null: JSON has none.
   const auto number = [](double value) {
     return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
@@ -35,6 +35,7 @@ std::string to_json_text(const ClassificationResult& r, const std::vector<std::s
                                 {"nll", number(r.nll)},
                                 {"ece", number(r.ece)},
                                 {"num_examples", r.num_examples},
+                                {"provenance", provenance_json(provenance)},
                                 {"bad_samples", bad},
                                 {"label_names", label_names},
                                 {"calibration", bins},

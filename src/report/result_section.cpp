@@ -109,7 +109,10 @@ std::string examples(const EvalResult& result, bool is_right, const char* title)
 }  // namespace
 
 std::string result_section(const EvalResult& result) {
-  std::string out = "<h2>" + escape_html(result.name) + "</h2><table>";
+  std::string out = "<h2>" + escape_html(result.name) + "</h2>";
+  if (!result.made_from.empty())
+    out += "<p class=\"hint\">of " + escape_html(result.made_from) + "</p>";
+  out += "<table>";
   for (const auto& [key, value] : result.numbers) {
     const bool is_share = key == "top1" || key == "top5";
     out += concat("<tr><td class=\"key\">", escape_html(key), "</td><td",

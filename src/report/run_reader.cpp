@@ -58,6 +58,14 @@ EvalResult::Example read_example(const Json& json, const fs::path& pictures) {
           read_picture(pictures / (sample + ".attention.png"))};
 }
 
+std::string made_from(const Json& provenance) {
+  std::string text = provenance.at("source").get<std::string>() + ", split " +
+                     provenance.at("split").get<std::string>();
+  if (provenance.at("step").is_number())
+    text += concat(", step ", provenance["step"].get<int64_t>());
+  return text;
+}
+
 EvalResult read_result(const fs::path& path) {
   EvalResult result;
   result.name = path.stem().string();
@@ -65,6 +73,7 @@ EvalResult read_result(const fs::path& path) {
     const Json json = Json::parse(read_text(path, ExitCode::kData, kFileLimit));
     for (const auto& [key, value] : json.items())
       if (value.is_number()) result.numbers.emplace_back(key, value.get<double>());
+    if (json.contains("provenance")) result.made_from = made_from(json["provenance"]);
     if (json.contains("label_names"))
       result.label_names = json["label_names"].get<std::vector<std::string>>();
     if (json.contains("confusion"))

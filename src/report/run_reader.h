@@ -16,6 +16,7 @@ struct Series {
 /// One results/NAME.json of a classification evaluation, with the pictures of results/NAME/.
 struct EvalResult {
   std::string name;
+  std::string made_from;  ///< the data and the step, for people; empty where the file has none
   std::vector<std::pair<std::string, double>> numbers;
   std::vector<std::string> label_names;
   std::vector<std::vector<int64_t>> confusion;
