@@ -78,6 +78,23 @@ def _as_array(values, dtype):
     return np.ascontiguousarray(values, dtype=dtype)
 
 
+def _as_images(values):
+    values = _as_array(values, None)
+    if values.dtype.kind != "f":
+        raise Error(
+            f"images are {values.dtype}, want floating numbers in the scale that the model was trained on: preprocess(files) gives them, "
+            "and transforms says how (value_range, normalize)"
+        )
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _as_labels(values):
+    values = _as_array(values, None)
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all() or (values.dtype.kind == "f" and (values % 1).any()):
+        raise Error(f"labels are {values.dtype} and not all whole numbers, want integers from 0 on")
+    return np.ascontiguousarray(values, dtype=np.int64)
+
+
 def _given(values):
     """An argument over a numpy array, which has to outlive it."""
     shape = (ctypes.c_int64 * values.ndim)(*values.shape)
@@ -174,7 +191,7 @@ class Model:
         return _preprocessed(_lib.vit22b_preprocess, self._handle, files)
 
     def features(self, images):
-        """Images [B, C, H, W] → the pooled vector of each, [B, D]."""
+        """Images [B, C, H, W] as preprocess gives them → the pooled vector of each, [B, D]; pictures of whole numbers are refused."""
         return self._run(b"pooled", images)
 
     def tokens(self, images):
@@ -202,7 +219,7 @@ class Model:
         return said
 
     def _run(self, output, images):
-        images = _as_array(images, np.float32)
+        images = _as_images(images)
         answer = _Array()
         _check(_lib.vit22b_run(self._handle, output, ctypes.byref(_given(images)), ctypes.byref(answer)))
         return _taken(answer)
@@ -241,7 +258,7 @@ class Trainer:
 
     def step(self, images, labels):
         """One update on images [B, C, H, W] with labels [B]; returns the loss that the batch had before."""
-        images, labels = _as_array(images, np.float32), _as_array(labels, np.int64)
+        images, labels = _as_images(images), _as_labels(labels)
         if labels.shape != images.shape[:1]:
             raise Error(f"images {images.shape} and labels {labels.shape}, want [B, C, H, W] and [B]")
         loss = ctypes.c_double()
@@ -255,7 +272,7 @@ class Trainer:
     def logits(self, images):
         """Images → the classifier's scores as the weights are now, [B, classes]."""
         answer = _Array()
-        _check(_lib.vit22b_trainer_logits(self._handle, ctypes.byref(_given(_as_array(images, np.float32))), ctypes.byref(answer)))
+        _check(_lib.vit22b_trainer_logits(self._handle, ctypes.byref(_given(_as_images(images))), ctypes.byref(answer)))
         return _taken(answer)
 
     def save(self, folder):
@@ -278,7 +295,7 @@ class Classifier:
 
 def train_classifier(features, labels, c=1.0):
     """Logistic regression by L-BFGS, as scikit-learn's LogisticRegression(C=c) has it."""
-    features, labels = _as_array(features, np.float32), _as_array(labels, np.int64)
+    features, labels = _as_array(features, np.float32), _as_labels(labels)
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise Error(f"features {features.shape} and labels {labels.shape}, want [N, D] and [N]")
     weights, bias = _Array(), _Array()

@@ -4,6 +4,7 @@
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "data/sources/image_folder.h"
 
 namespace vit22b::api {
@@ -49,9 +50,10 @@ Array preprocess(const std::vector<std::string>& files, const Transforms& transf
 }
 
 Device opened_device(const std::string& device, int64_t threads) {
+  log_set_terminal(false);  // a library talks through its answers and errors alone
   const Device opened = resolve_device(device);
   check_libtorch_version();
-  if (threads > 0) set_threads(threads);
+  if (threads != 0) set_threads(threads);
   return opened;
 }
 

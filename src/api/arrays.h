@@ -24,7 +24,8 @@ Array array_of(const at::Tensor& tensor);
 /// throws  DataError for a file that is no image, or images of several sizes
 Array preprocess(const std::vector<std::string>& files, const Transforms& transforms);
 
-/// The device, opened before any other call of ATen; sets the process's threads where not 0.
+/// The device, opened before any other call of ATen; sets the process's threads where not 0, and
+/// keeps the library's log off stderr.
 Device opened_device(const std::string& device, int64_t threads);
 
 }  // namespace vit22b::api

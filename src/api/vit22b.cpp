@@ -4,7 +4,9 @@
 
 #include "api/arrays.h"
 #include "core/error.h"
+#include "core/range.h"
 #include "data/transforms.h"
+#include "eval/finite.h"
 #include "eval/load_predictor.h"
 #include "transfer/labelled_features.h"
 #include "transfer/logistic.h"
@@ -27,15 +29,18 @@ struct Model::State {
   LoadedModel model;
   Transforms transforms;
 
-  /// One output for all images, a batch at a time.
-  Array run(const Array& images, at::Tensor VitOutputs::*output, const char* missing) const {
+  /// One output for all images, a batch at a time; of no images it has no rows.
+  Array run(const Array& images, at::Tensor VitOutputs::*output, const char* name) const {
     std::vector<at::Tensor> pieces;
+    int64_t num_done = 0;
     for (const at::Tensor& batch : api::view_of(images, 4, "images").split(kImagesAtOnce)) {
       const at::Tensor piece = model.predictor->features(batch, {}).*output;
-      if (!piece.defined()) throw UsageError(model.folder.string(), " has no ", missing);
+      std::vector<std::string> ids;
+      for (int64_t i = 0; i < batch.size(0); ++i) ids.push_back(concat("image ", num_done + i));
+      check_finite(piece, name, ids);
       pieces.push_back(piece.to(at::kFloat).cpu());
+      num_done += batch.size(0);
     }
-    if (pieces.empty()) throw UsageError("there are no images");
     return api::array_of(at::cat(pieces));
   }
 };
@@ -80,7 +85,9 @@ Array Model::tokens(const Array& images) const {
 }
 
 Array Model::logits(const Array& images) const {
-  return state_->run(images, &VitOutputs::logits_BC, "classifier");
+  if (!state_->model.info.config.has_head())
+    throw UsageError(state_->model.folder.string(), " has no classifier");
+  return state_->run(images, &VitOutputs::logits_BC, "logits");
 }
 
 Array Classifier::scores(const Array& features) const {
@@ -107,7 +114,9 @@ Classifier train_classifier(const Array& features, const std::vector<int64_t>& l
     throw UsageError("there are ", data.features_ND.size(0), " features and ", data.size(),
                      " labels");
   if (data.labels_N.min().item<int64_t>() < 0) throw UsageError("a label is below 0");
-  if (!(c > 0)) throw UsageError("c is ", c, ", want a positive number");
+  if (!data.features_ND.isfinite().all().item<bool>())
+    throw UsageError("features have values that are not finite");
+  check_range("c", c, Range::positive());
   const LogisticFit fit =
       fit_logistic(data.features_ND, data.labels_N, count_classes(data, data), c, {});
   return {api::array_of(fit.head.weights_DC.t()), api::array_of(fit.head.bias_C)};

@@ -48,7 +48,8 @@ class VIT22B_API Model {
 
   /// Reads, decodes and transforms image files: [B, C, H, W].
   Array preprocess(const std::vector<std::string>& files) const;
-  /// images [B, C, H, W] → the pooled vector of each, [B, D].
+  /// images [B, C, H, W], as preprocess gives them → the pooled vector of each, [B, D]. Here and
+  /// below no images give no rows, and outputs that are not finite are an error naming the image.
   Array features(const Array& images) const;
   /// images → tokens after the final norm, [B, T, D].
   Array tokens(const Array& images) const;

@@ -93,7 +93,11 @@ Device resolve_device(const std::string& text) {
 }
 
 int64_t set_threads(int64_t count) {
-  if (count < 0) throw UsageError("--threads ", count, ": want a positive number");
+  // More only wait for each other; as many as a slip of a finger asks for stop the machine.
+  constexpr int64_t kMostOfAProcessor = 4;
+  const int64_t most = kMostOfAProcessor * sysconf(_SC_NPROCESSORS_ONLN);
+  if (count < 0 || count > most)
+    throw UsageError("--threads ", count, ": want 1 to ", most, ", or 0 for libtorch's choice");
   if (count > 0) at::set_num_threads(static_cast<int>(count));
   return at::get_num_threads();
 }

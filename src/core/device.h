@@ -21,6 +21,8 @@ Device resolve_device(const std::string& text);
 
 /// Sets the threads of libtorch's CPU operators; 0 takes what libtorch chose. Returns the number in
 /// use.
+///
+/// throws  UsageError for fewer than 0, or more than four a processor
 int64_t set_threads(int64_t count);
 
 /// What `vit22b env` prints: name and value pairs about libtorch, CPU, threads, GPU and paths.

@@ -18,6 +18,7 @@ struct LogTargets {
   std::ofstream file;
   std::string prefix;
   bool is_quiet = false;
+  bool is_shown = true;
 };
 
 // The one process-wide state of logging: where lines go.
@@ -39,7 +40,7 @@ void write(std::string_view mark, std::string_view text, bool is_on_terminal) {
   LogTargets& t = targets();
   const std::lock_guard lock(t.mutex);
   const std::string line = concat(t.prefix, mark, text, "\n");
-  if (is_on_terminal) {
+  if (is_on_terminal && t.is_shown) {
     // File names and labels from outside must not steer the terminal.
     static const bool is_terminal = isatty(STDERR_FILENO) == 1;
     std::fputs((is_terminal ? printable(line, "\n\t") : line).c_str(), stderr);
@@ -64,6 +65,10 @@ void log_file_only(std::string_view text) {
 
 void log_set_quiet(bool is_quiet) {
   targets().is_quiet = is_quiet;
+}
+
+void log_set_terminal(bool is_shown) {
+  targets().is_shown = is_shown;
 }
 
 void log_set_prefix(std::string prefix) {

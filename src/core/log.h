@@ -16,6 +16,9 @@ void log_file_only(std::string_view text);
 /// Hides info lines on stderr; the log file keeps them.
 void log_set_quiet(bool is_quiet);
 
+/// Whether lines are shown on stderr at all; the log file keeps them.
+void log_set_terminal(bool is_shown);
+
 /// Put before every line, such as "[rank 3] "; "" for one process.
 void log_set_prefix(std::string prefix);
 

@@ -31,6 +31,9 @@ assert np.array_equal(images, model.preprocess(files))
 for name, run in (("pooled", model.features), ("logits", model.logits)):
     assert np.array_equal(np.concatenate([run(images[i : i + 1]) for i in range(8)]), said(name)), name
 assert model.tokens(images).shape == (8, 4, 32)
+none = np.zeros((0, 3, 16, 16))
+assert model.features(none).shape == (0, 32) and model.tokens(none).shape == (0, 4, 32)
+assert model.logits(none).shape == (0,) + model.logits(images).shape[1:]
 classifier = vit22b.train_classifier(model.features(images[[0, 1, 2, 4, 5, 6]]), [0, 0, 0, 1, 1, 1])
 assert classifier.predict(model.features(images[[3, 7]])).tolist() == [0, 1]
 
@@ -87,6 +90,11 @@ weights = "model.safetensors"
 assert (folder / "trained" / weights).read_bytes() == (folder / "one-run/ckpt/latest" / weights).read_bytes()
 assert np.array_equal(vit22b.Model(folder / "trained").logits(batch), trainer.logits(batch))
 
+# The library says nothing on its own.
+code = "import vit22b, sys; vit22b.Trainer(sys.argv[1], {'total_steps': 1})"
+quiet = subprocess.run([sys.executable, "-c", code, str(folder / "m")], check=True, capture_output=True)
+assert quiet.stdout == quiet.stderr == b"", quiet
+
 # A checkpoint by itself says what model it is.
 tuned = vit22b.Trainer(folder / "m", {"total_steps": 1})
 assert tuned.steps == 0 and np.array_equal(tuned.logits(images[:1]), model.logits(images[:1]))
@@ -98,6 +106,16 @@ for call, text in (
     (lambda: vit22b.train_classifier([[1.0]], [0]), "has 1 classes"),
     (lambda: trainer.step(batch, [0, 2]), "has 2 classes"),
     (lambda: trainer.step(batch, [0]), "want [B, C, H, W] and [B]"),
+    (lambda: trainer.step(batch, [0.0, 0.9]), "not all whole numbers"),
+    (lambda: trainer.step(batch, [0.0, np.nan]), "not all whole numbers"),
+    (lambda: trainer.step(batch.astype(np.uint8), [0, 1]), "images are uint8, want floating numbers"),
+    (lambda: model.logits(batch.astype(np.uint8)), "preprocess(files)"),
+    (lambda: model.features(np.full_like(images, np.nan)), "image 0: the model's 'features' is not finite"),
+    (lambda: vit22b.train_classifier([[1.0], [2.0]], [0.9, 1.7]), "not all whole numbers"),
+    (lambda: vit22b.train_classifier([[1.0], [np.nan]], [0, 1]), "features have values that are not finite"),
+    (lambda: vit22b.train_classifier([[1.0], [2.0]], [0, 1], c=np.inf), "c is inf, want more than 0"),
+    (lambda: vit22b.Model(folder / "m", threads=-1), "--threads -1"),
+    (lambda: vit22b.Trainer("", {"total_steps": 1, "optim.beta2": 1}), "optim.beta2 is 1, want 0 to below 1"),
     (lambda: trainer.save(folder / "m"), "is there already"),
     (lambda: vit22b.Trainer("", {"total_steps": 1, "optim.lrr": 1}), "'optim.lr'"),
     (lambda: vit22b.Trainer("nowhere.toml"), "nowhere.toml"),
