@@ -4,6 +4,7 @@
 #include "cli/head_report.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "data/delimited.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"
@@ -20,11 +21,8 @@ struct ZeroshotFlags {
   std::string classes, templates;
 };
 
-/// The lines of a file that say something.
-std::vector<std::string> lines_of(const std::string& path) {
-  std::vector<std::string> lines;
-  for (const std::string& line : split(read_text(path, ExitCode::kData), '\n'))
-    if (std::string text = trim(line); !text.empty()) lines.push_back(std::move(text));
+std::vector<std::string> lines_of_file(const std::string& path) {
+  std::vector<std::string> lines = lines_of(read_text(path, ExitCode::kData));
   if (lines.empty()) throw DataError(path, " has no line with text");
   return lines;
 }
@@ -32,7 +30,7 @@ std::vector<std::string> lines_of(const std::string& path) {
 std::vector<std::string> class_names(const ZeroshotFlags& flags,
                                      const std::vector<std::string>& labels) {
   if (flags.classes.empty()) return labels;
-  std::vector<std::string> names = lines_of(flags.classes);
+  std::vector<std::string> names = lines_of_file(flags.classes);
   std::set<std::string> seen;
   for (const std::string& name : names)
     if (!seen.insert(name).second)
@@ -43,7 +41,7 @@ std::vector<std::string> class_names(const ZeroshotFlags& flags,
 
 std::vector<std::string> templates_of(const ZeroshotFlags& flags, const TextTower& tower) {
   std::vector<std::string> templates =
-      flags.templates.empty() ? tower.templates() : lines_of(flags.templates);
+      flags.templates.empty() ? tower.templates() : lines_of_file(flags.templates);
   const std::string& place = flags.templates.empty() ? flags.head.checkpoint : flags.templates;
   for (const std::string& text : templates)
     if (text.find(kPlace) == std::string::npos)

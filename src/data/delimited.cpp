@@ -9,11 +9,20 @@ constexpr size_t kFieldLimit = size_t{1} << 20;
 
 }  // namespace
 
-DelimitedReader::DelimitedReader(std::string_view text, char separator, std::string place)
-    : text_(text), separator_(separator), place_(std::move(place)) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (text_.starts_with(kByteOrderMark)) text_.remove_prefix(kByteOrderMark.size());
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
 }
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (const std::string& line : split(without_byte_order_mark(text), '\n'))
+    if (std::string said = trim(line); !said.empty()) lines.push_back(std::move(said));
+  return lines;
+}
+
+DelimitedReader::DelimitedReader(std::string_view text, char separator, std::string place)
+    : text_(without_byte_order_mark(text)), separator_(separator), place_(std::move(place)) {}
 
 bool DelimitedReader::is_at_row_end() const {
   return at_ == text_.size() || text_[at_] == '\n' || text_[at_] == '\r';

@@ -7,6 +7,12 @@
 
 namespace vit22b {
 
+/// A text without the byte order mark that some programs write before it.
+std::string_view without_byte_order_mark(std::string_view text);
+
+/// The lines of a text that say something, without white space at their ends.
+std::vector<std::string> lines_of(std::string_view text);
+
 /// Reads a table of separated values row by row: RFC 4180, with quoted fields that may hold
 /// separators, line breaks and doubled quotes; line ends are \n or \r\n.
 class DelimitedReader {

@@ -28,8 +28,9 @@ class Tokenizer {
 /// Opens a SentencePiece model (NAME.model), or CLIP's byte-pair merges (NAME.txt or NAME.txt.gz).
 ///
 /// SentencePiece texts are canonicalised as SigLIP's are (lower case, no ASCII punctuation, single
-/// spaces), end with the model's </s> and are padded with it. CLIP's get its start and end marks,
-/// lower case and single spaces, and are padded with 0.
+/// spaces), end with the model's </s> and are padded with it. CLIP's are cleaned as open_clip does
+/// (see clean_caption), get its start and end marks, lower case and single spaces, and are padded
+/// with 0.
 /// throws  CheckpointError for a file that is neither
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 /// The same from a file's bytes; `name` decides the kind.

@@ -2,14 +2,17 @@
 
 Run: .deps/oracle/bin/python tests/oracle/make_tokenizers.py [COUNT FOLDER]      Needs Debian's unicode-cldr-core.
 Made with sentencepiece 0.2.3, open_clip 3.3.0. Writes tokenizer.model (2,000 pieces, trained on 10,000 of them) and
-tokenizers.json: captions, sentencepiece [N][T] after SigLIP's canonical form, clip [N][T]; T = 24.
+tokenizers.json: captions, sentencepiece [N][T] after SigLIP's canonical form, clip [N][T]; T = 24. A large COUNT adds captions with
+every name of HTML's characters, and wrong ones; those that ftfy takes for wrongly decoded text, which we do not repair, are left out.
 """
+import html.entities
 import json
 import pathlib
 import random
 import sys
 import xml.etree.ElementTree as ET
 
+import ftfy
 import open_clip.tokenizer
 import sentencepiece
 
@@ -30,8 +33,23 @@ def captions(count):
     return HARD + texts[: count - len(HARD)]
 
 
+def web_captions():
+    """HTML's characters as captions of web pages have them: escaped once to four times, in capitals, without semicolons, by number."""
+    draw = random.Random(1)
+    texts = ["<b>bold</b> &amp; &eacute;", "plain &eacute;\n<i> &amp;eacute;\n&amp;eacute;", "\x1b[31mred\x1b[0m", "\x93quoted\x94", "\ufeffbom \u206a",
+             "a<end_of_text>b", "<start_of_text>", "!!<end_of_text>", "\uff06amp;lt;", "&#59; &amp;#59;", "a & b && c &; &#; &#x; &#xg; &#12a;"]  # fmt: skip
+    for name in html.entities.html5:
+        bare = name.rstrip(";")
+        texts += [f"a &{name} b", f"x&{bare}y z", f"&amp;{bare};", f"&{bare.upper()};", f"1&{bare};{draw.choice('aZ9;&é')}"]
+    for _ in range(1500):
+        code = draw.choice([draw.randrange(0x180), draw.randrange(0x3000), draw.randrange(0x120000)])
+        amp = "&" + draw.choice(["", "amp;", "amp;amp;", "#38;", "amp;amp;amp;"])
+        texts.append(f"no {amp}#{draw.choice([code, hex(code)[1:], hex(code)[1:].upper()])}{draw.choice([';', '', ' ', 'g'])} end")
+    return [text for text in texts if ftfy.fix_text(text) == ftfy.fix_text(text, fix_encoding=False)]
+
+
 def main(count, folder):
-    texts = captions(count)
+    texts = captions(count) + (web_captions() if count >= 10_000 else [])
     canonical = [open_clip.tokenizer.canonicalize_text(t) for t in texts]
     if not (folder / "tokenizer.model").exists():
         with open(folder / "tokenizer.model", "wb") as model:

@@ -1,5 +1,6 @@
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.h"
@@ -9,7 +10,10 @@
 namespace vit22b {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr const char* kEndOfWord = "</w>";
+constexpr std::string_view kMarks[] = {"<start_of_text>", "<end_of_text>"};
 // CLIP's file lists more merges than its vocabulary of 49,408 has (open_clip tokenizer.py).
 constexpr int64_t kMostMerges = 49'408 - 2 * 256 - 2;
 
@@ -29,44 +33,6 @@ std::vector<int32_t> byte_characters() {
   return map;
 }
 
-/// Unicode's composed normal form (NFC), or with UTF8PROC_COMPAT the compatible one (NFKC).
-std::string normalised(const std::string& text, utf8proc_option_t more) {
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | more));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  return size < 0 ? text
-                  : std::string(reinterpret_cast<const char*>(mapped), static_cast<size_t>(size));
-}
-
-/// Quotes, ligatures and widths as ftfy's fix_text leaves them, which CLIP's tokenizer runs first;
-/// its repair of wrongly decoded text is not here.
-std::string plain_characters(std::string_view text) {
-  static const std::map<int32_t, std::string> kPlain = {
-      {0x2018, "'"},       {0x2019, "'"},       {0x201A, "'"},  {0x201B, "'"},
-      {0x02BC, "'"},       {0x201C, "\""},      {0x201D, "\""}, {0x201E, "\""},
-      {0x201F, "\""},      {0x0132, "IJ"},      {0x0133, "ij"}, {0x0149, "'n"},
-      {0x01F1, "DZ"},      {0x01F2, "Dz"},      {0x01F3, "dz"}, {0x01C4, "D\u017D"},
-      {0x01C5, "D\u017E"}, {0x01C6, "d\u017E"}, {0x01C7, "LJ"}, {0x01C8, "Lj"},
-      {0x01C9, "lj"},      {0x01CA, "NJ"},      {0x01CB, "Nj"}, {0x01CC, "nj"},
-      {0xFB00, "ff"},      {0xFB01, "fi"},      {0xFB02, "fl"}, {0xFB03, "ffi"},
-      {0xFB04, "ffl"},     {0xFB05, "\u017Ft"}, {0xFB06, "st"}, {0x3000, " "}};
-  constexpr int32_t kFirstWide = 0xFF01, kLastWide = 0xFFEF, kSoftHyphenless = 0xFEFF;
-  std::string out;
-  for (const int32_t c : characters_of(text)) {
-    const auto plain = kPlain.find(c);
-    if (plain != kPlain.end())
-      out += plain->second;
-    else if (c >= kFirstWide && c <= kLastWide)
-      out += normalised(text_of({&c, 1}), UTF8PROC_COMPAT);
-    else if (c != kSoftHyphenless)
-      out += text_of({&c, 1});
-  }
-  return normalised(out, {});
-}
-
 bool is_letter(int32_t c) {
   const auto category = utf8proc_category(c);
   return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
@@ -77,22 +43,24 @@ bool is_number(int32_t c) {
   return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
 }
 
-/// CLIP's pattern: contractions, runs of letters, single numbers, runs of anything else.
+/// CLIP's pattern: the marks written out, contractions, runs of letters, single numbers, runs of
+/// anything else.
 std::vector<std::string> words_of(std::string_view text) {
   const std::vector<int32_t> c = characters_of(text);
   std::vector<std::string> words;
   size_t at = 0;
-  const auto contraction = [&]() -> size_t {
-    for (const std::string_view ending : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"}) {
+  const auto whole_word = [&]() -> size_t {
+    for (const std::string_view word :
+         {kMarks[0], kMarks[1], "'s"sv, "'t"sv, "'re"sv, "'ve"sv, "'m"sv, "'ll"sv, "'d"sv}) {
       size_t same = 0;
-      while (same < ending.size() && at + same < c.size() && c[at + same] == ending[same]) ++same;
-      if (same == ending.size()) return same;
+      while (same < word.size() && at + same < c.size() && c[at + same] == word[same]) ++same;
+      if (same == word.size()) return same;
     }
     return 0;
   };
   const auto is_other = [](int32_t x) { return !is_space(x) && !is_letter(x) && !is_number(x); };
   while (at < c.size()) {
-    size_t size = contraction();
+    size_t size = whole_word();
     if (size == 0 && is_letter(c[at]))
       while (at + size < c.size() && is_letter(c[at + size])) ++size;
     if (size == 0 && is_number(c[at])) size = 1;
@@ -129,15 +97,15 @@ class ClipBpe : public Tokenizer {
       rank_.emplace(std::pair(pair[0], pair[1]), i);
       add(pair[0] + pair[1]);
     }
-    start_ = add("<start_of_text>");
-    end_ = add("<end_of_text>");
+    start_ = add(std::string(kMarks[0]));
+    end_ = add(std::string(kMarks[1]));
   }
 
   int64_t vocab_size() const override { return static_cast<int64_t>(ids_.size()); }
 
   at::Tensor encode(std::string_view text, int64_t length) const override {
     std::vector<int64_t> ids = {start_};
-    for (const std::string& word : words_of(lower_case(single_spaced(plain_characters(text))))) {
+    for (const std::string& word : words_of(lower_case(single_spaced(clean_caption(text))))) {
       for (const std::string& piece : pieces_of(word)) ids.push_back(ids_.at(piece));
       if (static_cast<int64_t>(ids.size()) >= length) break;
     }
@@ -162,6 +130,7 @@ class ClipBpe : public Tokenizer {
   std::vector<std::string> pieces_of(const std::string& word) const {
     // Joining is quadratic in the length: nobody's words are longer.
     constexpr size_t kLongestWord = 1000;
+    if (std::find(std::begin(kMarks), std::end(kMarks), word) != std::end(kMarks)) return {word};
     std::vector<std::string> pieces;
     for (const char byte : word.substr(0, kLongestWord)) {
       const int32_t character = byte_characters_[static_cast<uint8_t>(byte)];

@@ -17,6 +17,10 @@ std::unique_ptr<Tokenizer> make_clip_bpe(std::string merges, const std::string& 
 /// A gzip file's content; at most 256 MiB.
 std::string unzipped(const std::string& bytes, const std::string& name);
 
+/// A caption as open_clip's basic_clean leaves it, which CLIP's tokenizer runs first: ftfy's
+/// fix_text without its repair of wrongly decoded text, and HTML's characters undone twice.
+std::string clean_caption(std::string_view text);
+
 /// UTF-8 as characters and back; bytes that are no UTF-8 become U+FFFD.
 std::vector<int32_t> characters_of(std::string_view text);
 std::string text_of(std::span<const int32_t> characters);
