@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 struct CompareFlags {
   CommonFlags common;
   std::vector<std::string> runs, against;
+  int64_t key = 0;
 };
 
 /// Which test samples some runs have right: [S, M] float64, one row a run.
@@ -23,7 +24,22 @@ struct Right {
   at::Tensor labels_M;
 };
 
-Right read_runs(const std::vector<std::string>& paths) {
+/// The classes that a run predicted, [S, M]: `predicted`, the best of `logits`, or `predicted.K` of
+/// several numbers of neighbours or shots.
+at::Tensor predicted_of(const SafetensorsFile& file, int64_t key) {
+  if (key == 0 && file.contains("predicted")) return file.load("predicted");
+  if (key == 0 && file.contains("logits")) return file.load("logits").argmax(1).unsqueeze(0);
+  if (key > 0) return file.load(concat("predicted.", key));
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : file.entries())
+    if (name.starts_with("predicted.")) names.push_back(name);
+  if (names.size() == 1) return file.load(names.front());
+  throw UsageError(file.path().string(), names.empty()
+                       ? " has neither `predicted` nor `logits`"
+                       : concat(" has ", join(names, ", "), "; choose one with --k"));
+}
+
+Right read_runs(const std::vector<std::string>& paths, int64_t key) {
   Right all;
   std::vector<at::Tensor> rows;
   for (const std::string& path : paths) {
@@ -32,9 +48,7 @@ Right read_runs(const std::vector<std::string>& paths) {
     if (!all.labels_M.defined()) all.labels_M = labels;
     if (!labels.equal(all.labels_M))
       throw DataError(path, " is of other test samples than ", paths.front());
-    const at::Tensor predicted = file.contains("predicted")
-                                     ? file.load("predicted")
-                                     : file.load("logits").argmax(1).unsqueeze(0);
+    const at::Tensor predicted = predicted_of(file, key);
     rows.push_back(predicted.eq(labels.unsqueeze(0)).to(at::kDouble));
   }
   all.right_SM = at::cat(rows);
@@ -43,7 +57,7 @@ Right read_runs(const std::vector<std::string>& paths) {
 
 void run_compare(const CompareFlags& flags) {
   begin_command(flags.common);
-  const Right ours = read_runs(flags.runs), theirs = read_runs(flags.against);
+  const Right ours = read_runs(flags.runs, flags.key), theirs = read_runs(flags.against, flags.key);
   if (!ours.labels_M.equal(theirs.labels_M))
     throw DataError(flags.against.front(), " is of other test samples than ", flags.runs.front());
   if (ours.right_SM.size(0) != theirs.right_SM.size(0))
@@ -85,6 +99,10 @@ void add_compare(CLI::App& app) {
       ->required();
   command->add_option("--against", flags->against, "as many files of the other kind, in order")
       ->required();
+  command
+      ->add_option("--k", flags->key,
+                   "of files with `predicted.K` (knn, fewshot), the number of neighbours or shots")
+      ->check(CLI::Range(1, 1'000'000));
   add_common_flags(*command, flags->common, kSeed | kJson);
   command->callback([flags] { run_compare(*flags); });
 }

@@ -67,8 +67,9 @@ TEST_F(LitCommands, ZeroshotNamesWhatTheImageTowerNeverSawLabelsOf) {
   EXPECT_GT(result["accuracy"], 0.7);  // chance is 0.25
   EXPECT_EQ(result["chosen"]["recall_at"]["5"], 1);
   EXPECT_EQ(result["chosen"]["templates"], 2);  // the checkpoint's own
-  test::write_file(at("names"), "red\ngreen\nblue\nwhite\nblack\n");
-  test::write_file(at("templates"), "a {} square\nsomething {}\n{}\n");
+  // As Windows' editor writes them.
+  test::write_file(at("names"), "\xEF\xBB\xBFred\r\ngreen\r\nblue\r\nwhite\r\nblack\r\n");
+  test::write_file(at("templates"), "\xEF\xBB\xBF" "a {} square\nsomething {}\n{}\n");
   const json with =
       json::parse(vit("zeroshot " + at("run") + " --data " + at("m.csv") + " --classes " +
                       at("names") + " --templates " + at("templates") + " --json")
