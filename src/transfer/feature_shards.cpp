@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "data/loader.h"
+#include "data/preprocessing.h"
 #include "eval/finite.h"
 
 namespace vit22b {
@@ -17,8 +18,6 @@ namespace fs = std::filesystem;
 constexpr const char* kLabels = "labels";
 constexpr const char* kIndices = "indices";
 constexpr const char* kMadeFrom = "made_from";
-// Raised when the same files give other pixels or features, so that what was made before is stale.
-constexpr int kVersion = 2;
 
 std::string shard_name(int64_t shard) {
   char name[64];
@@ -128,7 +127,7 @@ class ShardWriter {
 
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options) {
-  return hash_of_text(concat(kVersion, "\n", extractor.fingerprint(), source.fingerprint(),
+  return hash_of_text(concat(kPixelsVersion, "\n", extractor.fingerprint(), source.fingerprint(),
                              options.samples_per_shard, "\n", join(source.label_names(), "\n")));
 }
 
