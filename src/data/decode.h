@@ -7,12 +7,12 @@
 
 namespace vit22b {
 
-/// Decodes a JPEG, PNG or WebP image by its first bytes.
+/// Decodes a picture by its first bytes: JPEG, PNG or WebP.
 ///
 /// name     for messages
-/// returns  uint8 [H, W, C], C 1 for grey images and 3 otherwise; alpha is dropped, 16 bits become
-/// 8 throws   DataError for another format, damage, or more than 2^28 pixels or 16,384 pixels a
-/// side
+/// returns  uint8 [H, W, C], C 1 for grey pictures and 3 otherwise, as PIL's convert("L") and
+///          convert("RGB") give it; 16 bits keep the high byte, grey ones too, which PIL clips
+/// throws   DataError for another format, lost data, or more pixels than a photograph has
 at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name);
 
 }  // namespace vit22b

@@ -1,0 +1,30 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace vit22b {
+
+/// One decoder a file format, each giving what PIL's convert("RGB") or convert("L") gives: uint8
+/// [H, W, C], C 1 for grey pictures and 3 otherwise, alpha dropped without blending.
+///
+/// name    for messages
+/// throws  DataError for damage, lost data, or more pixels than check_picture_size takes
+
+/// Warnings pass where no data are lost; CMYK by Adobe's inverted inks, as PIL takes all of them.
+at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const std::string& name);
+/// 1 to 16 bits, of which 16 keep the high byte; palettes; no chunk changes a tone.
+at::Tensor decode_png(std::span<const uint8_t> bytes, const std::string& name);
+/// An animation gives its first frame.
+at::Tensor decode_webp(std::span<const uint8_t> bytes, const std::string& name);
+
+// Limits against decompression bombs: no photograph of a data set has a longer side.
+constexpr int64_t kMaxPictureSide = 16'384;
+constexpr int64_t kMaxPicturePixels = int64_t{1} << 28;
+
+/// throws  DataError for a side or an area above the limits, or an empty picture
+void check_picture_size(int64_t width, int64_t height, const std::string& name);
+
+}  // namespace vit22b

@@ -1,0 +1,100 @@
+#include <ATen/ATen.h>
+#include <png.h>
+
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+#include "core/error.h"
+#include "data/formats/formats.h"
+
+namespace vit22b {
+namespace {
+
+/// The bytes, how far they are read, and what libpng's errors jump to.
+struct PngState {
+  std::span<const uint8_t> bytes;
+  size_t next = 0;
+  jmp_buf jump;
+  char text[160];
+};
+
+void on_png_error(png_structp png, png_const_charp message) {
+  auto* state = static_cast<PngState*>(png_get_error_ptr(png));
+  std::snprintf(state->text, sizeof state->text, "%s", message);
+  longjmp(state->jump, 1);
+}
+
+void on_png_warning(png_structp, png_const_charp) {}
+
+void read_png_bytes(png_structp png, png_bytep out, size_t count) {
+  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  if (count > state->bytes.size() - state->next) png_error(png, "it ends too early");
+  std::memcpy(out, state->bytes.data() + state->next, count);
+  state->next += count;
+}
+
+/// libpng's reader, freed however reading ends.
+struct PngReader {
+  explicit PngReader(PngState& state)
+      : png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_png_error, on_png_warning)),
+        info(png != nullptr ? png_create_info_struct(png) : nullptr) {
+    VIT22B_CHECK(info != nullptr, "libpng cannot make a reader");
+    png_set_read_fn(png, &state, read_png_bytes);
+  }
+  PngReader(const PngReader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+  png_structp png;
+  png_infop info;
+};
+
+/// Reads the header and asks for 8 bits of grey or RGB: palettes and few bits are widened, 16 bits
+/// keep the high byte, and neither gAMA nor iCCP, sRGB or cHRM changes a tone.
+bool read_header(PngReader& reader, PngState& state) {
+  if (setjmp(state.jump) != 0) return false;
+  png_set_user_limits(reader.png, kMaxPictureSide, kMaxPictureSide);
+  png_read_info(reader.png, reader.info);
+  png_set_expand(reader.png);
+  png_set_strip_16(reader.png);
+  png_set_strip_alpha(reader.png);
+  png_set_interlace_handling(reader.png);
+  png_read_update_info(reader.png, reader.info);
+  return true;
+}
+
+bool read_rows(PngReader& reader, PngState& state, uint8_t** rows) {
+  if (setjmp(state.jump) != 0) return false;
+  png_read_image(reader.png, rows);
+  return true;  // what follows the pixels is not read: a missing end harms nobody
+}
+
+/// The size as the first chunk, IHDR, has it: libpng refuses too large ones without telling them.
+void check_header_size(std::span<const uint8_t> bytes, const std::string& name) {
+  constexpr size_t kWidthAt = 16, kHeightAt = 20;
+  if (bytes.size() < kHeightAt + 4) throw DataError(name, " is no valid PNG: it ends too early");
+  check_picture_size(png_get_uint_32(bytes.data() + kWidthAt),
+                     png_get_uint_32(bytes.data() + kHeightAt), name);
+}
+
+}  // namespace
+
+at::Tensor decode_png(std::span<const uint8_t> bytes, const std::string& name) {
+  check_header_size(bytes, name);
+  PngState state{bytes};
+  PngReader reader(state);
+  if (!read_header(reader, state)) throw DataError(name, " is no valid PNG: ", state.text);
+  const int64_t height = png_get_image_height(reader.png, reader.info),
+                width = png_get_image_width(reader.png, reader.info),
+                channels = png_get_channels(reader.png, reader.info);
+  VIT22B_CHECK(png_get_rowbytes(reader.png, reader.info) == static_cast<size_t>(width * channels),
+               "a PNG row is not ", width, " x ", channels, " bytes");
+  at::Tensor image = at::empty({height, width, channels}, at::kByte);
+  std::vector<uint8_t*> rows(static_cast<size_t>(height));
+  for (size_t y = 0; y < rows.size(); ++y)
+    rows[y] = image.mutable_data_ptr<uint8_t>() + static_cast<int64_t>(y) * width * channels;
+  if (!read_rows(reader, state, rows.data()))
+    throw DataError(name, " is no valid PNG: ", state.text);
+  return image;
+}
+
+}  // namespace vit22b
