@@ -2,6 +2,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/rng.h"
 #include "eval/label_map.h"
 #include "kernels/shape.h"
@@ -68,6 +69,7 @@ LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures t
   const KnownClasses known{
       static_cast<int64_t>(train.label_names.size()), train.label_names, {}, train.place, ""};
   const LabelMap map = label_map({test.label_names, labels_in_use(test), test.place}, known);
+  if (map.by != "name") log_info(concat(test.place, ": labels by ", map.by));
   test.labels_N = at::tensor(map.classes, at::kLong).index_select(0, test.labels_N);
   test.label_names = train.label_names;
   return test;
