@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "data/delimited.h"
 
 namespace vit22b {
 namespace {
@@ -15,10 +16,8 @@ constexpr size_t kTextLimit = size_t{64} << 20;
 
 /// The file's lines without white space at their ends; empty ones at the end are left out.
 std::vector<std::string> lines_of(const std::string& path) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  std::string text = read_text(path, ExitCode::kData, kTextLimit);
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  std::vector<std::string> lines = split(text, '\n');
+  const std::string text = read_text(path, ExitCode::kData, kTextLimit);
+  std::vector<std::string> lines = split(without_byte_order_mark(text), '\n');
   for (std::string& line : lines) line = trim(line);
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
   if (lines.empty()) throw DataError(path, " is empty; want a class's name a line");

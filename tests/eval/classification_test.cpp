@@ -153,7 +153,7 @@ TEST(Classification, ASampleWithoutALabelIsRefused) {
 TEST(Classification, JsonSaysWhatWasTestedAndHow) {
   KnownAnswers model = answers();
   const auto json = nlohmann::json::parse(to_json_text(
-      evaluate(model, Indexed({0, 1, 2, 3, 3}, kAnimals)), kAnimals, {"val", "name", true}));
+      evaluate(model, Indexed({0, 1, 2, 3, 3}, kAnimals)), kAnimals, {"val", "name", true}, {}));
   EXPECT_EQ(json["split"], "val");
   EXPECT_EQ(json["labels_by"], "name");
   EXPECT_EQ(json["restricted"], true);

@@ -25,8 +25,7 @@ class CountingExtractor : public FeatureExtractor {
     if (bad_row >= num_seen && bad_row < num_seen + images_BCHW.size(0))
       pooled[bad_row - num_seen][0] = std::numeric_limits<float>::quiet_NaN();
     num_seen += images_BCHW.size(0);
-    return {{"pooled", pooled},
-            {"mean", pixels.slice(1, 0, 3).contiguous()}};
+    return {{"pooled", pooled}, {"mean", pixels.slice(1, 0, 3).contiguous()}};
   }
   int64_t num_seen = 0;
   int64_t bad_row = -1;  ///< counted over all that it is shown
@@ -120,6 +119,7 @@ class Renamed : public DataSource {
       : source_(source), names_(std::move(names)) {}
   int64_t size() const override { return source_.size(); }
   Sample read(int64_t index) const override { return source_.read(index); }
+  int64_t label(int64_t index) const override { return source_.label(index); }
   const std::vector<std::string>& label_names() const override { return names_; }
   std::string fingerprint() const override { return source_.fingerprint(); }
 
@@ -189,8 +189,9 @@ TEST_F(FeatureCache, OfTwoThatMakeItTheSecondWaitsForTheFirst) {
 
 TEST_F(FeatureCache, RefusesFeaturesThatAreNotFiniteNamingImageAndTensor) {
   extractor_.bad_row = 17;
-  EXPECT_NE(error_of<NumbersError>([&] { make(); }).find(
-                source_->read(17).id + ": the model's 'pooled' is not finite"),
+  EXPECT_NE(error_of<NumbersError>([&] {
+              make();
+            }).find(source_->read(17).id + ": the model's 'pooled' is not finite"),
             std::string::npos);
 }
 

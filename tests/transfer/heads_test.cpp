@@ -190,9 +190,9 @@ TEST(LabelledFeatures, AreMatchedByNameAndWhatTrainingLacksIsNamed) {
   EXPECT_TRUE(test.labels_N.equal(at::tensor({1, 2, 1, 2}, at::kLong)));
   EXPECT_EQ(count_classes(train, test), 3);
   EXPECT_EQ(text_of_error([&] {
-              in_classes_of(train, make_set(4, 3, {"cat", "fox"}, "test"));
+              in_classes_of(train, make_set(4, 3, {"cat", "pangolin"}, "test"));
             }),
-            "test: the class 'fox' is not among the 3 classes of train");
+            "test: the class 'pangolin' is not among the 3 classes of train");
 }
 
 TEST(LabelledFeatures, WithoutLabelsAreRefused) {
