@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "data/delimited.h"
 
 namespace vit22b {
 namespace {
@@ -56,9 +57,9 @@ void add_labels_flag(CLI::App& command, std::string& labels, const char* help) {
 }
 
 std::vector<std::string> read_labels(const std::string& path, int64_t num_classes) {
-  std::string text = read_text(path, ExitCode::kData);
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
-  while (text.ends_with("\n") || text.ends_with("\r")) text.pop_back();
+  const std::string whole = read_text(path, ExitCode::kData);
+  std::string_view text = without_byte_order_mark(whole);
+  while (text.ends_with("\n") || text.ends_with("\r")) text.remove_suffix(1);
   std::vector<std::string> names = split(text, '\n');
   for (size_t i = 0; i < names.size(); ++i) {
     names[i] = trim(names[i]);

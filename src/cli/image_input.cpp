@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "data/delimited.h"
 #include "data/sources/image_list.h"
 #include "data/sources/picture_walk.h"
 
@@ -53,9 +54,8 @@ void add_files(const std::string& word, std::vector<std::string>& files) {
 // A list in which a zero byte ends each path, as `find -print0` writes it, may have any other byte
 // in them.
 void add_lines(std::istream& lines, std::vector<std::string>& files) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  std::string text{std::istreambuf_iterator<char>(lines), {}};
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  const std::string whole{std::istreambuf_iterator<char>(lines), {}};
+  const std::string_view text = without_byte_order_mark(whole);
   const bool has_zeros = text.find('\0') != std::string::npos;
   for (const std::string& line : split(text, has_zeros ? '\0' : '\n'))
     if (std::string path = has_zeros ? line : trim(line); !path.empty())

@@ -41,8 +41,8 @@ def web_captions():
     for name in html.entities.html5:
         bare = name.rstrip(";")
         texts += [f"a &{name} b", f"x&{bare}y z", f"&amp;{bare};", f"&{bare.upper()};", f"1&{bare};{draw.choice('aZ9;&é')}"]
-    for _ in range(1500):
-        code = draw.choice([draw.randrange(0x180), draw.randrange(0x3000), draw.randrange(0x120000)])
+    for _ in range(1500):  # in planes that are not assigned the regex package finds letters, such as U+3F1ED
+        code = draw.choice([draw.randrange(0x180), draw.randrange(0x3000), 0x10F000 + draw.randrange(0x2000)])
         amp = "&" + draw.choice(["", "amp;", "amp;amp;", "#38;", "amp;amp;amp;"])
         texts.append(f"no {amp}#{draw.choice([code, hex(code)[1:], hex(code)[1:].upper()])}{draw.choice([';', '', ' ', 'g'])} end")
     return [text for text in texts if ftfy.fix_text(text) == ftfy.fix_text(text, fix_encoding=False)]
