@@ -6,14 +6,18 @@
 #include <vector>
 
 #include "data/sample.h"
+#include "data/transform_call.h"
 
 namespace vit22b {
 
 /// The arithmetic of transforms on one image, [H, W, C] uint8 or float32.
 
-/// Antialiased resize; "bilinear" or "bicubic". Equal to PIL's on uint8 within one level.
+/// Antialiased resize. ATen's bilinear and bicubic are PIL's on uint8 within one level; PIL's own
+/// are equal, and for uint8 alone.
+///
+/// throws  DataError for a result of more than 2^26 pixels: a thin picture whose short side grew
 at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
-                        const std::string& method);
+                        const ResizeMethod& method);
 
 /// A rectangle in pixels.
 struct CropBox {
@@ -21,6 +25,14 @@ struct CropBox {
 };
 /// throws  DataError when the box leaves the image
 at::Tensor crop_image(const at::Tensor& image_HWC, const CropBox& box);
+
+/// The middle of the image, its corner rounded half to even; what the image lacks on a side is
+/// filled, the odd row or column below or on the right.
+///
+/// fill    one value, or one a channel, 0 to 255
+/// source  torchvision center_crop, timm center_crop_or_pad
+at::Tensor crop_or_pad(const at::Tensor& image_HWC, int64_t height, int64_t width,
+                       const std::vector<double>& fill);
 
 /// A random box of area_min to area_max of the image with aspect 3/4 to 4/3, or the whole image
 /// after 10 tries.
@@ -34,7 +46,7 @@ CropBox inception_box(int64_t height, int64_t width, double area_min, double are
 at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale,
                         const std::vector<double>& shift);
 
-/// One channel by ITU-R 601 luma, as PIL's convert("L"); grey images stay.
+/// One channel by ITU-R 601 luma, for uint8 as PIL's convert("L"); grey images stay.
 at::Tensor to_gray(const at::Tensor& image_HWC);
 
 /// 255 - pixel; uint8 alone.
@@ -47,7 +59,8 @@ at::Tensor to_rgb(const at::Tensor& image_HWC);
 
 /// Decodes the sample's bytes into a field.
 ///
-/// throws  DataError naming the sample
-void decode_sample(Sample& sample, const std::string& key);
+/// is_oriented  turn it as its EXIF data say
+/// throws       DataError naming the sample
+void decode_sample(Sample& sample, const std::string& key, bool is_oriented = false);
 
 }  // namespace vit22b

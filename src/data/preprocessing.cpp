@@ -65,9 +65,10 @@ bool read_resize(const TransformCall& call, Preprocessing& p) {
     p.resize_height = call.size(0, "a size");
     p.resize_width = call.has_number(1) ? call.size(1, "a width") : p.resize_height;
     const size_t next = call.has_number(1) ? 2 : 1;
-    if (call.arguments.size() > next) p.interpolation = call.arguments[next];
-    p.is_pil = call.arguments.size() == next + 2 && call.arguments[next + 1] == "pil";
-    return call.arguments.size() <= next + 1 || p.is_pil;
+    const ResizeMethod method = call.method(next);
+    p.interpolation = method.name;
+    p.is_pil = method.is_pil;
+    return call.arguments.size() <= next + 2;
   }
   return false;
 }
@@ -176,39 +177,49 @@ std::optional<double> Preprocessing::crop_pct() const {
 }
 
 std::optional<std::string> Preprocessing::crop_mode() const {
-  const bool is_square = height() == width();
   switch (resize) {
     case Resize::kSquash:
       return "squash";
     case Resize::kNone:
       return crop == Crop::kNone ? std::optional<std::string>("center") : std::nullopt;
     case Resize::kShortSide:
-      return crop != Crop::kNone && is_square ? std::optional<std::string>("center") : std::nullopt;
     case Resize::kCover:
       return crop != Crop::kNone ? std::optional<std::string>("center") : std::nullopt;
     case Resize::kFit:
       break;
   }
-  std::vector<double> timms;
-  if (crop == Crop::kOrPad)
-    for (const double value : mean) timms.push_back(std::nearbyint(255 * value));
-  return !timms.empty() && fill == timms ? std::optional<std::string>("border") : std::nullopt;
+  const bool is_border = crop == Crop::kOrPad && fill == border_colours();
+  return is_border ? std::optional<std::string>("border") : std::nullopt;
+}
+
+void Preprocessing::resize_to(double pct) {
+  resize_height = resized_side(crop_height, pct);
+  resize_width = resized_side(crop_width, pct);
+  const bool is_square = resize_height == resize_width;
+  if (resize == Resize::kShortSide && !is_square) resize = Resize::kCover;
+  if (resize == Resize::kCover && is_square) resize = Resize::kShortSide;
+}
+
+std::vector<double> Preprocessing::border_colours() const {
+  std::vector<double> colours;
+  for (const double value : mean)
+    colours.push_back(std::clamp(std::nearbyint(255 * value), 0.0, 255.0));
+  return colours;
 }
 
 void Preprocessing::set_size(int64_t new_height, int64_t new_width) {
   const std::optional<double> pct = crop_pct();
   if (!pct)
     throw UsageError("preprocessing: '", text(), "' says no crop_pct to keep for another size");
-  if (resize == Resize::kNone) resize = Resize::kSquash;
-  const bool is_square = new_height == new_width;
-  if (resize == Resize::kShortSide && !is_square) resize = Resize::kCover;
-  if (resize == Resize::kCover && is_square) resize = Resize::kShortSide;
-  if (crop != Crop::kNone) {
-    crop_height = new_height;
-    crop_width = new_width;
+  if (crop == Crop::kNone) {
+    resize = Resize::kSquash;
+    resize_height = new_height;
+    resize_width = new_width;
+    return;
   }
-  resize_height = resized_side(new_height, *pct);
-  resize_width = resized_side(new_width, *pct);
+  crop_height = new_height;
+  crop_width = new_width;
+  resize_to(*pct);
 }
 
 void Preprocessing::set_crop_pct(double pct) {
@@ -221,8 +232,7 @@ void Preprocessing::set_crop_pct(double pct) {
     crop_height = resize_height;
     crop_width = resize_width;
   }
-  resize_height = resized_side(crop_height, pct);
-  resize_width = resized_side(crop_width, pct);
+  resize_to(pct);
 }
 
 std::optional<Preprocessing> parse_preprocessing(const std::string& text) try {

@@ -53,6 +53,11 @@ struct Preprocessing {
   std::optional<double> crop_pct() const;
   /// timm's crop_mode (center, squash, border); nothing where none does the same.
   std::optional<std::string> crop_mode() const;
+  /// Resizes to floor(side of the crop / pct), as crop_pct says; the short side where both are
+  /// equal.
+  void resize_to(double pct);
+  /// timm's colours around a picture that is fitted in: the mean's, as bytes.
+  std::vector<double> border_colours() const;
   /// Another size of the result, the same crop_pct.
   ///
   /// throws  UsageError where the crop is none that crop_pct says

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "data/resample.h"
 
 namespace vit22b {
 namespace {
@@ -39,11 +40,20 @@ bool TransformCall::has_number(size_t i) const {
   return i < arguments.size() && arguments[i].find_first_not_of("0123456789.") == std::string::npos;
 }
 
-std::string TransformCall::method(size_t first) const {
-  if (arguments.size() <= first) return "bilinear";
-  if (arguments[first] == "bilinear" || arguments[first] == "bicubic") return arguments[first];
+ResizeMethod TransformCall::method(size_t first) const {
+  if (arguments.size() <= first) return {"bilinear"};
+  const std::string& method = arguments[first];
+  if (arguments.size() > first + 1) {
+    if (arguments[first + 1] != "pil")
+      throw UsageError("preprocessing: ", name, " knows the word pil behind its method, got '",
+                       arguments[first + 1], "'");
+    if (is_pil_method(method)) return {method, /*is_pil=*/true};
+    throw UsageError("preprocessing: ", name, " knows PIL's methods nearest, box, bilinear, ",
+                     "hamming, bicubic and lanczos, got '", method, "'");
+  }
+  if (method == "bilinear" || method == "bicubic") return {method};
   throw UsageError("preprocessing: ", name, " knows the methods bilinear and bicubic, got '",
-                   arguments[first], "'");
+                   method, "'", is_pil_method(method) ? "; PIL's is '" + method + ",pil'" : "");
 }
 
 void TransformCall::expect_at_most(size_t count) const {

@@ -5,6 +5,12 @@
 
 namespace vit22b {
 
+/// How a resize computes: ATen's kernels, or PIL's integers (data/resample.h).
+struct ResizeMethod {
+  std::string name;
+  bool is_pil = false;
+};
+
 /// One operation of the preprocessing mini-language as written: name, plain arguments, and named
 /// ones.
 struct TransformCall {
@@ -20,8 +26,10 @@ struct TransformCall {
   int64_t size(size_t i, const char* what) const;
   /// True when argument i is there and a plain number.
   bool has_number(size_t i) const;
-  /// The resize method at argument `first`, bilinear where absent.
-  std::string method(size_t first) const;
+  /// The resize method at argument `first`, bilinear where absent, and "pil" behind it.
+  ///
+  /// throws  UsageError naming the methods that there are
+  ResizeMethod method(size_t first) const;
   void expect_at_most(size_t count) const;
 };
 

@@ -21,7 +21,7 @@ Size size_arguments(const TransformCall& c) {
 
 Apply make_resize(const TransformCall& c) {
   const Size size = size_arguments(c);
-  const std::string method = c.method(c.has_number(1) ? 2 : 1);
+  const ResizeMethod method = c.method(c.has_number(1) ? 2 : 1);
   return [=](const at::Tensor& image, const Draw&) {
     return resize_image(image, size.height, size.width, method);
   };
@@ -29,14 +29,46 @@ Apply make_resize(const TransformCall& c) {
 
 Apply make_resize_small(const TransformCall& c) {
   const int64_t side = c.size(0, "a size");
-  const std::string method = c.method(1);
+  const ResizeMethod method = c.method(1);
   return [=](const at::Tensor& image, const Draw&) {
-    const double scale =
-        static_cast<double>(side) / static_cast<double>(std::min(image.size(0), image.size(1)));
+    const auto smallest = static_cast<double>(std::min(image.size(0), image.size(1)));
+    const double scale = static_cast<double>(side) / smallest;
     const auto scaled = [&](int64_t n) {
+      // torchvision cuts the long side.
+      if (method.is_pil) return static_cast<int64_t>(static_cast<double>(side * n) / smallest);
       return std::max<int64_t>(side, std::llround(static_cast<double>(n) * scale));
     };
     return resize_image(image, scaled(image.size(0)), scaled(image.size(1)), method);
+  };
+}
+
+/// Keeps the image's shape, both sides rounded half to even: timm's ResizeKeepRatio.
+Apply make_resize_to_shape(const TransformCall& c, bool is_cover) {
+  const Size size = size_arguments(c);
+  const ResizeMethod method = c.method(c.has_number(1) ? 2 : 1);
+  return [=](const at::Tensor& image, const Draw&) {
+    const auto height = static_cast<double>(image.size(0)),
+               width = static_cast<double>(image.size(1));
+    const double down = height / static_cast<double>(size.height),
+                 across = width / static_cast<double>(size.width);
+    const double ratio = is_cover ? std::min(down, across) : std::max(down, across);
+    const auto scaled = [&](double side) {
+      return std::max<int64_t>(1, std::llrint(side / ratio));
+    };
+    return resize_image(image, scaled(height), scaled(width), method);
+  };
+}
+
+Apply make_crop_or_pad(const TransformCall& c) {
+  const Size size = size_arguments(c);
+  std::vector<double> fill;
+  for (size_t i = 2; i < c.arguments.size(); ++i) {
+    fill.push_back(c.number(i, "a colour"));
+    if (!(fill.back() >= 0 && fill.back() <= 255))
+      throw UsageError("preprocessing: crop_or_pad wants colours of 0 to 255, got ", fill.back());
+  }
+  return [=](const at::Tensor& image, const Draw&) {
+    return crop_or_pad(image, size.height, size.width, fill);
   };
 }
 
@@ -60,16 +92,21 @@ Apply make_random_crop(const TransformCall& c) {
   };
 }
 
+/// size; size, area_min; size, area_min, area_max; or height, width, area_min, area_max.
 Apply make_inception_crop(const TransformCall& c) {
-  const int64_t side = c.size(0, "a size");
-  const double area_min = c.arguments.size() > 1 ? c.number(1, "a smallest area in percent") : 5;
-  const double area_max = c.arguments.size() > 2 ? c.number(2, "a largest area in percent") : 100;
+  const size_t areas = c.arguments.size() == 4 ? 2 : 1;  // the first area's place
+  const int64_t height = c.size(0, "a size"), width = areas == 2 ? c.size(1, "a width") : height;
+  const auto area = [&](size_t i, const char* what, double otherwise) {
+    return c.arguments.size() > i ? c.number(i, what) : otherwise;
+  };
+  const double area_min = area(areas, "a smallest area in percent", 5),
+               area_max = area(areas + 1, "a largest area in percent", 100);
   if (!(area_min > 0 && area_min <= area_max && area_max <= 100))
     throw UsageError("preprocessing: inception_crop wants 0 < area_min <= area_max <= 100 percent");
   return [=](const at::Tensor& image, const Draw& draw) {
     const CropBox box = inception_box(image.size(0), image.size(1), area_min / 100, area_max / 100,
                                       [&](uint64_t k) { return draw.uniform(k); });
-    return resize_image(crop_image(image, box), side, side, "bilinear");
+    return resize_image(crop_image(image, box), height, width, {"bilinear"});
   };
 }
 
@@ -115,11 +152,16 @@ struct OperationName {
 };
 // The one list of operations on a field of the sample.
 constexpr OperationName kOperations[] = {
-    {"resize", 3, make_resize},
-    {"resize_small", 2, make_resize_small},
+    {"resize", 4, make_resize},
+    {"resize_small", 3, make_resize_small},
+    {"resize_cover", 4,
+     [](const TransformCall& c) { return make_resize_to_shape(c, /*is_cover=*/true); }},
+    {"resize_fit", 4,
+     [](const TransformCall& c) { return make_resize_to_shape(c, /*is_cover=*/false); }},
     {"central_crop", 2, make_central_crop},
+    {"crop_or_pad", 66, make_crop_or_pad},
     {"random_crop", 2, make_random_crop},
-    {"inception_crop", 3, make_inception_crop},
+    {"inception_crop", 4, make_inception_crop},
     {"flip_lr", 0, make_flip},
     {"random_gray", 1, make_random_gray},
     {"random_invert", 1, make_random_invert},
@@ -146,9 +188,12 @@ Act on_field(const TransformCall& call, Apply apply) {
 }
 
 Act make_decode(const TransformCall& call) {
-  call.expect_at_most(0);
-  return [call](Sample& sample, const Draw&) {
-    if (sample.fields.count(call.in_key) == 0) decode_sample(sample, call.out_key);
+  call.expect_at_most(1);
+  const bool is_oriented = !call.arguments.empty();
+  if (is_oriented && call.arguments[0] != "orient")
+    throw UsageError("preprocessing: decode knows the word orient, got '", call.arguments[0], "'");
+  return [call, is_oriented](Sample& sample, const Draw&) {
+    if (sample.fields.count(call.in_key) == 0) decode_sample(sample, call.out_key, is_oriented);
   };
 }
 

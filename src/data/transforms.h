@@ -27,12 +27,24 @@ class Draw {
 /// big_vision's preprocessing mini-language:
 /// "decode|inception_crop(224)|flip_lr|value_range(-1,1)".
 ///
-/// Operations: decode, resize(h[,w][,method]), resize_small(s[,method]), central_crop(h[,w]),
-/// random_crop(h[,w]), inception_crop(size[,area_min,area_max]), flip_lr, random_gray(percent),
-/// random_invert(percent) (of bytes), value_range(low,high), normalize(means...,stddevs...), gray,
-/// rgb. Methods: bilinear (default) and bicubic, antialiased, equal to PIL's within one level.
-/// tokenize(length) draws one of the sample's captions and writes its tokens to "text". Each
-/// operation also takes inkey="..." and outkey="...", "image" by default.
+/// decode[(orient)]             the picture's bytes; orient turns it as its EXIF data say
+/// rgb, gray                    three channels or one; gray is ITU-R 601 luma
+/// resize(h[,w][,method])       to h x w, or h x h
+/// resize_small(s[,method])     the short side to s, in the picture's shape
+/// resize_cover(h[,w][,method]) the smallest of the picture's shape that covers h x w
+/// resize_fit(h[,w][,method])   the largest of the picture's shape that fits in h x w
+/// central_crop(h[,w])          the corner rounded down
+/// crop_or_pad(h[,w][,c...])    torchvision's: the corner rounded half to even, filled with the
+///                              colours c (0 to 255; 0 where absent) where the picture is smaller
+/// random_crop(h[,w]), inception_crop(size[,area_min[,area_max]]),
+/// inception_crop(h,w,area_min,area_max), flip_lr, random_gray(percent), random_invert(percent)
+/// value_range(low,high), normalize(means...,stddevs...)
+///
+/// Methods: bilinear (default) and bicubic, antialiased, equal to PIL's within one level. With
+/// `pil` behind them (resize_small(248,bicubic,pil)) they are PIL's byte for byte, with
+/// torchvision's rounding (the long side cut), and so are nearest, box, hamming and lanczos: what
+/// imported checkpoints use. tokenize(length) draws one of the sample's captions and writes its
+/// tokens to "text". Each operation also takes inkey="..." and outkey="...", "image" by default.
 class Transforms {
  public:
   /// tokenizer  what `tokenize` uses; null where there is none

@@ -33,8 +33,12 @@ void warn_of_other_range(const DataConfig& data, const std::string& checkpoint,
 std::string training_transform(const ViTConfig& model, const std::string& pp_eval,
                                const std::string& areas) {
   const std::string range = range_operation(pp_eval);
-  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(",
-                model.img_size.height, areas, ")|flip_lr", range.empty() ? "" : "|", range);
+  const auto [height, width] = model.img_size;
+  const std::string crop = height == width
+                               ? concat(height, areas)
+                               : concat(height, ",", width, areas.empty() ? ",5,100" : areas);
+  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|inception_crop(", crop,
+                ")|flip_lr", range.empty() ? "" : "|", range);
 }
 
 std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConfig& model) {

@@ -5,7 +5,9 @@
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "data/decode.h"
+#include "data/exif.h"
 #include "data/image_ops.h"
+#include "data/resample.h"
 #include "data/transforms.h"
 #include "support/files.h"
 #include "support/tensors.h"
@@ -31,19 +33,115 @@ int64_t largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kInt) - b.to(at::kInt)).abs().max().item<int64_t>();
 }
 
-TEST(Resize, EqualsPilWithinOneLevel) {
-  int cases = 0;
+/// Calls test(name, method, input, PIL's result) for every resize of the oracle.
+void for_each_resize(const std::function<void(const std::string&, const std::string&,
+                                              const at::Tensor&, const at::Tensor&)>& test) {
   for (const auto& [name, entry] : oracle().entries()) {
     const size_t slash = name.find('/'), dot = name.find('.');
     if (dot == std::string::npos) continue;
-    const at::Tensor input = oracle().load(name.substr(0, slash) + "/input"),
-                     want = oracle().load(name);
-    const at::Tensor got =
-        resize_image(input, want.size(0), want.size(1), name.substr(slash + 1, dot - slash - 1));
-    EXPECT_LE(largest_difference(got, want), 1) << name;
+    test(name, name.substr(slash + 1, dot - slash - 1),
+         oracle().load(name.substr(0, slash) + "/input"), oracle().load(name));
+  }
+}
+
+TEST(Resize, EqualsPilWithinOneLevel) {
+  int cases = 0;
+  for_each_resize([&](const std::string& name, const std::string& method, const at::Tensor& input,
+                      const at::Tensor& want) {
+    if (method != "bilinear" && method != "bicubic") return;
+    EXPECT_LE(largest_difference(resize_image(input, want.size(0), want.size(1), {method}), want),
+              1)
+        << name;
+    ++cases;
+  });
+  EXPECT_EQ(cases, 30);
+}
+
+TEST(Resize, ByPilsRuleEqualsPil) {
+  int cases = 0;
+  for_each_resize([&](const std::string& name, const std::string& method, const at::Tensor& input,
+                      const at::Tensor& want) {
+    EXPECT_TRUE(test::is_same(
+        resize_image(input, want.size(0), want.size(1), {method, /*is_pil=*/true}), want))
+        << name;
+    ++cases;
+  });
+  EXPECT_EQ(cases, 66);
+}
+
+TEST(Resize, ByPilsRuleTakesEveryNumberOfChannels) {
+  const at::Tensor grey = oracle().load("37x53/gray"), colour = oracle().load("37x53/input");
+  const at::Tensor four = at::cat({colour, grey}, 2);
+  const at::Tensor got = resample_pil(four, 16, 16, "bicubic");
+  EXPECT_TRUE(test::is_same(got.slice(2, 0, 3).contiguous(), oracle().load("37x53/bicubic.16x16")));
+  EXPECT_TRUE(
+      test::is_same(got.slice(2, 3, 4).contiguous(), resample_pil(grey, 16, 16, "bicubic")));
+  EXPECT_TRUE(test::is_same(resample_pil(four.slice(2, 2, 4), 16, 16, "bicubic"),
+                            got.slice(2, 2, 4).contiguous()));
+}
+
+TEST(Resize, WithoutPilKeepsAtensBytesAndItsOwnRounding) {
+  const at::Tensor image = oracle().load("37x53/input");
+  Sample sample;
+  sample.fields["image"] = image;
+  Transforms("resize_small(20,bicubic)|central_crop(17,16)")(sample, 0);
+  const at::Tensor resized =
+      at::_upsample_bicubic2d_aa(image.permute({2, 0, 1}).unsqueeze(0), {20, 29}, false)
+          .squeeze(0)
+          .permute({1, 2, 0});  // 20 * 53 / 37 = 28.6
+  EXPECT_TRUE(test::is_same(sample.fields.at("image").contiguous(),
+                            resized.slice(0, 1, 18).slice(1, 6, 22).contiguous()));
+}
+
+TEST(Resize, AThinPictureIsABadSampleByName) {
+  const at::Tensor thin = at::zeros({1, 16384, 3}, at::kByte);
+  for (const char* text : {"resize_small(248)", "resize_small(248,bicubic,pil)"}) {
+    Sample sample;
+    sample.fields["image"] = thin;
+    EXPECT_EQ(
+        error_of<DataError>([&] {
+          Transforms transforms(text);
+          transforms(sample, 0);
+        }),
+        "an image of 1 x 16384 is too thin: resized it has 248 x 4063232 pixels, want at most "
+        "67108864");
+  }
+}
+
+TEST(Exif, TurnsAsPilDoesWhereAsked) {
+  int cases = 0;
+  for (const auto& [name, entry] : oracle().entries()) {
+    if (!name.ends_with("/oriented")) continue;
+    const std::string kind = name.substr(0, name.find('/'));
+    const auto read = [&](const char* text) {
+      const at::Tensor bytes = oracle().load(name);
+      Sample sample;
+      sample.encoded.assign(bytes.const_data_ptr<uint8_t>(),
+                            bytes.const_data_ptr<uint8_t>() + bytes.numel());
+      Transforms transforms(text);
+      transforms(sample, 0);
+      return sample.fields.at("image");
+    };
+    const at::Tensor want = oracle().load(kind + "/pixels");
+    ASSERT_EQ(read("decode(orient)").sizes(), want.sizes()) << kind;
+    EXPECT_LE(largest_difference(read("decode(orient)"), want), kind.find("jpeg") == 7 ? 1 : 0);
+    EXPECT_EQ(read("decode").sizes(), (at::IntArrayRef{29, 41, 3}));
     ++cases;
   }
-  EXPECT_EQ(cases, 18);
+  EXPECT_EQ(cases, 13);
+}
+
+TEST(Exif, DamagedDataAreUpright) {
+  const at::Tensor bytes = oracle().load("turned_jpeg_6/oriented");
+  EXPECT_EQ(exif_orientation(bytes_of(bytes)), 6);
+  for (int64_t size = 0; size < 60; ++size)
+    exif_orientation(bytes_of(bytes.slice(0, 0, size).clone()));
+  for (int64_t at = 0; at < 80; ++at) {
+    at::Tensor flipped = bytes.clone();
+    flipped[at] = flipped[at].bitwise_xor(0xff);
+    exif_orientation(bytes_of(flipped));
+  }
+  EXPECT_EQ(exif_orientation({}), 1);
 }
 
 TEST(Gray, EqualsPil) {
@@ -161,6 +259,39 @@ TEST(Transforms, CropsAndResizesHaveTheSizesAsked) {
   EXPECT_EQ(transformed("inception_crop(11)|flip_lr", image).sizes(), (at::IntArrayRef{11, 11, 3}));
 }
 
+TEST(Transforms, CropOrPadRoundsHalfToEvenAndFills) {
+  const at::Tensor image = oracle().load("37x53/input");
+  const auto cropped = [&](const char* text) { return transformed(text, image).contiguous(); };
+  // 37 - 34 = 3: 1.5 is 2; 53 - 48 = 5: 2.5 is 2.
+  EXPECT_TRUE(test::is_same(cropped("crop_or_pad(34,48)"),
+                            image.slice(0, 2, 36).slice(1, 2, 50).contiguous()));
+  const at::Tensor padded = cropped("crop_or_pad(40,53,1,2,3)");
+  EXPECT_TRUE(test::is_same(padded.slice(0, 1, 38).contiguous(), image));
+  EXPECT_TRUE(padded.select(0, 0).equal(at::tensor({1, 2, 3}, at::kByte).expand({53, 3})));
+  EXPECT_TRUE(padded.slice(0, 38).equal(at::tensor({1, 2, 3}, at::kByte).expand({2, 53, 3})));
+  EXPECT_EQ(cropped("crop_or_pad(50,20)").slice(0, 0, 6).max().item<int64_t>(), 0);
+  EXPECT_EQ(error_of<DataError>([&] { cropped("crop_or_pad(50,60,1,2)"); }),
+            "crop_or_pad has 2 colours, the image has 3 channels");
+}
+
+TEST(Transforms, TrainingCropsTakeAHeightAndAWidth) {
+  const at::Tensor image = oracle().load("37x53/input");
+  EXPECT_EQ(transformed("inception_crop(8,12,5,100)", image).sizes(), (at::IntArrayRef{8, 12, 3}));
+  EXPECT_EQ(transformed("inception_crop(8,50)", image).sizes(), (at::IntArrayRef{8, 8, 3}));
+  EXPECT_TRUE(test::is_same(transformed("inception_crop(8,8,30,60)", image, 3),
+                            transformed("inception_crop(8,30,60)", image, 3)));
+}
+
+TEST(Transforms, GrayOfScaledPixelsIsTheirLuma) {
+  const at::Tensor image = oracle().load("37x53/input");
+  const at::Tensor before = transformed("gray|value_range(-1,1)", image),
+                   after = transformed("value_range(-1,1)|gray", image);
+  // The integer form rounds to half a level of 127.5 a unit.
+  EXPECT_LE((before - after).abs().max().item<float>(), 0.51 / 127.5);
+  EXPECT_TRUE(test::is_same(transformed("value_range(-1,1)|random_gray(100)", image),
+                            after.expand({-1, -1, 3}).contiguous()));
+}
+
 TEST(Transforms, DrawsAreKeyedBySeedIndexAndOperation) {
   const at::Tensor image = oracle().load("37x53/input");
   const std::string text = "inception_crop(16)|flip_lr";
@@ -198,6 +329,20 @@ TEST(Transforms, OtherKeysAreReadAndWritten) {
 }
 
 TEST(Transforms, MistakesAreNamed) {
+  const auto refusal = [](const char* text) {
+    return error_of<UsageError>([&] { Transforms transforms(text); });
+  };
+  EXPECT_EQ(refusal("resize(3,lanczos)"),
+            "preprocessing: resize knows the methods bilinear and bicubic, got 'lanczos'; PIL's is "
+            "'lanczos,pil'");
+  EXPECT_EQ(
+      refusal("resize(3,random,pil)"),
+      "preprocessing: resize knows PIL's methods nearest, box, bilinear, hamming, bicubic and "
+      "lanczos, got 'random'");
+  EXPECT_EQ(refusal("decode(orients)"),
+            "preprocessing: decode knows the word orient, got 'orients'");
+  EXPECT_EQ(refusal("crop_or_pad(3,3,256)"),
+            "preprocessing: crop_or_pad wants colours of 0 to 255, got 256");
   EXPECT_NE(error_of<UsageError>([] {
               Transforms("resize_smal(3)");
             }).find("did you mean 'resize_small'?"),

@@ -2,7 +2,7 @@
 
 Run: ORACLES/bin/python tests/oracle/make_images.py [FOLDER]      Made with pillow (version in the file's metadata).
 Tensors of FOLDER/images.safetensors: SIZE/input, SIZE/METHOD.HxW, SIZE/gray; KIND/bytes, KIND/pixels (of convert("RGB"),
-or convert("L") for grey pictures).
+or convert("L") for grey pictures); KIND/oriented, whose KIND/pixels are turned upright.
 """
 import io
 import pathlib
@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 import PIL
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.torch import save_file
 
 
@@ -112,6 +112,21 @@ def webp_kinds():
             "webp_animated_alpha": saved(alpha, save_all=True, append_images=[second], duration=40, lossless=True)}
 
 
+def turned_kinds():
+    out = {}
+    image = Image.fromarray(picture(29, 41, 5))
+    for orientation in range(1, 10):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for kind, options in (("jpeg", {}), ("png", {}), ("webp", dict(lossless=True))):
+            if kind != "jpeg" and orientation not in (1, 6):
+                continue
+            buffer = io.BytesIO()
+            image.save(buffer, kind, exif=exif, **options)
+            out[f"turned_{kind}_{orientation}"] = buffer.getvalue()
+    return out
+
+
 def plain_kinds():
     image = Image.fromarray(picture(29, 41, 5))
     alpha = image.copy()
@@ -131,14 +146,18 @@ def main():
         image = Image.fromarray(pixels)
         out[f"{key}/input"] = pixels
         out[f"{key}/gray"] = np.asarray(image.convert("L"))[..., None]
-        for name, method in (("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)):
-            for h, w in ((16, 16), (31, 20), (80, 120)):
-                out[f"{key}/{name}.{h}x{w}"] = np.asarray(image.resize((w, h), method))
+        for method in (getattr(Image.Resampling, name) for name in ("NEAREST", "BOX", "BILINEAR", "HAMMING", "BICUBIC", "LANCZOS")):
+            sizes = ((16, 16), (31, 20), (80, 120), (7, width), (height, 13))
+            for h, w in sizes if method.name in ("BILINEAR", "BICUBIC") else sizes[1:2] + sizes[3:]:
+                out[f"{key}/{method.name.lower()}.{h}x{w}"] = np.asarray(image.resize((w, h), method))
     for name, data in {**plain_kinds(), **png_kinds(), **jpeg_kinds(), **webp_kinds()}.items():
         image = Image.open(io.BytesIO(data))
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
         out[f"{name}/bytes"] = np.frombuffer(data, np.uint8)
         out[f"{name}/pixels"] = pixels[..., None] if pixels.ndim == 2 else pixels
+    for name, data in turned_kinds().items():
+        out[f"{name}/oriented"] = np.frombuffer(data, np.uint8)
+        out[f"{name}/pixels"] = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
     tensors = {k: torch.from_numpy(v.copy()) for k, v in out.items()}
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     save_file(tensors, folder / "images.safetensors", metadata={"pillow": PIL.__version__})

@@ -1,11 +1,13 @@
 #include "checkpoint/import/timm_preprocessing.h"
 
-#include <cmath>
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "data/preprocessing.h"
+#include "data/resample.h"
 
 namespace vit22b {
 namespace {
@@ -24,6 +26,15 @@ T value_or(const Json& json, const char* key, T otherwise) {
   return value == T{} ? otherwise : value;
 }
 
+/// Means or deviations; one model channel has one, also where timm left RGB's equal three.
+std::vector<double> values_or(const Json& cfg, const char* key, std::span<const double> otherwise,
+                              int64_t channels) {
+  const auto values = value_or<std::vector<double>>(cfg, key, {otherwise.begin(), otherwise.end()});
+  const bool are_equal =
+      std::count(values.begin(), values.end(), values[0]) == static_cast<ptrdiff_t>(values.size());
+  return channels == 1 && are_equal ? std::vector<double>{values[0]} : values;
+}
+
 std::vector<double> per_channel(const std::vector<double>& values, int64_t channels) {
   return values.size() == 1 ? std::vector<double>(static_cast<size_t>(channels), values[0])
                             : values;
@@ -39,20 +50,23 @@ Json or_null(const std::optional<T>& value) {
 std::string timm_pp_eval(const Json& cfg, const ViTConfig& c) {
   Preprocessing p;
   p.channels = c.in_chans == 1 ? 1 : 3;
-  const auto mode = value_or<std::string>(cfg, "crop_mode", "center");
-  const double pct = value_or(cfg, "crop_pct", kDefaultCropPct);
-  const auto [height, width] = c.img_size;
-  p.resize = mode == "squash" || height != width ? Preprocessing::Resize::kSquash
-                                                 : Preprocessing::Resize::kShortSide;
-  p.resize_height = static_cast<int64_t>(std::floor(static_cast<double>(height) / pct));
-  p.resize_width = static_cast<int64_t>(std::floor(static_cast<double>(width) / pct));
+  p.mean = values_or(cfg, "mean", kImageNetMean, c.in_chans);
+  p.stddev = values_or(cfg, "std", kImageNetStddev, c.in_chans);
   p.interpolation = value_or<std::string>(cfg, "interpolation", "bicubic");
-  p.crop = Preprocessing::Crop::kCentral;
-  p.crop_height = height;
-  p.crop_width = width;
-  p.mean = value_or<std::vector<double>>(cfg, "mean", {kImageNetMean, std::end(kImageNetMean)});
-  p.stddev =
-      value_or<std::vector<double>>(cfg, "std", {kImageNetStddev, std::end(kImageNetStddev)});
+  if (!is_pil_method(p.interpolation))
+    throw CheckpointError("pretrained_cfg's interpolation is '", p.interpolation,
+                          "', want nearest, box, bilinear, hamming, bicubic or lanczos");
+  p.is_pil = true;
+  p.crop = Preprocessing::Crop::kOrPad;
+  p.crop_height = c.img_size.height;
+  p.crop_width = c.img_size.width;
+  const double pct = value_or(cfg, "crop_pct", kDefaultCropPct);
+  const auto mode = value_or<std::string>(cfg, "crop_mode", "center");
+  p.resize = mode == "squash"   ? Preprocessing::Resize::kSquash
+             : mode == "border" ? Preprocessing::Resize::kFit
+                                : Preprocessing::Resize::kCover;
+  p.resize_to(pct);
+  if (mode == "border") p.fill = p.border_colours();
   return p.text();
 }
 
