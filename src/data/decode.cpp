@@ -40,8 +40,10 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name)
     if (has_magic(bytes, format)) return format.decode(bytes, name);
     names.emplace_back(format.name);
   }
-  throw DataError(name, " is no picture that can be read: its first bytes belong to none of ",
-                  join(names, ", "));
+  const std::string last = names.back();
+  names.pop_back();
+  throw DataError(name, " is neither ", join(names, ", "), " nor ", last,
+                  ": its first bytes belong to none of them");
 }
 
 }  // namespace vit22b

@@ -220,11 +220,10 @@ TEST(DecodeLimits, A30000PixelWideJpegIsRefusedByItsHeader) {
 
 TEST(DecodeLimits, TextNamedJpgAndEmptyFilesAreRefusedByName) {
   const std::string text = "hello, I am text";
-  EXPECT_EQ(
-      error_of<DataError>([&] {
-        decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "a.jpg");
-      }),
-      "a.jpg is no picture that can be read: its first bytes belong to none of JPEG, PNG, WebP");
+  EXPECT_EQ(error_of<DataError>([&] {
+              decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "a.jpg");
+            }),
+            "a.jpg is neither JPEG, PNG nor WebP: its first bytes belong to none of them");
   EXPECT_EQ(error_of<DataError>([] { decode_image({}, "a.jpg"); }), "a.jpg is empty");
 }
 
