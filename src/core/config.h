@@ -45,6 +45,12 @@ void set_override(ConfigTree& tree, std::string_view assignment);
 ///         of one duration; each names the key and its origin
 void apply_config(const ConfigTree& tree, const Fields& fields);
 
+/// Checks that each field that is a choice holds one of its words.
+///
+/// prefix  stands before a field's name in the text
+/// throws  UsageError naming field, word and choices, and the nearest of them
+void require_choices(const Fields& fields, const std::string& prefix = "");
+
 /// A key with its current value as TOML text.
 struct FieldText {
   std::string key;

@@ -13,6 +13,36 @@ std::string type_of(const ConfigValue& value) {
   return kNames[value.value.index()];
 }
 
+/// throws  UsageError where a word is none of "a|b|c"; `what` names the field, and its place
+void want_choice(const std::string& what, const std::string& word, const char* allowed) {
+  const std::vector<std::string> choices = split(allowed, '|');
+  if (std::find(choices.begin(), choices.end(), word) == choices.end())
+    throw UsageError(what, " is '", word, "', want one of ", join(choices, ", "),
+                     did_you_mean(word, choices));
+}
+
+/// Looks at the fields that are choices, and at no other.
+class ChoiceChecker : public FieldVisitor {
+ public:
+  explicit ChoiceChecker(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  void field(const char*, bool&, const char*) override {}
+  void field(const char*, int64_t&, const char*) override {}
+  void field(const char*, double&, const char*) override {}
+  void field(const char*, std::string&, const char*) override {}
+  void field(const char*, std::vector<std::string>&, const char*) override {}
+  void field(const char*, ImageSize&, const char*) override {}
+  void field(const char*, Duration&, const char*) override {}
+  void choice(const char* name, std::string& value, const char* allowed, const char*) override {
+    want_choice(prefix_ + name, value, allowed);
+  }
+  void begin_section(const char* name) override { prefix_ += concat(name, "."); }
+  void end_section() override { prefix_.erase(prefix_.find_last_of('.', prefix_.size() - 2) + 1); }
+
+ private:
+  std::string prefix_;
+};
+
 /// Reads values out of a tree, keeping track of the keys that exist.
 class Applier : public FieldVisitor {
  public:
@@ -75,10 +105,7 @@ class Applier : public FieldVisitor {
     const auto* v = find(name);
     if (v == nullptr) return;
     const std::string given = text(*v, name);
-    const std::vector<std::string> choices = split(allowed, '|');
-    if (std::find(choices.begin(), choices.end(), given) == choices.end())
-      throw UsageError(v->origin, ": '", path(name), "' is '", given, "', want one of ",
-                       join(choices, ", "), did_you_mean(given, choices));
+    want_choice(concat(v->origin, ": '", path(name), "'"), given, allowed);
     value = given;
   }
   void begin_section(const char* name) override { sections_.emplace_back(name); }
@@ -132,6 +159,11 @@ void apply_config(const ConfigTree& tree, const Fields& fields) {
   Applier applier(tree);
   fields(applier);
   applier.reject_unknown();
+}
+
+void require_choices(const Fields& fields, const std::string& prefix) {
+  ChoiceChecker checker(prefix);
+  fields(checker);
 }
 
 }  // namespace vit22b

@@ -23,6 +23,9 @@ constexpr PresetRow kPresets[] = {
     {"e14", 1792, 56, 15360, 16, 14}, {"22b14", 6144, 48, 24576, 48, 14},
 };
 
+// With these a model needs no preset: an imported one has its family's name.
+constexpr const char* kOwnSizes[] = {"embed_dim", "depth", "num_heads", "patch_size"};
+
 // The ratio whose product with the width truncates to the hidden width exactly.
 double exact_ratio(int64_t mlp, int64_t width) {
   double ratio = static_cast<double>(mlp) / static_cast<double>(width);
@@ -35,6 +38,9 @@ std::string nearest_sizes(int64_t size, int64_t patch) {
   const int64_t below = size / patch * patch;
   return below > 0 ? concat(below, " or ", below + patch) : std::to_string(patch);
 }
+
+constexpr int64_t kMostBlocks = 1'000;  // a table of a million fills the memory before any weight
+constexpr int64_t kMostOfAPatch = 1'000'000'000;
 
 void want_positive(const char* key, int64_t value) {
   // A bound against overflow of products of sizes: no real model has a side of a million.
@@ -76,6 +82,9 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("no_embed_class", no_embed_class, "prefix tokens get no position");
   v.choice("global_pool", global_pool, "map|avg|token|last", "how tokens become one vector");
   v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
+  v.field("final_norm", final_norm, "a norm after the blocks, or after pooling");
+  v.field("pool_include_prefix", pool_include_prefix,
+          "with map and avg: pool the class token and registers too");
   v.choice("norm_layer", norm_layer, "rmsnorm|layernorm", "kind of all norms");
   v.field("norm_eps", norm_eps, "added to the norms' variance");
   v.choice("act_layer", act_layer, "gelu_tanh|gelu", "GELU in the tanh or erf form");
@@ -90,12 +99,15 @@ void ViTConfig::fields(FieldVisitor& v) {
 }
 
 void ViTConfig::validate() const {
+  ViTConfig copy = *this;  // a visitor may change what it sees; this one does not
+  require_choices([&](FieldVisitor& v) { copy.fields(v); }, "model.");
   want_positive("img_size", img_size.height);
   want_positive("img_size", img_size.width);
   want_positive("patch_size", patch_size);
   want_positive("in_chans", in_chans);
   want_positive("embed_dim", embed_dim);
-  want_positive("depth", depth);
+  if (depth <= 0 || depth > kMostBlocks)
+    throw UsageError("model.depth is ", depth, ", want 1 to 1,000");
   want_positive("num_heads", num_heads);
   if (reads_words())
     check_words(*this);
@@ -107,6 +119,9 @@ void ViTConfig::validate() const {
     if (side % patch_size != 0)
       throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size,
                        "; the nearest sizes are ", nearest_sizes(side, patch_size));
+  if (patch_size * patch_size > kMostOfAPatch / in_chans)
+    throw UsageError("model.patch_size ", patch_size, " with model.in_chans ", in_chans,
+                     ": a patch has more than ", kMostOfAPatch, " values");
   if (embed_dim % num_heads != 0)
     throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ",
                      num_heads);
@@ -120,8 +135,10 @@ void ViTConfig::validate() const {
   if (!(norm_eps >= 0)) throw UsageError("model.norm_eps is ", norm_eps, ", want 0 or more");
   if (global_pool == "token" && !class_token)
     throw UsageError("model.global_pool=token needs model.class_token=true; or use map or avg");
-  if (fc_norm && global_pool != "avg")
-    throw UsageError("model.fc_norm goes with model.global_pool=avg");
+  if (fc_norm && (global_pool != "avg" || !final_norm))
+    throw UsageError("model.fc_norm goes with model.global_pool=avg and model.final_norm=true");
+  if (pool_include_prefix && global_pool != "avg" && global_pool != "map")
+    throw UsageError("model.pool_include_prefix goes with model.global_pool map or avg");
 }
 
 std::vector<std::string> preset_names() {
@@ -162,15 +179,27 @@ ViTConfig preset(const std::string& name, const std::string& block) {
                    "; there are ", join(preset_names(), ", "));
 }
 
-ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name) {
+ViTConfig base_model(const ConfigTree& tree, const std::string& default_name) {
   const auto text = [&](const char* key, const std::string& otherwise) {
     const auto it = tree.find(key);
     if (it == tree.end()) return otherwise;
     const auto* value = std::get_if<std::string>(&it->second.value);
-    if (value == nullptr) throw UsageError(it->second.origin, ": model.", key, " wants a string");
-    return *value;
+    if (value != nullptr) return *value;
+    if (!it->second.typed.empty()) return it->second.typed;
+    throw UsageError(it->second.origin, ": model.", key, " wants a string");
   };
-  ViTConfig config = preset(text("name", default_name), text("block", "parallel"));
+  const std::string name = text("name", default_name), block = text("block", "parallel");
+  const std::vector<std::string> presets = preset_names();
+  const bool is_preset = std::find(presets.begin(), presets.end(), name) != presets.end();
+  const bool is_written = std::all_of(std::begin(kOwnSizes), std::end(kOwnSizes),
+                                      [&](const char* key) { return tree.count(key) != 0; });
+  ViTConfig config = preset(is_preset || !is_written ? name : presets.front(), block);
+  config.name = name;
+  return config;
+}
+
+ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name) {
+  ViTConfig config = base_model(tree, default_name);
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   config.validate();
   return config;

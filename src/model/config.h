@@ -30,6 +30,8 @@ struct ViTConfig {
   bool no_embed_class = false;
   std::string global_pool = "map";     ///< "map", "avg", "token" or "last"
   bool fc_norm = false;                ///< final norm after average pooling instead of before
+  bool final_norm = true;              ///< a norm after the blocks, or after pooling
+  bool pool_include_prefix = false;    ///< MAP and the mean see class token and registers too
   std::string norm_layer = "rmsnorm";  ///< "rmsnorm" or "layernorm"
   double norm_eps = 1e-6;
   std::string act_layer = "gelu_tanh";  ///< "gelu_tanh" or "gelu" (erf)
@@ -64,10 +66,11 @@ struct ViTConfig {
   bool has_head() const { return num_classes > 0 || joint_dim > 0; }
   /// Outputs of the head: classes; or the joint embedding, scaled, and the logits' bias.
   int64_t head_outputs() const { return joint_dim > 0 ? joint_dim + 1 : num_classes; }
-  bool has_final_norm() const { return !(global_pool == "avg" && fc_norm); }
+  bool has_final_norm() const { return final_norm && !fc_norm; }
 
-  /// throws  UsageError for sizes that do not fit together; an image that is no multiple of the
-  /// patch names the nearest
+  /// throws  UsageError for a word that is no choice of its field, naming the nearest, and for
+  /// sizes
+  ///         that do not fit together; an image that is no multiple of the patch names the nearest
   void validate() const;
 };
 
@@ -79,8 +82,13 @@ std::vector<std::string> preset_names();
 /// throws  UsageError for an unknown name, naming the nearest
 ViTConfig preset(const std::string& name, const std::string& block = "parallel");
 
-/// A preset named by `name` (and `block`) in the tree, overridden by the tree's other keys, which
-/// start with `prefix`.
+/// What the keys `name` and `block` of a tree of model keys stand for before the others change it:
+/// a preset; or, where embed_dim, depth, num_heads and patch_size are written too, any name.
+///
+/// throws  UsageError for another name, naming the nearest preset
+ViTConfig base_model(const ConfigTree& tree, const std::string& default_name = "b16");
+
+/// The base model of a tree, changed by its other keys.
 ///
 /// throws  UsageError for unknown keys and values that do not fit
 ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name = "b16");

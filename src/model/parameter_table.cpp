@@ -168,7 +168,7 @@ void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int6
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   const int64_t width = c.embed_dim;
   Rows rows(table, {UnitKind::kPool}, "");
-  if (c.global_pool == "avg" && c.fc_norm) rows.norm("fc_norm", width, c);
+  if (c.fc_norm) rows.norm("fc_norm", width, c);
   if (c.global_pool != "map") return;
   rows.features("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
   rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);

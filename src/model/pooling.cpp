@@ -1,5 +1,6 @@
 #include "model/pooling.h"
 
+#include "core/error.h"
 #include "kernels/attention.h"
 #include "kernels/shape.h"
 
@@ -19,21 +20,23 @@ at::Tensor map_pool(const Layers& l, const at::Tensor& tokens_BTD) {
   return pooled + l.mlp("attn_pool.mlp.", l.norm("attn_pool.norm", pooled));
 }
 
-// Tokens after the class token and registers.
-at::Tensor patch_tokens(const Layers& l, const at::Tensor& tokens_BTD) {
-  const int64_t first = l.config().num_prefix_tokens();
+// Tokens after the class token and registers, or all of them.
+at::Tensor pooled_tokens(const Layers& l, const at::Tensor& tokens_BTD) {
+  const int64_t first = l.config().pool_include_prefix ? 0 : l.config().num_prefix_tokens();
   return first == 0 ? tokens_BTD : tokens_BTD.slice(1, first);
 }
 
 }  // namespace
 
 at::Tensor map_attention(const Layers& layers, const at::Tensor& tokens_BTD) {
-  const at::Tensor patches = patch_tokens(layers, tokens_BTD);
-  const at::Tensor keys = layers.rows("attn_pool.kv", patches).chunk(2, -1)[0];
-  return attention_weights(
-             split_heads(map_query(layers, patches.scalar_type()), layers.num_heads()),
-             split_heads(keys, layers.num_heads()))
-      .select(2, 0);
+  const at::Tensor seen = pooled_tokens(layers, tokens_BTD);
+  const at::Tensor keys = layers.rows("attn_pool.kv", seen).chunk(2, -1)[0];
+  const at::Tensor weights_BHN =
+      attention_weights(split_heads(map_query(layers, seen.scalar_type()), layers.num_heads()),
+                        split_heads(keys, layers.num_heads()))
+          .select(2, 0);
+  return weights_BHN.slice(
+      2, seen.size(1) - (tokens_BTD.size(1) - layers.config().num_prefix_tokens()));
 }
 
 at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD) {
@@ -41,9 +44,10 @@ at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD) {
   check_shape("Pooling", "tokens", tokens_BTD, {{"B"}, {"T"}, {"D"}});
   if (config.global_pool == "last") return tokens_BTD.select(1, -1);
   if (config.global_pool == "token") return tokens_BTD.select(1, 0);
-  const at::Tensor patches = patch_tokens(layers, tokens_BTD);
-  if (config.global_pool == "map") return map_pool(layers, patches);
-  const at::Tensor mean = patches.mean(1);
+  const at::Tensor pooled = pooled_tokens(layers, tokens_BTD);
+  if (config.global_pool == "map") return map_pool(layers, pooled);
+  VIT22B_CHECK(config.global_pool == "avg", "Pooling: no kind '", config.global_pool, "'");
+  const at::Tensor mean = pooled.mean(1);
   return config.fc_norm ? layers.norm("fc_norm", mean) : mean;
 }
 

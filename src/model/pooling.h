@@ -9,12 +9,14 @@ namespace vit22b {
 /// the class token.
 ///
 /// tokens_BTD  after the encoder's final norm, prefix tokens first; MAP and the mean leave those
-///             out; on a model axis this rank's features, as in the result
+///             out unless pool_include_prefix; on a model axis this rank's features, as in the
+///             result
 /// returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
 at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD);
 
-/// Where the MAP head's query looks: its attention over the patches, [B, H, N] float32.
+/// Where the MAP head's query looks: its attention over the patches, [B, H, N] float32; less than 1
+/// in sum where it sees the prefix tokens too.
 at::Tensor map_attention(const Layers& layers, const at::Tensor& tokens_BTD);
 
 }  // namespace vit22b

@@ -65,5 +65,42 @@ TEST(ViTConfig, Flops22bAreThePublishedOnes) {
   EXPECT_NEAR(train_flops(config) / 1e12, 3 * 11.21, 0.015);
 }
 
+TEST(ViTConfig, AWordThatIsNoChoiceNamesTheNearest) {
+  const auto refusal = [](const std::function<void(ViTConfig&)>& change) {
+    ViTConfig config = preset("b16");
+    change(config);
+    return error_of<UsageError>([&] { config.validate(); });
+  };
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.act_layer = "gelu_tan"; }),
+            "model.act_layer is 'gelu_tan', want one of gelu_tanh, gelu (did you mean "
+            "'gelu_tanh'?)");
+  EXPECT_NE(refusal([](ViTConfig& c) { c.global_pool = "max"; }).find("model.global_pool is 'max'"),
+            std::string::npos);
+  EXPECT_NE(refusal([](ViTConfig& c) { c.norm_layer = "simplenorm"; }).find("model.norm_layer"),
+            std::string::npos);
+  EXPECT_NE(refusal([](ViTConfig& c) { c.posemb_resize = "nearest"; }).find("model.posemb_resize"),
+            std::string::npos);
+  EXPECT_NE(refusal([](ViTConfig& c) { c.block = "post"; }).find("model.block"), std::string::npos);
+}
+
+TEST(ViTConfig, AMillionBlocksAreRefused) {
+  ViTConfig config = preset("b16");
+  config.depth = 1'000'000;
+  EXPECT_EQ(error_of<UsageError>([&] { config.validate(); }),
+            "model.depth is 1000000, want 1 to 1,000");
+}
+
+TEST(ViTConfig, AnImportedModelsNameNeedsItsSizes) {
+  ViTConfig config = preset("ti16", "serial");
+  config.name = "vit_tiny_patch16_224";
+  const std::string text = to_toml([&](FieldVisitor& v) { config.fields(v); });
+  ViTConfig again = model_from_tree(read_config_text(text, "m.toml"));
+  EXPECT_EQ(to_toml([&](FieldVisitor& v) { again.fields(v); }), text);
+  EXPECT_NE(error_of<UsageError>([] {
+              model_from_tree(read_config_text("name = \"vit_tiny_patch16_224\"", "m.toml"));
+            }).find("no model preset 'vit_tiny_patch16_224'"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace vit22b

@@ -216,5 +216,61 @@ TEST(Vit, AttentionIsShownForEveryBlock) {
   EXPECT_EQ(blocks, 3);
 }
 
+/// The words of a field that is a choice.
+std::vector<std::string> words_of(const std::string& key) {
+  ViTConfig config;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+    if (field.key == key) return split(field.type, '|');
+  return {};
+}
+
+void expect_engines_agree(const ViTConfig& config, const std::string& what) {
+  TinyModel reference(config), fused(config);
+  fused.engine = make_engine("fused");
+  const at::Tensor images = reference.images(2);
+  EXPECT_LT(
+      relative_difference(vit_forward(fused.context(), *fused.store, images, {}).logits_BC,
+                          vit_forward(reference.context(), *reference.store, images, {}).logits_BC),
+      2e-5)
+      << what;
+}
+
+TEST(Vit, EnginesAgreeForEveryWordOfEveryChoice) {
+  const at::NoGradGuard no_grad;
+  int64_t count = 0;
+  for (const char* block : {"parallel", "serial"})
+    for (const std::string& act : words_of("act_layer"))
+      for (const std::string& norm : words_of("norm_layer"))
+        for (const std::string& pool : words_of("global_pool")) {
+          if (pool == "last") continue;  // a text tower's
+          ViTConfig config = tiny_config(block);
+          config.act_layer = act;
+          config.norm_layer = norm;
+          config.global_pool = pool;
+          config.class_token = true;
+          config.reg_tokens = 1;
+          for (const bool is_with_prefix : {false, true}) {
+            config.pool_include_prefix = is_with_prefix && pool != "token";
+            config.final_norm = !is_with_prefix;
+            expect_engines_agree(config, concat(block, " ", act, " ", norm, " ", pool));
+            ++count;
+          }
+        }
+  EXPECT_EQ(count, 48);
+}
+
+TEST(Vit, AnUnknownWordReachesNoEngine) {
+  for (const char* engine : {"reference", "fused"}) {
+    TinyModel model(tiny_config());
+    model.engine = make_engine(engine);
+    const at::Tensor images = model.images(1);
+    model.config.act_layer = "quick_gelu";
+    EXPECT_NE(test::error_of<UsageError>([&] {
+                vit_forward(model.context(), *model.store, images, {});
+              }).find("model.act_layer is 'quick_gelu', want one of gelu_tanh, gelu"),
+              std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace vit22b

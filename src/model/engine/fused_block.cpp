@@ -11,6 +11,12 @@ cpu::Storage storage_of(at::ScalarType type) {
   return type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
 }
 
+cpu::Gelu gelu_form(const std::string& act_layer) {
+  VIT22B_CHECK(act_layer == "gelu" || act_layer == "gelu_tanh", "fused engine: no activation '",
+               act_layer, "'");
+  return act_layer == "gelu" ? cpu::Gelu::kErf : cpu::Gelu::kTanh;
+}
+
 std::string if_present(const NamedTensors& weights, const std::string& name) {
   return weights.count(name) != 0 ? name : "";
 }
@@ -23,7 +29,7 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& 
       hidden(mesh.share(MeshAxis::kModel, c.mlp_dim()).count),
       heads(mesh.share(MeshAxis::kModel, c.num_heads).count),
       whole_width(c.embed_dim),
-      gelu(c.act_layer == "gelu" ? cpu::Gelu::kErf : cpu::Gelu::kTanh),
+      gelu(gelu_form(c.act_layer)),
       norm_eps(static_cast<float>(c.norm_eps)),
       is_centred(c.norm_layer == "layernorm") {
   const std::string attention = is_parallel ? "" : "attn.";
