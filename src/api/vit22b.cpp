@@ -86,7 +86,7 @@ Array Model::tokens(const Array& images) const {
 
 Array Model::logits(const Array& images) const {
   if (!state_->model.info.config.has_head())
-    throw UsageError(state_->model.folder.string(), " has no classifier");
+    throw UsageError(state_->model.checkpoint.path().string(), " has no classifier");
   return state_->run(images, &VitOutputs::logits_BC, "logits");
 }
 

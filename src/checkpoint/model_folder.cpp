@@ -9,6 +9,7 @@
 #include "core/checksum.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/json_nesting.h"
 
 namespace vit22b {
 namespace {
@@ -71,24 +72,6 @@ std::string tag_of(const Json& json) {
 
 }  // namespace
 
-CheckpointPath resolve_checkpoint(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error))
-    throw CheckpointError("checkpoint ", path.string(), " does not exist");
-  if (fs::is_regular_file(path)) {
-    if (path.extension() == ".safetensors" && fs::exists(path.parent_path() / "config.json"))
-      return {path.parent_path().empty() ? fs::path(".") : path.parent_path()};
-    throw CheckpointError(
-        path.string(),
-        " is no checkpoint: want a folder with config.json and model.safetensors, or a run folder");
-  }
-  if (fs::exists(path / "config.json")) return {path};
-  if (fs::exists(path / "ckpt" / "latest" / "config.json"))
-    return {fs::canonical(path / "ckpt" / "latest")};
-  throw CheckpointError(path.string(),
-                        " is no checkpoint: it holds neither config.json nor ckpt/latest");
-}
-
 std::string default_pp_eval(const ViTConfig& c) {
   const auto resized = [](int64_t side) {
     return std::llround(std::floor(static_cast<double>(side) / kCropFraction));
@@ -101,10 +84,12 @@ std::string default_pp_eval(const ViTConfig& c) {
                 ",bicubic)|value_range(-1,1)");
 }
 
-ModelInfo read_model_info(const fs::path& folder) {
-  const fs::path path = folder / "config.json";
+ModelInfo read_model_info(const CheckpointPath& checkpoint) {
+  const fs::path path = checkpoint.folder / "config.json";
+  const std::string text = read_text(path, ExitCode::kCheckpoint, kConfigLimit);
+  check_json_nesting(text, path.string());
   try {
-    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kConfigLimit));
+    const Json json = Json::parse(text);
     ModelInfo info;
     if (json.contains("vit22b")) {
       check_format(json.at("vit22b"), path);
@@ -114,7 +99,7 @@ ModelInfo read_model_info(const fs::path& folder) {
       if (json.at("vit22b").contains("text"))
         info.text = text_from(json.at("vit22b").at("text"), path);
     } else {
-      info = import_timm_config(json.dump(), folder);
+      info = import_timm_config(text, checkpoint);
       info.tag = tag_of(json);
     }
     if (json.contains("label_names") && json.at("label_names").is_array())
@@ -127,23 +112,19 @@ ModelInfo read_model_info(const fs::path& folder) {
   }
 }
 
-std::string model_fingerprint(const fs::path& folder) {
-  const auto is_weights = [](const std::string& name) {
-    return name.starts_with("model") && name.ends_with(".safetensors");
-  };
-  std::string text = fields_json(read_model_info(folder).config).dump();
+std::string model_fingerprint(const CheckpointPath& checkpoint) {
+  std::string text = fields_json(read_model_info(checkpoint).config).dump();
   std::vector<fs::path> unrecorded;
-  const Manifest manifest = read_manifest(folder);
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (is_weights(name) && manifest.count(name) == 0) unrecorded.push_back(entry.path());
+  const Manifest manifest = read_manifest(checkpoint.folder);
+  for (const fs::path& path : WeightFiles(checkpoint).paths()) {
+    const auto it = manifest.find(path.filename().string());
+    if (it == manifest.end()) {
+      unrecorded.push_back(path);
+      continue;
+    }
+    text += concat(it->first, " ", it->second.hash, "\n");
+    for (const auto& [tensor, hash] : it->second.tensors) text += concat(tensor, " ", hash, "\n");
   }
-  for (const auto& [name, record] : manifest) {
-    if (!is_weights(name)) continue;
-    text += concat(name, " ", record.hash, "\n");
-    for (const auto& [tensor, hash] : record.tensors) text += concat(tensor, " ", hash, "\n");
-  }
-  std::sort(unrecorded.begin(), unrecorded.end());
   if (!unrecorded.empty()) text += file_fingerprint(unrecorded);
   return hash_of_text(text);
 }
@@ -255,7 +236,7 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
-  const auto write = [&](const ViTConfig& config, std::string_view prefix, const char* stem) {
+  const auto write = [&](const ViTConfig& config, std::string_view prefix, const char* name) {
     const std::vector<ParameterRow> table = parameter_table(config);
     PartList parts;
     for (const TensorOnDisk& tensor : tensors_on_disk(table)) {
@@ -264,14 +245,13 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                                           ? TensorPart{weight.cut, at::zeros_like(weight.part)}
                                           : weight);
     }
-    const std::string name = stem + std::string(".safetensors");
     manifest[name] =
         write_parts(ops, folder / name, parts, {{"format", "pt"}}, mesh, weights.written);
   };
-  write(trained_config(info), "", trained_stem(info));
+  write(trained_config(info), "", trained_file(info));
   const auto is_of_image = [](const auto& part) { return part.first.starts_with(kImagePrefix); };
   if (std::any_of(weights.parts.begin(), weights.parts.end(), is_of_image))
-    write(info.config, kImagePrefix, "model");
+    write(info.config, kImagePrefix, "model.safetensors");
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint_path.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/saver.h"
 #include "checkpoint/weights.h"
@@ -37,25 +38,14 @@ struct ModelInfo {
   std::optional<std::string> tag = std::nullopt;
 };
 
-/// Where a checkpoint's parts are.
-struct CheckpointPath {
-  std::filesystem::path folder;  ///< holds config.json and the weights
-};
-
-/// CKPT as users write it: a checkpoint folder, a run folder (its ckpt/latest), or the
-/// model.safetensors of a folder.
-///
-/// throws  CheckpointError saying what was looked for
-CheckpointPath resolve_checkpoint(const std::filesystem::path& path);
-
 /// Reads config.json: our own fields, or timm's where those are absent.
 ///
 /// throws  CheckpointError naming the file and what is missing or wrong
-ModelInfo read_model_info(const std::filesystem::path& folder);
+ModelInfo read_model_info(const CheckpointPath& checkpoint);
 
-/// The image tower's weights and fields of a folder as one hash: by manifest.json's hashes where it
-/// has one, else by the files' names, sizes and times of change.
-std::string model_fingerprint(const std::filesystem::path& folder);
+/// The image tower's weights and fields as one hash: by manifest.json's hashes where that has the
+/// files, else by their names, sizes and times of change.
+std::string model_fingerprint(const CheckpointPath& checkpoint);
 
 /// config.json's text: timm's layout with our fields under "vit22b".
 std::string model_info_text(const ModelInfo& info);

@@ -178,7 +178,7 @@ fs::path CheckpointFolder::latest() const {
 SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
     : info_(verified_info(folder, mesh)),
       state_(read_state(folder / "trainer.json")),
-      weights_(folder, trained_stem(info_)),
+      weights_({folder, trained_file(info_)}),
       optimizer_(folder / "optimizer.safetensors") {
   check_no_extra(weights_, parameter_table(trained_config(info_)));
   if (info_.text) image_weights_.emplace(folder);

@@ -56,17 +56,18 @@ void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& targe
   }
 }
 
-// The folder, with every byte checked that is not read tensor by tensor.
-const fs::path& checked(const fs::path& folder) {
-  verify_manifest(folder, ManifestScope::kAllButTensors);
-  return folder;
+// The checkpoint, with every byte of its folder checked that is not read tensor by tensor.
+const CheckpointPath& checked(const CheckpointPath& checkpoint) {
+  verify_manifest(checkpoint.folder, ManifestScope::kAllButTensors);
+  return checkpoint;
 }
 
 }  // namespace
 
-TensorReader::TensorReader(const fs::path& folder, const std::vector<ParameterRow>& table,
-                           const std::string& stem)
-    : files_(checked(folder), stem), manifest_(read_manifest(folder)), buffer_(kBufferBytes) {
+TensorReader::TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table)
+    : files_(checked(checkpoint)),
+      manifest_(read_manifest(checkpoint.folder)),
+      buffer_(kBufferBytes) {
   check_no_extra(files_, table);
   for (const ParameterRow& row : table) check_weight(files_, row);
   for (const std::string& name : files_.names()) {

@@ -18,9 +18,7 @@ class TensorReader {
  public:
   /// throws  CheckpointError when a parameter of the table is missing or misshapen, or a tensor
   ///         belongs to none
-  /// stem    "model", or "text" for a text tower's
-  TensorReader(const std::filesystem::path& folder, const std::vector<ParameterRow>& table,
-               const std::string& stem = "model");
+  TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table);
   ~TensorReader();
   TensorReader(const TensorReader&) = delete;
   TensorReader& operator=(const TensorReader&) = delete;

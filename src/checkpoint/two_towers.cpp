@@ -11,11 +11,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kTokenizerLimit = size_t{256} << 20;
 
-bool is_weight_file(const std::string& name) {
-  return name.starts_with("model") &&
-         (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-}
-
 FileRecord record_of(const fs::path& path) {
   const auto size = static_cast<size_t>(fs::file_size(path));
   if (path.extension() != ".safetensors")
@@ -33,35 +28,31 @@ const ViTConfig& trained_config(const ModelInfo& info) {
   return info.text ? info.text->config : info.config;
 }
 
-const char* trained_stem(const ModelInfo& info) {
-  return info.text ? "text" : "model";
+const char* trained_file(const ModelInfo& info) {
+  return info.text ? "text.safetensors" : "model.safetensors";
 }
 
 namespace {
 
-void link_image_tower(FileOps& ops, const fs::path& folder, const fs::path& image_folder,
+void link_image_tower(FileOps& ops, const fs::path& folder, const CheckpointPath& image,
                       Manifest& manifest) {
-  const Manifest known = read_manifest(image_folder);
-  std::error_code error;
-  int64_t num_files = 0;
-  for (const auto& entry : fs::directory_iterator(image_folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!is_weight_file(name)) continue;
-    ops.link(fs::canonical(entry.path()), folder / name);
-    const auto it = known.find(name);
-    manifest[name] = it != known.end() ? it->second : record_of(entry.path());
-    ++num_files;
-  }
-  if (num_files == 0)
-    throw CheckpointError("the image tower's weights are gone from ", image_folder.string(),
-                          "; the run needs them for its checkpoints");
+  const Manifest known = read_manifest(image.folder);
+  const auto link = [&](const fs::path& path, const std::string& name) {
+    ops.link(fs::canonical(path), folder / name);
+    const auto it = known.find(path.filename().string());
+    manifest[name] = it != known.end() ? it->second : record_of(path);
+  };
+  const WeightFiles files(image);
+  if (files.is_sharded()) link(files.place(), concat("model", kIndexEnding));
+  for (const fs::path& path : files.paths())
+    link(path, files.is_sharded() ? path.filename().string() : "model.safetensors");
 }
 
 }  // namespace
 
 void write_frozen_parts(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                         const FrozenParts& parts, Manifest& manifest) {
-  if (!parts.image_folder.empty()) link_image_tower(ops, folder, parts.image_folder, manifest);
+  if (!parts.image.folder.empty()) link_image_tower(ops, folder, parts.image, manifest);
   write_recorded_text(ops, folder, info.text->tokenizer, parts.tokenizer_bytes, manifest);
 }
 

@@ -10,17 +10,18 @@ namespace vit22b {
 /// What of a two-tower checkpoint does not train: the text tower's tokenizer, and a locked image
 /// tower, by where its files are.
 struct FrozenParts {
-  std::filesystem::path image_folder;  ///< empty where the image tower trains too
+  CheckpointPath image;  ///< an empty folder where the image tower trains too
   std::string tokenizer_bytes;
 };
 
-/// The parameters that a checkpoint's own weights are of, and the stem of their file: the text
-/// tower's where there is one.
+/// The parameters that a checkpoint's own weights are of, and their file: the text tower's where
+/// there is one.
 const ViTConfig& trained_config(const ModelInfo& info);
-const char* trained_stem(const ModelInfo& info);
+const char* trained_file(const ModelInfo& info);
 
 /// Gives a two-tower folder a locked image tower's weight files (as further names of the same files
-/// where the file system has them) and the tokenizer, and records them.
+/// where the file system has them), under the name that a folder's weights have, and the tokenizer,
+/// and records them.
 ///
 /// throws  CheckpointError when the image tower is not there any more
 void write_frozen_parts(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,

@@ -5,8 +5,8 @@
 
 #include "checkpoint/model_folder.h"
 #include "core/error.h"
+#include "core/json_nesting.h"
 #include "kernels/shape.h"
-#include "model/embedding.h"
 
 namespace vit22b {
 namespace {
@@ -14,6 +14,38 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kIndexLimit = 256 << 20;
+
+// The file or index that holds a checkpoint's weights.
+fs::path weights_place(const CheckpointPath& checkpoint) {
+  if (!checkpoint.weights.empty()) return checkpoint.path();
+  const fs::path file = checkpoint.folder / "model.safetensors",
+                 index = checkpoint.folder / concat("model", kIndexEnding);
+  const bool has_file = fs::exists(file), has_index = fs::exists(index);
+  if (has_file && has_index)
+    throw CheckpointError(checkpoint.folder.string(), " holds both ", file.filename().string(),
+                          " and ", index.filename().string(),
+                          "; name the one that is meant, such as ", file.string());
+  if (!has_file && !has_index)
+    throw CheckpointError(checkpoint.folder.string(),
+                          " holds neither model.safetensors nor its index");
+  return has_file ? file : index;
+}
+
+// The shard of each tensor.
+std::map<std::string, std::string> read_index(const fs::path& index) {
+  try {
+    const std::string text = read_text(index, ExitCode::kCheckpoint, kIndexLimit);
+    check_json_nesting(text, index.string());
+    auto map =
+        nlohmann::json::parse(text).at("weight_map").get<std::map<std::string, std::string>>();
+    for (const auto& [tensor, shard] : map)
+      if (shard.find('/') != std::string::npos || shard.empty())
+        throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");
+    return map;
+  } catch (const nlohmann::json::exception& e) {
+    throw CheckpointError(index.string(), " is damaged (", e.what(), ")");
+  }
+}
 
 at::Tensor load_row(const WeightFiles& files, const ParameterRow& row) {
   at::Tensor weight = files.load(row.name).to(at::kFloat);
@@ -34,36 +66,42 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
   return is_product && row.group == ParameterGroup::kKernel ? matrix_type : at::kFloat;
 }
 
-WeightFiles::WeightFiles(const fs::path& folder, const std::string& stem) {
-  place_ = folder / (stem + ".safetensors");
-  const fs::path index = folder / (stem + ".safetensors.index.json");
+WeightFiles::WeightFiles(const CheckpointPath& checkpoint) : place_(weights_place(checkpoint)) {
+  is_sharded_ = place_.string().ends_with(kIndexEnding);
+  if (is_sharded_) {
+    open_shards(place_);
+    return;
+  }
+  const auto& file = files_.emplace_back(std::make_unique<SafetensorsFile>(place_));
+  for (const auto& [name, entry] : file->entries()) files_by_name_.emplace(name, file.get());
+}
+
+void WeightFiles::open_shards(const fs::path& index) {
+  std::map<std::string, const SafetensorsFile*> shards;
+  for (const auto& [tensor, shard] : read_index(index)) {
+    const SafetensorsFile*& file = shards[shard];
+    if (file == nullptr)
+      file =
+          files_.emplace_back(std::make_unique<SafetensorsFile>(index.parent_path() / shard)).get();
+    if (!file->contains(tensor))
+      throw CheckpointError(index.string(), ": tensor '", tensor, "' is not in ", shard,
+                            ", where the index has it");
+    files_by_name_.emplace(tensor, file);
+  }
+  for (const auto& [shard, file] : shards)
+    for (const auto& [tensor, entry] : file->entries())
+      if (const auto it = files_by_name_.find(tensor);
+          it == files_by_name_.end() || it->second != file)
+        throw CheckpointError(index.string(), ": ", shard, " holds the tensor '", tensor,
+                              "', which the index has not there");
+}
+
+std::vector<fs::path> WeightFiles::paths() const {
   std::vector<fs::path> paths;
-  if (fs::exists(place_)) {
-    paths.push_back(place_);
-  } else if (fs::exists(index)) {
-    place_ = index;
-    try {
-      const auto json = nlohmann::json::parse(read_text(index, ExitCode::kCheckpoint, kIndexLimit));
-      std::set<std::string> shards;
-      for (const auto& [tensor, file] : json.at("weight_map").items())
-        shards.insert(file.get<std::string>());
-      for (const std::string& shard : shards) {
-        if (shard.find('/') != std::string::npos)
-          throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");
-        paths.push_back(folder / shard);
-      }
-    } catch (const nlohmann::json::exception& e) {
-      throw CheckpointError(index.string(), " is damaged (", e.what(), ")");
-    }
-  } else {
-    throw CheckpointError(folder.string(), " holds neither ", stem, ".safetensors nor its index");
-  }
-  for (const fs::path& path : paths) {
-    const auto& file = files_.emplace_back(std::make_unique<SafetensorsFile>(path));
-    for (const auto& [name, entry] : file->entries())
-      if (!files_by_name_.emplace(name, file.get()).second)
-        throw CheckpointError(place_.string(), ": tensor '", name, "' stands in two shards");
-  }
+  paths.reserve(files_.size());
+  for (const auto& file : files_) paths.push_back(file->path());
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 std::vector<std::string> WeightFiles::names() const {
@@ -93,8 +131,11 @@ void check_weight(const WeightFiles& files, const ParameterRow& row) {
   if (shape != row.shape)
     throw CheckpointError(files.place(), ": tensor '", row.name, "' has shape ", shape_text(shape),
                           ", the model has ", shape_text(row.shape),
-                          "; start from it with --init-from and init_skip=", row.name,
-                          ", or change the model");
+                          "; config.json describes another model than these weights are of");
+  if (!c10::isFloatingType(files.entry(row.name).dtype))
+    throw CheckpointError(files.place(), ": tensor '", row.name, "' is of ",
+                          c10::toString(files.entry(row.name).dtype),
+                          ", want floating-point numbers: its values are no weights");
 }
 
 at::Tensor load_weight(const WeightFiles& files, const ParameterRow& row) {
@@ -114,47 +155,14 @@ void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& t
                             "' belongs to no parameter of the model that config.json describes");
 }
 
-NamedTensors load_weights(const fs::path& folder, const std::vector<ParameterRow>& table) {
-  verify_manifest(folder);
-  const WeightFiles files(folder);
+NamedTensors load_weights(const CheckpointPath& checkpoint,
+                          const std::vector<ParameterRow>& table) {
+  verify_manifest(checkpoint.folder);
+  const WeightFiles files(checkpoint);
   check_no_extra(files, table);
   NamedTensors weights;
   for (const ParameterRow& row : table) weights[row.name] = load_weight(files, row);
   return weights;
-}
-
-InitReport init_weights(const fs::path& folder, const ViTConfig& config,
-                        const std::vector<std::string>& skip, NamedTensors& weights) {
-  verify_manifest(folder);
-  const WeightFiles files(folder);
-  const ModelInfo source = read_model_info(folder);
-  InitReport report;
-  const bool is_head_replaced =
-      config.has_head() && source.config.num_classes != config.num_classes;
-  if (is_head_replaced)
-    report.notes.push_back(concat("head: fresh for ", config.num_classes,
-                                  " classes, the checkpoint has ", source.config.num_classes));
-  for (const ParameterRow& row : parameter_table(config)) {
-    const bool is_skipped = std::any_of(skip.begin(), skip.end(), [&](const std::string& p) {
-      return matches_pattern(row.name, p);
-    });
-    if (is_skipped || (is_head_replaced && row.unit.kind == UnitKind::kHead)) continue;
-    if (!files.contains(row.name)) throw_missing(files, row);
-    if (row.group == ParameterGroup::kPosition && files.entry(row.name).shape != row.shape &&
-        files.entry(row.name).shape.size() == 3 &&
-        files.entry(row.name).shape[1] == source.config.position_rows()) {
-      ViTConfig own = source.config;
-      own.posemb_resize = config.posemb_resize;
-      weights[row.name] =
-          positions_for_grid(own, load_row(files, row), config.grid_height(), config.grid_width());
-      report.notes.push_back(concat("position table: moved from ", own.grid_height(), "x",
-                                    own.grid_width(), " to ", config.grid_height(), "x",
-                                    config.grid_width()));
-      continue;
-    }
-    weights[row.name] = load_weight(files, row);
-  }
-  return report;
 }
 
 }  // namespace vit22b

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint_path.h"
 #include "checkpoint/safetensors.h"
 #include "model/parameter_table.h"
 #include "model/weight_store.h"
@@ -18,13 +19,13 @@ using WholeTensor = std::function<at::Tensor(const ParameterRow& row)>;
 /// of the pool may be in `matrix_type`: everything else is small, and float32.
 at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 
-/// The weights of a folder: model.safetensors, or the shards that model.safetensors.index.json
-/// lists.
+/// The weights of a checkpoint: one file, or the shards that an index lists.
 class WeightFiles {
  public:
-  /// stem    "model", or "text" for a text tower's
-  /// throws  CheckpointError when neither is there, or a shard is missing or damaged
-  explicit WeightFiles(const std::filesystem::path& folder, const std::string& stem = "model");
+  /// throws  CheckpointError when there are none; where a folder holds one file and an index, of
+  ///         which none was named; or when a file is missing or damaged, or is not as the index
+  ///         says
+  explicit WeightFiles(const CheckpointPath& checkpoint);
 
   bool contains(const std::string& name) const { return files_by_name_.count(name) != 0; }
   const SafetensorsFile::Entry& entry(const std::string& name) const {
@@ -35,9 +36,15 @@ class WeightFiles {
   const SafetensorsFile& file_of(const std::string& name) const;
   std::vector<std::string> names() const;
   std::string place() const { return place_.string(); }
+  bool is_sharded() const { return is_sharded_; }
+  /// The files that hold the tensors, in the order of their names.
+  std::vector<std::filesystem::path> paths() const;
 
  private:
-  std::filesystem::path place_;
+  void open_shards(const std::filesystem::path& index);
+
+  std::filesystem::path place_;  ///< the file, or the index
+  bool is_sharded_ = false;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, const SafetensorsFile*> files_by_name_;
 };
@@ -45,7 +52,8 @@ class WeightFiles {
 /// The name on disk of the output bias that is added to a parallel block's, or "" for other rows.
 std::string twin_bias(const ParameterRow& row);
 
-/// throws  CheckpointError naming the tensor that is missing or misshapen, its file and both shapes
+/// throws  CheckpointError naming the tensor that is missing, misshapen (with both shapes) or of
+///         whole numbers, and its file
 void check_weight(const WeightFiles& files, const ParameterRow& row);
 
 /// One parameter as float32, checked against its row; a parallel block's two output biases are
@@ -61,20 +69,6 @@ void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& t
 /// block's two output biases are summed into one.
 ///
 /// throws  CheckpointError naming a missing, misshapen or extra tensor, its file and both shapes
-NamedTensors load_weights(const std::filesystem::path& folder,
-                          const std::vector<ParameterRow>& table);
-
-/// What init_weights did that a person should know, a sentence each.
-struct InitReport {
-  std::vector<std::string> notes;
-};
-
-/// Starts a model from another one's weights: a head of another size and the names in `skip` keep
-/// their fresh values, the position table moves to the new grid.
-///
-/// weights  fresh values by full name; overwritten where the folder has them
-/// throws   CheckpointError when anything else does not fit
-InitReport init_weights(const std::filesystem::path& folder, const ViTConfig& config,
-                        const std::vector<std::string>& skip, NamedTensors& weights);
+NamedTensors load_weights(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table);
 
 }  // namespace vit22b

@@ -71,7 +71,7 @@ nlohmann::ordered_json measure_stream(const StreamBenchFlags& flags, const Devic
   const LoadedModel resident = load_predictor(flags.checkpoint, options),
                     streamed = load_predictor(flags.checkpoint, options, "streamed");
   const ViTConfig& config = resident.info.config;
-  const WeightFilesOnDisk disk(resident.folder);
+  const WeightFilesOnDisk disk(resident.checkpoint.folder);
   const at::Tensor images =
       at::randn({flags.batch, config.in_chans, config.img_size.height, config.img_size.width});
   const auto pass = [&](const LoadedModel& model) {

@@ -153,7 +153,7 @@ LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Devi
 std::string identity_of(const FeatureFlags& flags, const LoadedModel& model, const Words& words) {
   const std::string weights =
       flags.weights.empty()
-          ? model_fingerprint(model.folder)
+          ? model_fingerprint(model.checkpoint)
           : concat(flags.checkpoint.path, " ", join(words.model, " "), " seed ", flags.common.seed);
   return concat(weights, "\n", flags.common.precision, " ", flags.common.engine);
 }

@@ -26,7 +26,7 @@ ViTConfig named_model(const ModelFlags& flags) {
   if (std::filesystem::exists(flags.name, error)) {
     if (!flags.overrides.empty())
       throw UsageError("overrides go with a preset's name; ", flags.name, " is a checkpoint");
-    return read_model_info(resolve_checkpoint(flags.name).folder).config;
+    return read_model_info(resolve_checkpoint(flags.name)).config;
   }
   return preset_config(flags.name, flags.overrides);
 }

@@ -188,7 +188,7 @@ GridData grid_data(const HeadTables& tables, size_t fit, const ViTConfig& config
 
 /// Heads on all the inputs that a model offers.
 void run_model_grid(const ProbeFlags& flags, const Device& device) {
-  const ViTConfig config = read_model_info(resolve_checkpoint(flags.head.checkpoint).folder).config;
+  const ViTConfig config = read_model_info(resolve_checkpoint(flags.head.checkpoint)).config;
   std::vector<std::string> names = {"pooled"};
   for (const std::string& name : grid_inputs(config).back().second) names.push_back(name);
   const HeadTables tables = open_head_tables(flags.head, device, names);

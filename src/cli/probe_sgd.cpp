@@ -17,7 +17,7 @@ std::vector<std::string> all_but_head(const ViTConfig& config) {
 }
 
 TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
-  ModelInfo info = read_model_info(resolve_checkpoint(flags.checkpoint).folder);
+  ModelInfo info = read_model_info(resolve_checkpoint(flags.checkpoint));
   apply_pixel_changes(flags.pixels, info);
   TrainConfig c;
   c.model = info.config;
@@ -58,7 +58,7 @@ HeadResult test_of(const HeadFlags& flags, const Device& device, const HeadSourc
   of_run.pixels = {};  // they are the run's own
   LabelledFeatures said = open_table(of_run, device, *sources.test).labelled("logits");
   said.place = sources.test_place;
-  const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out).folder);
+  const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out));
   const LabelledFeatures trained{said.features_ND, at::zeros({sources.train->size()}, at::kLong),
                                  info.label_names, sources.train_place};
   said = in_classes_of(trained, std::move(said));

@@ -45,15 +45,15 @@ void add_imagenet_names(LoadedModel& model) {
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                            const std::string& store) {
   LoadedModel model;
-  model.folder = resolve_checkpoint(checkpoint).folder;
-  model.info = read_model_info(model.folder);
+  model.checkpoint = resolve_checkpoint(checkpoint);
+  model.info = read_model_info(model.checkpoint);
   add_imagenet_names(model);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
   PredictorOptions how = options;
   how.any_size |= model.info.any_size;
   model.predictor = std::make_unique<VitPredictor>(
       model.info.config,
-      make_store(table, std::make_unique<FileSource>(model.folder, table), options, store,
+      make_store(table, std::make_unique<FileSource>(model.checkpoint, table), options, store,
                  "streamed"),
       how);
   return model;

@@ -13,7 +13,7 @@ namespace vit22b {
 struct LoadedModel {
   ModelInfo info;  ///< with ImageNet's names where timm's tag says so and the folder has none
   std::vector<std::string> wnids;  ///< of ImageNet's classes in the model's order; else empty
-  std::filesystem::path folder;
+  CheckpointPath checkpoint;
   std::unique_ptr<Predictor> predictor;
 };
 

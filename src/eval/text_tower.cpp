@@ -22,7 +22,7 @@ TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOpt
     throw CheckpointError(folder.string(), ": the tokenizer has ", tokenizer_->vocab_size(),
                           " pieces, the text tower ", config_.vocab_size);
   const std::vector<ParameterRow> table = parameter_table(config_);
-  FileSource source(folder, table, trained_stem(info));
+  FileSource source({folder, trained_file(info)}, table);
   predictor_ = std::make_unique<VitPredictor>(
       config_,
       std::make_shared<ResidentStore>(table, source, at::kFloat, torch_device(options.device)),

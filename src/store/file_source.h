@@ -4,12 +4,11 @@
 
 namespace vit22b {
 
-/// A checkpoint folder as a source of weights.
+/// A checkpoint as a source of weights.
 class FileSource : public WeightSource {
  public:
-  FileSource(const std::filesystem::path& folder, const std::vector<ParameterRow>& table,
-             const std::string& stem = "model")
-      : reader_(folder, table, stem) {}
+  FileSource(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table)
+      : reader_(checkpoint, table) {}
   void read(const ParameterRow& row, at::Tensor& target) override { reader_.read(row, target); }
 
  private:

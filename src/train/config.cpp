@@ -1,5 +1,6 @@
 #include "train/config.h"
 
+#include "checkpoint/model_folder.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
 
@@ -96,6 +97,8 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.choice("task", task, "classify|distill|lit", "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");
   v.field("init_skip", init_skip, "name patterns that keep fresh values");
+  v.field("init_allow", init_allow,
+          "what may differ from init_from, as patterns of fields (act_layer) or parameters");
   v.field("freeze", freeze, "name patterns that do not train");
   v.choice("loss", loss, "sigmoid|softmax", "training loss");
   v.choice("store", store, "resident|sharded",
@@ -134,7 +137,48 @@ void TrainConfig::fields(FieldVisitor& v) {
 
 namespace {
 
-constexpr std::string_view kModelPrefix = "model.";
+constexpr std::string_view kModelPrefix = "model.", kFreshPrefix = "fresh_model.";
+
+/// The keys of a tree that start with a prefix, without it.
+ConfigTree keys_under(const ConfigTree& tree, std::string_view prefix) {
+  ConfigTree found;
+  for (const auto& [key, value] : tree)
+    if (key.starts_with(prefix)) found[key.substr(prefix.size())] = value;
+  return found;
+}
+
+bool names_checkpoint(const ConfigTree& tree) {
+  const auto it = tree.find("init_from");
+  if (it == tree.end()) return false;
+  const auto* text = std::get_if<std::string>(&it->second.value);
+  return text == nullptr || !text->empty();
+}
+
+/// The tree with the fresh model's keys as the model's, where it has these not already, or without
+/// them where a run starts from a checkpoint.
+ConfigTree settled(const ConfigTree& tree) {
+  ConfigTree rest;
+  for (const auto& [key, value] : tree)
+    if (!key.starts_with(kFreshPrefix)) rest[key] = value;
+  const ConfigTree fresh = keys_under(tree, kFreshPrefix);
+  if (names_checkpoint(rest)) {
+    if (!fresh.empty()) model_from_tree(fresh);  // what is not used is not wrong either
+    return rest;
+  }
+  for (const auto& [key, value] : fresh) rest.emplace(concat(kModelPrefix, key), value);
+  return rest;
+}
+
+/// The model that the tree's model keys change.
+ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree) {
+  // Unknown keys are named with their whole path, so the strict pass is the whole config's.
+  TrainConfig config;
+  config.model = base_model(model_tree);
+  apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  const bool is_written = model_tree.count("name") + model_tree.count("block") > 0;
+  if (is_written || config.init_from.empty() || config.task == "lit") return base_model(model_tree);
+  return read_model_info(resolve_checkpoint(config.init_from)).config;
+}
 
 /// Turns a preset into a tower that reads words; how many there are is known with the tokenizer.
 void make_text_tower(ViTConfig& model) {
@@ -148,19 +192,10 @@ void make_text_tower(ViTConfig& model) {
 
 }  // namespace
 
-TrainConfig train_config_from_tree(const ConfigTree& tree) {
-  ConfigTree model_tree;
-  for (const auto& [key, value] : tree)
-    if (key.starts_with(kModelPrefix)) model_tree[key.substr(kModelPrefix.size())] = value;
+TrainConfig train_config_from_tree(const ConfigTree& whole) {
+  const ConfigTree tree = settled(whole), model_tree = keys_under(tree, kModelPrefix);
   TrainConfig config;
-  // Unknown keys are named with their whole path, so the strict pass is the whole config's.
-  const auto name = model_tree.find("name"), block = model_tree.find("block");
-  const auto text = [&](auto it, const char* otherwise) {
-    if (it == model_tree.end()) return std::string(otherwise);
-    const auto* value = std::get_if<std::string>(&it->second.value);
-    return value != nullptr ? *value : it->second.typed.empty() ? otherwise : it->second.typed;
-  };
-  config.model = preset(text(name, "b16"), text(block, "parallel"));
+  config.model = first_model(tree, model_tree);
   config.has_num_classes = model_tree.count("num_classes") != 0;
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   if (config.task == "lit") make_text_tower(config.model);

@@ -91,6 +91,7 @@ struct TrainConfig {
   std::string task = "classify";
   std::string init_from;
   std::vector<std::string> init_skip;
+  std::vector<std::string> init_allow;
   std::vector<std::string> freeze;
   std::string loss = "sigmoid";
   std::string store = "resident";
@@ -111,9 +112,12 @@ struct TrainConfig {
   void fields(FieldVisitor& visitor);
 };
 
-/// Reads a config: the model's preset, then everything that the tree says.
+/// Reads a config: the model's preset, then everything that the tree says. Where model.name and
+/// model.block are not written, the model that other keys change is that of `init_from`; without
+/// that the tree's `fresh_model.` keys are the model's.
 ///
-/// throws  UsageError for unknown keys, wrong values, and choices that are not built here
+/// throws  UsageError for unknown keys, wrong values, and choices that are not built here;
+///         CheckpointError for an `init_from` that cannot be read
 TrainConfig train_config_from_tree(const ConfigTree& tree);
 
 /// The learning rates of a run's steps.

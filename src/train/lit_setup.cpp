@@ -57,13 +57,13 @@ void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
 
 LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   LitParts parts;
-  parts.image_folder =
-      std::filesystem::canonical(resolve_checkpoint(config.lit.image_tower).folder);
-  parts.image = read_model_info(parts.image_folder);
+  parts.image_tower = resolve_checkpoint(config.lit.image_tower);
+  parts.image_tower.folder = std::filesystem::canonical(parts.image_tower.folder);
+  parts.image = read_model_info(parts.image_tower);
   parts.is_unlocked = config.lit.is_unlocked();
   parts.templates = config.lit.templates;
   if (parts.is_unlocked) {
-    verify_manifest(parts.image_folder);
+    verify_manifest(parts.image_tower.folder);
     // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = 0;
     parts.image.label_names.clear();
@@ -83,14 +83,14 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
     config.data.pp_train += "|" + tokenize;
   config.data.pp_eval = is_live ? images + tokenize : tokenize;
   if (is_live) warn_of_other_range(config.data, config.lit.image_tower, parts.image.pp_eval);
-  log_info(concat("image tower ", parts.image_folder.string(), " (", parts.image.config.name,
+  log_info(concat("image tower ", parts.image_tower.path().string(), " (", parts.image.config.name,
                   ", unlocked: ", config.lit.unlock, "); tokenizer of ", text.vocab_size,
                   " pieces"));
   return parts;
 }
 
 std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed) {
-  const auto image = std::make_shared<WeightFiles>(parts.image_folder);
+  const auto image = std::make_shared<WeightFiles>(parts.image_tower);
   return std::make_unique<FunctionSource>([image, seed](const ParameterRow& row) {
     return row.unit.tower == Tower::kImage ? load_weight(*image, alone_in_its_tower(row))
                                            : initial_tensor(row, seed);
@@ -100,7 +100,7 @@ std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed
 void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
                        const Mesh& mesh, TrainData& data) {
   if (config.lit.is_live()) return;
-  const OnlookingModel tower{parts.image_folder, "pooled",
+  const OnlookingModel tower{parts.image_tower.path(), "pooled",
                              cache_places(config.lit.image_tower, config.lit.cache)};
   for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val})
     if (*source != nullptr)

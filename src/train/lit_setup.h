@@ -12,7 +12,7 @@ namespace vit22b {
 
 /// What a LiT run has beside the text tower that it trains.
 struct LitParts {
-  std::filesystem::path image_folder;
+  CheckpointPath image_tower;
   ModelInfo image;  ///< without its classifier where it trains
   bool is_unlocked = false;
   std::vector<std::string> templates;  ///< for zero-shot classification
@@ -21,7 +21,7 @@ struct LitParts {
   /// What its checkpoints say of the model.
   ModelInfo info(const ViTConfig& text) const;
   FrozenParts frozen() const {
-    return {is_unlocked ? std::filesystem::path() : image_folder, tokenizer->file_bytes()};
+    return {is_unlocked ? CheckpointPath() : image_tower, tokenizer->file_bytes()};
   }
 };
 

@@ -1,7 +1,6 @@
 #include "train/state_setup.h"
 
-#include "checkpoint/model_folder.h"
-#include "checkpoint/weights.h"
+#include "checkpoint/init_weights.h"
 #include "core/log.h"
 #include "model/initialise.h"
 #include "store/accumulate.h"
@@ -35,10 +34,11 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
   if (config.init_from.empty()) return std::make_unique<GeneratedSource>(seed);
   NamedTensors given;
   for (const ParameterRow& row : table) given[row.name] = initial_tensor(row, seed);
-  const auto source = resolve_checkpoint(config.init_from).folder;
-  log_info("starting from the weights of " + source.string());
-  for (const std::string& note : init_weights(source, config.model, config.init_skip, given).notes)
-    log_info(note);
+  const CheckpointPath source = resolve_checkpoint(config.init_from);
+  log_info("starting from the weights of " + source.path().string());
+  const InitReport report = init_weights(source, {config.model, {}, config.data.label_names},
+                                         {config.init_skip, config.init_allow}, given);
+  for (const std::string& note : report.notes) log_info(note);
   return std::make_unique<FunctionSource>(
       [given = std::move(given)](const ParameterRow& row) { return given.at(row.name); });
 }

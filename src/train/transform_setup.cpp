@@ -42,7 +42,7 @@ std::string training_transform(const ViTConfig& model, const std::string& pp_eva
 }
 
 std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConfig& model) {
-  const ModelInfo info = read_model_info(resolve_checkpoint(checkpoint).folder);
+  const ModelInfo info = read_model_info(resolve_checkpoint(checkpoint));
   const auto [height, width] = model.img_size;
   const bool is_same_size =
       info.config.img_size.height == height && info.config.img_size.width == width;
@@ -67,7 +67,7 @@ void complete_transforms(TrainConfig& config) {
   if (data.pp_train.empty()) data.pp_train = training_transform(config.model, data.pp_eval);
   if (has_source)
     warn_of_other_range(data, config.init_from,
-                        read_model_info(resolve_checkpoint(config.init_from).folder).pp_eval);
+                        read_model_info(resolve_checkpoint(config.init_from)).pp_eval);
 }
 
 void check_transform(const ViTConfig& model, const DataSource& source,

@@ -35,11 +35,11 @@ class ModelExtractor : public FeatureExtractor {
         throw UsageError("feature '", name, "': want pooled, mean, logits or block.N");
     }
     fingerprint_ =
-        hash_of_text(concat(model_fingerprint(model_.folder), "\n", transforms_.text(), "\n",
+        hash_of_text(concat(model_fingerprint(model_.checkpoint), "\n", transforms_.text(), "\n",
                             options.precision, " ", options.engine, "\n", join(names_, ",")));
   }
 
-  std::string place() const override { return model_.folder.string(); }
+  std::string place() const override { return model_.checkpoint.path().string(); }
   std::string fingerprint() const override { return fingerprint_; }
   const Transforms& transforms() const override { return transforms_; }
 

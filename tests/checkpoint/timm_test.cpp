@@ -1,3 +1,5 @@
+#include "checkpoint/import/timm.h"
+
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_folder.h"
@@ -115,32 +117,162 @@ TEST(LoadWeights, MissingExtraAndMisshapenTensorsAreNamed) {
             std::string::npos);
 }
 
-TEST(InitWeights, ReplacesAnotherHeadAndMovesThePositions) {
-  const fs::path folder = test::source_path("tests/oracle/timm_parallel");
-  ViTConfig config = read_model_info(folder).config;
-  config.num_classes = 3;
-  config.img_size = {16, 16};
-  NamedTensors weights;
-  for (const ParameterRow& row : parameter_table(config))
-    weights[row.name] = at::full(row.shape, 5.0);
-  const InitReport report = init_weights(folder, config, {}, weights);
-  EXPECT_EQ(report.notes,
-            (std::vector<std::string>{"head: fresh for 3 classes, the checkpoint has 7",
-                                      "position table: moved from 2x3 to 4x4"}));
-  EXPECT_EQ(weights.at("head.weight").max().item<float>(), 5);
-  EXPECT_TRUE(test::is_same(weights.at("blocks.0.in_proj.weight"),
-                            WeightFiles(folder).load("blocks.0.in_proj.weight")));
+/// A copy of the serial oracle whose config.json a test may change.
+class Copy {
+ public:
+  explicit Copy(const std::string& oracle = "timm_serial") {
+    copy_oracle(oracle, folder / "m");
+    text = test::read_file(folder / "m/config.json");
+  }
+  void replace(const std::string& from, const std::string& to) {
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    test::write_file(folder / "m/config.json", text);
+  }
+  std::string refusal() const {
+    return error_of<CheckpointError>([&] { read_model_info(folder / "m"); });
+  }
+
+  TempFolder folder;
+  std::string text;
+};
+
+TEST(TimmImport, AnUnknownArchitectureIsRefusedWithTheNearest) {
+  Copy copy;
+  copy.replace("vit_base_patch16_224", "vit_bose_patch16_224");
+  EXPECT_NE(copy.refusal().find("'vit_bose_patch16_224' is none of timm 1.0.31's plain vision "
+                                "transformers (did you mean 'vit_base_patch16_224'?)"),
+            std::string::npos)
+      << copy.refusal();
 }
 
-TEST(InitWeights, SkippedNamesKeepTheirFreshValues) {
-  const fs::path folder = test::source_path("tests/oracle/timm_parallel");
-  const ViTConfig config = read_model_info(folder).config;
-  NamedTensors weights;
-  for (const ParameterRow& row : parameter_table(config))
-    weights[row.name] = at::full(row.shape, 5.0);
-  init_weights(folder, config, {"blocks.*"}, weights);
-  EXPECT_EQ(weights.at("blocks.1.mlp_bias").max().item<float>(), 5);
-  EXPECT_NE(weights.at("head.bias").max().item<float>(), 5);
+TEST(TimmImport, AnArchitectureThatIsNotComputedIsRefusedByWhatItHas) {
+  Copy copy;
+  copy.replace("vit_base_patch16_224", "vit_base_patch16_clip_quickgelu_224");
+  EXPECT_NE(copy.refusal().find("'vit_base_patch16_clip_quickgelu_224' is not supported: "
+                                "act_layer=quick_gelu (there are gelu, gelu_tanh); pre_norm=true"),
+            std::string::npos)
+      << copy.refusal();
+}
+
+TEST(TimmImport, TheArchitectureTellsWhatModelArgsDoNot) {
+  Copy copy;
+  copy.replace("vit_base_patch16_224", "vit_base_patch32_siglip_gap_256");
+  copy.replace("\"embed_dim\"",
+               "\"class_token\": true, \"fc_norm\": null, \"global_pool\": \"token\", "
+               "\"embed_dim\"");
+  EXPECT_EQ(read_model_info(copy.folder / "m").config.act_layer, "gelu_tanh");
+}
+
+TEST(TimmImport, AnUnknownModelArgumentIsRefusedByName) {
+  Copy copy;
+  copy.replace("\"embed_dim\"", "\"rope\": true, \"embed_dim\"");
+  EXPECT_NE(copy.refusal().find("model_args has the unknown argument 'rope' (true)"),
+            std::string::npos);
+}
+
+TEST(TimmImport, ANormsEpsGoesBackToTimmWithAnArchitectureThatHasIt) {
+  ViTConfig config = preset("test8", "serial");
+  EXPECT_NE(timm_config_text(config, "").find("\"vit_base_patch16_224\""), std::string::npos);
+  config.norm_eps = 1e-5;
+  EXPECT_NE(timm_config_text(config, "").find("\"vit_base_patch16_clip_224\""), std::string::npos);
+  config.norm_eps = 1e-4;
+  EXPECT_EQ(timm_config_text(config, "").find("architecture"), std::string::npos);
+}
+
+TEST(TimmImport, DamagedShapesAreRefused) {
+  for (const char* name : {"patch_embed.proj.weight", "pos_embed", "reg_token", "head.weight",
+                           "blocks.0.mlp.fc2.weight", "blocks.0.norm1.weight"}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{}, {8}, {0, 3, 16, 16}, {24, 1, 0, 0}, {0}}) {
+      Copy copy;
+      const SafetensorsFile file(test::source_path("tests/oracle/timm_serial/model.safetensors"));
+      TensorList tensors;
+      for (const auto& [key, entry] : file.entries())
+        tensors.emplace_back(key, key == name ? at::zeros(shape) : file.load(key));
+      FileOps ops;
+      write_safetensors(ops, copy.folder / "m/model.safetensors", tensors);
+      EXPECT_NE(error_of<CheckpointError>([&] {
+                  load_weights(copy.folder / "m",
+                               parameter_table(read_model_info(copy.folder / "m").config));
+                }).find(name),
+                std::string::npos)
+          << name;
+    }
+  }
+}
+
+TEST(TimmImport, WholeNumbersAreNoWeights) {
+  Copy copy;
+  const SafetensorsFile file(test::source_path("tests/oracle/timm_serial/model.safetensors"));
+  TensorList tensors;
+  for (const auto& [key, entry] : file.entries())
+    tensors.emplace_back(key, key == "norm.weight" ? file.load(key).to(at::kLong) : file.load(key));
+  FileOps ops;
+  write_safetensors(ops, copy.folder / "m/model.safetensors", tensors);
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              load_weights(copy.folder / "m",
+                           parameter_table(read_model_info(copy.folder / "m").config));
+            }).find("tensor 'norm.weight' is of Long, want floating-point numbers"),
+            std::string::npos);
+}
+
+TEST(ModelFolder, DeepNestingIsRefusedBeforeItIsParsed) {
+  const TempFolder folder;
+  test::write_file(folder / "config.json",
+                   "{\"x\":" + std::string(300'000, '[') + std::string(300'000, ']') + "}");
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              read_model_info(folder.path());
+            }).find("nested more than 64 deep"),
+            std::string::npos);
+}
+
+TEST(ModelFolder, AFileAndAnIndexAreNotGuessedBetween) {
+  Copy copy;
+  test::write_file(copy.folder / "m/model.safetensors.index.json", "{\"weight_map\":{}}");
+  EXPECT_NE(error_of<CheckpointError>([&] { WeightFiles(copy.folder / "m"); }).find("holds both"),
+            std::string::npos);
+  EXPECT_FALSE(WeightFiles(CheckpointPath(copy.folder / "m", "model.safetensors")).is_sharded());
+}
+
+TEST(ModelFolder, AnIndexThatIsNotAsTheShardsAreIsRefused) {
+  Copy copy;
+  fs::rename(copy.folder / "m/model.safetensors", copy.folder / "m/part.safetensors");
+  test::write_file(copy.folder / "m/model.safetensors.index.json",
+                   "{\"weight_map\":{\"norm.nothing\":\"part.safetensors\"}}");
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              WeightFiles(copy.folder / "m");
+            }).find("tensor 'norm.nothing' is not in part.safetensors"),
+            std::string::npos);
+  test::write_file(copy.folder / "m/model.safetensors.index.json",
+                   "{\"weight_map\":{\"norm.weight\":\"part.safetensors\"}}");
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              WeightFiles(copy.folder / "m");
+            }).find("which the index has not there"),
+            std::string::npos);
+}
+
+TEST(ResolveCheckpoint, ANamedFileIsTheOneThatIsUsed) {
+  Copy copy;
+  const fs::path folder = copy.folder / "m";
+  const SafetensorsFile file(folder / "model.safetensors");
+  TensorList tensors;
+  for (const auto& [key, entry] : file.entries()) tensors.emplace_back(key, file.load(key) + 1);
+  FileOps ops;
+  write_safetensors(ops, folder / "ema.safetensors", tensors);
+  const CheckpointPath named = resolve_checkpoint(folder / "ema.safetensors");
+  const auto table = parameter_table(read_model_info(named).config);
+  EXPECT_TRUE(test::is_same(load_weights(named, table).at("norm.weight"),
+                            load_weights(folder, table).at("norm.weight") + 1));
+  EXPECT_NE(model_fingerprint(named), model_fingerprint(folder));
+  EXPECT_EQ(model_fingerprint(resolve_checkpoint(folder / "model.safetensors")),
+            model_fingerprint(folder));
+  test::write_file(folder / "garbage.safetensors", "not safetensors at all");
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              load_weights(resolve_checkpoint(folder / "garbage.safetensors"), table);
+            }).find("no safetensors file"),
+            std::string::npos);
 }
 
 TEST(ResolveCheckpoint, SaysWhatItLookedFor) {

@@ -1,8 +1,8 @@
 #include "checkpoint/import/timm.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/import/timm_args.h"
 #include "checkpoint/import/timm_preprocessing.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
@@ -11,51 +11,8 @@ namespace vit22b {
 namespace {
 
 using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
 
-struct SizeName {
-  const char* part;
-  int64_t heads;
-};
-// Heads of timm's vit_SIZE_... names; widths and depths come from the weights.
-constexpr SizeName kHeads[] = {{"_tiny_", 3},      {"_small_", 6}, {"_base_", 12},
-                               {"_large_", 16},    {"_huge_", 16}, {"_giant_", 16},
-                               {"_gigantic_", 16}, {"_pwee_", 4},  {"_so400m_", 16}};
-
-int64_t heads_of(const std::string& architecture, const fs::path& folder) {
-  for (const SizeName& size : kHeads)
-    if (architecture.find(size.part) != std::string::npos) return size.heads;
-  throw CheckpointError((folder / "config.json").string(), ": the architecture '", architecture,
-                        "' does not tell the number of heads; add \"num_heads\" to model_args");
-}
-
-/// What the names and shapes of the weights say.
-void read_shapes(const WeightFiles& weights, ViTConfig& c) {
-  const auto has = [&](const std::string& name) { return weights.contains(name); };
-  const auto size = [&](const std::string& name, size_t dim) {
-    return weights.entry(name).shape.at(dim);
-  };
-  c.block = has("blocks.0.in_proj.weight") ? "parallel" : "serial";
-  c.embed_dim = size("patch_embed.proj.weight", 0);
-  c.in_chans = size("patch_embed.proj.weight", 1);
-  c.patch_size = size("patch_embed.proj.weight", 2);
-  c.depth = 0;
-  const std::string first_norm = c.is_parallel() ? "in_norm" : "norm1";
-  while (has(concat("blocks.", c.depth, ".", first_norm, ".weight"))) ++c.depth;
-  c.norm_layer = has("blocks.0." + first_norm + ".bias") ? "layernorm" : "rmsnorm";
-  const std::string hidden =
-      c.is_parallel() ? "blocks.0.mlp_out_proj.weight" : "blocks.0.mlp.fc2.weight";
-  c.mlp_ratio = static_cast<double>(size(hidden, 1)) / static_cast<double>(c.embed_dim);
-  while (c.mlp_dim() < size(hidden, 1)) c.mlp_ratio = std::nextafter(c.mlp_ratio, 1e9);
-  c.qkv_bias = has(c.is_parallel() ? "blocks.0.in_proj.bias" : "blocks.0.attn.qkv.bias");
-  c.qk_norm = has(c.is_parallel() ? "blocks.0.q_norm.weight" : "blocks.0.attn.q_norm.weight");
-  c.class_token = has("cls_token");
-  c.reg_tokens = has("reg_token") ? size("reg_token", 1) : 0;
-  c.init_values = has(c.is_parallel() ? "blocks.0.ls.gamma" : "blocks.0.ls1.gamma") ? 1e-5 : 0;
-  c.fc_norm = has("fc_norm.weight");
-  c.global_pool = has("attn_pool.latent") ? "map" : (c.class_token && !c.fc_norm ? "token" : "avg");
-  c.num_classes = has("head.weight") ? size("head.weight", 0) : 0;
-}
+constexpr double kTimmEps = 1e-6, kClipEps = 1e-5;
 
 void read_size(const Json& json, ImageSize& size) {
   if (json.is_number_integer()) size = {json.get<int64_t>(), json.get<int64_t>()};
@@ -69,44 +26,100 @@ void read_value(const Json& json, const char* key, T& value) {
   if (json.contains(key) && !json.at(key).is_null()) value = json.at(key).get<T>();
 }
 
+/// What timm takes from pretrained_cfg for a model of which neither model_args nor the architecture
+/// says it: sizes of the image where they are fixed, channels, classes.
+Json defaults_of(const Json& json, const Json& cfg) {
+  Json defaults = Json::object();
+  for (const Json* place : {&cfg, &json})  // the whole file's number of classes counts
+    if (place->contains("num_classes") && place->at("num_classes").is_number_integer() &&
+        place->at("num_classes") >= 0)
+      defaults["num_classes"] = place->at("num_classes");
+  if (cfg.contains("global_pool")) defaults["global_pool"] = cfg.at("global_pool");
+  const Json size = cfg.value("input_size", Json());
+  if (!size.is_array() || size.size() != 3) return defaults;
+  defaults["in_chans"] = size[0];
+  if (cfg.value("fixed_input_size", Json()) == true) defaults["img_size"] = {size[1], size[2]};
+  return defaults;
+}
+
+/// The number of blocks is the weights': a model may be cut short.
+void take_depth(const WeightFiles& weights, const Json& args, const std::string& place,
+                ViTConfig& c) {
+  const std::string norm = c.is_parallel() ? ".in_norm.weight" : ".norm1.weight";
+  int64_t depth = 0;
+  while (weights.contains(concat("blocks.", depth, norm))) ++depth;
+  if (depth == 0)
+    throw CheckpointError(weights.place(), ": there is no tensor 'blocks.0", norm,
+                          "': these are no weights of timm's ", c.name);
+  if (const Json said = args.value("depth", Json()); !said.is_null() && said != depth)
+    throw CheckpointError(place, ": model_args has depth ", said.dump(), ", the weights ", depth,
+                          " blocks");
+  c.depth = depth;
+}
+
+/// The image size is the one that the position table is for: pretrained_cfg's, where timm would not
+/// fix it, may be another.
+void take_image_size(const WeightFiles& weights, const Json& cfg, const std::string& place,
+                     ViTConfig& c) {
+  if (!weights.contains("pos_embed")) return;
+  const std::vector<int64_t>& shape = weights.entry("pos_embed").shape;
+  const int64_t rows = shape.size() == 3 ? shape[1] : 0;
+  if (rows == c.position_rows()) return;
+  ViTConfig other = c;
+  if (cfg.contains("input_size")) read_size(cfg.at("input_size"), other.img_size);
+  other.validate();
+  if (rows != other.position_rows())
+    throw CheckpointError(weights.place(), ": the position table 'pos_embed' has ", rows,
+                          " rows, images of ", c.img_size.height, "x", c.img_size.width, " have ",
+                          c.position_rows(),
+                          "; give the size that it is for as img_size in model_args of ", place);
+  c.img_size = other.img_size;
+}
+
+/// timm itself looks for the pool in the arguments alone, and writes into the file what the model
+/// had.
+void check_pool(const Json& json, const std::string& place, const ViTConfig& c) {
+  const Json said = json.contains("pretrained_cfg") ? json.value("global_pool", Json()) : Json();
+  if (said.is_string() && said != c.global_pool)
+    throw CheckpointError(place, ": global_pool is '", said.get<std::string>(),
+                          "', but timm builds ", c.name, " with '", c.global_pool,
+                          "'; write the one that is meant into model_args");
+}
+
+/// timm has no argument for a norm's eps: it goes with the architecture; "" where none has it.
+std::string architecture_for(const ViTConfig& c) {
+  if (c.norm_eps == kTimmEps)
+    return c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
+  const bool is_clips = !c.is_parallel() && c.norm_layer == "layernorm" && c.norm_eps == kClipEps;
+  return is_clips ? "vit_base_patch16_clip_224" : "";
+}
+
 }  // namespace
 
-ModelInfo import_timm_config(const std::string& json_text, const fs::path& folder) {
+ModelInfo import_timm_config(const std::string& json_text, const CheckpointPath& checkpoint) {
   const Json json = Json::parse(json_text);
+  const std::string place = (checkpoint.folder / "config.json").string();
   std::string architecture;
   read_value(json, "architecture", architecture);
-  if (!architecture.starts_with("vit_"))
-    throw CheckpointError((folder / "config.json").string(), ": the architecture '", architecture,
-                          "' is no vision transformer that vit22b knows; want timm's vit_* models");
-  ModelInfo info;
-  ViTConfig& c = info.config;
-  c.name = architecture;
-  const WeightFiles weights(folder);
-  read_shapes(weights, c);
+  if (architecture.empty())
+    throw CheckpointError(place,
+                          " names no architecture; want a folder as vit22b or timm write it");
   const Json args = json.value("model_args", Json::object());
   const Json cfg = json.value("pretrained_cfg", json);
-  if (cfg.contains("input_size")) read_size(cfg.at("input_size"), c.img_size);
-  if (args.contains("img_size")) read_size(args.at("img_size"), c.img_size);
-  c.act_layer = "gelu";
-  read_value(args, "act_layer", c.act_layer);
-  read_value(args, "init_values", c.init_values);
-  read_value(args, "no_embed_class", c.no_embed_class);
-  read_value(json, "global_pool", c.global_pool);
-  read_value(args, "global_pool", c.global_pool);
-  if (args.contains("num_heads"))
-    c.num_heads = args.at("num_heads").get<int64_t>();
-  else
-    c.num_heads = heads_of(architecture, folder);
-  if (!args.contains("no_embed_class") && c.num_prefix_tokens() > 0)
-    c.no_embed_class = weights.entry("pos_embed").shape.at(1) == c.num_patches();
+  ModelInfo info;
+  ViTConfig& c = info.config;
+  c = model_of_timm_args({architecture, args.dump(), defaults_of(json, cfg).dump(), place});
+  check_pool(json, place, c);
+  const WeightFiles weights(checkpoint);
+  take_depth(weights, args, place, c);
   c.validate();
+  take_image_size(weights, cfg, place, c);
   info.pp_eval = timm_pp_eval(cfg, c);
   return info;
 }
 
 std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
-  const std::string architecture =
-      c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
+  const std::string architecture = architecture_for(c);
   Json args = {{"img_size", {c.img_size.height, c.img_size.width}},
                {"patch_size", c.patch_size},
                {"in_chans", c.in_chans},
@@ -123,9 +136,11 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                {"pre_norm", false},
                {"global_pool", c.global_pool},
                {"fc_norm", c.fc_norm},
-               {"norm_layer", c.norm_layer},
+               {"final_norm", c.final_norm},
+               {"pool_include_prefix", c.pool_include_prefix},
                {"act_layer", c.act_layer}};
   if (c.init_values > 0) args["init_values"] = c.init_values;
+  if (c.norm_eps == kTimmEps) args["norm_layer"] = c.norm_layer;  // else the architecture's own
   Json pretrained = {{"tag", "vit22b"},
                      {"custom_load", false},
                      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
@@ -135,10 +150,14 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                      {"first_conv", "patch_embed.proj"},
                      {"classifier", "head"}};
   pretrained.update(timm_preprocessing(pp_eval, c));
-  return Json{{"architecture", architecture}, {"num_classes", c.num_classes},
-              {"num_features", c.embed_dim},  {"global_pool", c.global_pool},
-              {"model_args", args},           {"pretrained_cfg", pretrained}}
-      .dump();
+  Json json = Json::object();
+  if (!architecture.empty()) json["architecture"] = architecture;
+  json.update({{"num_classes", c.num_classes},
+               {"num_features", c.embed_dim},
+               {"global_pool", c.global_pool},
+               {"model_args", args},
+               {"pretrained_cfg", pretrained}});
+  return json.dump();
 }
 
 }  // namespace vit22b

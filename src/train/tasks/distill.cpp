@@ -150,7 +150,7 @@ void attach_teachers(const TrainConfig& config, const Device& device, const Mesh
     tables.push_back(
         {features_once(config, {teacher, "logits", cache_places(teacher, config.distill.cache)},
                        *data.train, device, mesh),
-         teacher_columns(read_model_info(resolve_checkpoint(teacher).folder), config, teacher)});
+         teacher_columns(read_model_info(resolve_checkpoint(teacher)), config, teacher)});
   data.train = make_taught_source(data.train, std::move(tables), "logits");
 }
 

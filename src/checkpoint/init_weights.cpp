@@ -1,0 +1,168 @@
+#include "checkpoint/init_weights.h"
+
+#include <map>
+#include <set>
+
+#include "checkpoint/init_difference.h"
+#include "checkpoint/weights.h"
+#include "core/error.h"
+#include "kernels/resize_grid.h"
+#include "model/patch_kernel.h"
+
+namespace vit22b {
+namespace {
+
+bool has_same_grid(const ViTConfig& a, const ViTConfig& b) {
+  return a.grid_height() == b.grid_height() && a.grid_width() == b.grid_width() &&
+         a.no_embed_class == b.no_embed_class && a.class_token == b.class_token &&
+         a.reg_tokens == b.reg_tokens;
+}
+
+std::string grid_text(const ViTConfig& c) {
+  return concat(c.grid_height(), "x", c.grid_width());
+}
+
+/// The rows of a position table that are not patches': those of the class token, then registers.
+struct PrefixRows {
+  explicit PrefixRows(const ViTConfig& c)
+      : of_class(!c.no_embed_class && c.class_token ? 1 : 0),
+        of_registers(c.no_embed_class ? 0 : c.reg_tokens) {}
+  int64_t count() const { return of_class + of_registers; }
+
+  int64_t of_class, of_registers;
+};
+
+/// The table of one model for another: patches' rows move to its grid, prefix tokens keep theirs,
+/// and what only the other has keeps its fresh values.
+at::Tensor moved_positions(const ViTConfig& from, const at::Tensor& table_1TD, const ViTConfig& to,
+                           const at::Tensor& fresh_1TD) {
+  const PrefixRows old_rows(from), new_rows(to);
+  at::Tensor moved = fresh_1TD.clone();
+  moved.slice(1, new_rows.count())
+      .copy_(resize_position_table(table_1TD[0].slice(0, old_rows.count()),
+                                   {from.grid_height(), from.grid_width()},
+                                   {to.grid_height(), to.grid_width()}, to.posemb_resize));
+  const auto keep = [&](int64_t new_first, int64_t old_first, int64_t count) {
+    moved.narrow(1, new_first, count).copy_(table_1TD.narrow(1, old_first, count));
+  };
+  keep(0, 0, std::min(old_rows.of_class, new_rows.of_class));
+  keep(new_rows.of_class, old_rows.of_class,
+       std::min(old_rows.of_registers, new_rows.of_registers));
+  return moved;
+}
+
+/// One start of a model from a checkpoint.
+class Start {
+ public:
+  Start(const CheckpointPath& checkpoint, const ModelInfo& model, const InitChoice& choice)
+      : files_(checkpoint), source_(read_model_info(checkpoint)), model_(model), choice_(choice) {
+    const std::vector<ParameterRow> table = parameter_table(source_.config);
+    check_no_extra(files_, table);
+    for (const ParameterRow& row : table) rows_.emplace(row.name, row);
+    check_init_difference(source_.config, model.config, choice, checkpoint.path().string());
+    is_head_new_ = has_other_classes();
+  }
+
+  void fill(NamedTensors& weights) {
+    for (const ParameterRow& row : parameter_table(model_.config)) {
+      const at::Tensor value = start_of(row, weights.at(row.name));
+      if (!value.defined()) continue;
+      weights[row.name] = value;
+      taken_.insert(row.name);
+      taken_values_ += row.count();
+    }
+  }
+
+  InitReport report() const {
+    InitReport report{notes_};
+    if (is_head_new_ && source_.config.has_head() && model_.config.has_head())
+      report.notes.insert(report.notes.begin(), head_note());
+    report.notes.insert(report.notes.begin(),
+                        concat("taken: ", taken_.size(), " tensors, ", taken_values_, " values"));
+    std::vector<std::string> left;
+    for (const auto& [name, row] : rows_)
+      if (taken_.count(name) == 0) left.push_back(name);
+    if (!fresh_.empty()) report.notes.push_back("made new: " + grouped_names(fresh_));
+    if (!left.empty()) report.notes.push_back("left: " + grouped_names(left));
+    return report;
+  }
+
+ private:
+  bool has_same_number() const { return source_.config.num_classes == model_.config.num_classes; }
+
+  bool has_other_classes() const {
+    if (matches_any("head.weight", choice_.allow) && has_same_number()) return false;
+    const auto &ours = model_.label_names, &theirs = source_.label_names;
+    return !has_same_number() || (!ours.empty() && !theirs.empty() && ours != theirs);
+  }
+
+  std::string head_note() const {
+    const int64_t ours = model_.config.num_classes, theirs = source_.config.num_classes;
+    return ours == theirs
+               ? concat("head: fresh for ", ours, " classes of other names than the ",
+                        "checkpoint's")
+               : concat("head: fresh for ", ours, " classes, the checkpoint has ", theirs);
+  }
+
+  /// A parameter's first value; undefined where it keeps its fresh one.
+  at::Tensor start_of(const ParameterRow& row, const at::Tensor& fresh) {
+    const auto it = rows_.find(row.name);
+    const bool is_head = row.unit.kind == UnitKind::kHead;
+    if (it == rows_.end() || matches_any(row.name, choice_.skip) || (is_head && is_head_new_)) {
+      fresh_.push_back(row.name);
+      return {};
+    }
+    const at::Tensor value = load_weight(files_, it->second);
+    if (row.group == ParameterGroup::kPosition) return positions(value, fresh);
+    if (value.sizes() == row.shape) return value;
+    if (row.name == "patch_embed.proj.weight" && value.size(0) == row.shape[0])
+      return patch_kernel(value);
+    fresh_.push_back(row.name);
+    return {};
+  }
+
+  at::Tensor positions(const at::Tensor& table, const at::Tensor& fresh) {
+    const ViTConfig &from = source_.config, &to = model_.config;
+    if (table.size(2) != fresh.size(2)) {
+      fresh_.push_back("pos_embed");
+      return {};
+    }
+    if (has_same_grid(from, to)) return table;
+    notes_.push_back(concat("position table: moved from ", grid_text(from), " to ", grid_text(to)));
+    return moved_positions(from, table, to, fresh);
+  }
+
+  at::Tensor patch_kernel(at::Tensor kernel) {
+    const ViTConfig &from = source_.config, &to = model_.config;
+    if (from.patch_size != to.patch_size)
+      notes_.push_back(concat("patch kernel: resized from ", from.patch_size, " to ", to.patch_size,
+                              " pixels, by the pseudo-inverse"));
+    if (from.in_chans != to.in_chans)
+      notes_.push_back(concat("patch kernel: for ", to.in_chans, " channels, ",
+                              to.in_chans == 1 ? "the sum" : "repeats", " of the checkpoint's ",
+                              from.in_chans));
+    return kernel_for_channels(kernel_for_patch(kernel, to.patch_size), to.in_chans);
+  }
+
+  WeightFiles files_;
+  ModelInfo source_;
+  const ModelInfo& model_;
+  const InitChoice& choice_;
+  std::map<std::string, ParameterRow> rows_;  ///< the checkpoint's
+  bool is_head_new_ = false;
+  std::set<std::string> taken_;
+  int64_t taken_values_ = 0;
+  std::vector<std::string> fresh_, notes_;
+};
+
+}  // namespace
+
+InitReport init_weights(const CheckpointPath& checkpoint, const ModelInfo& model,
+                        const InitChoice& choice, NamedTensors& weights) {
+  verify_manifest(checkpoint.folder);
+  Start start(checkpoint, model, choice);
+  start.fill(weights);
+  return start.report();
+}
+
+}  // namespace vit22b
