@@ -10,31 +10,26 @@
 namespace vit22b {
 namespace {
 
-/// A checkpoint's model and weights as a config says them; its name may be no preset's.
-ConfigTree tree_of_checkpoint(const std::string& checkpoint, const ModelInfo& info) {
+bool is_checkpoint(const std::string& from) {
+  return std::filesystem::is_directory(from) || from.ends_with(".safetensors") ||
+         from.ends_with(kIndexEnding);
+}
+
+/// A start from a checkpoint as a config says it.
+ConfigTree tree_of_checkpoint(const std::string& checkpoint) {
   ConfigTree tree;
-  ViTConfig model = info.config;
-  for (const FieldText& field : list_fields([&](FieldVisitor& v) { model.fields(v); }))
-    if (field.key != "name") set_override(tree, "model." + field.key + "=" + field.value);
   set_override(tree, "init_from=" + checkpoint);
+  const ModelInfo info = read_model_info(resolve_checkpoint(checkpoint));
   if (!info.label_names.empty()) tree["data.label_names"] = {info.label_names, checkpoint};
   return tree;
 }
 
 TrainConfig config_of(const std::string& from, const std::vector<std::string>& overrides) {
   ConfigTree tree;
-  std::string name;
-  if (std::filesystem::is_directory(from)) {
-    const ModelInfo info = read_model_info(resolve_checkpoint(from).folder);
-    name = info.config.name;
-    tree = tree_of_checkpoint(from, info);
-  } else if (!from.empty()) {
-    tree = read_config_file(from);
-  }
+  if (!from.empty()) tree = is_checkpoint(from) ? tree_of_checkpoint(from) : read_config_file(from);
   for (const std::string& assignment : overrides) set_override(tree, assignment);
   if (tree.count("data.root") == 0) set_override(tree, "data.root=(the caller's)");
   TrainConfig config = train_config_from_tree(tree);
-  if (!name.empty()) config.model.name = name;
   if (config.task != "classify")
     throw UsageError("task=", config.task, ": a Trainer has images and labels; use task=classify");
   if (config.mesh.data > 1 || config.mesh.model > 1)

@@ -359,6 +359,33 @@ TEST(TrainCommand, TrainsOnAnImageFolderNamesBadFilesAndStartsFromTimm) {
   EXPECT_EQ(json::parse(predicted.out).at(0).at("predictions").size(), 3u);
 }
 
+TEST(TrainCommand, WithoutAModelOfItsOwnACheckpointsIsTrained) {
+  const TempFolder folder;
+  const SafetensorsFile oracle(test::source_path("tests/oracle/images.safetensors"));
+  const at::Tensor bytes = oracle.load("png/bytes");
+  for (const char* name : {"ant", "bee"})
+    for (int i = 0; i < 6; ++i)
+      test::write_file(folder / concat("d/train/", name, "/", i, ".png"),
+                       {reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()),
+                        static_cast<size_t>(bytes.numel())});
+  const std::string line = "train " + test::source_path("configs/train/folder.toml").string() +
+                           " data.root=" + (folder / "d").string() +
+                           " total_steps=1 data.batch_size=4 --init-from " +
+                           test::source_path("tests/oracle/timm_serial").string();
+  const Ended trained = vit(line + " --out " + (folder / "run").string());
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_NE(trained.err.find("model vit_base_patch16_224: "), std::string::npos) << trained.err;
+  EXPECT_NE(trained.err.find("head: fresh for 2 classes, the checkpoint has 7"), std::string::npos);
+  const Ended again = vit(line + " --out " + (folder / "run").string());
+  EXPECT_EQ(again.code, 0) << again.err;
+  const Ended larger = vit(line + " model.img_size=16 model.patch_size=8 model.in_chans=3 --out " +
+                           (folder / "larger").string());
+  EXPECT_EQ(larger.code, 0) << larger.err;
+  const Ended refused = vit(line + " model.num_heads=4 --out " + (folder / "heads").string());
+  EXPECT_EQ(refused.code, 4);
+  EXPECT_NE(refused.err.find("init_allow=num_heads"), std::string::npos) << refused.err;
+}
+
 TEST(BenchCommand, ChecksItsAnswerAndPrintsItsKeys) {
   for (const std::string mode : {"infer", "train"}) {
     const Ended ended = vit(
