@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "support/files.h"
@@ -110,7 +111,7 @@ TEST_F(Splits, FoldsTestEverySampleOnceAndTellMeanAndSpread) {
 
 TEST_F(Splits, OverlapIsFoundByContent) {
   make_pictures("data/train", {0, 1}, 4);
-  make_pictures("data/test", {0, 1}, 2, 50);
+  make_pictures("data/test", {0, 1}, 2, 4);  // seeds repeat after 8
   const std::string knn =
       "knn pixels --k 1 --check-overlap --cache " + at("cache") + " --train " + at("data");
   EXPECT_EQ(vit(knn).code, 0);
@@ -128,7 +129,9 @@ TEST_F(Splits, ARunOffersThePartThatItHeldOut) {
   EXPECT_EQ(held["split"], "val");
   EXPECT_EQ(held["num_examples"], 8);
   EXPECT_EQ(eval("run", "--split train")["num_examples"], 32);
-  EXPECT_EQ(eval("run", "--check-overlap")["num_examples"], 8);
+  // Pictures of seeds 0 and 8 are equal, and some such pairs are on both sides of the draw.
+  EXPECT_NE(vit("eval " + at("run") + " --check-overlap").last_line().find("byte for byte"),
+            std::string::npos);
   const Ended test = vit("eval " + at("run") + " --split test");
   EXPECT_EQ(test.code, 3);
   EXPECT_EQ(test.last_line(),

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "core/text.h"
 #include "support/datasets.h"
 #include "support/files.h"
 
