@@ -164,7 +164,7 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOut
     add_tensor_file(flags, extractor, all);
   else
     add_source(flags, *source, extractor, all);
-  if (all.num_images == 0)
+  if (source != nullptr && all.num_images == 0)
     throw DataError("none of ", source->size(), " images could be read; nothing is written");
   std::map<std::string, std::string> metadata = logit_names(extractor);
   metadata["checkpoint"] = flags.checkpoint.path;
