@@ -34,9 +34,10 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
   const std::string json = Json{{"query", flags.query}, {"found", found}}.dump(
                                1, ' ', false, Json::error_handler_t::replace) +
                            "\n";
-  FileOps ops;
-  if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json);
-  print_out(flags.head.common.is_json ? json : text);
+  print_and_store(flags.head.common.is_json ? json : text, [&] {
+    FileOps ops;
+    if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json);
+  });
 }
 
 /// Tells the recall both ways: an image's answer is any of its texts, a text's any of its images.
