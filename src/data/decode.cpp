@@ -17,7 +17,8 @@ struct Format {
 // The one list of picture formats.
 constexpr Format kFormats[] = {{"JPEG", "\xFF\xD8\xFF", 0, decode_jpeg},
                                {"PNG", "\x89PNG\r\n\x1A\n", 0, decode_png},
-                               {"WebP", "WEBP", 8, decode_webp}};
+                               {"WebP", "WEBP", 8, decode_webp},
+                               {"BMP", "BM", 0, decode_bmp}};
 
 bool has_magic(std::span<const uint8_t> bytes, const Format& format) {
   return bytes.size() >= format.at + format.magic.size() &&
@@ -40,9 +41,8 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name)
     if (has_magic(bytes, format)) return format.decode(bytes, name);
     names.emplace_back(format.name);
   }
-  const std::string last = names.back();
-  names.pop_back();
-  throw DataError(name, " is neither ", join(names, ", "), " nor ", last,
+  const std::vector<std::string> others(names.begin() + 1, names.end());
+  throw DataError(name, " is neither ", names[0], ", ", join(others, " nor "),
                   ": its first bytes belong to none of them");
 }
 

@@ -112,6 +112,28 @@ def webp_kinds():
             "webp_animated_alpha": saved(alpha, save_all=True, append_images=[second], duration=40, lossless=True)}
 
 
+def bmp_kinds():
+    image = Image.fromarray(picture(29, 41, 5))
+    alpha = image.copy()
+    alpha.putalpha(Image.fromarray(picture(29, 41, 6)[..., 0]))
+    out = {}
+    for name, source in (("rgb", image), ("grey", image.convert("L")), ("palette", image.quantize(200)), ("one", image.convert("1")),
+                         ("rgba", alpha)):
+        buffer = io.BytesIO()
+        source.save(buffer, "BMP")
+        out[f"bmp_{name}"] = buffer.getvalue()
+    rng = np.random.default_rng(4)
+    rows = rng.bytes(29 * 84)  # 41 pixels of 16 bits, and padding
+    header = struct.pack("<IiiHHIIiiII", 40, 41, 29, 1, 16, 0, len(rows), 0, 0, 0, 0)
+    out["bmp_555"] = b"BM" + struct.pack("<IHHI", 54 + len(rows), 0, 0, 54) + header + rows
+    header = struct.pack("<IiiHHIIiiII", 40, 41, -29, 1, 16, 3, len(rows), 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    out["bmp_565_top_down"] = b"BM" + struct.pack("<IHHI", 66 + len(rows), 0, 0, 66) + header + rows
+    rows, palette = rng.bytes(29 * 24), rng.bytes(64)
+    header = struct.pack("<IiiHHIIiiII", 40, 41, 29, 1, 4, 0, len(rows), 0, 0, 0, 0)
+    out["bmp_4"] = b"BM" + struct.pack("<IHHI", 118 + len(rows), 0, 0, 118) + header + palette + rows
+    return out
+
+
 def turned_kinds():
     out = {}
     image = Image.fromarray(picture(29, 41, 5))
@@ -150,7 +172,7 @@ def main():
             sizes = ((16, 16), (31, 20), (80, 120), (7, width), (height, 13))
             for h, w in sizes if method.name in ("BILINEAR", "BICUBIC") else sizes[1:2] + sizes[3:]:
                 out[f"{key}/{method.name.lower()}.{h}x{w}"] = np.asarray(image.resize((w, h), method))
-    for name, data in {**plain_kinds(), **png_kinds(), **jpeg_kinds(), **webp_kinds()}.items():
+    for name, data in {**plain_kinds(), **png_kinds(), **jpeg_kinds(), **webp_kinds(), **bmp_kinds()}.items():
         image = Image.open(io.BytesIO(data))
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
         out[f"{name}/bytes"] = np.frombuffer(data, np.uint8)

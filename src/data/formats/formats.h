@@ -17,6 +17,8 @@ namespace vit22b {
 at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const std::string& name);
 /// 1 to 16 bits, of which 16 keep the high byte; palettes; no chunk changes a tone.
 at::Tensor decode_png(std::span<const uint8_t> bytes, const std::string& name);
+/// Palettes, 16 bits, bit fields; run-length compression is refused by name.
+at::Tensor decode_bmp(std::span<const uint8_t> bytes, const std::string& name);
 /// An animation gives its first frame.
 at::Tensor decode_webp(std::span<const uint8_t> bytes, const std::string& name);
 
