@@ -90,8 +90,8 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
                                             {device, flags.common.precision, flags.common.engine});
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
   mesh.do_once([&] { data.tell(); });
-  const Provenance provenance{model.folder.string(),
-                              saved_step(model.folder),
+  const Provenance provenance{model.checkpoint.path().string(),
+                              saved_step(model.checkpoint.folder),
                               data.split.text,
                               data.split.split,
                               data.split.source->fingerprint(),

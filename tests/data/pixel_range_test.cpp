@@ -57,7 +57,7 @@ TEST(PixelRange, RefusesWhatIsNoRange) {
             "preprocessing: value_range wants two different values, got 1 twice");
   EXPECT_EQ(test::error_of<UsageError>([] {
               in_range(at::zeros({1, 1, 2, 2}), range("value_range(0,1)"),
-                       range("normalize(0,0,0,1,1,1)"));
+                       range("normalize(0.1,0.1,0.1,1,1,1)"));
             }),
             "preprocessing: a range of 3 channels, the images have 1");
 }
