@@ -163,6 +163,7 @@ TEST_F(Outputs, ArePrintedBeforeTheyAreStored) {
 
 TEST_F(Outputs, OfACacheGoToTheUsersWhereTheCheckpointsCannotBeWritten) {
   fs::copy(at("m"), at("locked"), fs::copy_options::recursive);
+  fs::remove_all(at("locked/cache"));
   test::write_file(at("locked/cache"), "no folder: nothing can be written there");
   const std::string knn = "knn " + at("locked") + " --k 1 --train folder:" + at("d");
   const Ended ended = vit(knn, "env XDG_CACHE_HOME=" + at("home"));
