@@ -87,6 +87,27 @@ TEST_F(PixelFlags, AnotherTransformHasItsOwnCachedFeatures) {
   EXPECT_EQ(std::distance(begin(folders), end(folders)), 4);
 }
 
+TEST_F(PixelFlags, ARunsOwnResultIsOfItsOwnPixels) {
+  test::write_file(
+      at("c.toml"),
+      "total_steps = 1\nmodel.name = \"test8\"\nmodel.img_size = 16\ndata.batch_size = "
+      "4\ndata.val = \"\"\n");
+  const std::string run = at("run");
+  ASSERT_EQ(vit("train " + at("c.toml") + " data.root=" + at("data") + " --out " + run).code, 0);
+  ASSERT_EQ(vit("eval " + run + " --split test").code, 0);
+  const std::string own = test::read_file(run + "/results/eval-test.json");
+  const Ended other = vit("eval " + run + " --split test --crop-pct 0.3 --json");
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_NE(other.out, own);
+  EXPECT_EQ(test::read_file(run + "/results/eval-test.json"), own);
+}
+
+TEST_F(PixelFlags, EvaluationsSayWhatTheyLeftOut) {
+  test::write_file(at("data/test/a/q.png"), "no picture");
+  const Ended text = vit("eval " + at("m") + " --data " + at("data") + " --max-bad-fraction 1");
+  EXPECT_NE(text.out.find("(8 images, 1 left out)"), std::string::npos) << text.out;
+}
+
 TEST_F(PixelFlags, RefuseWhatTheyCannotDo) {
   const auto refusal = [&](const std::string& flags) {
     const Ended ended = vit("predict " + at("m") + " " + at("data/test/a") + " " + flags);
