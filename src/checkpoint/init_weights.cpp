@@ -14,8 +14,8 @@ namespace {
 
 bool has_same_grid(const ViTConfig& a, const ViTConfig& b) {
   return a.grid_height() == b.grid_height() && a.grid_width() == b.grid_width() &&
-         a.no_embed_class == b.no_embed_class && a.class_token == b.class_token &&
-         a.reg_tokens == b.reg_tokens;
+         a.class_token == b.class_token && a.reg_tokens == b.reg_tokens &&
+         (a.no_embed_class == b.no_embed_class || a.num_prefix_tokens() == 0);
 }
 
 std::string grid_text(const ViTConfig& c) {

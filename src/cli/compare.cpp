@@ -34,9 +34,9 @@ at::Tensor predicted_of(const SafetensorsFile& file, int64_t key) {
   for (const auto& [name, entry] : file.entries())
     if (name.starts_with("predicted.")) names.push_back(name);
   if (names.size() == 1) return file.load(names.front());
-  throw UsageError(file.path().string(), names.empty()
-                       ? " has neither `predicted` nor `logits`"
-                       : concat(" has ", join(names, ", "), "; choose one with --k"));
+  throw UsageError(file.path().string(),
+                   names.empty() ? " has neither `predicted` nor `logits`"
+                                 : concat(" has ", join(names, ", "), "; choose one with --k"));
 }
 
 Right read_runs(const std::vector<std::string>& paths, int64_t key) {

@@ -25,8 +25,8 @@ std::vector<int64_t> ks_for(const KnnFlags& flags, int64_t num_train) {
   }
   if (ks.empty()) ks = {1};
   if (ks != flags.ks)
-    log_warn(concat("of the usual numbers of neighbours those above ", num_train,
-                    ", the training samples, are left out; --k chooses others"));
+    log_warn(concat("there are ", num_train,
+                    " training samples: larger k are left out; --k chooses others"));
   return ks;
 }
 

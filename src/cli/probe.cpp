@@ -190,7 +190,8 @@ GridData grid_data(const HeadTables& tables, size_t fit, const ViTConfig& config
 void run_model_grid(const ProbeFlags& flags, const Device& device) {
   const ViTConfig config = read_model_info(resolve_checkpoint(flags.head.checkpoint)).config;
   std::vector<std::string> names = {"pooled"};
-  for (const std::string& name : grid_inputs(config).back().second) names.push_back(name);
+  const auto inputs = grid_inputs(config);
+  names.insert(names.end(), inputs.back().second.begin(), inputs.back().second.end());
   const HeadTables tables = open_head_tables(flags.head, device, names);
   std::vector<HeadOutcome> outcomes;
   for (size_t fit = 0; fit < tables.sets.rows.size(); ++fit)

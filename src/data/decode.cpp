@@ -18,7 +18,10 @@ struct Format {
 constexpr Format kFormats[] = {{"JPEG", "\xFF\xD8\xFF", 0, decode_jpeg},
                                {"PNG", "\x89PNG\r\n\x1A\n", 0, decode_png},
                                {"WebP", "WEBP", 8, decode_webp},
-                               {"BMP", "BM", 0, decode_bmp}};
+                               {"BMP", "BM", 0, decode_bmp},
+                               {"GIF", "GIF8", 0, decode_gif},
+                               {"TIFF", std::string_view("II*\0", 4), 0, decode_tiff},
+                               {"TIFF", std::string_view("MM\0*", 4), 0, decode_tiff}};
 
 bool has_magic(std::span<const uint8_t> bytes, const Format& format) {
   return bytes.size() >= format.at + format.magic.size() &&
@@ -39,7 +42,7 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name)
   std::vector<std::string> names;
   for (const Format& format : kFormats) {
     if (has_magic(bytes, format)) return format.decode(bytes, name);
-    names.emplace_back(format.name);
+    if (names.empty() || names.back() != format.name) names.emplace_back(format.name);
   }
   const std::vector<std::string> others(names.begin() + 1, names.end());
   throw DataError(name, " is neither ", names[0], ", ", join(others, " nor "),

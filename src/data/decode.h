@@ -7,7 +7,7 @@
 
 namespace vit22b {
 
-/// Decodes a picture by its first bytes: JPEG, PNG, WebP or BMP.
+/// Decodes a picture by its first bytes: JPEG, PNG, WebP, BMP, GIF or TIFF.
 ///
 /// name     for messages
 /// returns  uint8 [H, W, C], C 1 for grey pictures and 3 otherwise, as PIL's convert("L") and

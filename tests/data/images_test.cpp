@@ -223,7 +223,8 @@ TEST(DecodeLimits, TextNamedJpgAndEmptyFilesAreRefusedByName) {
   EXPECT_EQ(error_of<DataError>([&] {
               decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "a.jpg");
             }),
-            "a.jpg is neither JPEG, PNG nor WebP nor BMP: its first bytes belong to none of them");
+            "a.jpg is neither JPEG, PNG nor WebP nor BMP nor GIF nor TIFF: its first bytes belong "
+            "to none of them");
   EXPECT_EQ(error_of<DataError>([] { decode_image({}, "a.jpg"); }), "a.jpg is empty");
 }
 

@@ -241,8 +241,9 @@ TEST(TrainCommand, TrainsEvaluatesPredictsAndReports) {
                    {reinterpret_cast<const char*>(png.const_data_ptr<uint8_t>()),
                     static_cast<size_t>(png.numel())});
   const Ended wrong_size = vit("predict " + run + " " + (folder / "images").string());
-  EXPECT_EQ(wrong_size.code, 2) << "29 x 41 pixels are no multiple of the patch";
-  EXPECT_NE(wrong_size.last_line().find("the nearest sizes are"), std::string::npos);
+  EXPECT_EQ(wrong_size.code, 2) << "the transform has no resize";
+  EXPECT_NE(wrong_size.last_line().find("images are 29 x 41 pixels after their transform"),
+            std::string::npos);
 
   const Ended reported = vit("report " + run);
   EXPECT_EQ(reported.code, 0) << reported.err;

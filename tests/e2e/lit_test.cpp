@@ -69,7 +69,9 @@ TEST_F(LitCommands, ZeroshotNamesWhatTheImageTowerNeverSawLabelsOf) {
   EXPECT_EQ(result["chosen"]["templates"], 2);  // the checkpoint's own
   // As Windows' editor writes them.
   test::write_file(at("names"), "\xEF\xBB\xBFred\r\ngreen\r\nblue\r\nwhite\r\nblack\r\n");
-  test::write_file(at("templates"), "\xEF\xBB\xBF" "a {} square\nsomething {}\n{}\n");
+  test::write_file(at("templates"),
+                   "\xEF\xBB\xBF"
+                   "a {} square\nsomething {}\n{}\n");
   const json with =
       json::parse(vit("zeroshot " + at("run") + " --data " + at("m.csv") + " --classes " +
                       at("names") + " --templates " + at("templates") + " --json")
@@ -138,7 +140,8 @@ TEST_F(LitCommands, RefuseWhatWouldBeWrongWithoutASign) {
   test::write_file(at("few"), "red\ngreen\nblu\nwhite\n");
   EXPECT_NE(vit("zeroshot " + at("run") + " --data " + at("m.csv") + " --classes " + at("few"))
                 .last_line()
-                .find("'blue' of the data is not among the candidates (did you mean 'blu'?)"),
+                .find("the class 'blue' is not among the 4 classes of the candidates (did you mean "
+                      "'blu'?)"),
             std::string::npos);
   EXPECT_EQ(vit("zeroshot " + at("image") + " --data " + at("m.csv")).code, 4);
   test::write_file(at("labels.csv"), "filepath,label\np0.png,x\n");

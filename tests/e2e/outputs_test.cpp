@@ -139,9 +139,9 @@ TEST_F(Outputs, OfEvalSayWhereTheyComeFromAndKeepTheRunsOwnApart) {
   EXPECT_EQ(json::parse(test::read_file(at("other.json")))["provenance"]["source"],
             "folder:" + at("other"));
   ASSERT_EQ(vit("report " + at("run")).code, 0);
-  EXPECT_NE(test::read_file(at("run/report.html"))
-                .find("of folder:" + at("d") + ", split test, step 2"),
-            std::string::npos);
+  EXPECT_NE(
+      test::read_file(at("run/report.html")).find("of folder:" + at("d") + ", split test, step 2"),
+      std::string::npos);
 }
 
 TEST_F(Outputs, ArePrintedBeforeTheyAreStored) {
@@ -153,8 +153,8 @@ TEST_F(Outputs, ArePrintedBeforeTheyAreStored) {
   EXPECT_EQ(json::parse(shared.out)["num_examples"], 16);
   EXPECT_NE(shared.last_line().find("is not kept in " + at("shared/results")), std::string::npos)
       << shared.err;
-  for (const std::string& line :
-       {"eval " + at("run") + " --split test", "knn " + at("m") + " --k 1 --train folder:" + at("d")}) {
+  for (const std::string& line : {"eval " + at("run") + " --split test",
+                                  "knn " + at("m") + " --k 1 --train folder:" + at("d")}) {
     const Ended ended = vit(line + " --json --out " + at("nowhere/result.json"));
     EXPECT_EQ(ended.code, 2) << ended.err;
     EXPECT_FALSE(json::parse(ended.out).empty()) << line;
@@ -171,8 +171,9 @@ TEST_F(Outputs, OfACacheGoToTheUsersWhereTheCheckpointsCannotBeWritten) {
   EXPECT_NE(ended.err.find(" features in " + at("home/vit22b/")), std::string::npos) << ended.err;
   const Ended homeless = vit(knn, "env -u XDG_CACHE_HOME -u HOME");
   EXPECT_EQ(homeless.code, 2);
-  EXPECT_EQ(homeless.last_line(), "error: features cannot be kept in " + at("locked/cache") +
-                                      ", which cannot be written; give another folder with --cache");
+  EXPECT_EQ(homeless.last_line(),
+            "error: features cannot be kept in " + at("locked/cache") +
+                ", which cannot be written; give another folder with --cache");
 }
 
 TEST_F(Outputs, OfKnnAreComparedByTheirNumberOfNeighbours) {

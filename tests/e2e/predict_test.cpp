@@ -114,6 +114,7 @@ class PredictTimm : public Predict {
     config.erase("vit22b");
     config["pretrained_cfg"]["tag"] = tag;
     test::write_file(at("m/config.json"), config.dump());
+    std::filesystem::remove(at("m/manifest.json"));  // it knows the file of before
     const json best = lines_of(predict("--json --top 1").out).at(0)["predictions"][0];
     return {best["label"], best["index"]};
   }

@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/safetensors.h"
+#include "core/error.h"
 #include "optim/clip.h"
 #include "optim/optimizer.h"
 #include "optim/rules.h"
 #include "optim/schedule.h"
 #include "support/files.h"
-#include "core/error.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -300,9 +300,7 @@ TEST(OptimConfig, EveryFieldHasARangeThatIsNamed) {
     refused.insert(refused.end(), {inf, nan});
     for (const double value : refused) {
       config.*c.field = value;
-      EXPECT_TRUE(test::error_of<UsageError>([&] {
-                    make_optimizer(config);
-                  }).starts_with(c.text))
+      EXPECT_TRUE(test::error_of<UsageError>([&] { make_optimizer(config); }).starts_with(c.text))
           << c.text << value;
     }
   }

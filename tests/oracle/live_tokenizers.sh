@@ -8,4 +8,4 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$here/tokenizer.model" "$folder"
 "$python" "$here/make_tokenizers.py" 10000 "$folder" &&
-  VIT22B_TOKENIZER_ORACLE=$folder VIT22B_CLIP_MERGES=$merges "$1" --gtest_brief=1 --gtest_filter='Tokenizers.*Equal*'
+  VIT22B_SOURCE_DIR=$here/../.. VIT22B_TOKENIZER_ORACLE=$folder VIT22B_CLIP_MERGES=$merges "$1" --gtest_brief=1 --gtest_filter='Tokenizers.*Equal*'

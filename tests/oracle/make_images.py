@@ -134,6 +134,42 @@ def bmp_kinds():
     return out
 
 
+def gif_kinds():
+    def saved(image, **options):
+        buffer = io.BytesIO()
+        image.save(buffer, "GIF", **options)
+        return buffer.getvalue()
+
+    first, second = (Image.fromarray(picture(29, 41, seed)).quantize(50) for seed in (5, 6))
+    out = {"gif": saved(first), "gif_grey": saved(Image.fromarray(picture(29, 41, 5)).convert("L")), "gif_rows_in_turn": saved(first, interlace=0),
+           "gif_two_colours": saved(first.convert("RGB").quantize(2)), "gif_transparent": saved(first, transparency=3),
+           "gif_animated": saved(first, save_all=True, append_images=[second], duration=40)}
+    for kind in ("gif", "gif_transparent"):  # a screen larger than its picture
+        out[f"{kind}_on_a_screen"] = replaced(out[kind], 6, struct.pack("<HH", 46, 33))
+    return out
+
+
+def tiff_kinds():
+    def saved(image, **options):
+        buffer = io.BytesIO()
+        image.save(buffer, "TIFF", **options)
+        return buffer.getvalue()
+
+    image = Image.fromarray(picture(29, 41, 5))
+    grey = image.convert("L")
+    alpha = image.copy()
+    alpha.putalpha(grey)
+    out = {f"tiff_{c}": saved(image, compression=c) for c in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")}
+    out |= {"tiff_grey": saved(grey, compression="tiff_lzw"), "tiff_one": saved(image.convert("1")), "tiff_group4": saved(image.convert("1"), compression="group4"),
+            "tiff_palette": saved(image.quantize(50)), "tiff_rgba": saved(alpha), "tiff_grey_alpha": saved(alpha.convert("LA")),
+            "tiff_several": saved(image, save_all=True, append_images=[grey])}
+    for orientation in range(2, 9):  # Pillow turns a TIFF as it says
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        out[f"tiff_turned_{orientation}"] = saved(image, exif=exif)
+    return out
+
+
 def turned_kinds():
     out = {}
     image = Image.fromarray(picture(29, 41, 5))
@@ -172,7 +208,7 @@ def main():
             sizes = ((16, 16), (31, 20), (80, 120), (7, width), (height, 13))
             for h, w in sizes if method.name in ("BILINEAR", "BICUBIC") else sizes[1:2] + sizes[3:]:
                 out[f"{key}/{method.name.lower()}.{h}x{w}"] = np.asarray(image.resize((w, h), method))
-    for name, data in {**plain_kinds(), **png_kinds(), **jpeg_kinds(), **webp_kinds(), **bmp_kinds()}.items():
+    for name, data in {**plain_kinds(), **png_kinds(), **jpeg_kinds(), **webp_kinds(), **bmp_kinds(), **gif_kinds(), **tiff_kinds()}.items():
         image = Image.open(io.BytesIO(data))
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
         out[f"{name}/bytes"] = np.frombuffer(data, np.uint8)

@@ -280,7 +280,8 @@ TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {
 TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
   run(small_run(data(), {"optim.lr=0.5", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
       folder_ / "teacher");
-  TrainConfig config = small_run(data(), {"task=distill", "data.label_names=[\"dog\", \"bee\"]"});
+  TrainConfig config = small_run(data(), {"data.label_names=[\"dog\", \"bee\"]"});
+  config.task = "distill";
   config.distill.teachers = {(folder_ / "teacher").string()};
   config.model.num_classes = 2;
   at::manual_seed(0);

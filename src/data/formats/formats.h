@@ -19,6 +19,12 @@ at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const std::string& name);
 at::Tensor decode_png(std::span<const uint8_t> bytes, const std::string& name);
 /// Palettes, 16 bits, bit fields; run-length compression is refused by name.
 at::Tensor decode_bmp(std::span<const uint8_t> bytes, const std::string& name);
+/// The first picture on the whole screen; around a smaller one it has the transparent colour, or
+/// the first.
+at::Tensor decode_gif(std::span<const uint8_t> bytes, const std::string& name);
+/// The first picture, turned as it says: grey of 1, 8 and 16 bits, RGB of 8 and 16, palettes, in
+/// strips of any compression; other kinds are refused by name.
+at::Tensor decode_tiff(std::span<const uint8_t> bytes, const std::string& name);
 /// An animation gives its first frame.
 at::Tensor decode_webp(std::span<const uint8_t> bytes, const std::string& name);
 
