@@ -59,6 +59,7 @@ class Start {
     const std::vector<ParameterRow> table = parameter_table(source_.config);
     check_no_extra(files_, table);
     for (const ParameterRow& row : table) rows_.emplace(row.name, row);
+    check_patterns();
     check_init_difference(source_.config, model.config, choice, checkpoint.path().string());
     is_head_new_ = has_other_classes();
   }
@@ -88,6 +89,25 @@ class Start {
   }
 
  private:
+  /// A pattern that names nothing is a slip, after which weights would stay that were to go.
+  void check_patterns() const {
+    std::vector<std::string> names;
+    for (const auto& [name, row] : rows_) names.push_back(name);
+    for (const ParameterRow& row : parameter_table(model_.config)) names.push_back(row.name);
+    const auto check = [&](const char* key, const std::vector<std::string>& patterns) {
+      for (const std::string& pattern : patterns)
+        if (std::none_of(names.begin(), names.end(),
+                         [&](const auto& name) { return matches_pattern(name, pattern); }))
+          throw UsageError(key, ": '", pattern, "' matches nothing of the model or the checkpoint",
+                           did_you_mean(pattern, names));
+    };
+    check("init_skip", choice_.skip);
+    ViTConfig config = model_.config;
+    for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+      names.push_back(field.key);
+    check("init_allow", choice_.allow);
+  }
+
   bool has_same_number() const { return source_.config.num_classes == model_.config.num_classes; }
 
   bool has_other_classes() const {

@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "core/signals.h"
 #include "data/encode.h"
+#include "eval/finite.h"
 #include "explain/pca.h"
 #include "explain/pictures.h"
 
@@ -117,6 +118,7 @@ void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const D
   say_which_block(flags, config);
   for_each_batch(flags, source, Transforms(model.info.pp_eval), [&](const Batch& batch) {
     const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW);
+    check_finite(maps_BHN, "attention", batch.ids);
     for (int64_t i = 0; i < maps_BHN.size(0); ++i) {
       const at::Tensor head_maps =
           maps_BHN[i].reshape({-1, batch.images_BCHW.size(2) / config.patch_size,
@@ -133,9 +135,9 @@ void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSou
   const Transforms transforms(model.info.pp_eval);
   const int64_t first = model.info.config.num_prefix_tokens();
   const auto patches = [&](const Batch& batch) {
-    return model.predictor->features(batch.images_BCHW, {})
-        .tokens_BTD.slice(1, first)
-        .to(at::kCPU, at::kFloat);
+    const at::Tensor tokens_BTD = model.predictor->features(batch.images_BCHW, {}).tokens_BTD;
+    check_finite(tokens_BTD, "tokens", batch.ids);
+    return tokens_BTD.slice(1, first).to(at::kCPU, at::kFloat);
   };
   PcaBasis basis;
   if (flags.basis.empty()) {

@@ -195,8 +195,9 @@ class ManifestSource : public DataSource {
 
   void add_rows(const Table& table) {
     std::map<std::string, size_t> index_of_path;
-    int64_t num_empty = 0;
+    int64_t num_empty = 0, num_of_no_split = 0;
     for (const Row& row : table.rows) {
+      num_of_no_split += table.has_splits && row.split.empty();
       if (table.has_splits && row.split != split_) continue;
       if (!table.has_labels && row.caption.empty()) {
         ++num_empty;
@@ -209,6 +210,8 @@ class ManifestSource : public DataSource {
         throw DataError(place_, ":", row.line, ": ", row.path, " has another label above");
       if (!row.caption.empty()) item.captions.push_back(row.caption);
     }
+    if (num_of_no_split > 0)
+      log_warn(concat(place_, ": ", num_of_no_split, " rows are of no split and are left out"));
     if (num_empty > 0)
       log_warn(concat(place_, ": ", num_empty, " rows with an empty caption are left out"));
     if (items_.empty()) throw DataError(place_, " has no rows of the split '", split_, "'");
