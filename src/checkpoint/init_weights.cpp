@@ -132,7 +132,7 @@ class Start {
       fresh_.push_back(row.name);
       return {};
     }
-    const at::Tensor value = load_weight(files_, it->second);
+    at::Tensor value = load_weight(files_, it->second);
     if (row.group == ParameterGroup::kPosition) return positions(value, fresh);
     if (value.sizes() == row.shape) return value;
     if (row.name == "patch_embed.proj.weight" && value.size(0) == row.shape[0])
@@ -152,7 +152,7 @@ class Start {
     return moved_positions(from, table, to, fresh);
   }
 
-  at::Tensor patch_kernel(at::Tensor kernel) {
+  at::Tensor patch_kernel(const at::Tensor& kernel) {
     const ViTConfig &from = source_.config, &to = model_.config;
     if (from.patch_size != to.patch_size)
       notes_.push_back(concat("patch kernel: resized from ", from.patch_size, " to ", to.patch_size,

@@ -130,21 +130,21 @@ void unpack_row(const uint8_t* row, const Layout& l, int64_t step, int64_t inks,
 at::Tensor read_rows(const File& file, const Layout& l, const std::string& name) {
   const bool is_planar = l.planes == PLANARCONFIG_SEPARATE && l.samples > 1;
   const int64_t planes = is_planar ? l.inks() : 1, inks = is_planar ? 1 : l.inks();
-  at::Tensor planes_CHWc = at::empty({planes, l.height, l.width, inks}, at::kByte);
+  at::Tensor planes_SHWC = at::empty({planes, l.height, l.width, inks}, at::kByte);
   std::vector<uint8_t> row(static_cast<size_t>(TIFFScanlineSize64(file.get())));
   const int64_t step = is_planar ? 1 : l.samples;
   const uint64_t needed =
       (static_cast<uint64_t>(l.width) * static_cast<uint64_t>(step) * l.bits + 7) / 8;
   if (row.size() < needed) throw DataError(name, " is a damaged TIFF: its rows are too short");
-  auto* out = planes_CHWc.mutable_data_ptr<uint8_t>();
+  auto* out = planes_SHWC.mutable_data_ptr<uint8_t>();
   for (int64_t plane = 0; plane < planes; ++plane)
     for (uint32_t y = 0; y < l.height; ++y, out += l.width * inks) {
       if (TIFFReadScanline(file.get(), row.data(), y, static_cast<uint16_t>(plane)) != 1)
         throw DataError(name, " is a damaged TIFF: row ", y, " cannot be read");
       unpack_row(row.data(), l, step, inks, out);
     }
-  return is_planar ? planes_CHWc.squeeze(3).permute({1, 2, 0}).contiguous()
-                   : planes_CHWc.squeeze(0);
+  return is_planar ? planes_SHWC.squeeze(3).permute({1, 2, 0}).contiguous()
+                   : planes_SHWC.squeeze(0);
 }
 
 at::Tensor in_palette(const File& file, const at::Tensor& indices_HW1, const std::string& name) {
