@@ -28,7 +28,7 @@ ImageSize size_of(const std::string& text) {
 
 }  // namespace
 
-void add_pixel_flags(CLI::App& command, PixelChanges& changes, const char* pp_help) {
+void add_pixel_flags(CLI::App& command, PixelChanges& changes, const std::string& pp_help) {
   command.add_option("--pp", changes.pp, pp_help);
   command.add_option_function<std::string>(
       "--img-size", [&changes](const std::string& text) { changes.size = size_of(text); },

@@ -15,8 +15,9 @@ struct CheckpointFlags {
 };
 
 /// Adds --pp, --img-size, --crop-pct and --interpolation, which mean the same in every command.
-void add_pixel_flags(CLI::App& command, PixelChanges& changes,
-                     const char* pp_help = "transform of the pictures instead of the checkpoint's");
+void add_pixel_flags(
+    CLI::App& command, PixelChanges& changes,
+    const std::string& pp_help = "transform of the pictures instead of the checkpoint's");
 /// Their names, for refuse_options.
 std::vector<std::string> pixel_flag_names();
 /// Adds --labels, for commands that tell classes by name.

@@ -36,8 +36,8 @@ void refuse_options_of_images(const HeadFlags& flags) {
 void add_shared_flags(CLI::App& command, HeadFlags& flags) {
   flags.command = &command;
   add_pixel_flags(command, flags.pixels,
-                  "transform of the pictures instead of the checkpoint's; of \"pixels\" "
-                  "decode|rgb|resize(32)|value_range(-1,1) unless given");
+                  concat("transform of the pictures instead of the checkpoint's; of \"pixels\" ",
+                         kPixelTransform, " unless given"));
   command.add_option(
       "--cache", flags.cache,
       "folder of cached features; by default CKPT/cache, for pixels ./cache/pixels, or, "

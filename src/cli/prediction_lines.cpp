@@ -3,19 +3,13 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/csv.h"
 #include "core/text.h"
 
 namespace vit22b {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
-  std::string text = "\"";
-  for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return text + "\"";
-}
 
 std::string digits(double probability) {
   char text[32];
@@ -49,11 +43,12 @@ std::string prediction_text(const Prediction& said) {
 }
 
 std::string prediction_csv(const Prediction& said) {
-  if (!said.error.empty()) return concat(quoted(said.path), ",,,,,", quoted(said.error), "\n");
+  if (!said.error.empty())
+    return concat(csv_field(said.path), ",,,,,", csv_field(said.error), "\n");
   std::string rows;
   int64_t rank = 0;
   for (const auto& [label, index, probability] : said.labels)
-    rows += concat(quoted(said.path), ",", ++rank, ",", quoted(label), ",", index, ",",
+    rows += concat(csv_field(said.path), ",", ++rank, ",", csv_field(label), ",", index, ",",
                    digits(probability), ",\n");
   return rows;
 }

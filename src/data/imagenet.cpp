@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "data/delimited.h"
 #include "data/name_texts.h"
 
 namespace vit22b {
@@ -20,14 +21,9 @@ constexpr ClassSet kSets[] = {
     {"in21k", 21843, "imagenet21k_goog_synsets"}, {"in21k", 11221, "imagenet21k_miil_synsets"},
     {"in22k", 21841, "imagenet22k_synsets"},      {"in21k", 21841, "imagenet22k_synsets"}};
 
-std::vector<std::string> lines_of(const char* file) {
-  std::vector<std::string> lines = split(trim(name_texts().at(file)), '\n');
-  return lines;
-}
-
 std::map<std::string, std::string> names_by_wnid() {
   std::map<std::string, std::string> names;
-  for (const std::string& line : lines_of("imagenet_synset_to_lemma")) {
+  for (const std::string& line : lines_of(name_texts().at("imagenet_synset_to_lemma"))) {
     const size_t tab = line.find('\t');
     names.emplace(line.substr(0, tab), trim(line.substr(tab + 1)));
   }
@@ -35,7 +31,7 @@ std::map<std::string, std::string> names_by_wnid() {
 }
 
 ImageNetClasses classes_of(const ClassSet& set) {
-  ImageNetClasses classes{lines_of(set.file), {}};
+  ImageNetClasses classes{lines_of(name_texts().at(set.file)), {}};
   const std::map<std::string, std::string> names = names_by_wnid();
   for (const std::string& wnid : classes.wnids) classes.names.push_back(names.at(wnid));
   VIT22B_CHECK(static_cast<int64_t>(classes.wnids.size()) == set.num_classes, set.file, " has ",

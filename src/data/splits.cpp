@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <map>
 
 #include "core/error.h"
+#include "core/letter_case.h"
 #include "core/rng.h"
 
 namespace vit22b {
@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::array kTestNames = {"test", "testing", "val", "valid", "validation", "dev", "eval"};
 constexpr std::array kTrainNames = {"train", "training", "trainval"};
-
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 /// Each class's samples in a drawn order.
 std::vector<std::vector<size_t>> shuffled_classes(const std::vector<int64_t>& labels,
@@ -38,7 +32,7 @@ std::vector<std::vector<size_t>> shuffled_classes(const std::vector<int64_t>& la
 }  // namespace
 
 bool is_split_name(const std::string& name) {
-  std::string stem = lower_case(name);
+  std::string stem = ascii_lower_case(name);
   stem.resize(stem.find_last_not_of("0123456789") + 1);
   return std::find(kTestNames.begin(), kTestNames.end(), stem) != kTestNames.end() ||
          std::find(kTrainNames.begin(), kTrainNames.end(), stem) != kTrainNames.end();
@@ -47,7 +41,7 @@ bool is_split_name(const std::string& name) {
 std::string test_split_among(const std::vector<std::string>& splits) {
   for (const char* name : kTestNames)
     for (const std::string& split : splits)
-      if (lower_case(split) == name) return split;
+      if (ascii_lower_case(split) == name) return split;
   return "";
 }
 

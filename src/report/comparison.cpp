@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "core/csv.h"
 #include "core/text.h"
 #include "report/page.h"
 #include "report/svg.h"
@@ -124,13 +125,6 @@ std::string plots(const std::vector<RunData>& runs) {
   return out.empty() ? "<p>No metrics yet.</p>" : "<div class=\"plots\">" + out + "</div>";
 }
 
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string exact(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.17g", value);
@@ -151,7 +145,7 @@ std::string metrics_csv(const std::vector<RunData>& runs) {
   for (const RunData& run : runs)
     for (const auto& [name, series] : run.series) names.insert(name);
   std::string out = "run,step";
-  for (const std::string& name : names) out += "," + csv_text(name);
+  for (const std::string& name : names) out += "," + csv_field(name);
   out += "\n";
   for (const RunData& run : runs) {
     std::map<double, std::map<std::string, double>> rows;
@@ -159,7 +153,7 @@ std::string metrics_csv(const std::vector<RunData>& runs) {
       for (size_t i = 0; i < series.steps.size(); ++i)
         rows[series.steps[i]][name] = series.values[i];
     for (const auto& [step, values] : rows) {
-      out += csv_text(run.name) + "," + exact(step);
+      out += csv_field(run.name) + "," + exact(step);
       for (const std::string& name : names) {
         const auto it = values.find(name);
         out += it == values.end() ? "," : "," + exact(it->second);

@@ -41,8 +41,12 @@ std::string training_transform(const ViTConfig& model, const std::string& pp_eva
                 ")|flip_lr", range.empty() ? "" : "|", range);
 }
 
-std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConfig& model) {
-  const ModelInfo info = read_model_info(resolve_checkpoint(checkpoint));
+namespace {
+
+/// The evaluation transform of a checkpoint for a model that starts from it: its crop, range and
+/// interpolation at the model's size.
+std::string transform_for(const ViTConfig& model, const ModelInfo& info,
+                          const std::string& checkpoint) {
   const auto [height, width] = model.img_size;
   const bool is_same_size =
       info.config.img_size.height == height && info.config.img_size.width == width;
@@ -58,16 +62,17 @@ std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConf
   return own->text();
 }
 
+}  // namespace
+
 void complete_transforms(TrainConfig& config) {
   DataConfig& data = config.data;
-  const bool has_source = !config.init_from.empty();
+  std::optional<ModelInfo> source;
+  if (!config.init_from.empty()) source = read_model_info(resolve_checkpoint(config.init_from));
   if (data.pp_eval.empty())
-    data.pp_eval = has_source ? transform_of_checkpoint(config.init_from, config.model)
-                              : default_pp_eval(config.model);
+    data.pp_eval = source ? transform_for(config.model, *source, config.init_from)
+                          : default_pp_eval(config.model);
   if (data.pp_train.empty()) data.pp_train = training_transform(config.model, data.pp_eval);
-  if (has_source)
-    warn_of_other_range(data, config.init_from,
-                        read_model_info(resolve_checkpoint(config.init_from)).pp_eval);
+  if (source) warn_of_other_range(data, config.init_from, source->pp_eval);
 }
 
 void check_transform(const ViTConfig& model, const DataSource& source,

@@ -14,14 +14,11 @@ namespace vit22b {
 std::string training_transform(const ViTConfig& model, const std::string& pp_eval,
                                const std::string& areas = "");
 
-/// The evaluation transform of a checkpoint for a model that starts from it: its crop, range and
-/// interpolation at the model's size.
-///
-/// throws  UsageError where the size or the channels differ and the transform cannot follow
-std::string transform_of_checkpoint(const std::string& checkpoint, const ViTConfig& model);
-
 /// Fills in the transforms that a config leaves open: a run that starts from a checkpoint has the
-/// checkpoint's, another one the model's default. Warns of written ones with another range.
+/// checkpoint's at the model's size, another one the model's default. Warns of written ones with
+/// another range.
+///
+/// throws  UsageError where size or channels differ and the checkpoint's transform cannot follow
 void complete_transforms(TrainConfig& config);
 
 /// Warns where a run's transforms give pixels another range than a checkpoint's weights know.

@@ -4,6 +4,7 @@
 
 #include "checkpoint/import/timm_registry.h"
 #include "core/error.h"
+#include "core/letter_case.h"
 
 namespace vit22b {
 namespace {
@@ -115,11 +116,6 @@ class Arguments {
   std::vector<std::string> refused_;
 };
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 void take_sizes(Arguments& args, ViTConfig& c) {
   ImageSize patch{c.patch_size, c.patch_size};
   args.take_size("patch_size", patch);
@@ -149,7 +145,7 @@ void take_norm(Arguments& args, ViTConfig& c) {
   if (given.is_null() || given == "") return;
   std::string kind = given.is_object() ? given.value("kind", "") : given.get<std::string>();
   std::erase(kind, '_');
-  c.norm_layer = lower(kind);
+  c.norm_layer = ascii_lower_case(kind);
   if (given.is_object()) c.norm_eps = given.value("eps", c.norm_eps);
   args.want_word("norm_layer", c.norm_layer, {"layernorm", "rmsnorm"});
 }
@@ -166,7 +162,7 @@ void take_block(Arguments& args, ViTConfig& c) {
   args.take("class_token", c.class_token);
   args.take("no_embed_class", c.no_embed_class);
   args.take("act_layer", c.act_layer);
-  c.act_layer = c.act_layer.empty() ? "gelu" : lower(c.act_layer);
+  c.act_layer = c.act_layer.empty() ? "gelu" : ascii_lower_case(c.act_layer);
   args.want_word("act_layer", c.act_layer, {"gelu", "gelu_tanh"});
 }
 

@@ -103,12 +103,10 @@ std::vector<std::string> split_folders(const fs::path& root, const SourceOptions
   if (options.split_folders == "no") return {};
   if (options.split_folders == "yes") return names;
   std::vector<std::string> splits, others;
-  for (const std::string& name : names)
-    if (is_split_name(name))
-      splits.push_back(name);
-    else if (has_pictures_below(root / name))
-      others.push_back(name);
-  if (splits.empty() || others.empty()) return splits;
+  for (const std::string& name : names) (is_split_name(name) ? splits : others).push_back(name);
+  if (splits.empty()) return splits;  // the usual class folders: not walked to tell that
+  std::erase_if(others, [&](const std::string& name) { return !has_pictures_below(root / name); });
+  if (others.empty()) return splits;
   const auto has_own = [&](const std::string& name) {
     return has_own_pictures((root / name).string());
   };

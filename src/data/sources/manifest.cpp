@@ -1,7 +1,6 @@
 #include "data/sources/manifest.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <map>
 #include <set>
@@ -14,6 +13,7 @@
 #include "data/class_names.h"
 #include "data/delimited.h"
 #include "data/sources/image_folder.h"
+#include "data/sources/picture_walk.h"
 #include "data/splits.h"
 
 namespace vit22b {
@@ -59,13 +59,6 @@ Table read_table(std::string_view text, char separator, const std::string& place
     if (table.rows.back().path.empty()) throw DataError(place, ":", reader.line(), ": no filepath");
   }
   return table;
-}
-
-std::string ending_of(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
 }
 
 /// A manifest's text and table.

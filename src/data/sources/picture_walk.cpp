@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "core/error.h"
+#include "core/letter_case.h"
 #include "core/log.h"
 
 namespace vit22b {
@@ -17,13 +17,6 @@ namespace fs = std::filesystem;
 constexpr std::array kEndings = {".jpg", ".jpeg", ".jfif", ".png", ".webp",
                                  ".bmp", ".gif",  ".tif",  ".tiff"};
 constexpr const char* kNoFile = "no regular file";
-
-std::string ending_of(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
-}
 
 bool is_folder(const fs::directory_entry& entry) {
   std::error_code error;  // a link to itself is none
@@ -114,6 +107,10 @@ void warn_of_passed_over(const std::string& place, const FoundPictures& found) {
     counts.push_back(concat(count, " ", ending.empty() ? "without an ending" : ending));
   if (!counts.empty())
     log_warn(concat(place, ": passed over files that are no pictures: ", join(counts, ", ")));
+}
+
+std::string ending_of(const fs::path& path) {
+  return ascii_lower_case(path.extension().string());
 }
 
 bool has_image_ending(const fs::path& path) {

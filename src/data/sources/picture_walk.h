@@ -37,6 +37,9 @@ bool has_own_pictures(const std::string& folder);
 /// Says in one warning how many files of which endings were passed over, if any.
 void warn_of_passed_over(const std::string& place, const FoundPictures& found);
 
+/// A file name's ending with its dot, in small letters; "" where it has none.
+std::string ending_of(const std::filesystem::path& path);
+
 /// True for the file name endings of pictures that decode_image knows.
 bool has_image_ending(const std::filesystem::path& path);
 
