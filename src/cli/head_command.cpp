@@ -10,8 +10,6 @@
 namespace vit22b {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr const char* kPixels = "pixels";
 constexpr const char* kPixelTransform = "decode|rgb|resize(32)|value_range(-1,1)";
 constexpr const char* kFileEnding = ".safetensors";

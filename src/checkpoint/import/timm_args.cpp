@@ -142,7 +142,7 @@ void take_sizes(Arguments& args, ViTConfig& c) {
 /// do not count in their names.
 void take_norm(Arguments& args, ViTConfig& c) {
   const Json given = args.taken("norm_layer");
-  if (given.is_null() || given == "") return;
+  if (given.is_null() || (given.is_string() && given.get<std::string>().empty())) return;
   std::string kind = given.is_object() ? given.value("kind", "") : given.get<std::string>();
   std::erase(kind, '_');
   c.norm_layer = ascii_lower_case(kind);

@@ -44,9 +44,9 @@ class Walk {
     for (const fs::directory_entry& entry : visible_entries(folder)) {
       const std::string name = entry.path().filename().string();
       if (is_folder(entry))
-        folders.push_back(folder + "/" + name);
+        folders.push_back(concat(folder, "/", name));
       else if (is_file(entry) && has_image_ending(name))
-        files.push_back(folder + "/" + name);
+        files.push_back(concat(folder, "/", name));
       else
         ++found_.passed_over[is_file(entry) ? ending_of(name) : kNoFile];
     }
