@@ -89,13 +89,16 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   const LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
                                             {device, flags.common.precision, flags.common.engine});
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
-  mesh.do_once([&] { data.tell(); });
-  const Provenance provenance{model.checkpoint.path().string(),
-                              saved_step(model.checkpoint.folder),
-                              data.split.text,
-                              data.split.split,
-                              data.split.source->fingerprint(),
-                              "vit22b " + join(command_words(), " ")};
+  Provenance provenance;  // of the rank that tells the result
+  mesh.do_once([&] {
+    data.tell();
+    provenance = {model.checkpoint.path().string(),
+                  saved_step(model.checkpoint.folder),
+                  data.split.text,
+                  data.split.split,
+                  data.split.source->fingerprint(),
+                  "vit22b " + join(command_words(), " ")};
+  });
   Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
                     flags.common.is_quiet);
   const EvalOptions options{
