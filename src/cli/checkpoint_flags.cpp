@@ -56,6 +56,12 @@ void add_labels_flag(CLI::App& command, std::string& labels, const char* help) {
   command.add_option("--labels", labels, help);
 }
 
+void add_class_map_flag(CLI::App& command, std::string& class_map, const std::string& which) {
+  command.add_option("--class-map", class_map,
+                     concat("file that says which of ", which,
+                            ": a name a line in their order, or lines of a name and a number"));
+}
+
 std::vector<std::string> read_labels(const std::string& path, int64_t num_classes) {
   const std::string whole = read_text(path, ExitCode::kData);
   std::string_view text = without_byte_order_mark(whole);

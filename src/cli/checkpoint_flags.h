@@ -27,6 +27,10 @@ void add_labels_flag(
 /// The help of commands whose classes are the data's.
 constexpr const char* kLabelsOfData =
     "file with the name of a class a line, in the data's order, instead of its own names";
+/// Adds --class-map.
+///
+/// which  "the model's classes the data's names are"
+void add_class_map_flag(CLI::App& command, std::string& class_map, const std::string& which);
 /// Adds the positional checkpoint and the pixel flags.
 void add_checkpoint_flags(CLI::App& command, CheckpointFlags& flags,
                           const char* checkpoint_help = "checkpoint or run folder");

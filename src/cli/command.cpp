@@ -214,6 +214,20 @@ void add_commands(CLI::App& app) {
   }
 }
 
+/// Nothing, as of a shell's variable that is not set, is not what an option's absence means.
+void refuse_empty_values(CLI::App* command) {
+  command->parse_complete_callback([command] {
+    for (const CLI::Option* option : command->get_options())
+      for (const std::string& value : option->count() > 0 ? option->results() : CLI::results_t{})
+        if (value.empty())
+          throw UsageError(option->get_positional() ? "an argument" : option->get_name(),
+                           " is empty; give ", option->get_positional() ? "it" : "a value",
+                           " or leave it away");
+  });
+  for (CLI::App* below : command->get_subcommands([](CLI::App*) { return true; }))
+    refuse_empty_values(below);
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -228,6 +242,7 @@ int run_command_line(int argc, char** argv) {
   std::string ends;
   app.add_option("--ends", ends, "folder for this rank's exit code")->group("");  // of --procs
   add_commands(app);
+  refuse_empty_values(&app);
   const int code = run_guarded(app, argc, argv);
   if (!ends.empty()) report_end(ends, code);
   return code;

@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/safetensors.h"
 #include "cli/command.h"
+#include "cli/prediction_file.h"
 #include "core/error.h"
 #include "metrics/interval.h"
 
@@ -18,58 +18,34 @@ struct CompareFlags {
   int64_t key = 0;
 };
 
-/// Which test samples some runs have right: [S, M] float64, one row a run.
-struct Right {
-  at::Tensor right_SM;
-  at::Tensor labels_M;
-};
-
-/// The classes that a run predicted, [S, M]: `predicted`, the best of `logits`, or `predicted.K` of
-/// several numbers of neighbours or shots.
-at::Tensor predicted_of(const SafetensorsFile& file, int64_t key) {
-  if (key == 0 && file.contains("predicted")) return file.load("predicted");
-  if (key == 0 && file.contains("logits")) return file.load("logits").argmax(1).unsqueeze(0);
-  if (key > 0) return file.load(concat("predicted.", key));
-  std::vector<std::string> names;
-  for (const auto& [name, entry] : file.entries())
-    if (name.starts_with("predicted.")) names.push_back(name);
-  if (names.size() == 1) return file.load(names.front());
-  throw UsageError(file.path().string(),
-                   names.empty() ? " has neither `predicted` nor `logits`"
-                                 : concat(" has ", join(names, ", "), "; choose one with --k"));
-}
-
-Right read_runs(const std::vector<std::string>& paths, int64_t key) {
-  Right all;
+/// Which samples some runs have right, [S, M] float64, one row a run; all of the samples of
+/// `first`.
+at::Tensor read_runs(const std::vector<std::string>& paths, int64_t key,
+                     const PredictionFile& first) {
   std::vector<at::Tensor> rows;
   for (const std::string& path : paths) {
-    const SafetensorsFile file(path);
-    const at::Tensor labels = file.load("labels");
-    if (!all.labels_M.defined()) all.labels_M = labels;
-    if (!labels.equal(all.labels_M))
-      throw DataError(path, " is of other test samples than ", paths.front());
-    const at::Tensor predicted = predicted_of(file, key);
-    rows.push_back(predicted.eq(labels.unsqueeze(0)).to(at::kDouble));
+    const PredictionFile file(path);
+    if (path != first.path()) file.check_same_samples(first);
+    rows.push_back(file.predicted(key).eq(first.labels().unsqueeze(0)).to(at::kDouble));
   }
-  all.right_SM = at::cat(rows);
-  return all;
+  return at::cat(rows);
 }
 
 void run_compare(const CompareFlags& flags) {
   begin_command(flags.common);
-  const Right ours = read_runs(flags.runs, flags.key), theirs = read_runs(flags.against, flags.key);
-  if (!ours.labels_M.equal(theirs.labels_M))
-    throw DataError(flags.against.front(), " is of other test samples than ", flags.runs.front());
-  if (ours.right_SM.size(0) != theirs.right_SM.size(0))
-    throw UsageError(ours.right_SM.size(0), " runs against ", theirs.right_SM.size(0),
+  const PredictionFile first(flags.runs.front());
+  const at::Tensor ours_SM = read_runs(flags.runs, flags.key, first),
+                   theirs_SM = read_runs(flags.against, flags.key, first);
+  if (ours_SM.size(0) != theirs_SM.size(0))
+    throw UsageError(ours_SM.size(0), " runs against ", theirs_SM.size(0),
                      "; give pairs, in order");
-  const at::Tensor gain = ours.right_SM - theirs.right_SM;
+  const at::Tensor gain = ours_SM - theirs_SM;
   const metrics::Interval interval =
       metrics::bootstrap_interval(gain, static_cast<uint64_t>(flags.common.seed));
   Json by_run = Json::array();
   for (int64_t i = 0; i < gain.size(0); ++i)
-    by_run.push_back({{"accuracy", ours.right_SM[i].mean().item<double>()},
-                      {"against", theirs.right_SM[i].mean().item<double>()}});
+    by_run.push_back({{"accuracy", ours_SM[i].mean().item<double>()},
+                      {"against", theirs_SM[i].mean().item<double>()}});
   const double mean = gain.mean().item<double>();
   const Json json = {{"difference", mean},
                      {"confidence_interval", {interval.low, interval.high}},

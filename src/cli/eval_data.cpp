@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/command.h"
+#include "cli/checkpoint_flags.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "data/overlap.h"
@@ -24,8 +24,11 @@ KnownClasses classes_of_model(const std::string& checkpoint, const LoadedModel& 
   KnownClasses known{model.info.config.num_classes, model.info.label_names, model.wnids,
                      "the model", "; --class-map FILE says which class is which"};
   if (split.is_own && known.other_names.empty() &&
-      !has_all(known.names, split.source->label_names()))
-    known.other_names = open_train_data(run_config(checkpoint)->data).train->label_names();
+      !has_all(known.names, split.source->label_names())) {
+    auto names = open_train_data(run_config(checkpoint)->data).train->label_names();
+    // With more or fewer the folder is no longer as it was, and the names say nothing.
+    if (names.size() == known.names.size()) known.other_names = std::move(names);
+  }
   return known;
 }
 
@@ -44,9 +47,7 @@ void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
       "--data", flags.split.data,
       concat(kSourceHelp, "; a run folder knows its own, and keeps what is said of that alone"));
   add_split_flags(command, flags.split);
-  command.add_option("--class-map", flags.class_map,
-                     "file that says which of the model's classes the data's names are: a name a "
-                     "line in the model's order, or lines of a name and a number");
+  add_class_map_flag(command, flags.class_map, "the model's classes the data's names are");
   command.add_flag("--restrict", flags.is_restricted,
                    "take answers from the data's own classes alone, not from all the model's");
   command.add_flag("--check-overlap", flags.checks_overlap,

@@ -77,7 +77,7 @@ void for_each_batch(const ExplainFlags& flags, const DataSource& source,
     done += batch.images_BCHW.size(0);
     progress.update(done);
   }
-  for (const BadSample& bad : loader.bad_samples()) log_warn(concat("left out: ", bad.reason));
+  for (const BadSample& bad : loader.bad_samples()) log_warn(left_out_text(bad));
   if (done == 0) throw DataError("none of ", source.size(), " images could be read");
 }
 
@@ -162,6 +162,7 @@ void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSou
   });
   if (flags.basis.empty()) {
     std::vector<at::Tensor> projected;
+    projected.reserve(all.size());
     for (const Projected& image : all) projected.push_back(image.patches_N3);
     set_range(basis, at::cat(projected));
     if (!flags.common.out.empty())

@@ -35,7 +35,7 @@ struct FeatureFlags {
 /// Outputs of all images, in memory, for one file.
 struct Collected {
   std::map<std::string, std::vector<at::Tensor>> pieces;
-  std::vector<std::string> paths;
+  SampleNames names;
   int64_t num_images = 0;
 
   void add(FeatureExtractor& extractor, const at::Tensor& images_BCHW,
@@ -68,17 +68,18 @@ void add_tensor_file(const FeatureFlags& flags, FeatureExtractor& extractor, Col
 
 void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutputs& extractor,
                 Collected& all) {
-  BatchLoader loader(source, extractor.transforms(), one_pass(flags.images.loader, source));
+  LoaderOptions options = one_pass(flags.images.loader, source);
+  options.hashes_content = true;
+  BatchLoader loader(source, extractor.transforms(), options);
   Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
     if (!batch.images_BCHW.defined()) continue;
     all.add(extractor, batch.images_BCHW, batch.ids);
     if (!flags.split.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
-    all.paths.insert(all.paths.end(), batch.ids.begin(), batch.ids.end());
+    all.names.add(batch);
     progress.update(all.num_images, extractor.transfers_text());
   }
-  for (const BadSample& bad : loader.bad_samples())
-    log_warn(concat("left out: ", bad.id, ": ", bad.reason));
+  for (const BadSample& bad : loader.bad_samples()) log_warn(left_out_text(bad));
 }
 
 /// The names of the logits, where they are kept and have some.
@@ -168,9 +169,7 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOut
     throw DataError("none of ", source->size(), " images could be read; nothing is written");
   std::map<std::string, std::string> metadata = logit_names(extractor);
   metadata["checkpoint"] = flags.checkpoint.path;
-  if (!all.paths.empty())
-    metadata["paths"] =
-        nlohmann::json(all.paths).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (source != nullptr) metadata.merge(all.names.metadata());
   FileOps ops;
   const TensorList tensors = all.tensors();
   write_safetensors(ops, flags.common.out, tensors, metadata);

@@ -25,8 +25,9 @@ std::string pixel_transform(const PixelChanges& changes) {
 /// Options that mean nothing where features are read from files.
 void refuse_options_of_images(const HeadFlags& flags) {
   std::vector<std::string> names = pixel_flag_names();
-  names.insert(names.end(), {"--train-split", "--test-split", "--split", "--split-folders",
-                             "--feature", "--cache", "--batch", "--workers", "--max-bad-fraction"});
+  names.insert(names.end(),
+               {"--train-split", "--test-split", "--split", "--split-folders", "--feature",
+                "--cache", "--class-map", "--batch", "--workers", "--max-bad-fraction"});
   refuse_options(*flags.command, names, "files of features are taken as they are");
 }
 
@@ -82,6 +83,7 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
       ->capture_default_str();
   add_labels_flag(command, flags.labels, kLabelsOfData);
+  add_class_map_flag(command, flags.class_map, "the training set's classes the test's names are");
   add_shared_flags(command, flags);
 }
 

@@ -24,6 +24,7 @@ struct HeadFlags {
   std::string feature = "pooled";
   PixelChanges pixels;
   std::string labels;
+  std::string class_map;  ///< of the test's classes
   std::string cache;
   LoaderFlags loader{.batch = 64};
   std::string predictions, against;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "cli/prediction_file.h"
 #include "core/error.h"
 #include "metrics/interval.h"
 #include "metrics/retrieval.h"
@@ -43,32 +44,17 @@ Json per_class(const HeadResult& result, const at::Tensor& right_SM) {
   return rows;
 }
 
-std::string tensor_name(int64_t key) {
-  return key == 0 ? "predicted" : concat("predicted.", key);
-}
-
-void write_predictions(const HeadFlags& flags, const HeadResult& result) {
-  if (flags.predictions.empty()) return;
-  TensorList tensors = {{"labels", result.labels_M}};
-  for (const auto& [key, predicted_SM] : result.predicted)
-    tensors.emplace_back(tensor_name(key), predicted_SM.contiguous());
-  FileOps ops;
-  write_safetensors(ops, flags.predictions, tensors, {{"method", result.method}});
-}
-
 /// The mean difference to another run's predictions of the same samples, run by run.
 Json difference(const HeadFlags& flags, const HeadResult& result, int64_t key,
                 const at::Tensor& right_SM) {
-  const SafetensorsFile other(flags.against);
-  const at::Tensor labels = other.load("labels");
-  if (!labels.equal(result.labels_M))
-    throw DataError(flags.against, " holds predictions of other test samples than ", result.place);
-  const at::Tensor predicted = other.load(tensor_name(key));
+  const PredictionFile other(flags.against);
+  other.check_same_samples(result.labels_M, result.contents, result.place);
+  const at::Tensor predicted = other.predicted(key);
   if (predicted.sizes() != right_SM.sizes())
     throw DataError(flags.against, ": ", predicted.size(0), " draws, here ", right_SM.size(0),
                     "; compare runs with the same options");
   const at::Tensor gain =
-      right_SM.to(at::kDouble) - predicted.eq(labels.unsqueeze(0)).to(at::kDouble);
+      right_SM.to(at::kDouble) - predicted.eq(result.labels_M.unsqueeze(0)).to(at::kDouble);
   return {{"mean", mean_of(gain)},
           {"confidence_interval",
            pair_of(metrics::bootstrap_interval(gain, static_cast<uint64_t>(flags.common.seed)))}};
@@ -151,7 +137,9 @@ void tell(const HeadFlags& flags, const HeadResult& result, const Json& json) {
   print_and_store(flags.common.is_json ? json.dump(1) + "\n" : as_text(result, json), [&] {
     FileOps ops;
     if (!flags.common.out.empty()) write_text(ops, flags.common.out, json.dump(1) + "\n");
-    write_predictions(flags, result);
+    if (!flags.predictions.empty())
+      write_prediction_file(flags.predictions, result.method, result.labels_M, result.predicted,
+                            result.contents);
   });
 }
 
@@ -169,6 +157,7 @@ HeadResult joined(const HeadSets& sets, const std::vector<HeadOutcome>& outcomes
   HeadResult all = outcomes.front().result;
   all.num_train = sets.num_train();
   all.labels_M = at::cat(labels).index_select(0, order);
+  all.contents = sets.train.contents;  // every sample of it is in one fold
   for (auto& [key, parts] : predicted)
     all.predicted[key] = at::cat(parts, 1).index_select(1, order);
   return all;
@@ -198,14 +187,9 @@ Json recalls(const at::Tensor& ranks_Q) {
 }
 
 HeadResult result_on(const std::string& method, const HeadSets& sets, const HeadData& data) {
-  return {method,
-          data.test.labels_N,
-          data.train.label_names,
-          data.num_classes,
-          data.train.size(),
-          data.test.place,
-          sets.split,
-          {}};
+  return {method,           data.test.labels_N, data.train.label_names,
+          data.num_classes, data.train.size(),  data.test.place,
+          sets.split,       data.test.contents, {}};
 }
 
 void report_head(const HeadFlags& flags, const HeadOutcome& outcome) {

@@ -14,8 +14,9 @@ struct HeadResult {
   at::Tensor labels_M;
   std::vector<std::string> label_names;  ///< empty where the labels have no names
   int64_t num_classes = 0, num_train = 0;
-  std::string place;  ///< of the test samples, for messages
-  std::string split;  ///< what the test is, as HeadSets has it
+  std::string place;                  ///< of the test samples, for messages
+  std::string split;                  ///< what the test is, as HeadSets has it
+  std::vector<std::string> contents;  ///< of the test samples; empty where nobody knows
   /// [S, M] int64, one row a draw; by number of shots or neighbours, or one entry under 0.
   std::map<int64_t, at::Tensor> predicted;
 };

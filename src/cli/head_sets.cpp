@@ -16,6 +16,10 @@ bool is_drawn(const HeadFlags& flags) {
 }
 
 void check_words(const HeadFlags& flags) {
+  if (is_drawn(flags) && !flags.class_map.empty())
+    throw UsageError("--class-map names the test's classes; ",
+                     flags.folds > 0 ? "--folds" : "--test-part",
+                     " makes the test of the training samples, whose names are the same");
   if (!flags.test_part.empty() && flags.folds > 0)
     throw UsageError("--test-part and --folds both make the test; give one of them");
   if (is_drawn(flags) && (!flags.test.empty() || !flags.test_split.empty()))
@@ -64,7 +68,7 @@ std::vector<RowSplit> draw_rows(const HeadFlags& flags, const LabelledFeatures& 
 HeadSets sets_of(const HeadFlags& flags, LabelledFeatures train, LabelledFeatures test,
                  std::string split) {
   HeadSets sets{std::move(train), std::move(test), 0, {}, std::move(split)};
-  sets.test = in_classes_of(sets.train, std::move(sets.test));
+  sets.test = in_classes_of(sets.train, std::move(sets.test), flags.class_map);
   sets.num_classes = count_classes(sets.train, sets.test);
   sets.train.label_names =
       class_names_of(flags, std::move(sets.train.label_names), sets.num_classes);

@@ -61,16 +61,12 @@ HeadResult test_of(const HeadFlags& flags, const Device& device, const HeadSourc
   const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out));
   const LabelledFeatures trained{said.features_ND, at::zeros({sources.train->size()}, at::kLong),
                                  info.label_names, sources.train_place};
-  said = in_classes_of(trained, std::move(said));
+  said = in_classes_of(trained, std::move(said), flags.class_map);
   const int64_t num_classes = count_classes(trained, said);
-  return {"sgd",
-          said.labels_N,
-          class_names_of(flags, info.label_names, num_classes),
-          num_classes,
-          sources.train->size(),
-          said.place,
-          sources.split,
-          {{0, said.features_ND.argmax(1).unsqueeze(0)}}};
+  return {
+      "sgd",         said.labels_N,         class_names_of(flags, info.label_names, num_classes),
+      num_classes,   sources.train->size(), said.place,
+      sources.split, said.contents,         {{0, said.features_ND.argmax(1).unsqueeze(0)}}};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "cli/head_report.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "data/delimited.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
@@ -19,6 +20,7 @@ constexpr const char* kPlace = "{}";  ///< where a template takes the name
 struct ZeroshotFlags {
   HeadFlags head;
   std::string classes, templates;
+  bool is_restricted = false;
 };
 
 std::vector<std::string> lines_of_file(const std::string& path) {
@@ -66,11 +68,12 @@ at::Tensor class_embeddings(const TextTower& tower, const std::vector<std::strin
 }
 
 /// Where each of the data's labels stands among the candidates.
-at::Tensor as_candidates(const LabelledFeatures& data, const std::vector<std::string>& names) {
+at::Tensor as_candidates(const LabelledFeatures& data, const std::vector<std::string>& names,
+                         const std::string& class_map) {
   LabelledFeatures candidates;
   candidates.label_names = names;
   candidates.place = "the candidates";
-  return in_classes_of(candidates, data).labels_N;
+  return in_classes_of(candidates, data, class_map).labels_N;
 }
 
 /// Images, a candidate's vector for each class, and which is right.
@@ -78,8 +81,25 @@ struct Question {
   at::Tensor features_NE, classes_CE, labels_N;
   std::vector<std::string> names;  ///< of the classes, or none
   std::string place, split;
+  std::vector<std::string> contents;  ///< of the images; empty where nobody knows
   size_t templates = 1;
 };
+
+/// Only those classes that some image has, so that no answer is outside of them.
+Question restricted(Question asked) {
+  const at::Tensor counts = class_counts(asked.labels_N, asked.classes_CE.size(0));
+  const at::Tensor used = counts.nonzero().squeeze(1);
+  const at::Tensor new_labels = counts.gt(0).cumsum(0) - 1;
+  asked.labels_N = new_labels.index_select(0, asked.labels_N);
+  asked.classes_CE = asked.classes_CE.index_select(0, used);
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < used.size(0) && !asked.names.empty(); ++i)
+    names.push_back(asked.names.at(static_cast<size_t>(used[i].item<int64_t>())));
+  asked.names = std::move(names);
+  log_info(
+      concat("restricted: answers are taken from the data's ", used.size(0), " classes alone"));
+  return asked;
+}
 
 Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const TextTower tower(flags.head.checkpoint,
@@ -98,10 +118,11 @@ Question ask_with_names(const ZeroshotFlags& flags, const Device& device) {
                                  templates = templates_of(flags, tower);
   return {data.features_ND,
           class_embeddings(tower, names, templates),
-          as_candidates(data, names),
+          as_candidates(data, names, flags.head.class_map),
           names,
           data.place,
           chosen.split,
+          data.contents,
           templates.size()};
 }
 
@@ -117,13 +138,15 @@ Question ask_with_features(const ZeroshotFlags& flags) {
                     std::max(images.labels_N.max().item<int64_t>(), counts.size(0) - 1));
   const at::Tensor sum_CE = at::zeros({counts.size(0), texts.features_ND.size(1)})
                                 .index_add_(0, texts.labels_N, unit_length(texts.features_ND));
-  return {images.features_ND, unit_length(sum_CE), images.labels_N, {}, images.place, ""};
+  return {images.features_ND, unit_length(sum_CE), images.labels_N, {}, images.place, "",
+          images.contents};
 }
 
 void run_zeroshot(const ZeroshotFlags& flags) {
   const Device device = begin_command(flags.head.common);
-  const Question asked =
+  Question asked =
       is_from_pairs(flags.head) ? ask_with_features(flags) : ask_with_names(flags, device);
+  if (flags.is_restricted) asked = restricted(std::move(asked));
   const int64_t num_classes = asked.classes_CE.size(0);
   const at::Tensor scores_NC = at::mm(unit_length(asked.features_NE), asked.classes_CE.t());
   const at::Tensor ranks =
@@ -135,6 +158,7 @@ void run_zeroshot(const ZeroshotFlags& flags) {
                             /*num_train=*/0,
                             asked.place,
                             asked.split,
+                            asked.contents,
                             {{0, scores_NC.argmax(1).unsqueeze(0)}}},
                            {{"recall_at", recalls(ranks)},
                             {"templates", asked.templates},
@@ -151,6 +175,9 @@ void add_zeroshot(CLI::App& app) {
   add_labels_flag(*command, flags->head.labels, kLabelsOfData);
   command->add_option("--classes", flags->classes,
                       "file of candidates, a name a line; the data's own labels where absent");
+  add_class_map_flag(*command, flags->head.class_map, "the candidates the data's names are");
+  command->add_flag("--restrict", flags->is_restricted,
+                    "take answers from the candidates that the data has images of");
   command->add_option(
       "--templates", flags->templates,
       "file of sentences with {} for the name, a line each; the checkpoint's where absent");

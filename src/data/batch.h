@@ -19,6 +19,7 @@ struct Batch {
   /// With mixup: image i is `share` of sample i and the rest of a sample with label mixed_labels.
   at::Tensor mixed_labels_B = {};
   double share = 1;
+  std::vector<std::string> contents = {};  ///< content_hash of each, where the loader was asked
 
   /// The same on a device.
   Batch to(c10::Device device) const;

@@ -25,6 +25,20 @@ int64_t default_loader_workers() {
   return std::clamp<int64_t>(std::thread::hardware_concurrency() / 2, 1, 8);
 }
 
+void check_bad_share(int64_t num_bad, int64_t num_samples, double max_fraction,
+                     const std::string& last_reason) {
+  if (static_cast<double>(num_bad) <= max_fraction * static_cast<double>(num_samples)) return;
+  throw DataError(num_bad, " of ", num_samples, " samples cannot be used, more than the share of ",
+                  max_fraction, " that may be bad; the last: ", last_reason,
+                  ". Remove or mend the files, or raise --max-bad-fraction (in a config "
+                  "data.max_bad_fraction)");
+}
+
+std::string left_out_text(const BadSample& bad) {
+  const bool is_named = bad.reason.find(bad.id) != std::string::npos;
+  return concat("left out: ", is_named ? "" : bad.id + ": ", bad.reason);
+}
+
 /// One batch in the making.
 struct BatchLoader::Slot {
   std::vector<Sample> samples;
@@ -124,6 +138,7 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
     labels.push_back(samples[i].label);
     indices.push_back(samples[i].index);
     batch.ids.push_back(std::move(samples[i].id));
+    if (!samples[i].content.empty()) batch.contents.push_back(std::move(samples[i].content));
   }
   for (const auto& [name, values] : fields) {
     if (values.size() != labels.size()) throw DataError("some samples of a batch have no ", name);
@@ -175,6 +190,7 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
       Sample sample = source_.read(index);
       id = sample.id;
       sample.index = index;
+      if (options_.hashes_content) sample.content = content_hash(sample);
       transforms_(sample, global_index);
       is_good = true;
       return sample;
@@ -190,13 +206,8 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
 void BatchLoader::note_bad(int64_t index, const std::string& id, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   bad_.try_emplace(index, BadSample{id, reason, index});
-  const auto limit = options_.max_bad_fraction * static_cast<double>(source_.size());
-  if (static_cast<double>(bad_.size()) > limit)
-    throw DataError(bad_.size(), " of ", source_.size(),
-                    " samples cannot be used, more than the share of ", options_.max_bad_fraction,
-                    " that may be bad; the last: ", reason,
-                    ". Remove or mend the files, or raise --max-bad-fraction (in a config "
-                    "data.max_bad_fraction)");
+  check_bad_share(static_cast<int64_t>(bad_.size()), source_.size(), options_.max_bad_fraction,
+                  reason);
 }
 
 bool BatchLoader::next(Batch& batch) {

@@ -26,6 +26,15 @@ struct BadSample {
   int64_t index = -1;  ///< in its source; -1 where another rank found it
 };
 
+/// Checks that no more samples are bad than may be.
+///
+/// throws  DataError that tells both numbers and the last one's reason
+void check_bad_share(int64_t num_bad, int64_t num_samples, double max_fraction,
+                     const std::string& last_reason);
+
+/// "left out: photos/a.jpg: why", the name once.
+std::string left_out_text(const BadSample& bad);
+
 /// Half the cores that this process may use, at most 8 and at least 1: the others are the model's.
 int64_t default_loader_workers();
 
@@ -40,6 +49,7 @@ struct LoaderOptions {
   bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in
                             ///< order, bad ones left out
   double max_bad_fraction = 0.001;
+  bool hashes_content = false;  ///< whether batches tell their samples' content_hash
 };
 
 /// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is

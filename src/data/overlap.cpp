@@ -3,20 +3,17 @@
 #include <optional>
 #include <unordered_map>
 
-#include "core/checksum.h"
 #include "core/error.h"
 
 namespace vit22b {
 namespace {
 
-/// A sample's bytes as they lie in its file, or its decoded image's; nothing for a bad sample.
-std::optional<std::string> content_hash(const DataSource& source, int64_t index, std::string& id) {
+/// content_hash of a source's sample; nothing for a bad one.
+std::optional<std::string> hash_at(const DataSource& source, int64_t index, std::string& id) {
   try {
     const Sample sample = source.read(index);
     id = sample.id;
-    if (!sample.encoded.empty()) return xxh3_128(std::as_bytes(std::span(sample.encoded)));
-    const at::Tensor image = sample.fields.at("image").contiguous();
-    return xxh3_128({static_cast<const std::byte*>(image.const_data_ptr()), image.nbytes()});
+    return content_hash(sample);
   } catch (const UserError&) {
     return std::nullopt;
   }
@@ -28,15 +25,15 @@ Overlap find_overlap(const DataSource& training, const DataSource& test) {
   std::unordered_map<std::string, int64_t> training_of_hash;
   std::string id;
   for (int64_t i = 0; i < training.size(); ++i)
-    if (auto hash = content_hash(training, i, id)) training_of_hash.emplace(std::move(*hash), i);
+    if (auto hash = hash_at(training, i, id)) training_of_hash.emplace(std::move(*hash), i);
   Overlap overlap;
   for (int64_t i = 0; i < test.size(); ++i) {
-    const auto hash = content_hash(test, i, id);
+    const auto hash = hash_at(test, i, id);
     const auto same = hash ? training_of_hash.find(*hash) : training_of_hash.end();
     if (same == training_of_hash.end()) continue;
     if (overlap.count++ == 0) {
       overlap.test_id = id;
-      content_hash(training, same->second, overlap.training_id);
+      hash_at(training, same->second, overlap.training_id);
     }
   }
   return overlap;

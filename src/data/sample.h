@@ -17,8 +17,15 @@ struct Sample {
   std::vector<uint8_t> encoded;  ///< an image file's bytes, empty once decoded
   int64_t label = -1;            ///< -1 where the source has none
   std::vector<std::string> captions;
-  int64_t index = -1;  ///< in its source
-  std::string id;      ///< file name or index, for messages
+  int64_t index = -1;   ///< in its source
+  std::string id;       ///< file name or index, for messages
+  std::string content;  ///< content_hash's, where a loader is asked for it
 };
+
+/// What a sample is, whatever its name: xxh3_128 of its encoded bytes, or of its tensors where a
+/// source has no files.
+///
+/// sample  as its source gave it, before any transform
+std::string content_hash(const Sample& sample);
 
 }  // namespace vit22b

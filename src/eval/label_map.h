@@ -41,8 +41,10 @@ struct LabelMap {
 ///
 /// By name where both have names. Classes that have numbers alone are those numbers. A data set
 /// with names is taken in its own order for a model without, where their counts agree, with a
-/// warning. class_map  a file as read_class_map has it, which decides instead; "" for none throws
-/// DataError naming a class of the data that is not known, or that two known ones are
+/// warning.
+///
+/// class_map  a file as read_class_map has it, which decides instead; "" for none
+/// throws     DataError naming a class of the data that is not known, or that two known ones are
 ///            called
 LabelMap label_map(const DataClasses& data, const KnownClasses& known,
                    const std::string& class_map = "");

@@ -31,7 +31,7 @@ std::unique_ptr<WeightStore> make_store(const std::vector<ParameterRow>& table,
 }
 
 // timm's folders name their classes rarely, their tags nearly always.
-void add_imagenet_names(LoadedModel& model) {
+void add_imagenet_names(NamedModel& model) {
   ModelInfo& info = model.info;
   if (!info.tag) return;
   auto classes = imagenet_classes({*info.tag, info.config.num_classes});
@@ -42,12 +42,17 @@ void add_imagenet_names(LoadedModel& model) {
 
 }  // namespace
 
+NamedModel read_named_model(const CheckpointPath& checkpoint) {
+  NamedModel model{read_model_info(checkpoint), {}};
+  add_imagenet_names(model);
+  return model;
+}
+
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                            const std::string& store) {
   LoadedModel model;
   model.checkpoint = resolve_checkpoint(checkpoint);
-  model.info = read_model_info(model.checkpoint);
-  add_imagenet_names(model);
+  static_cast<NamedModel&>(model) = read_named_model(model.checkpoint);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
   PredictorOptions how = options;
   how.any_size |= model.info.any_size;

@@ -9,10 +9,19 @@
 
 namespace vit22b {
 
-/// A checkpoint opened for inference.
-struct LoadedModel {
+/// What a checkpoint is, and what its classes are called.
+struct NamedModel {
   ModelInfo info;  ///< with ImageNet's names where timm's tag says so and the folder has none
   std::vector<std::string> wnids;  ///< of ImageNet's classes in the model's order; else empty
+};
+
+/// Reads it without weights.
+///
+/// throws  CheckpointError as read_model_info does
+NamedModel read_named_model(const CheckpointPath& checkpoint);
+
+/// A checkpoint opened for inference.
+struct LoadedModel : NamedModel {
   CheckpointPath checkpoint;
   std::unique_ptr<Predictor> predictor;
 };

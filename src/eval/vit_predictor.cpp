@@ -62,6 +62,7 @@ void VitPredictor::attend() {
 }
 
 void VitPredictor::check_size(const at::Tensor& images_BCHW) const {
+  check_pixels(config_, images_BCHW);
   if (!any_size_) check_image_size(config_, images_BCHW);
 }
 

@@ -54,6 +54,20 @@ at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
   return config.no_embed_class ? x : x + positions;
 }
 
+void check_pixels(const ViTConfig& config, const at::Tensor& images_BCHW) {
+  if (config.reads_words() || images_BCHW.dim() != 4) return;
+  if (images_BCHW.size(1) != config.in_chans)
+    throw UsageError("images have ", images_BCHW.size(1),
+                     images_BCHW.size(1) == 1 ? " channel" : " channels",
+                     " after their transform, the model sees ", config.in_chans, "; write ",
+                     config.in_chans == 1 ? "gray" : "rgb", " in it");
+  if (!images_BCHW.is_floating_point())
+    throw UsageError(
+        "images are bytes from 0 to 255 after their transform, which no model is trained on; end "
+        "it "
+        "with value_range(-1,1) or normalize(...), as the model was trained");
+}
+
 void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW) {
   if (config.reads_words() || images_BCHW.dim() != 4) return;
   const auto [height, width] = config.img_size;

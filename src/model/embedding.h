@@ -15,6 +15,9 @@ namespace vit22b {
 at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
                         at::ScalarType compute_type, at::ScalarType type);
 
+/// throws  UsageError for images of other channels than the config's, or whole numbers; nothing for
+///         words
+void check_pixels(const ViTConfig& config, const at::Tensor& images_BCHW);
 /// throws  UsageError for images of another height or width than the config's; nothing for words
 void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW);
 

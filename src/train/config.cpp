@@ -26,6 +26,9 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("val", val,
           "validation images: a split's name, or a part of the training split such as 5% (held "
           "out), or \"\"");
+  v.field("class_map", class_map,
+          "file that says which classes those of the split val are: a name a line in the training "
+          "split's order, or a name and a number; by name where empty");
 }
 
 void MeshConfig::fields(FieldVisitor& v) {
@@ -45,6 +48,8 @@ void DistillConfig::fields(FieldVisitor& v) {
            "of exactly the student's images in every step, or of the plain ones through the "
            "teacher's own transform, once");
   v.field("cache", cache, "folder of cached logits; each teacher's cache/ where empty");
+  v.field("class_map", class_map,
+          "file that says which of the teachers' classes the data's are, as data.class_map");
 }
 
 void LitConfig::fields(FieldVisitor& v) {

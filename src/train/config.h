@@ -27,6 +27,7 @@ struct DataConfig {
   bool allow_empty = false;
   std::string train_split = "train";
   std::string val = "5%";
+  std::string class_map;
 
   void fields(FieldVisitor& visitor);
 };
@@ -50,6 +51,7 @@ struct DistillConfig {
   double feature_weight = 0;
   std::string logits = "live";
   std::string cache;
+  std::string class_map;
 
   void fields(FieldVisitor& visitor);
 };

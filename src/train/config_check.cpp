@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/range.h"
+#include "data/splits.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -11,6 +12,8 @@ void check_distill(const TrainConfig& c) {
   if (c.task != "distill") {
     if (!c.distill.teachers.empty())
       throw UsageError("distill.teachers is set, but task=", c.task, "; use task=distill");
+    if (!c.distill.class_map.empty())
+      throw UsageError("distill.class_map is set, but task=", c.task, "; use task=distill");
     return;
   }
   if (c.distill.teachers.empty())
@@ -58,6 +61,10 @@ void check_choices(const TrainConfig& c) {
   if (c.accumulate < 1 || c.data.batch_size % c.accumulate != 0)
     throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ",
                      c.data.batch_size);
+  if (!c.data.class_map.empty() && (c.task == "lit" || c.data.val.empty() || percent(c.data.val)))
+    throw UsageError(
+        "data.class_map names the classes of a split of its own; ",
+        c.task == "lit" ? "task=lit has captions" : concat("data.val is '", c.data.val, "'"));
   if (c.mesh.data < 0 || c.mesh.model < 1)
     throw UsageError("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model,
                      ": want counts of ranks");

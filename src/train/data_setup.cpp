@@ -76,9 +76,10 @@ void match_validation(const TrainConfig& config, TrainData& data) {
                            names,
                            {},
                            concat("the split '", config.data.train_split, "'"),
-                           ""};
+                           "; data.class_map=FILE says which class is which"};
   const std::string place = concat(config.data.root, ", split '", config.data.val, "'");
-  data.val = in_known_classes(data.val, label_map(classes_of(*data.val, place), known), known);
+  const LabelMap map = label_map(classes_of(*data.val, place), known, config.data.class_map);
+  data.val = in_known_classes(data.val, map, known);
 }
 
 }  // namespace vit22b

@@ -144,10 +144,10 @@ bool Run::start() {
     match_validation(config_, data_);
     check_mesh(config_, mesh_);
     pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
-    if (config_.data.any_size) return;
     const ViTConfig& model = lit_ ? lit_->image.config : config_.model;
-    check_transform(model, *data_.train, Transforms(config_.data.pp_train, 0, tokenizer()));
-    check_transform(model, *data_.train, *pp_eval_);
+    const Transforms pp_train(config_.data.pp_train, 0, tokenizer());
+    for (const Transforms* transforms : {&pp_train, &std::as_const(*pp_eval_)})
+      check_transform(model, *data_.train, *transforms, config_.data.any_size);
   });
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);

@@ -75,8 +75,8 @@ void complete_transforms(TrainConfig& config) {
   if (source) warn_of_other_range(data, config.init_from, source->pp_eval);
 }
 
-void check_transform(const ViTConfig& model, const DataSource& source,
-                     const Transforms& transforms) {
+void check_transform(const ViTConfig& model, const DataSource& source, const Transforms& transforms,
+                     bool any_size) {
   constexpr int64_t kMostLooks = 8;  // images of a folder differ in size
   for (int64_t i = 0; i < std::min(kMostLooks, source.size()); ++i) {
     Sample sample;
@@ -88,7 +88,9 @@ void check_transform(const ViTConfig& model, const DataSource& source,
     }
     const auto image = sample.fields.find("image");
     if (image == sample.fields.end()) return;
-    check_image_size(model, image->second.permute({2, 0, 1}).unsqueeze(0));
+    const at::Tensor picture = image->second.permute({2, 0, 1}).unsqueeze(0);
+    check_pixels(model, picture);
+    if (!any_size) check_image_size(model, picture);
   }
 }
 

@@ -27,8 +27,9 @@ void warn_of_other_range(const DataConfig& data, const std::string& checkpoint,
 
 /// Looks at the first images that can be read, before any work.
 ///
-/// throws  UsageError where the transform gives them another size than the model's
-void check_transform(const ViTConfig& model, const DataSource& source,
-                     const Transforms& transforms);
+/// throws  UsageError where the transform gives them other channels than the model's, bytes, or,
+///         unless any size will do, another size
+void check_transform(const ViTConfig& model, const DataSource& source, const Transforms& transforms,
+                     bool any_size);
 
 }  // namespace vit22b

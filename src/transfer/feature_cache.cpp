@@ -26,13 +26,17 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
     first += labels.back().size(0);
     const auto ids = nlohmann::json::parse(shard->metadata().at("paths"));
     ids_.insert(ids_.end(), ids.begin(), ids.end());
+    const std::vector<std::string> contents = read_contents(*shard, labels.back().size(0));
+    contents_.insert(contents_.end(), contents.begin(), contents.end());
   }
   labels_N_ = at::cat(labels);
   indices_N_ = at::cat(indices);
 }
 
 int64_t FeatureTable::width(const std::string& name) const {
-  return shards_.front()->entry(name).shape.at(1);
+  for (const auto& shard : shards_)
+    if (shard->contains(name)) return shard->entry(name).shape.at(1);
+  throw InternalError("FeatureTable: no shard has ", name);
 }
 
 at::Tensor FeatureTable::mapped(size_t shard, const std::string& name) const {
@@ -62,12 +66,13 @@ at::Tensor FeatureTable::rows(const std::string& name, const at::Tensor& indices
 
 at::Tensor FeatureTable::all(const std::string& name) const {
   std::vector<at::Tensor> parts;
-  for (size_t i = 0; i < shards_.size(); ++i) parts.push_back(mapped(i, name));
+  for (size_t i = 0; i < shards_.size(); ++i)
+    if (shards_[i]->contains(name)) parts.push_back(mapped(i, name));
   return at::cat(parts);
 }
 
 LabelledFeatures FeatureTable::labelled(const std::string& name) const {
-  return {all(name), labels_N_, label_names_, place_};
+  return {all(name), labels_N_, label_names_, place_, contents_};
 }
 
 namespace {

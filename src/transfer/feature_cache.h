@@ -28,6 +28,8 @@ class FeatureTable {
   /// Where each row's sample stands in its source.
   const at::Tensor& indices() const { return indices_N_; }
   const std::vector<std::string>& ids() const { return ids_; }
+  /// content_hash of each row's sample.
+  const std::vector<std::string>& contents() const { return contents_; }
   const std::filesystem::path& folder() const { return folder_; }
   /// indices int64 → [rows, D], a copy.
   at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
@@ -42,7 +44,7 @@ class FeatureTable {
   std::vector<std::unique_ptr<SafetensorsFile>> shards_;
   std::vector<int64_t> first_rows_;
   at::Tensor labels_N_, indices_N_;
-  std::vector<std::string> ids_, label_names_;
+  std::vector<std::string> ids_, contents_, label_names_;
   std::string place_;
   std::filesystem::path folder_;
 };

@@ -18,6 +18,15 @@ namespace fs = std::filesystem;
 constexpr const char* kLabels = "labels";
 constexpr const char* kIndices = "indices";
 constexpr const char* kMadeFrom = "made_from";
+constexpr const char* kPaths = "paths";
+constexpr const char* kContents = "contents";
+constexpr const char* kLeftOut = "left_out";
+/// Raised when a shard says more than it did.
+constexpr int kShardVersion = 2;
+
+std::string json_text(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 std::string shard_name(int64_t shard) {
   char name[64];
@@ -53,20 +62,50 @@ std::unique_ptr<SafetensorsFile> open_shard(const fs::path& path, const std::str
 
 void write_shard(FileOps& ops, const fs::path& path,
                  const std::map<std::string, std::vector<at::Tensor>>& pieces,
-                 const std::vector<std::string>& ids, const std::string& identity,
-                 std::map<std::string, std::string> metadata) {
+                 const std::string& identity, std::map<std::string, std::string> metadata) {
   TensorList tensors;
   Xxh3Stream stream;
   for (const auto& [name, parts] : pieces) {
     tensors.emplace_back(name, at::cat(parts).contiguous());
     stream.add(bytes_of_tensor(tensors.back().second));
   }
-  metadata["paths"] =
-      nlohmann::json(ids).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   metadata[kMadeFrom] = identity;
   metadata["xxh3_128"] = stream.hash();
   write_safetensors(ops, path, tensors, metadata);
 }
+
+std::string left_out_json(const std::vector<BadSample>& left_out) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const BadSample& bad : left_out) list.push_back({bad.index, bad.id, bad.reason});
+  return json_text(list);
+}
+
+/// What a shard of this program's says that it left out.
+std::vector<BadSample> left_out_of(const SafetensorsFile& shard) {
+  std::vector<BadSample> left_out;
+  for (const auto& bad : nlohmann::json::parse(shard.metadata().at(kLeftOut)))
+    left_out.push_back({bad.at(1), bad.at(2), bad.at(0)});
+  return left_out;
+}
+
+/// Counts what all shards leave out, whether they are made now or were found.
+class LeftOut {
+ public:
+  LeftOut(const DataSource& source, double max_fraction)
+      : size_(source.size()), max_fraction_(max_fraction) {}
+
+  void add(const SafetensorsFile& shard) {
+    for (const BadSample& bad : left_out_of(shard)) {
+      log_warn(left_out_text(bad));
+      check_bad_share(++count_, size_, max_fraction_, bad.reason);
+    }
+  }
+
+ private:
+  int64_t size_;
+  double max_fraction_;
+  int64_t count_ = 0;
+};
 
 /// Removes what an interrupted process left; the folder is this one's alone.
 void remove_leftovers(FileOps& ops, const fs::path& folder) {
@@ -91,9 +130,10 @@ class ShardWriter {
                         .num_samples = count,
                         .num_workers = options_.num_workers,
                         .is_training = false,
-                        .max_bad_fraction = options_.max_bad_fraction});
+                        .max_bad_fraction = options_.max_bad_fraction,
+                        .hashes_content = true});
     std::map<std::string, std::vector<at::Tensor>> pieces;
-    std::vector<std::string> ids;
+    SampleNames names;
     int64_t done = first;
     for (Batch batch; loader.next(batch);) {
       if (options_.should_stop())
@@ -106,14 +146,16 @@ class ShardWriter {
       }
       pieces[kLabels].push_back(batch.labels_B);
       pieces[kIndices].push_back(batch.indices_B);
-      ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+      names.add(batch);
       done += batch.images_BCHW.size(0);
       options_.on_progress(done);
     }
-    for (const BadSample& bad : loader.bad_samples())
-      log_warn(concat("left out: ", bad.id, ": ", bad.reason));
-    if (pieces.empty()) throw DataError("none of ", count, " samples can be used");
-    write_shard(ops_, path, pieces, ids, identity, options_.metadata);
+    if (pieces.empty())
+      for (const char* name : {kLabels, kIndices}) pieces[name] = {at::empty({0}, at::kLong)};
+    std::map<std::string, std::string> metadata = names.metadata();
+    metadata.insert(options_.metadata.begin(), options_.metadata.end());
+    metadata[kLeftOut] = left_out_json(loader.bad_samples());
+    write_shard(ops_, path, pieces, identity, std::move(metadata));
   }
 
  private:
@@ -125,10 +167,42 @@ class ShardWriter {
 
 }  // namespace
 
+void SampleNames::add(const Batch& batch) {
+  ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+  contents.insert(contents.end(), batch.contents.begin(), batch.contents.end());
+}
+
+std::map<std::string, std::string> SampleNames::metadata() const {
+  std::map<std::string, std::string> said = contents_metadata(contents);
+  said[kPaths] = json_text(ids);
+  return said;
+}
+
+std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents) {
+  if (contents.empty()) return {};
+  return {{kContents, json_text(contents)}};
+}
+
+std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows) {
+  const auto found = file.metadata().find(kContents);
+  if (found == file.metadata().end()) return {};
+  std::vector<std::string> contents;
+  try {
+    contents = nlohmann::json::parse(found->second).get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception&) {
+    throw CheckpointError(file.path().string(), ": `contents` in its metadata is no list of texts");
+  }
+  if (static_cast<int64_t>(contents.size()) != num_rows)
+    throw CheckpointError(file.path().string(), ": `contents` in its metadata has ",
+                          contents.size(), " entries for ", num_rows, " rows");
+  return contents;
+}
+
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options) {
-  return hash_of_text(concat(kPixelsVersion, "\n", extractor.fingerprint(), source.fingerprint(),
-                             options.samples_per_shard, "\n", join(source.label_names(), "\n")));
+  return hash_of_text(concat(kPixelsVersion, " ", kShardVersion, "\n", extractor.fingerprint(),
+                             source.fingerprint(), options.samples_per_shard, "\n",
+                             join(source.label_names(), "\n")));
 }
 
 bool has_all_shards(const DataSource& source, const ShardOptions& options, const fs::path& folder) {
@@ -146,6 +220,8 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
   const std::string identity = shard_identity(extractor, source, options);
   std::vector<std::unique_ptr<SafetensorsFile>> shards;
   std::optional<FolderLock> lock;  // of the one who makes what is missing
+  LeftOut left_out(source, options.max_bad_fraction);
+  int64_t num_rows = 0;
   for (int64_t first = 0; first < source.size(); first += options.samples_per_shard) {
     const fs::path path = folder / shard_name(static_cast<int64_t>(shards.size()));
     auto shard = open_shard(path, identity);
@@ -166,9 +242,12 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
     }
     if (shard == nullptr)
       throw CheckpointError(path.string(), " is not as it was written; is the disk well?");
+    left_out.add(*shard);
+    num_rows += shard->entry(kLabels).shape.at(0);
     shards.push_back(std::move(shard));
     options.on_progress(std::min(first + options.samples_per_shard, source.size()));
   }
+  if (num_rows == 0) throw DataError("none of ", source.size(), " samples can be used");
   return shards;
 }
 

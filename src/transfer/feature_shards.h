@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
+#include "data/batch.h"
 #include "data/source.h"
 #include "transfer/feature_extractor.h"
 
@@ -16,11 +17,26 @@ struct ShardOptions {
   int64_t num_workers = 0;
   int64_t samples_per_shard = 4096;
   std::map<std::string, std::string> metadata = {};  ///< more of it, for every shard
-  double max_bad_fraction = 0.001;
+  double max_bad_fraction = 0.001;  ///< of the source, whether read now or found made
   std::function<bool()> should_stop = [] { return false; };
   /// Told how many samples are done.
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
+
+/// Which samples a file's rows are, as its metadata says it.
+struct SampleNames {
+  std::vector<std::string> ids, contents;  ///< content_hash of each, or empty where nobody knows
+
+  void add(const Batch& batch);
+  /// `paths` and, where known, `contents`: JSON lists.
+  std::map<std::string, std::string> metadata() const;
+};
+/// `contents` alone: nothing where nobody knows them.
+std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
+/// The contents of a file with `num_rows` rows; empty where it does not say them.
+///
+/// throws  CheckpointError for another number of them, or what is no list of texts
+std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows);
 
 /// What decides the features of a source and their shards: the extractor, the samples, the names of
 /// their labels, the size of a shard, and how this program makes pixels and features.
@@ -37,7 +53,9 @@ bool has_all_shards(const DataSource& source, const ShardOptions& options,
 ///
 /// A shard, features-NNNNN.safetensors, has a tensor [n, ...] float32 for every feature, `labels`
 /// (-1 without) and `indices` (in the source) [n] int64, and in its metadata the samples' `paths`
-/// and what it was made from; little-endian, as the format has it.
+/// and `contents`, those that were `left_out` (a list of [index, name, reason]), and what it was
+/// made from; little-endian, as the format has it. A shard whose samples are all bad has no
+/// features and n = 0. What was left out is said each time.
 /// throws  Stopped between batches; DataError for too many bad samples; UsageError when the folder
 ///         holds features of something else, or cannot be written
 std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "eval/label_map.h"
 #include "kernels/shape.h"
+#include "transfer/feature_shards.h"
 
 namespace vit22b {
 namespace {
@@ -41,16 +42,28 @@ LabelledFeatures read_table(const SafetensorsFile& file, const std::filesystem::
   return data;
 }
 
+/// Those of these rows; none of an empty list.
+std::vector<std::string> rows_of(const std::vector<std::string>& all, const at::Tensor& indices) {
+  std::vector<std::string> rows;
+  if (all.empty()) return rows;
+  for (int64_t i = 0; i < indices.size(0); ++i)
+    rows.push_back(all.at(static_cast<size_t>(indices[i].item<int64_t>())));
+  return rows;
+}
+
 }  // namespace
 
 LabelledFeatures LabelledFeatures::subset(const at::Tensor& indices) const {
   return {features_ND.index_select(0, indices), labels_N.index_select(0, indices), label_names,
-          place};
+          place, rows_of(contents, indices)};
 }
 
 LabelledFeatures read_features(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
-  return read_table(file, path, file.contains("features") ? "features" : "pooled", "labels");
+  LabelledFeatures data =
+      read_table(file, path, file.contains("features") ? "features" : "pooled", "labels");
+  data.contents = read_contents(file, data.size());
+  return data;
 }
 
 PairedFeatures read_pairs(const std::filesystem::path& path) {
@@ -63,12 +76,18 @@ PairedFeatures read_pairs(const std::filesystem::path& path) {
   return pairs;
 }
 
-LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test) {
-  if (train.label_names.empty() || test.label_names == train.label_names) return test;
+LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test,
+                               const std::string& class_map) {
+  if (train.label_names.empty() || (class_map.empty() && test.label_names == train.label_names))
+    return test;
   check_labelled(test);
-  const KnownClasses known{
-      static_cast<int64_t>(train.label_names.size()), train.label_names, {}, train.place, ""};
-  const LabelMap map = label_map({test.label_names, labels_in_use(test), test.place}, known);
+  const KnownClasses known{static_cast<int64_t>(train.label_names.size()),
+                           train.label_names,
+                           {},
+                           train.place,
+                           "; --class-map FILE says which class is which"};
+  const LabelMap map =
+      label_map({test.label_names, labels_in_use(test), test.place}, known, class_map);
   if (map.by != "name") log_info(concat(test.place, ": labels by ", map.by));
   test.labels_N = at::tensor(map.classes, at::kLong).index_select(0, test.labels_N);
   test.label_names = train.label_names;

@@ -9,10 +9,11 @@ namespace vit22b {
 
 /// Frozen features of labelled samples, in memory.
 struct LabelledFeatures {
-  at::Tensor features_ND;                ///< float32
-  at::Tensor labels_N;                   ///< int64
-  std::vector<std::string> label_names;  ///< empty where the labels have no names
-  std::string place;                     ///< for messages
+  at::Tensor features_ND;                  ///< float32
+  at::Tensor labels_N;                     ///< int64
+  std::vector<std::string> label_names;    ///< empty where the labels have no names
+  std::string place;                       ///< for messages
+  std::vector<std::string> contents = {};  ///< content_hash of each; empty where nobody knows
 
   int64_t size() const { return labels_N.size(0); }
   /// The samples of these indices.
@@ -39,8 +40,11 @@ PairedFeatures read_pairs(const std::filesystem::path& path);
 
 /// A test set in a training set's classes, matched as label_map does.
 ///
-/// throws  DataError naming a class that the training set lacks
-LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test);
+/// class_map  which of the training set's classes the test's names are, as read_class_map has it;
+///            "" for their own names
+/// throws     DataError naming a class that the training set lacks
+LabelledFeatures in_classes_of(const LabelledFeatures& train, LabelledFeatures test,
+                               const std::string& class_map = "");
 
 /// The number of classes of a training and a test set in its classes.
 ///

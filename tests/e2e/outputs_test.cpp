@@ -186,6 +186,36 @@ TEST_F(Outputs, OfKnnAreComparedByTheirNumberOfNeighbours) {
             "error: " + at("two") + " has predicted.1, predicted.3; choose one with --k");
 }
 
+// The labels of both tests agree, the pictures do not.
+TEST_F(Outputs, OfOtherPicturesAreNotCompared) {
+  fs::copy(at("d"), at("other"), fs::copy_options::recursive);
+  std::string replaced;
+  for (const auto& entry : fs::recursive_directory_iterator(at("other/test")))
+    if (entry.is_regular_file()) replaced = entry.path().string();
+  test::write_png(replaced, /*colour=*/3, /*seed=*/77);
+  const std::string knn = "knn " + at("m") + " --k 1 --train folder:" + at("d");
+  ASSERT_EQ(vit(knn + " --predictions " + at("one")).code, 0);
+  const std::string of_other = knn + " --test folder:" + at("other");
+  ASSERT_EQ(vit(of_other + " --predictions " + at("two")).code, 0);
+  const std::string why = ": the labels agree, but 1 of ";
+  for (const std::string& command :
+       {"compare " + at("one") + " --against " + at("two"), of_other + " --against " + at("one")}) {
+    const Ended ended = vit(command);
+    EXPECT_EQ(ended.code, 3) << command;
+    EXPECT_NE(ended.last_line().find(why), std::string::npos) << ended.last_line();
+  }
+  // The same pictures at another place are the same samples.
+  fs::remove_all(at("other"));
+  fs::copy(at("d"), at("other"), fs::copy_options::recursive);
+  EXPECT_EQ(vit(of_other + " --against " + at("one")).code, 0);
+}
+
+TEST(CommandLine, RefusesEmptyValues) {
+  EXPECT_EQ(vit("eval run --out ''").last_line(),
+            "error: --out is empty; give a value or leave it away");
+  EXPECT_EQ(vit("predict ''").last_line(), "error: an argument is empty; give it or leave it away");
+}
+
 TEST(CommandLine, RefusesMoreThreadsThanAMachineCanUse) {
   const Ended ended = vit("env --threads 100000");
   EXPECT_EQ(ended.code, 2);

@@ -189,9 +189,39 @@ TEST_F(Splits, ValidationWithAnUnknownClassIsRefusedBeforeTraining) {
   make_pictures("data/val", {0, 2}, 4);
   const Ended ended = train("data", "run", "data.val=val");
   EXPECT_EQ(ended.code, 3);
-  EXPECT_EQ(ended.last_line(), "error: " + at("data") +
-                                   ", split 'val': the class 'blue' is not among the 2 classes of "
-                                   "the split 'train'");
+  EXPECT_EQ(ended.last_line(),
+            "error: " + at("data") +
+                ", split 'val': the class 'blue' is not among the 2 classes of "
+                "the split 'train'; data.class_map=FILE says which class is which");
+  test::write_file(folder_ / "map.txt", "blue 0\nred 1\n");
+  const Ended mapped = train("data", "run", "data.val=val data.class_map=" + at("map.txt"));
+  EXPECT_EQ(mapped.code, 0) << mapped.err;
+  EXPECT_EQ(train("data", "part", "data.val=20% data.class_map=" + at("map.txt")).code, 2);
+}
+
+TEST_F(Splits, HeadsTakeTheTestsClassesByAClassMap) {
+  make_pictures("a", {0, 1}, 8);
+  make_pictures("b/test", {0, 1}, 4, 90);
+  std::filesystem::rename(at("b/test/red"), at("b/test/rouge"));
+  std::filesystem::rename(at("b/test/green"), at("b/test/vert"));
+  const std::string knn = "knn pixels --json --k 1 --cache " + at("cache") +
+                          " --train folder:" + at("a") + " --test folder:" + at("b");
+  EXPECT_EQ(vit(knn).code, 3);
+  test::write_file(folder_ / "map.txt", "rouge 1\nvert 0\n");
+  const Ended mapped = vit(knn + " --class-map " + at("map.txt"));
+  ASSERT_EQ(mapped.code, 0) << mapped.err;
+  EXPECT_EQ(json::parse(mapped.out)["accuracy"]["1"], 1);
+}
+
+TEST_F(Splits, PixelsThatAModelDoesNotKnowAreRefused) {
+  make_pictures("data/train", {0, 1}, 4);
+  EXPECT_EQ(
+      train("data", "run", "data.val='' 'data.pp_train=decode|rgb'").last_line(),
+      "error: images are bytes from 0 to 255 after their transform, which no model is trained "
+      "on; end it with value_range(-1,1) or normalize(...), as the model was trained");
+  EXPECT_EQ(
+      train("data", "run", "data.val='' 'data.pp_train=decode|gray|value_range(-1,1)'").last_line(),
+      "error: images have 1 channel after their transform, the model sees 3; write rgb in it");
 }
 
 TEST_F(Splits, NamesThatNoCheckpointCanHoldAreRefusedBeforeTraining) {

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/pictures.h"
 
 namespace vit22b {
 namespace {
@@ -32,7 +33,7 @@ class CountingExtractor : public FeatureExtractor {
   std::string version = "1";
 
  private:
-  Transforms transforms_{"value_range(0,1)"};
+  Transforms transforms_{"decode|value_range(0,1)"};
 };
 
 /// 60 small images, cached in shards of 16.
@@ -202,6 +203,41 @@ TEST_F(FeatureCache, LeavesUnreadableSamplesOut) {
   CacheOptions lenient = options();
   lenient.shards.max_bad_fraction = 1;
   EXPECT_EQ(error_of<DataError>([&] { make(lenient); }), "none of 2 samples can be used");
+}
+
+// One of four is bad, and alone in its shard.
+TEST_F(FeatureCache, CountsWhatWasLeftOutWhetherMadeOrFound) {
+  for (int i = 0; i < 4; ++i)
+    test::write_png(folder_ / concat("images/cat/", i, ".png"), i, /*seed=*/i);
+  test::write_file(folder_ / "images/cat/1.png", "no image");
+  source_ = open_source((folder_ / "images").string(), "train");
+  CacheOptions lenient = options();
+  lenient.shards.samples_per_shard = 1;
+  CacheOptions strict = lenient;
+  lenient.shards.max_bad_fraction = 0.25;
+  const FeatureTable table = make(lenient);
+  EXPECT_EQ(table.size(), 3);
+  EXPECT_TRUE(table.indices().equal(at::tensor({0, 2, 3}, at::kLong)));
+  EXPECT_EQ(table.all("pooled").size(0), 3);
+  const auto found = [&](const CacheOptions& with) {
+    testing::internal::CaptureStderr();
+    make(with);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_NE(found(lenient).find("left out: " + (folder_ / "images/cat/1.png").string()),
+            std::string::npos);
+  strict.shards.max_bad_fraction = 0.2;
+  EXPECT_NE(error_of<DataError>([&] {
+              make(strict);
+            }).find("1 of 4 samples cannot be used, more than the share of 0.2"),
+            std::string::npos);
+}
+
+TEST_F(FeatureCache, KnowsItsSamplesByTheirContent) {
+  const FeatureTable table = make();
+  EXPECT_EQ(table.contents().size(), 60U);
+  EXPECT_EQ(table.contents()[17], content_hash(source_->read(17)));
+  EXPECT_NE(table.contents()[17], table.contents()[18]);
 }
 
 }  // namespace

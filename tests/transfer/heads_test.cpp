@@ -192,7 +192,8 @@ TEST(LabelledFeatures, AreMatchedByNameAndWhatTrainingLacksIsNamed) {
   EXPECT_EQ(text_of_error([&] {
               in_classes_of(train, make_set(4, 3, {"cat", "pangolin"}, "test"));
             }),
-            "test: the class 'pangolin' is not among the 3 classes of train");
+            "test: the class 'pangolin' is not among the 3 classes of train; --class-map FILE says "
+            "which class is which");
 }
 
 TEST(LabelledFeatures, WithoutLabelsAreRefused) {

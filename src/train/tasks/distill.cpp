@@ -11,15 +11,16 @@ namespace vit22b {
 namespace {
 
 /// Which of a teacher's classes the student's are, in their order: by name where all have names.
-at::Tensor teacher_columns(const ModelInfo& teacher, const TrainConfig& config,
+at::Tensor teacher_columns(const NamedModel& teacher, const TrainConfig& config,
                            const std::string& path) {
   const std::vector<std::string>& names = config.data.label_names;
-  const KnownClasses known{
-      teacher.config.num_classes, teacher.label_names, {}, concat("teacher ", path), ""};
+  const KnownClasses known{teacher.info.config.num_classes, teacher.info.label_names, teacher.wnids,
+                           concat("teacher ", path),
+                           "; distill.class_map=FILE says which class is which"};
   const auto count = static_cast<size_t>(config.model.num_classes);
   DataClasses own{names, std::vector<bool>(count, true), config.data.root};
   if (names.size() != count) own.names.clear();  // some of the student's have none
-  return at::tensor(label_map(own, known).classes, at::kLong);
+  return at::tensor(label_map(own, known, config.distill.class_map).classes, at::kLong);
 }
 
 /// Trains a student to say what its teachers say of exactly the images that it sees: "a good
@@ -36,7 +37,7 @@ class Distill : public Task {
                                                   .engine = config.engine,
                                                   .any_size = config.data.any_size});
       check_teacher(teacher, config, path);
-      at::Tensor columns = teacher_columns(teacher.info, config, path);
+      at::Tensor columns = teacher_columns(teacher, config, path);
       if (config_.logits == "live") {
         check_teachers_view(teacher, config, path);
         teachers_.push_back({std::move(teacher.predictor), range_of(teacher.info.pp_eval, path),
@@ -150,7 +151,7 @@ void attach_teachers(const TrainConfig& config, const Device& device, const Mesh
     tables.push_back(
         {features_once(config, {teacher, "logits", cache_places(teacher, config.distill.cache)},
                        *data.train, device, mesh),
-         teacher_columns(read_model_info(resolve_checkpoint(teacher)), config, teacher)});
+         teacher_columns(read_named_model(resolve_checkpoint(teacher)), config, teacher)});
   data.train = make_taught_source(data.train, std::move(tables), "logits");
 }
 

@@ -1,0 +1,18 @@
+#include "data/sample.h"
+
+#include "core/checksum.h"
+
+namespace vit22b {
+
+std::string content_hash(const Sample& sample) {
+  if (!sample.encoded.empty()) return xxh3_128(std::as_bytes(std::span(sample.encoded)));
+  Xxh3Stream stream;
+  for (const auto& [name, field] : sample.fields) {
+    const at::Tensor values = field.contiguous();
+    stream.add(std::as_bytes(std::span(name)));
+    stream.add({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+  }
+  return stream.hash();
+}
+
+}  // namespace vit22b
