@@ -12,6 +12,7 @@
 #include "cli/help.h"
 #include "core/error.h"
 #include "core/heap.h"
+#include "core/instructions.h"
 #include "core/log.h"
 #include "core/printable.h"
 #include "core/signals.h"
@@ -241,6 +242,10 @@ int run_command_line(int argc, char** argv) {
       "runs/fashion");
   std::string ends;
   app.add_option("--ends", ends, "folder for this rank's exit code")->group("");  // of --procs
+  app.add_option("--instructions",
+                 "do with the CPU's instructions of avx2, avx512, avx512_bf16 or amx")
+      ->each([](const std::string& text) { limit_instructions(parse_instructions(text)); })
+      ->group("");  // to see here what another CPU gives
   add_commands(app);
   refuse_empty_values(&app);
   const int code = run_guarded(app, argc, argv);

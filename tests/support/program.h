@@ -36,9 +36,13 @@ inline Ended shell(const std::string& line) {
           read_file(streams / "out"), read_file(streams / "err")};
 }
 
-/// Runs the program; words with spaces are quoted by the caller.
+/// Runs the program with the instructions that the tests do with; words with spaces are quoted by
+/// the caller.
 inline Ended vit(const std::string& arguments, const std::string& before = "") {
-  return shell(before + " " + program() + " " + arguments);
+  const char* instructions = std::getenv("VIT22B_TEST_INSTRUCTIONS");
+  const std::string limit =
+      instructions == nullptr ? "" : " --instructions " + std::string(instructions);
+  return shell(before + " " + program() + limit + " " + arguments);
 }
 
 }  // namespace vit22b::test

@@ -5,6 +5,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/instructions.h"
 
 namespace {
 
@@ -26,6 +27,8 @@ int main(int argc, char** argv) {
       return 0;
     }
   }
+  if (const char* instructions = std::getenv("VIT22B_TEST_INSTRUCTIONS"); instructions != nullptr)
+    vit22b::limit_instructions(vit22b::parse_instructions(instructions));
   testing::UnitTest::GetInstance()->listeners().Append(new SeededTests);  // NOLINT: gtest owns it
   return RUN_ALL_TESTS();
 }

@@ -11,6 +11,8 @@
 #include <bit>
 #include <utility>
 
+#include "core/instructions.h"
+
 namespace vit22b::cpu {
 
 #if defined(__x86_64__)
@@ -206,7 +208,8 @@ void matrix_unit_product(const TileProduct& p) {
 }
 
 bool has_matrix_unit() {
-  static const bool kHas = is_present() && is_granted() && is_right();
+  static const bool kHas =
+      may_use(Instructions::kAmx) && is_present() && is_granted() && is_right();
   return kHas;
 }
 #else

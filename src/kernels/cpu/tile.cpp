@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/instructions.h"
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/vector-inl.h"
 
@@ -296,7 +297,8 @@ void tile_product(const TileProduct& product) {
 
 bool has_half_products() {
 #if HWY_ARCH_X86
-  static const bool kHas = __builtin_cpu_supports("avx512bf16") && is_half_native_right();
+  static const bool kHas = may_use(Instructions::kAvx512Bf16) &&
+                           __builtin_cpu_supports("avx512bf16") && is_half_native_right();
   return kHas;
 #else
   return false;

@@ -57,11 +57,6 @@ class FusedEngine : public Engine {
                               : fused::backward(*block, output_gradient_BTD, grads);
   }
 
-  bool rounds_weights(at::ScalarType compute_type) const override {
-    return compute_type == at::kBFloat16 &&
-           cpu::best_arithmetic(cpu::Storage::kBFloat16) == cpu::Arithmetic::kHalf;
-  }
-
   LayerFunctions layer_functions() const override {
     return {fused_linear, fused_norm, fused_query_attention};
   }

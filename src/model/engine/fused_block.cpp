@@ -57,7 +57,12 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& 
 
 BlockWeights::BlockWeights(const BlockLayout& layout, const NamedTensors& tensors,
                            at::ScalarType compute_type)
-    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {}
+    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {
+  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
+    if (const at::Tensor& weight = tensors_.at(linear->weight);
+        !is_rounded_by_product(weight, storage()))
+      rounded_.try_emplace(linear->weight, weight.to(at::kBFloat16));
+}
 
 cpu::Storage BlockWeights::storage() const {
   return storage_of(compute_type_);
@@ -78,7 +83,10 @@ cpu::NormWeights BlockWeights::norm(const std::string& name) const {
 }
 
 cpu::Rows BlockWeights::matrix(const Linear& linear) const {
-  return rows_of(tensors_.at(linear.weight)).at(linear.first_row, 0);
+  const auto rounded = rounded_.find(linear.weight);
+  const at::Tensor& weight =
+      rounded == rounded_.end() ? tensors_.at(linear.weight) : rounded->second;
+  return rows_of(weight).at(linear.first_row, 0);
 }
 
 cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
@@ -90,6 +98,11 @@ cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::T
           .q_norm = norm(layout_.q_norm),
           .k_norm = norm(layout_.k_norm),
           .arithmetic = cpu::best_arithmetic(rows_of(qkv).storage)};
+}
+
+bool is_rounded_by_product(const at::Tensor& matrix, cpu::Storage storage) {
+  return storage == cpu::Storage::kFloat32 || matrix.scalar_type() == at::kBFloat16 ||
+         cpu::best_arithmetic(storage) == cpu::Arithmetic::kHalf;
 }
 
 at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage) {
