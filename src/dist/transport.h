@@ -100,6 +100,7 @@ class Transport {
 /// was launched in. `deadline_s` is how long a rank may be silent. On failure it returns null and
 /// fills `failure`.
 using JoinTransport = Transport* (*)(double deadline_s, std::string& failure);
-constexpr const char* kJoinTransportSymbol = "vit22b_join_transport";
+/// The number goes up when Transport's functions change: a module of another build is refused.
+constexpr const char* kJoinTransportSymbol = "vit22b_join_transport_2";
 
 }  // namespace vit22b

@@ -63,18 +63,18 @@ TrainConfig config_of(const std::vector<std::string>& options) {
 /// tensors and of what training has changed in its weights.
 ///
 /// A float32 sum of the n = 1,408 products of the widest row in another order is within n 2^-24 =
-/// 8e-5 of itself, its square within twice that. Adam's rule and Adafactor's of vectors divide a
-/// gradient by its own size: where that is below the error d = 1e-6 of its tensor's, the update is
-/// any sign's, a share of the elements whose norm is sqrt(8 d) = 3e-3 of the update's; so is
-/// Adafactor's momentum, which is kept in bfloat16 besides: 2^-8 where a rounding goes the other
+/// 8e-5 of itself, SGD's whole error. AdamW's rule, and Adafactor's of vectors, divide a gradient
+/// by its own size: where that is below the error d = 1e-6 of its tensor's the update is of any
+/// sign, a share of the elements whose norm is sqrt(8 d) = 3e-3 of the update's. The head starts at
+/// zero, so that what its updates are off by, the later gradients are too, and their squares twice
+/// that; Adafactor's momentum is kept in bfloat16 besides: 2^-8 where a rounding goes the other
 /// way. A piece that is another rank's, or nobody's, is off by tenths.
 struct Closeness {
   double momentum, second_moment, weights;
 };
 Closeness closeness_of(const std::string& optimizer) {
   if (optimizer == "sgd") return {1e-4, 0, 1e-4};
-  if (optimizer == "adamw") return {1e-4, 2e-4, 1e-2};
-  return {1e-2, 2e-4, 1e-2};
+  return {1e-2, 2e-2, 1e-2};
 }
 
 void expect_close(const at::Tensor& got, const at::Tensor& want, double size, double bound,
@@ -121,6 +121,7 @@ class MeshFiles : public testing::Test {
     test::train_on({1, 1}, config_of(options), one);
     for (const MeshShape& mesh : meshes)
       for (const std::string& store : stores) {
+        if (classes < mesh.model) continue;  // refused
         const fs::path out =
             folder_ / concat(mesh.data, "x", mesh.model, "-", store, "-", classes, optimizer);
         run_mesh(mesh, options, store, out);

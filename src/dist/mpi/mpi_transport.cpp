@@ -22,6 +22,8 @@ constexpr int kLongWaitPolls = 2000;  // a third of a second
 constexpr auto kPauseOfLongWaits = std::chrono::microseconds(1000);
 // How long a rank that has left or gone may still be heard: what it sent before is on its way.
 constexpr auto kGrace = std::chrono::milliseconds(300);
+// How long a rank that leaves tries to say so: several of the others' looks.
+constexpr auto kFarewellTime = std::chrono::seconds(1);
 
 // What two ranks have alike that see each other's processes: names of hosts repeat among
 // containers, whose processes have numbers of their own.
@@ -277,13 +279,15 @@ void MpiTransport::watch_peer(int64_t number, Clock::time_point now) {
     lose(concat(name, " has been silent for ", deadline_s_, " s"));
 }
 
-void MpiTransport::send_beat(Peer& peer, int64_t number, const Beat& beat) {
+// False where the one before is still on its way.
+bool MpiTransport::send_beat(Peer& peer, int64_t number, const Beat& beat) {
   int is_sent = 1;
   if (peer.sending != MPI_REQUEST_NULL) MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
-  if (is_sent == 0) return;  // a rank that does not listen gets no more of them
+  if (is_sent == 0) return false;  // a rank that does not listen gets no more of them
   peer.sent = beat;
   MPI_Isend(&peer.sent, sizeof peer.sent, MPI_BYTE, static_cast<int>(number), kBeatTag,
             MPI_COMM_WORLD, &peer.sending);
+  return true;
 }
 
 void MpiTransport::lose(const std::string& failure) {
@@ -310,6 +314,22 @@ void MpiTransport::end_all(const std::deque<Posted>& posted, const std::string& 
   active_pieces_.clear();
 }
 
+// Whether all ranks that are there have it.
+bool MpiTransport::tell_farewell(const Beat& beat, std::vector<bool>& is_told) {
+  bool is_done = true;
+  for (int64_t i = 0; i < size_; ++i) {
+    Peer& peer = peers_[static_cast<size_t>(i)];
+    if (i == rank_ || peer.gone_since != Clock::time_point()) continue;
+    hear(peer, i, Clock::now());  // who leaves as well waits for this rank
+    if (!is_told[static_cast<size_t>(i)])
+      is_told[static_cast<size_t>(i)] = send_beat(peer, i, beat);
+    int is_sent = 1;
+    if (peer.sending != MPI_REQUEST_NULL) MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
+    if (is_sent == 0 || !is_told[static_cast<size_t>(i)]) is_done = false;
+  }
+  return is_done;
+}
+
 void MpiTransport::say_farewell() {
   Beat beat;
   {
@@ -318,13 +338,11 @@ void MpiTransport::say_farewell() {
     beat.is_leaving = 1;
     std::strncpy(beat.reason, farewell_.c_str(), sizeof beat.reason - 1);
   }
-  for (int64_t i = 0; i < size_; ++i)
-    if (i != rank_) send_beat(peers_[static_cast<size_t>(i)], i, beat);
-  // A send ends only while MPI is called.
-  const auto until = Clock::now() + kGrace;
-  for (Peer& peer : peers_)
-    for (int is_sent = 0; peer.sending != MPI_REQUEST_NULL && is_sent == 0 && Clock::now() < until;)
-      MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
+  // The beat before may still be on its way; a send ends only while MPI is called.
+  std::vector<bool> is_told(static_cast<size_t>(size_), false);
+  const auto until = Clock::now() + kFarewellTime;
+  while (!tell_farewell(beat, is_told) && Clock::now() < until)
+    std::this_thread::sleep_for(kLongestPause);
   std::deque<Posted> posted;
   const std::string failure = concat("rank ", rank_, " is leaving");
   {
@@ -381,7 +399,7 @@ void MpiTransport::pause(bool is_busy) {
 
 }  // namespace vit22b
 
-extern "C" __attribute__((visibility("default"))) vit22b::Transport* vit22b_join_transport(
+extern "C" __attribute__((visibility("default"))) vit22b::Transport* vit22b_join_transport_2(
     double deadline_s, std::string& failure) {
   try {
     return new vit22b::MpiTransport(deadline_s);  // NOLINT(cppcoreguidelines-owning-memory)

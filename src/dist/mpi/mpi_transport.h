@@ -81,7 +81,8 @@ class MpiTransport : public Transport {
   void watch_peers();
   void hear(Peer& peer, int64_t number, Clock::time_point now);
   void watch_peer(int64_t number, Clock::time_point now);
-  void send_beat(Peer& peer, int64_t number, const Beat& beat);
+  bool send_beat(Peer& peer, int64_t number, const Beat& beat);
+  bool tell_farewell(const Beat& beat, std::vector<bool>& is_told);
   void lose(const std::string& failure);
   void say_farewell();
   void finish();
