@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "dist/mesh.h"
 #include "dist/transport.h"
 #include "support/program.h"
 
@@ -82,6 +83,17 @@ TEST_F(Mpi, AFarewellIsHeardAtOnceHoweverManyBeatsCameBefore) {
   ASSERT_EQ(text.wait_for(3s), std::future_status::ready);
   const std::string why = text.get();
   EXPECT_NE(why.find("has left: a test"), std::string::npos) << why;
+}
+
+TEST_F(Mpi, WhatOneRankDoesForAllMayTakeLongerThanTheDeadline) {
+  if (!is_rank()) return start_ranks();
+  const std::shared_ptr<Transport> ranks = join(0.75);
+  const Mesh mesh = make_mesh(ranks, {2, 1}, /*deadline_s=*/1);
+  EXPECT_EQ(mesh.once([] {
+    std::this_thread::sleep_for(3s);
+    return std::string("done");
+  }),
+            "done");
 }
 
 TEST_F(Mpi, WhoLeavesEndsWhatItWaitsForItself) {
