@@ -176,7 +176,7 @@ at::Tensor gather_whole(const TensorPart& part, int64_t to, const Mesh& mesh,
     if (is_source(place_of(mesh))) all.send(own_on_host(), to, name)->wait();
     return {};
   }
-  const at::Tensor own = own_on_host();
+  at::Tensor own = own_on_host();
   if (is_whole(part.cut, target)) return own;
   at::Tensor whole = at::empty(part.cut.shape, own.options());
   for (int64_t rank = 0; rank < all.size(); ++rank) {
@@ -205,6 +205,7 @@ std::string cut_text(const std::string& name, const TensorPart& tensor, const Me
 // All ranks' lists as each has the tensor at which the first of them differs.
 std::string first_difference(const std::vector<std::string>& lists) {
   std::vector<std::vector<std::string>> lines;
+  lines.reserve(lists.size());
   for (const std::string& list : lists) lines.push_back(split(list, '\n'));
   size_t longest = 0;
   for (const auto& of_rank : lines) longest = std::max(longest, of_rank.size());
