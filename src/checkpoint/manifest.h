@@ -5,6 +5,7 @@
 #include <string>
 
 #include "checkpoint/safetensors.h"
+#include "dist/mesh.h"
 
 namespace vit22b {
 
@@ -33,6 +34,10 @@ enum class ManifestScope { kAll, kAllButTensors };
 /// throws  CheckpointError naming the file, and the tensor where one is damaged
 void verify_manifest(const std::filesystem::path& folder,
                      ManifestScope scope = ManifestScope::kAll);
+/// The same by all ranks, each its share of the tensors.
+///
+/// throws  as above, on every rank
+void verify_manifest(const std::filesystem::path& folder, const Mesh& mesh);
 
 /// Makes a folder with a manifest that appears whole or not at all: what fills it writes into one
 /// with a temporary name beside it and records its files, which then takes the name. A link is

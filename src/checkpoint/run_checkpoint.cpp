@@ -70,7 +70,7 @@ std::vector<int64_t> saved_steps(const fs::path& root) {
 
 // The first thing read of a folder, after all of it has been checked.
 ModelInfo verified_info(const fs::path& folder, const Mesh& mesh) {
-  mesh.do_once([&] { verify_manifest(folder); });
+  verify_manifest(folder, mesh);
   return read_model_info(folder);
 }
 

@@ -81,7 +81,7 @@ class CheckpointFolder {
 /// A step folder opened for reading, a tensor at a time.
 class SavedRun {
  public:
-  /// Checks every byte against the manifest, on one rank for all.
+  /// Checks every byte against the manifest, each rank some of the tensors for all.
   ///
   /// throws  CheckpointError naming the damaged file and tensor
   SavedRun(const std::filesystem::path& folder, const Mesh& mesh);

@@ -75,6 +75,7 @@ class Writers {
 FileRecord write_parts(FileOps& ops, const fs::path& target, const PartList& parts,
                        const std::map<std::string, std::string>& metadata, const Mesh& mesh,
                        const PartWritten& written) {
+  agree_on_cuts(parts, mesh);
   std::vector<TensorEntry> entries;
   entries.reserve(parts.size());
   for (const auto& [name, tensor] : parts)

@@ -2,16 +2,11 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "checkpoint/safetensors.h"
 #include "dist/tensor_cut.h"
 
 namespace vit22b {
-
-/// Parts of tensors in writing order.
-using PartList = std::vector<std::pair<std::string, TensorPart>>;
 
 /// Receives a part that has been written.
 using PartWritten = std::function<void(const at::Tensor& part)>;
@@ -23,7 +18,8 @@ using PartWritten = std::function<void(const at::Tensor& part)>;
 /// written  is told of each of this rank's parts that is not needed any more
 /// target   appears whole or not at all: written beside under a temporary name, renamed at the end
 /// returns  the file's record, on every rank
-/// throws   the FileOps' error of any rank, on every rank
+/// throws   the FileOps' error of any rank, on every rank; InternalError before the first byte when
+///          ranks cut a tensor differently
 FileRecord write_parts(FileOps& ops, const std::filesystem::path& target, const PartList& parts,
                        const std::map<std::string, std::string>& metadata, const Mesh& mesh,
                        const PartWritten& written = {});

@@ -1,5 +1,6 @@
 #include "data/batch.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -46,14 +47,36 @@ std::vector<Batch> Batch::pieces(int64_t count) const {
   return parts;
 }
 
-Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step) {
+namespace {
+
+/// The first samples of a batch.
+Batch first_of(const Batch& batch, int64_t count) {
+  Batch first = batch;
+  for (at::Tensor* tensor : {&first.images_BCHW, &first.labels_B, &first.indices_B})
+    if (tensor->defined()) *tensor = tensor->narrow(0, 0, count);
+  for (auto& [name, tensor] : first.fields) tensor = tensor.narrow(0, 0, count);
+  if (static_cast<int64_t>(first.ids.size()) > count) first.ids.resize(static_cast<size_t>(count));
+  return first;
+}
+
+/// Row i becomes row i - 1 of `num_own` rows; the first becomes the last of all.
+at::Tensor neighbours(const at::Tensor& rows, int64_t num_own) {
+  return at::cat({rows.narrow(0, rows.size(0) - 1, 1), rows.narrow(0, 0, num_own - 1)});
+}
+
+}  // namespace
+
+Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step, int64_t num_own) {
   VIT22B_CHECK(alpha > 0 && alpha <= 1, "mixed: alpha ", alpha);
+  const int64_t rows = batch.labels_B.size(0);
+  num_own = num_own == 0 ? rows : std::min(num_own, rows);
   constexpr uint64_t kDrawsPerStep = 1 << 16;
   const CounterRng rng(seed, "mixup", "share");
-  Batch out = batch;
+  Batch out = first_of(batch, num_own);
   out.share = beta_draw(alpha, rng, static_cast<uint64_t>(step) * kDrawsPerStep);
-  out.images_BCHW = batch.images_BCHW * out.share + batch.images_BCHW.roll(1, 0) * (1 - out.share);
-  out.mixed_labels_B = batch.labels_B.roll(1, 0);
+  out.images_BCHW =
+      out.images_BCHW * out.share + neighbours(batch.images_BCHW, num_own) * (1 - out.share);
+  out.mixed_labels_B = neighbours(batch.labels_B, num_own);
   return out;
 }
 

@@ -27,11 +27,14 @@ struct Batch {
   std::vector<Batch> pieces(int64_t count) const;
 };
 
-/// Mixes each image with its neighbour in the batch: x_i = s x_i + (1 - s) x_{i-1}, s from
-/// Beta(alpha, alpha), keyed by (seed, step); labels likewise.
+/// Mixes each image with its neighbour: x_i = s x_i + (1 - s) x_{i-1}, s from Beta(alpha, alpha),
+/// keyed by (seed, step); labels likewise.
 ///
-/// alpha   more than 0, at most 1; 1 is uniform
-/// source  Zhang et al. 2018 (mixup); big_vision utils.py get_mixup
-Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step);
+/// alpha    more than 0, at most 1; 1 is uniform
+/// num_own  samples that are mixed, 0 for all. Where the batch has one more, at its end, that is
+/// the
+///          neighbour of the first, and leaves; else the last of them is
+/// source   Zhang et al. 2018 (mixup); big_vision utils.py get_mixup
+Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step, int64_t num_own = 0);
 
 }  // namespace vit22b

@@ -21,17 +21,16 @@ int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed) {
   return static_cast<int64_t>(order(global_index % n));
 }
 
-int64_t default_loader_workers() {
-  return std::clamp<int64_t>(std::thread::hardware_concurrency() / 2, 1, 8);
-}
-
-void check_bad_share(int64_t num_bad, int64_t num_samples, double max_fraction,
-                     const std::string& last_reason) {
-  if (static_cast<double>(num_bad) <= max_fraction * static_cast<double>(num_samples)) return;
-  throw DataError(num_bad, " of ", num_samples, " samples cannot be used, more than the share of ",
-                  max_fraction, " that may be bad; the last: ", last_reason,
+void check_bad_samples(size_t bad, int64_t of, double max_bad_fraction, const std::string& last) {
+  if (static_cast<double>(bad) <= max_bad_fraction * static_cast<double>(of)) return;
+  throw DataError(bad, " of ", of, " samples cannot be used, more than the share of ",
+                  max_bad_fraction, " that may be bad; the last: ", last,
                   ". Remove or mend the files, or raise --max-bad-fraction (in a config "
                   "data.max_bad_fraction)");
+}
+
+int64_t default_loader_workers() {
+  return std::clamp<int64_t>(std::thread::hardware_concurrency() / 2, 1, 8);
 }
 
 std::string left_out_text(const BadSample& bad) {
@@ -56,6 +55,7 @@ BatchLoader::BatchLoader(const DataSource& source, const Transforms& transforms,
   if (options_.stride == 0) options_.stride = options_.batch_size;
   if (options_.num_samples == 0) options_.num_samples = source_.size();
   for (int64_t i = 0; i < kPrefetchBatches; ++i) slots_.push_back(std::make_unique<Slot>());
+  batch_rows_ = options_.batch_size + (options_.neighbour ? 1 : 0);
   if (options_.num_workers == 0) options_.num_workers = default_loader_workers();
   for (int64_t i = 0; i < options_.num_workers; ++i) workers_.emplace_back([this] { work(); });
 }
@@ -81,24 +81,22 @@ void BatchLoader::work() {
     {
       std::unique_lock lock(mutex_);
       work_ready_.wait(lock, [&] {
-        return is_stopping_ ||
-               (next_ticket_ / options_.batch_size < next_batch_ + kPrefetchBatches &&
-                next_ticket_ / options_.batch_size < num_batches());
+        return is_stopping_ || (next_ticket_ / batch_rows_ < next_batch_ + kPrefetchBatches &&
+                                next_ticket_ / batch_rows_ < num_batches());
       });
       if (is_stopping_) return;
       ticket = next_ticket_++;
-      Slot& slot = *slots_[static_cast<size_t>(ticket / options_.batch_size % kPrefetchBatches)];
-      if (ticket % options_.batch_size == 0) {
-        slot.samples.assign(static_cast<size_t>(options_.batch_size), {});
-        slot.is_good.assign(static_cast<size_t>(options_.batch_size), 0);
-        slot.missing = options_.batch_size;
+      Slot& slot = *slots_[static_cast<size_t>(ticket / batch_rows_ % kPrefetchBatches)];
+      if (ticket % batch_rows_ == 0) {
+        slot.samples.assign(static_cast<size_t>(batch_rows_), {});
+        slot.is_good.assign(static_cast<size_t>(batch_rows_), 0);
+        slot.missing = batch_rows_;
         slot.is_ready = false;
       }
     }
-    const int64_t batch = ticket / options_.batch_size;
+    const int64_t batch = ticket / batch_rows_;
     try {
-      fill(*slots_[static_cast<size_t>(batch % kPrefetchBatches)], batch,
-           ticket % options_.batch_size);
+      fill(*slots_[static_cast<size_t>(batch % kPrefetchBatches)], batch, ticket % batch_rows_);
     } catch (...) {
       const std::lock_guard lock(mutex_);
       failure_ = std::current_exception();
@@ -156,8 +154,9 @@ Batch assemble(std::vector<Sample>& samples, const std::vector<char>& is_good) {
 }  // namespace
 
 void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
+  const int64_t from_first = position < options_.batch_size ? position : *options_.neighbour;
   const uint64_t global_index =
-      options_.first_index + static_cast<uint64_t>(batch * options_.stride + position);
+      options_.first_index + static_cast<uint64_t>(batch * options_.stride + from_first);
   const auto place = static_cast<size_t>(position);
   if (options_.is_training ||
       global_index < options_.first_index + static_cast<uint64_t>(options_.num_samples)) {
@@ -206,8 +205,7 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
 void BatchLoader::note_bad(int64_t index, const std::string& id, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   bad_.try_emplace(index, BadSample{id, reason, index});
-  check_bad_share(static_cast<int64_t>(bad_.size()), source_.size(), options_.max_bad_fraction,
-                  reason);
+  check_bad_samples(bad_.size(), source_.size(), options_.max_bad_fraction, reason);
 }
 
 bool BatchLoader::next(Batch& batch) {

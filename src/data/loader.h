@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,11 +27,11 @@ struct BadSample {
   int64_t index = -1;  ///< in its source; -1 where another rank found it
 };
 
-/// Checks that no more samples are bad than may be.
+/// Refuses more bad samples than a share of a source's.
 ///
-/// throws  DataError that tells both numbers and the last one's reason
-void check_bad_share(int64_t num_bad, int64_t num_samples, double max_fraction,
-                     const std::string& last_reason);
+/// last    why the last of them cannot be used
+/// throws  DataError saying how many are, and the share
+void check_bad_samples(size_t bad, int64_t of, double max_bad_fraction, const std::string& last);
 
 /// "left out: photos/a.jpg: why", the name once.
 std::string left_out_text(const BadSample& bad);
@@ -43,8 +44,11 @@ struct LoaderOptions {
   int64_t batch_size = 1;    ///< samples that this loader makes a batch
   int64_t stride = 0;        ///< global samples a batch, over all ranks; 0 means batch_size
   uint64_t first_index = 0;  ///< global index of the first sample
-  int64_t num_samples = 0;   ///< of one pass, from first_index on; 0 means all
-  int64_t num_workers = 0;   ///< 0 for default_loader_workers()
+  /// Of training: one sample more at each batch's end, which lies that many global samples after
+  /// the batch's first, or before it where negative.
+  std::optional<int64_t> neighbour = std::nullopt;
+  int64_t num_samples = 0;  ///< of one pass, from first_index on; 0 means all
+  int64_t num_workers = 0;  ///< 0 for default_loader_workers()
   uint64_t seed = 0;
   bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in
                             ///< order, bad ones left out
@@ -80,6 +84,7 @@ class BatchLoader {
   const DataSource& source_;
   const Transforms& transforms_;
   LoaderOptions options_;
+  int64_t batch_rows_ = 1;  ///< samples that are read for a batch
   mutable std::mutex mutex_;
   std::condition_variable work_ready_;
   std::condition_variable batch_ready_;

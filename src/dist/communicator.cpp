@@ -64,6 +64,14 @@ void Communicator::barrier() {
   all_reduce_(at::zeros({1}, at::kLong), Reduction::kSum, "barrier");
 }
 
+std::string Communicator::broadcast_text(std::string text) {
+  const at::Tensor length = at::full({1}, static_cast<int64_t>(text.size()), at::kLong);
+  broadcast_(length, 0, "length of a result");
+  text.resize(static_cast<size_t>(length.item<int64_t>()));
+  broadcast_(at::from_blob(text.data(), {length.item<int64_t>()}, at::kByte), 0, "a result");
+  return text;
+}
+
 std::vector<std::string> Communicator::gather_text(const std::string& text) {
   const at::Tensor lengths = at::empty({size()}, at::kLong);
   all_gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong), lengths, "text lengths");

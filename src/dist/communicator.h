@@ -122,6 +122,8 @@ class Communicator {
   }
   /// Returns when every rank has come here.
   void barrier();
+  /// Rank 0's text, on every rank.
+  std::string broadcast_text(std::string text);
   /// Every rank's text, by rank.
   std::vector<std::string> gather_text(const std::string& text);
 };

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "core/trace.h"
 #include "dist/collectives.h"
 
@@ -107,6 +108,7 @@ class Group : public Communicator {
   // Bytes from or to a member, alive until they have moved.
   RequestPtr post(const Peers::Exchange& half, int channel);
   void await(const RequestPtr& request, const MessageName& name) const;
+  std::string outcome(const RequestPtr& request, const MessageName& name) const;
 
  private:
   int64_t member(int64_t rank) const { return options_.members.at(static_cast<size_t>(rank)); }
@@ -192,16 +194,27 @@ RequestPtr Group::post(const Peers::Exchange& half, int channel) {
       is_send ? transport_->send(member(half.to), channel, tensor.const_data_ptr(), tensor.nbytes())
               : transport_->recv(member(half.from), channel, tensor.mutable_data_ptr(),
                                  tensor.nbytes());
-  request->then([tensor] {});  // holds the memory until then, whoever gives up waiting
+  request->keep(std::make_shared<at::Tensor>(tensor));  // whoever gives up waiting
   return request;
 }
 
+// Why a message has not moved, "" where it has. The deadline is for silence: a peer that is heard
+// may work as long as it likes before it comes, and its loss ends the request.
+std::string Group::outcome(const RequestPtr& request, const MessageName& name) const {
+  for (double patience_s = options_.deadline_s;; patience_s *= 2) {
+    const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                          std::chrono::duration<double>(patience_s));
+    if (request->wait_until(until)) return request->failure();
+    if (!transport_->is_heard(member(name.peer)))
+      return concat("no answer within ", options_.deadline_s, " s");
+    log_warn(concat("rank ", transport_->rank(), " has waited ", patience_s, " s to ", name.verb,
+                    " rank ", member(name.peer), " (", name.tensor,
+                    "), which is alive and at work; it waits on"));
+  }
+}
+
 void Group::await(const RequestPtr& request, const MessageName& name) const {
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                           std::chrono::duration<double>(options_.deadline_s));
-  const bool is_in_time = request->wait_until(deadline);
-  const std::string failure =
-      is_in_time ? request->failure() : concat("no answer within ", options_.deadline_s, " s");
+  const std::string failure = outcome(request, name);
   if (failure.empty()) return;
   const int64_t step = step_;
   throw LostRank(step >= 0 ? concat("step ", step, ": ") : "", "rank ", transport_->rank(),

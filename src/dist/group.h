@@ -7,7 +7,8 @@
 
 namespace vit22b {
 
-/// Some ranks of a transport, and how long they wait for each other.
+/// Some ranks of a transport, and how long they wait for each other: for one that is silent, or,
+/// where the transport does not watch its ranks, for any.
 struct GroupOptions {
   std::vector<int64_t> members;  ///< the transport's ranks, by rank in the group
   int channel = 0;               ///< of this group alone; the next number is the group's too

@@ -1,6 +1,9 @@
 #include "dist/launch.h"
 
+#include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <optional>
 
 #include "core/device.h"
 #include "core/log.h"
@@ -26,6 +29,8 @@ constexpr LauncherNames kLaunchers[] = {
     // The variables of a batch job without srun are there too: a step alone has ranks.
     {"SLURM", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
      "SLURM_NTASKS_PER_NODE"}};
+constexpr const char* kTasksOfNodes = "SLURM_STEP_TASKS_PER_NODE";  // "4(x2),3": 4, 4 and 3
+constexpr const char* kNode = "SLURM_NODEID";
 
 int64_t number(const Environment& environment, const char* name, int64_t otherwise) {
   const char* text = environment(name);
@@ -35,6 +40,23 @@ int64_t number(const Environment& environment, const char* name, int64_t otherwi
   if (end == text || *end != '\0' || value < 0)
     throw UsageError("the environment variable ", name, " is '", text, "', want a number");
   return value;
+}
+
+// How many ranks of a step of srun this host has. The option --ntasks-per-node, whose variable a
+// step has only where it was given, is not what the step has on each host.
+std::optional<int64_t> tasks_of_node(const Environment& environment) {
+  const char* text = environment(kTasksOfNodes);
+  if (text == nullptr) return std::nullopt;
+  int64_t node = number(environment, kNode, 0);
+  for (const std::string& nodes : split(text, ',')) {
+    long long tasks = 0, repeats = 1;
+    if (std::sscanf(nodes.c_str(), "%lld(x%lld)", &tasks, &repeats) < 1 || tasks < 1 || repeats < 1)
+      throw UsageError("the environment variable ", kTasksOfNodes, " is '", text,
+                       "', want counts such as 4(x2),3");
+    if (node < repeats) return tasks;
+    node -= repeats;
+  }
+  return std::nullopt;
 }
 
 JoinTransport find_join() {
@@ -50,21 +72,47 @@ JoinTransport find_join() {
 // Gives the ranks of an axis the id that the first of them makes.
 using ShareId = std::function<std::string(MeshAxis axis, const std::string& key, bool is_first)>;
 
+// What GPU ranks say to each other through their hosts.
+struct HostChannel {
+  ShareId share_id;
+  std::function<std::string()> loss;  ///< as NcclOptions has it
+  std::function<std::string(const std::string&)> tell_all;
+};
+
 std::unique_ptr<Mesh> gpu_mesh(const Launcher& launcher, MeshShape shape,
-                               const JoinOptions& options, const ShareId& share_id) {
+                               const JoinOptions& options, const HostChannel& host) {
   const int64_t data = launcher.rank / shape.model, model = launcher.rank % shape.model;
   const auto join = [&](MeshAxis axis, const std::string& key, int64_t rank, int64_t size) {
     if (size == 1) return make_self_communicator();
     return make_nccl(
-        share_id(axis, key, rank == 0),
+        host.share_id(axis, key, rank == 0),
         {rank, size, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options.device.index)),
-         options.deadline_s});
+         options.deadline_s, host.loss});
   };
   auto along_data = join(MeshAxis::kData, concat("data.", model), data, shape.data);
   auto along_model = join(MeshAxis::kModel, concat("model.", data), model, shape.model);
   auto all = join(MeshAxis::kAll, "all", launcher.rank, launcher.size);
-  return std::make_unique<Mesh>(std::move(along_data), std::move(along_model), std::move(all));
+  auto mesh = std::make_unique<Mesh>(std::move(along_data), std::move(along_model), std::move(all));
+  mesh->tell_all = host.tell_all;
+  return mesh;
 }
+
+// The first loss that a transport tells of.
+class LossNote {
+ public:
+  void set(const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    if (text_.empty()) text_ = text;
+  }
+  std::string get() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
 
 std::shared_ptr<Transport> join_mpi(const Launcher& launcher, double deadline_s) {
   std::string failure;
@@ -91,6 +139,10 @@ Launcher detect_launcher(const Environment& environment) {
     Launcher found{names.name, number(environment, names.rank, 0),
                    number(environment, names.size, 1), number(environment, names.local_rank, 0),
                    number(environment, names.local_size, 1)};
+    // srun starts ranks of PMI as well, and tells both how many.
+    const bool is_of_srun =
+        found.name == "SLURM" || (found.name == "PMI" && environment(names.local_size) == nullptr);
+    if (is_of_srun) found.local_size = tasks_of_node(environment).value_or(found.local_size);
     if (found.size < 1 || found.rank >= found.size)
       throw UsageError(found.name, " says rank ", found.rank, " of ", found.size,
                        "; are its variables left from another run?");
@@ -124,20 +176,32 @@ Ranks::Ranks(const JoinOptions& options) {
 std::unique_ptr<Mesh> Ranks::join(const Launcher& launcher, MeshShape shape,
                                   const JoinOptions& options) {
   if (launcher.name == "torchrun") {
-    const StoreRendezvous store(launcher.rank, launcher.size, options.deadline_s);
-    return gpu_mesh(launcher, shape, options, [&](MeshAxis, const std::string& key, bool is_first) {
-      return store.share(key, is_first, nccl_unique_id);
-    });
+    store_ = std::make_shared<StoreRendezvous>(launcher.rank, launcher.size, options.deadline_s);
+    return gpu_mesh(launcher, shape, options,
+                    {[store = store_](MeshAxis, const std::string& key, bool is_first) {
+                       return store->share(key, is_first, nccl_unique_id);
+                     },
+                     [store = store_] { return store->loss(); },
+                     [store = store_](const std::string& text) { return store->tell_all(text); }});
   }
   // Silence is noticed before a wait gives up, since it names the rank that is lost.
   constexpr double kSilenceShare = 0.75;
   transport_ = join_mpi(launcher, kSilenceShare * options.deadline_s);
-  transport_->when_lost([](const std::string& text) { log_error(text); });
-  auto mesh = std::make_unique<Mesh>(make_mesh(transport_, shape, options.deadline_s));
-  if (!options.device.is_cuda) return mesh;
-  return gpu_mesh(launcher, shape, options, [&](MeshAxis axis, const std::string&, bool is_first) {
-    return mesh->gather_text(is_first ? nccl_unique_id() : "", axis).front();
+  const auto note = std::make_shared<LossNote>();
+  transport_->when_lost([note](const std::string& text) {
+    log_error(text);
+    note->set(text);
   });
+  const auto hosts = std::make_shared<Mesh>(make_mesh(transport_, shape, options.deadline_s));
+  if (!options.device.is_cuda) return std::make_unique<Mesh>(std::move(*hosts));
+  return gpu_mesh(launcher, shape, options,
+                  {[hosts](MeshAxis axis, const std::string&, bool is_first) {
+                     return hosts->gather_text(is_first ? nccl_unique_id() : "", axis).front();
+                   },
+                   [note] { return note->get(); },
+                   [hosts](const std::string& text) {
+                     return hosts->along(MeshAxis::kAll).broadcast_text(text);
+                   }});
 }
 
 std::string device_of_rank(const std::string& device) {
@@ -154,6 +218,7 @@ void Ranks::guard(const std::function<void()>& act) const {
     throw;  // all ranks stop together
   } catch (const std::exception& failure) {
     if (transport_ != nullptr) transport_->leave(failure.what());
+    if (store_ != nullptr) store_->leave(failure.what());
     throw;
   }
 }

@@ -39,6 +39,8 @@ struct JoinOptions {
   int64_t threads = 0;  ///< of each rank; 0: the host's cores shared out
 };
 
+class StoreRendezvous;
+
 /// A process's place among the ranks of a run, and its mesh. Ends with the others.
 class Ranks {
  public:
@@ -59,7 +61,8 @@ class Ranks {
  private:
   std::unique_ptr<Mesh> join(const Launcher& launcher, MeshShape shape, const JoinOptions& options);
 
-  std::shared_ptr<Transport> transport_;  ///< null where ranks meet over torchrun's store
+  std::shared_ptr<Transport> transport_;    ///< null where ranks meet over torchrun's store
+  std::shared_ptr<StoreRendezvous> store_;  ///< that store, else null
   std::unique_ptr<Mesh> mesh_;
 };
 

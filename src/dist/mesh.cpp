@@ -120,11 +120,7 @@ std::string Mesh::once(const std::function<std::string()>& act) const {
   if (all_->size() == 1) return act();
   std::string message;
   if (all_->rank() == 0) message = pack_outcome(act);
-  const at::Tensor length = at::full({1}, static_cast<int64_t>(message.size()), at::kLong);
-  all_->broadcast_(length, 0, "length of a result");
-  message.resize(static_cast<size_t>(length.item<int64_t>()));
-  all_->broadcast_(at::from_blob(message.data(), {length.item<int64_t>()}, at::kByte), 0,
-                   "a result");
+  message = tell_all ? tell_all(message) : all_->broadcast_text(message);
   // Who fails leaves; not before everybody has heard why.
   if (message[0] == '-') barrier();
   return open_outcome(message);

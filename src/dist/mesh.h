@@ -32,7 +32,10 @@ struct RingOptions {
 /// once. Rank d * model + m stands at (d, m).
 ///
 /// Code never asks for its rank: it reduces over a named axis, asks for its share, or does a thing
-/// once. All ranks call the same operations in the same order.
+/// once. All ranks call the same operations in the same order, whatever one rank's numbers, files
+/// or signals are: what decides whether a rank goes on to the next operation (a norm that is not
+/// finite, a bad sample, a stop) is itself reduced or agreed on first. A rank may take any time to
+/// come; only one that is silent is lost.
 class Mesh {
  public:
   /// One process: every reduction is the identity, every share the whole.
@@ -70,6 +73,9 @@ class Mesh {
   Communicator& along(MeshAxis axis) const;
 
   RingOptions ring;  ///< how ring_linear moves
+  /// Gives rank 0's text to all without the devices' own waits, which have a deadline; empty where
+  /// broadcasts of the mesh may take any time.
+  std::function<std::string(const std::string&)> tell_all = {};
 
  private:
   std::unique_ptr<Communicator> data_;

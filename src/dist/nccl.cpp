@@ -252,28 +252,37 @@ class NcclCommunicator : public Communicator {
   }
 
   [[noreturn]] void throw_lost(std::string_view name) const {
-    throw LostRank("step ", step_.load(), ": rank ", options_.rank, ", NCCL '", name,
-                   "': the communicator was ended after ", options_.deadline_s,
-                   " s without an answer; the last checkpoint is whole: start the same command "
+    const std::lock_guard lock(mutex_);
+    throw LostRank("step ", step_.load(), ": rank ", options_.rank, ", NCCL '", name, "': ", why_,
+                   "; the last checkpoint is whole: start the same command "
                    "again to go on from it");
   }
 
-  // Ends the communicator when its oldest operation is older than the deadline, so that the host's
-  // waits return.
+  // Ends the communicator when its oldest operation is older than the deadline, or a rank is known
+  // to be lost, so that the host's waits return.
   void watch() {
     std::unique_lock lock(mutex_);
     while (!is_stopping_) {
       changed_.wait_for(lock, std::chrono::milliseconds(200));
       while (!open_.empty() && open_.front().event->query()) open_.pop_front();
-      if (open_.empty() || is_lost_ ||
-          std::chrono::duration<double>(Clock::now() - open_.front().begin).count() <
-              options_.deadline_s)
-        continue;
-      log_error(concat("step ", step_.load(), ": NCCL '", open_.front().name, "' of rank ",
-                       options_.rank, " has had no answer for ", options_.deadline_s, " s"));
+      if (is_lost_) continue;
+      why_ = options_.loss();
+      if (why_.empty() && is_overdue()) {
+        why_ = concat("the communicator was ended after ", options_.deadline_s,
+                      " s without an answer");
+        log_error(concat("step ", step_.load(), ": NCCL '", open_.front().name, "' of rank ",
+                         options_.rank, " has had no answer for ", options_.deadline_s, " s"));
+      }
+      if (why_.empty()) continue;
       is_lost_ = true;
       nccl().comm_abort(comm_);
     }
+  }
+
+  bool is_overdue() const {
+    return !open_.empty() &&
+           std::chrono::duration<double>(Clock::now() - open_.front().begin).count() >=
+               options_.deadline_s;
   }
 
   struct Open {
@@ -288,9 +297,10 @@ class NcclCommunicator : public Communicator {
   NcclComm comm_ = nullptr;
   std::atomic<int64_t> step_{-1};
   std::atomic<bool> is_lost_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Open> open_;
+  std::string why_;
   bool is_stopping_ = false;
   std::jthread watcher_;
 };

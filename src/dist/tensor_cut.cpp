@@ -1,5 +1,6 @@
 #include "dist/tensor_cut.h"
 
+#include "core/checksum.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -123,20 +124,21 @@ void paste_part(const at::Tensor& part, const TensorCut& cut, const MeshPlace& p
 PartLayout part_layout(const TensorCut& cut, const MeshPlace& place) {
   if (is_whole(cut, place)) return {};
   const auto dims = static_cast<int64_t>(cut.shape.size());
-  const bool are_columns_cut = dims > 1 && cut.model_dim == dims - 1;
-  const int64_t row_dim = std::max<int64_t>({0, cut.data_dim, are_columns_cut ? 0 : cut.model_dim});
+  const int64_t last = dims - 1, model_dim = place.num_model > 1 ? cut.model_dim : -1,
+                data_dim = place.num_data > 1 ? cut.data_dim : -1;
+  const bool are_columns_cut = dims > 1 && model_dim == last && data_dim != last;
+  const int64_t row_dim = std::max<int64_t>({0, data_dim, are_columns_cut ? 0 : model_dim});
   // As a matrix: the rows are row_dim and what lies inside it, up to the last dim's columns.
   int64_t outer = 1, inner = 1;
   for (int64_t dim = 0; dim < row_dim; ++dim) outer *= cut.shape[static_cast<size_t>(dim)];
-  for (int64_t dim = row_dim + 1; dim < dims - 1; ++dim)
-    inner *= cut.shape[static_cast<size_t>(dim)];
-  const bool is_vector = row_dim == dims - 1;
-  VIT22B_CHECK(outer == 1 && (are_columns_cut || cut.model_dim < 0 || cut.model_dim == row_dim),
+  for (int64_t dim = row_dim + 1; dim < last; ++dim) inner *= cut.shape[static_cast<size_t>(dim)];
+  const bool is_vector = row_dim == last;
+  VIT22B_CHECK(outer == 1 && (are_columns_cut || model_dim < 0 || model_dim == row_dim),
                "part_layout: not a matrix's rows and columns");
   PartLayout layout;
   layout.whole_columns = is_vector ? 1 : cut.shape.back();
   layout.columns = is_vector ? 1 : part_shape(cut, place).back();
-  if (are_columns_cut) layout.first_column = ranges_along(cut, place, dims - 1).at(0).first;
+  if (are_columns_cut) layout.first_column = ranges_along(cut, place, last).at(0).first;
   int64_t at = 0;
   for (const Share& range : ranges_along(cut, place, row_dim)) {
     VIT22B_CHECK(layout.num_ranges < PartLayout::kMostRanges, "part_layout: too many sections");
@@ -168,11 +170,13 @@ at::Tensor gather_whole(const TensorPart& part, int64_t to, const Mesh& mesh,
     return (part.cut.data_dim >= 0 || place.data == target.data) &&
            (part.cut.model_dim >= 0 || place.model == target.model);
   };
-  at::Tensor own = part.part.cpu().contiguous();
+  // Only what takes part comes to the host.
+  const auto own_on_host = [&] { return part.part.cpu().contiguous(); };
   if (all.rank() != to) {
-    if (is_source(place_of(mesh))) all.send(own, to, name)->wait();
+    if (is_source(place_of(mesh))) all.send(own_on_host(), to, name)->wait();
     return {};
   }
+  at::Tensor own = own_on_host();
   if (is_whole(part.cut, target)) return own;
   at::Tensor whole = at::empty(part.cut.shape, own.options());
   for (int64_t rank = 0; rank < all.size(); ++rank) {
@@ -186,6 +190,49 @@ at::Tensor gather_whole(const TensorPart& part, int64_t to, const Mesh& mesh,
     paste_part(piece, part.cut, place, whole);
   }
   return whole;
+}
+
+namespace {
+
+std::string cut_text(const std::string& name, const TensorPart& tensor, const MeshPlace& place) {
+  const TensorCut& cut = tensor.cut;
+  const bool fits = tensor.part.sizes() == at::IntArrayRef(part_shape(cut, place));
+  return concat(name, " ", at::IntArrayRef(cut.shape), " ", tensor.part.scalar_type(), " model ",
+                cut.model_dim, " of ", at::IntArrayRef(cut.sections), " data ", cut.data_dim,
+                fits ? "" : concat(", of which a part has ", tensor.part.sizes()), "\n");
+}
+
+// All ranks' lists as each has the tensor at which the first of them differs.
+std::string first_difference(const std::vector<std::string>& lists) {
+  std::vector<std::vector<std::string>> lines;
+  lines.reserve(lists.size());
+  for (const std::string& list : lists) lines.push_back(split(list, '\n'));
+  size_t longest = 0;
+  for (const auto& of_rank : lines) longest = std::max(longest, of_rank.size());
+  const auto line = [&](size_t rank, size_t i) {
+    const bool is_there = i < lines[rank].size() && !lines[rank][i].empty();
+    return is_there ? lines[rank][i] : std::string("nothing more");
+  };
+  for (size_t i = 0; i < longest; ++i)
+    for (size_t rank = 1; rank < lines.size(); ++rank)
+      if (line(rank, i) != line(0, i))
+        return concat("rank 0 has ", line(0, i), "; rank ", rank, " has ", line(rank, i));
+  return "nothing that can be told";
+}
+
+}  // namespace
+
+void agree_on_cuts(const PartList& parts, const Mesh& mesh) {
+  if (mesh.size(MeshAxis::kAll) == 1) return;
+  std::string own;
+  for (const auto& [name, tensor] : parts) own += cut_text(name, tensor, place_of(mesh));
+  const std::vector<std::string> hashes = mesh.gather_text(hash_of_text(own), MeshAxis::kAll);
+  if (std::all_of(hashes.begin(), hashes.end(),
+                  [&](const std::string& hash) { return hash == hashes[0]; }))
+    return;
+  throw InternalError(
+      "ranks cut a tensor differently: ", first_difference(mesh.gather_text(own, MeshAxis::kAll)),
+      "; nothing was sent or written");
 }
 
 }  // namespace vit22b

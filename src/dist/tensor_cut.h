@@ -19,8 +19,8 @@ MeshPlace place_of(const Mesh& mesh);
 /// Where another rank of the same mesh stands.
 MeshPlace place_of(const Mesh& mesh, int64_t rank);
 
-/// How a tensor is cut over a mesh: one dim by the model axis, section by section, and one by the
-/// data axis, in whole rows of what the model axis left; -1 for none.
+/// How a tensor is cut over a mesh, the same on all ranks: one dim by the model axis, section by
+/// section, and one by the data axis, in whole rows of what the model axis left; -1 for none.
 struct TensorCut {
   std::vector<int64_t> shape;  ///< of the whole
   int64_t model_dim = -1;
@@ -39,6 +39,8 @@ struct TensorPart {
   at::Tensor part;
 };
 using NamedParts = std::map<std::string, TensorPart>;
+/// The same in an order of their own.
+using PartList = std::vector<std::pair<std::string, TensorPart>>;
 
 /// The shape of a place's part.
 std::vector<int64_t> part_shape(const TensorCut& cut, const MeshPlace& place);
@@ -56,6 +58,12 @@ int64_t bytes_of(const NamedParts& parts);
 
 /// Whole tensors as parts of one process.
 NamedParts whole_parts(const std::map<std::string, at::Tensor, std::less<>>& tensors);
+
+/// Checks that all ranks have the same tensors, cut alike, before any of their bytes move. Every
+/// rank calls it.
+///
+/// throws  InternalError on every rank, naming the first tensor that differs
+void agree_on_cuts(const PartList& parts, const Mesh& mesh);
 
 /// Brings the parts of a tensor together on rank `to` of all, from as few ranks as hold them: there
 /// the whole on the CPU, elsewhere undefined. Every rank calls it.

@@ -39,6 +39,7 @@ class Throttled : public Transport {
     return inner_->recv(from, channel, data, bytes);
   }
   void leave(const std::string& reason) override { inner_->leave(reason); }
+  bool is_heard(int64_t rank) const override { return inner_->is_heard(rank); }
 
  private:
   struct Letter {

@@ -17,11 +17,13 @@ class Request {
   /// Ends the request; `failure` "" for success.
   void end(const std::string& failure = "") {
     std::vector<std::function<void()>> next;
+    std::shared_ptr<const void> moved;
     {
       const std::lock_guard lock(mutex_);
       if (is_done_) return;
       is_done_ = true;
       failure_ = failure;
+      if (failure.empty()) moved.swap(memory_);
       next.swap(next_);
       ended_.notify_all();
     }
@@ -30,6 +32,12 @@ class Request {
   bool is_done() const {
     const std::lock_guard lock(mutex_);
     return is_done_;
+  }
+  /// Holds the message's memory until it has moved; of a request that fails as long as the request
+  /// itself is held, since the transport may still write there.
+  void keep(std::shared_ptr<const void> memory) {
+    const std::lock_guard lock(mutex_);
+    if (!is_done_ || !failure_.empty()) memory_ = std::move(memory);
   }
   /// Calls `next` at the end, from the thread that ends it; at once when it has ended.
   void then(std::function<void()> next) {
@@ -63,13 +71,15 @@ class Request {
   bool is_done_ = false;
   std::string failure_;
   std::vector<std::function<void()>> next_;
+  std::shared_ptr<const void> memory_;
 };
 using RequestPtr = std::shared_ptr<Request>;
 
 /// Moves bytes between the ranks of a run: all that a communicator of CPU ranks is built on.
 ///
-/// Messages of one (sender, receiver, channel) keep their order, and their sizes agree. Memory
-/// stays untouched until the request has ended. Once a rank is lost, every request fails.
+/// Messages of one (sender, receiver, channel) keep their order; one whose size is not its
+/// receiver's fails. Memory stays untouched until the request has ended. Once a rank is lost, every
+/// request fails.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -79,6 +89,9 @@ class Transport {
   virtual RequestPtr recv(int64_t from, int channel, void* data, size_t bytes) = 0;
   /// Tells the others that this rank ends before its time, and why; they fail at once.
   virtual void leave(const std::string& reason) = 0;
+  /// Whether this rank is watched and not lost: silence alone ends a wait for it, however long its
+  /// work takes. False where the transport watches nobody.
+  virtual bool is_heard(int64_t) const { return false; }
   /// Called once, from the transport's thread, with what is known of the first lost rank.
   virtual void when_lost(const std::function<void(const std::string&)>&) {}
 };
@@ -87,6 +100,7 @@ class Transport {
 /// was launched in. `deadline_s` is how long a rank may be silent. On failure it returns null and
 /// fills `failure`.
 using JoinTransport = Transport* (*)(double deadline_s, std::string& failure);
-constexpr const char* kJoinTransportSymbol = "vit22b_join_transport";
+/// The number goes up when Transport's functions change: a module of another build is refused.
+constexpr const char* kJoinTransportSymbol = "vit22b_join_transport_2";
 
 }  // namespace vit22b

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "core/error.h"
 #include "eval/finite.h"
@@ -103,16 +102,6 @@ nlohmann::json gathered(const nlohmann::json& own, const Mesh& mesh) {
   return all;
 }
 
-std::vector<BadSample> all_bad_samples(const std::vector<BadSample>& own, const Mesh& mesh) {
-  if (mesh.size(MeshAxis::kData) == 1) return own;
-  nlohmann::json list = nlohmann::json::array();
-  for (const BadSample& sample : own) list.push_back({sample.id, sample.reason});
-  std::vector<BadSample> all;
-  for (const auto& sample : gathered(list, mesh))
-    all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
-  return all;
-}
-
 std::vector<Example> all_examples(const std::vector<Example>& own, const Mesh& mesh) {
   if (mesh.size(MeshAxis::kData) == 1) return own;
   nlohmann::json list = nlohmann::json::array();
@@ -131,29 +120,10 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
                                              const Transforms& transforms,
                                              const EvalOptions& options) {
   const at::NoGradGuard no_grad;
-  const Mesh& mesh = options.mesh != nullptr ? *options.mesh : single_process();
-  const Share share = mesh.share(MeshAxis::kData, source.size());
-  std::optional<BatchLoader> loader;
-  if (share.count > 0)
-    loader.emplace(source, transforms,
-                   LoaderOptions{.batch_size = std::min(options.batch_size, share.count),
-                                 .first_index = static_cast<uint64_t>(share.first),
-                                 .num_samples = share.count,
-                                 .num_workers = options.num_workers,
-                                 .is_training = false,
-                                 .max_bad_fraction = options.max_bad_fraction});
-  const auto num_batches = std::llround(
-      mesh.max(loader ? static_cast<double>(loader->num_batches()) : 0, MeshAxis::kAll));
+  const Mesh& mesh = mesh_of(options);
   std::vector<at::Tensor> logits, labels, losses;
   std::vector<Example> examples;
-  int64_t done = 0;
-  for (int64_t i = 0; i < num_batches; ++i) {
-    Batch batch;
-    mesh.agree([&] {
-      if (loader) loader->next(batch);
-    });
-    if (mesh.any(options.should_stop()))
-      throw Stopped("stopped during an evaluation; nothing of it is kept");
+  const auto act = [&](Batch& batch) {
     const bool has_images = batch.images_BCHW.defined();
     if (has_images)
       logits.push_back(predictor.logits(batch.images_BCHW).cpu());
@@ -167,26 +137,22 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
       restrict_to(options.classes, logits.back(), batch);
       check_labels(batch.labels_B, logits.back().size(1), batch);
     });
-    if (!has_images) continue;
+    if (!has_images) return;
     labels.push_back(batch.labels_B);
     losses.push_back(classification_loss(options.loss, logits.back(), batch.labels_B));
     for (Example& example :
          metrics::examples_of(logits.back(), batch.labels_B, batch.indices_B, batch.ids))
       examples.push_back(std::move(example));
     examples = metrics::surest_examples(std::move(examples), kExamples);
-    done += batch.labels_B.numel();
-    options.on_progress(done);
-  }
-  if (mesh.sum(static_cast<double>(done), MeshAxis::kData) == 0)
-    throw DataError("no sample could be read; nothing to evaluate");
+  };
+  std::vector<BadSample> bad_samples = for_each_batch(source, transforms, options, act);
   const int64_t num_classes = std::llround(
       mesh.max(logits.empty() ? 0 : static_cast<double>(logits[0].size(1)), MeshAxis::kData));
   at::Tensor sums = logits.empty() ? no_sums(num_classes)
                                    : local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
   mesh.sum_(sums, MeshAxis::kData, "evaluation");
   ClassificationResult result = result_of(sums, num_classes);
-  if (loader) result.bad_samples = loader->bad_samples();
-  result.bad_samples = all_bad_samples(result.bad_samples, mesh);
+  result.bad_samples = std::move(bad_samples);
   result.examples = all_examples(examples, mesh);
   return result;
 }

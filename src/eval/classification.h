@@ -1,10 +1,8 @@
 #pragma once
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "data/loader.h"
-#include "dist/mesh.h"
+#include "eval/evaluation.h"
 #include "eval/provenance.h"
 #include "metrics/calibration.h"
 #include "metrics/examples.h"
@@ -23,22 +21,6 @@ struct ClassificationResult {
   std::vector<metrics::CalibrationBin> calibration;
   std::vector<BadSample> bad_samples;
   std::vector<metrics::Example> examples;  ///< the surest right and wrong ones, 12 each
-};
-
-/// How to evaluate.
-struct EvalOptions {
-  std::string loss = "sigmoid";  ///< "sigmoid" or "softmax"
-  int64_t batch_size = 256;
-  const Mesh* mesh =
-      nullptr;  ///< ranks that share the samples along its data axis; null for one process
-  int64_t num_workers = 0;
-  double max_bad_fraction = 0.001;
-  /// The model's classes that answers are taken from, in order; all of them where empty.
-  std::vector<int64_t> classes = {};
-  /// Asked between batches; true ends the evaluation early with Stopped.
-  std::function<bool()> should_stop = [] { return false; };
-  /// Told after each batch how many samples are done.
-  std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
 
 /// Runs a predictor once over a source, in order, each rank over its share, batch by batch

@@ -56,9 +56,11 @@ VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<
 
 void VitPredictor::attend() {
   const at::NoGradGuard no_grad;
-  logits(config_.reads_words()
-             ? at::zeros({1, config_.context_length}, at::kLong)
-             : at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width}));
+  const at::Tensor nothing =
+      config_.reads_words()
+          ? at::zeros({1, config_.context_length}, at::kLong)
+          : at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width});
+  vit_forward(context(), *store_, nothing.to(device_), {});
 }
 
 void VitPredictor::check_size(const at::Tensor& images_BCHW) const {

@@ -16,7 +16,8 @@ class Predictor {
   virtual VitOutputs features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) = 0;
   /// [B, C] float32.
   virtual at::Tensor logits(const at::Tensor& images_BCHW) = 0;
-  /// Takes part in the other ranks' forward pass without images of its own.
+  /// Takes part in the forward pass of the data axis's other ranks without images of its own, as
+  /// all ranks of its model axis do.
   virtual void attend() {}
   /// Gradient of sum(logits * dlogits) with respect to the images, [B, C, H, W]; first order.
   virtual at::Tensor input_gradient(const at::Tensor& images_BCHW,

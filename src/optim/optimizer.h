@@ -49,7 +49,8 @@ struct UpdateContext {
   double learning_rate = 0;  ///< base rate × schedule × the row's factor
   double weight_decay = 0;   ///< decoupled; multiplied by learning_rate
   /// [1] float32 on the weight's device: what the gradient is multiplied by first (clipping,
-  /// averaging). Where it is not finite, nothing changes. Undefined for 1.
+  /// averaging). Where it is not finite, nothing changes. Undefined for 1. It is the same on every
+  /// rank: an update that ends at it has left out collectives that others would wait in.
   at::Tensor gradient_scale;
   uint64_t seed = 0;               ///< with the step and the name: the key of stochastic rounding
   bool rounds_to_nearest = false;  ///< bfloat16 weights: instead, ties away from zero; on the CPU
@@ -65,6 +66,9 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual std::vector<SlotSpec> slots(const ParameterRow& row) const = 0;
+  /// Every rank updates the same parameters in the same order, and reaches every collective of an
+  /// update whatever its own gradient is.
+  ///
   /// Overwrites weight (float32, or bfloat16 by stochastic rounding) and slots; gradient is float32
   /// in the weight's shape. Does not wait for the device.
   virtual void update_(at::Tensor& weight, const at::Tensor& gradient, NamedTensors& slots,

@@ -31,6 +31,13 @@ int64_t Accumulate::gradient_bytes(const Unit&) const {
   return bytes;
 }
 
+// A unit that no loss has reached in this step still holds the gradient of an earlier one.
+void Accumulate::clear_uncommitted() {
+  for (auto& [unit, grads] : units_)
+    if (grads.is_overwrite)
+      for (auto& [name, tensor] : grads.tensors) tensor.zero_();
+}
+
 std::vector<UpdatingSink::Gradient> Accumulate::gradients() {
   std::vector<Gradient> all;
   for (Trained& t : all_trained())
@@ -39,6 +46,7 @@ std::vector<UpdatingSink::Gradient> Accumulate::gradients() {
 }
 
 StepReport Accumulate::finish(const StepContext& context) {
+  clear_uncommitted();
   const std::vector<Gradient> all = gradients();
   sum_over_ranks(all);
   for (auto& [unit, grads] : units_) grads.is_overwrite = true;

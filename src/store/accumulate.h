@@ -10,7 +10,8 @@ namespace vit22b {
 /// parameter.
 ///
 /// Gradients and state have the shapes of the store's parts. Those that the data axis does not cut
-/// are added over it before the norm is taken; the norm is the whole model's.
+/// are added over it before the norm is taken; the norm is the whole model's. A unit that is not
+/// committed in a step has a gradient of zero.
 class Accumulate : public UpdatingSink {
  public:
   Accumulate(const std::vector<ParameterRow>& table, const std::vector<ParameterRule>& rules,
@@ -22,6 +23,7 @@ class Accumulate : public UpdatingSink {
   int64_t gradient_bytes(const Unit& unit) const override;
 
  private:
+  void clear_uncommitted();
   std::vector<Gradient> gradients();
 
   std::map<Unit, UnitGrads> units_;

@@ -18,12 +18,23 @@ int64_t row_dim(const std::vector<int64_t>& shape) {
   return it == shape.end() ? 0 : it - shape.begin();
 }
 
-TensorCut sharded_cut(const ParameterRow& row, const MeshPlace& place) {
+// The fewest rows that a rank of the model axis has. A cut is the tensor's: a rank that decided by
+// its own part would send pieces of another shape than the others expect.
+int64_t fewest_rows(const TensorCut& cut, int64_t dim, int64_t num_model) {
+  int64_t fewest = cut.shape[static_cast<size_t>(dim)];
+  for (int64_t model = 0; model < num_model; ++model)
+    fewest = std::min(
+        fewest,
+        part_shape(cut, {.model = model, .num_model = num_model}).at(static_cast<size_t>(dim)));
+  return fewest;
+}
+
+TensorCut sharded_cut(const ParameterRow& row, const Mesh& mesh) {
   TensorCut cut = tensor_cut(row);
-  const std::vector<int64_t> shape = part_shape(cut, place);
-  const int64_t dim = row_dim(shape);
-  if (row.count() >= kLeastSharded && shape[static_cast<size_t>(dim)] >= place.num_data)
-    cut.data_dim = dim;
+  const int64_t dim = row_dim(cut.shape);
+  const bool has_rows_for_all =
+      fewest_rows(cut, dim, mesh.size(MeshAxis::kModel)) >= mesh.size(MeshAxis::kData);
+  if (row.count() >= kLeastSharded && has_rows_for_all) cut.data_dim = dim;
   return cut;
 }
 
@@ -39,7 +50,7 @@ ShardedStore::ShardedStore(const std::vector<ParameterRow>& table, WeightSource&
     : mesh_(mesh), prefetch_depth_(prefetch_depth) {
   const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table) {
-    const TensorCut cut = sharded_cut(row, place);
+    const TensorCut cut = sharded_cut(row, mesh);
     at::Tensor part = read_part(source, row, cut, place, device);
     std::vector<Owned>& unit = units_[row.unit];
     places_[row.name] = {row.unit, unit.size()};

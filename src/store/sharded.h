@@ -12,8 +12,9 @@ namespace vit22b {
 /// compute: the paper's parameter sharding. Small tensors are replicated.
 ///
 /// A rank holds its rows of every large tensor, and the whole (on a model axis, its part) of the
-/// unit in use and of `prefetch_depth` units ahead. Collectives of the data axis: every rank
-/// acquires the same units in the same order.
+/// unit in use and of `prefetch_depth` units ahead. Replicated as well are tensors of which some
+/// rank of the model axis has fewer rows than the data axis has ranks. Collectives of the data
+/// axis: every rank acquires the same units in the same order.
 class ShardedStore : public MasterStore {
  public:
   ShardedStore(const std::vector<ParameterRow>& table, WeightSource& source, c10::Device device,

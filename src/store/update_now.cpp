@@ -40,7 +40,6 @@ void UpdateNow::begin_phase(StepPhase phase, const StepContext& context) {
 
 // The norm of the phase that ends.
 void UpdateNow::end_norm() {
-  mesh().sum_(squares_, MeshAxis::kAll, "gradient norm");
   norm_ = squares_.sqrt() * context_.gradient_scale;
 }
 
@@ -62,6 +61,9 @@ void UpdateNow::commit(const Unit& unit) {
     gradients.push_back({t, current_.tensors.at(t->row.local_name)});
   sum_over_ranks(gradients);
   const at::Tensor squares = squared_norm_of_share(gradients);
+  // The model's, before it decides: a rank that alone left a unit as it is would not come to the
+  // collectives of its update.
+  mesh().sum_(squares, MeshAxis::kAll, "gradient norm");
   squares_ = squares_.to(squares.device()) + squares;
   if (phase_ == StepPhase::kUpdate) {
     const at::Tensor scale = scale_of_step(

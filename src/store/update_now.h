@@ -36,7 +36,7 @@ class UpdateNow : public UpdatingSink {
   UnitGrads current_;
   StepPhase phase_ = StepPhase::kUpdate;
   StepContext context_;
-  at::Tensor squares_;        ///< [1] float64, of this rank's share of the units so far
+  at::Tensor squares_;        ///< [1] float64, the model's, of the units so far
   at::Tensor norm_;           ///< [1] float64, the model's, of the last phase that ended
   at::Tensor previous_norm_;  ///< [1] float64; 0 before the first step
   at::Tensor clip_;           ///< [1] float64

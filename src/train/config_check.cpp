@@ -113,6 +113,9 @@ void check_mesh(const TrainConfig& c, const Mesh& mesh) {
   if (c.model.num_heads % model != 0)
     throw UsageError("mesh.model=", model, " does not divide the model's ", c.model.num_heads,
                      " heads; use one of ", divisors(c.model.num_heads, kMaxListed));
+  if (c.model.mlp_dim() < model)
+    throw UsageError("mesh.model=", model, " is more than the MLP's ", c.model.mlp_dim(),
+                     " hidden units; use fewer ranks, or a larger model.mlp_ratio");
   if (c.model.has_head() && c.model.head_outputs() < model)
     throw UsageError("mesh.model=", model, " is more than the model's ", c.model.num_classes,
                      " classes; use fewer ranks");

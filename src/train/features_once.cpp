@@ -19,8 +19,7 @@ FeatureTable features_once(const TrainConfig& config, const OnlookingModel& mode
                     .on_progress = [&](int64_t done) { progress.update(done); }};
   log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once"));
   FileOps ops;
-  if (mesh.size(MeshAxis::kAll) > 1)
-    mesh.do_once([&] { cached_features(*extractor, source, options, ops); });
+  if (mesh.size(MeshAxis::kAll) > 1) share_features(*extractor, source, options, ops, mesh);
   FeatureTable table = cached_features(*extractor, source, options, ops);
   log_info(concat(table.size(), " features in ", table.folder().string()));
   return table;

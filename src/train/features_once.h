@@ -14,8 +14,8 @@ struct OnlookingModel {
   CacheOptions cache;   ///< where its answers are kept
 };
 
-/// What that model says of a source's images, from its cache; what is not cached yet one rank makes
-/// for all.
+/// What that model says of a source's images, from its cache; what is not cached yet the
+/// ranks make together.
 ///
 /// throws  as cached_features
 FeatureTable features_once(const TrainConfig& config, const OnlookingModel& model,

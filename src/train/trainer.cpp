@@ -30,6 +30,13 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
   return every > 0 && (step % every == 0 || step == total);
 }
 
+// Mixing takes an image's neighbour in the step's whole batch: that of a share's first image may be
+// another rank's, and is read here as well.
+std::optional<int64_t> mixing_neighbour(const DataConfig& data, const Share& share) {
+  if (data.mixup <= 0 || share.count == data.batch_size) return std::nullopt;
+  return (share.first + data.batch_size - 1) % data.batch_size - share.first;
+}
+
 }  // namespace
 
 void Run::loop() {
@@ -41,6 +48,7 @@ void Run::loop() {
                      {.batch_size = share.count,
                       .stride = config_.data.batch_size,
                       .first_index = static_cast<uint64_t>(state_.examples_seen + share.first),
+                      .neighbour = mixing_neighbour(config_.data, share),
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction});
@@ -89,16 +97,19 @@ void Run::loop() {
 Batch Run::next_batch(BatchLoader& loader) {
   Batch batch;
   try {
-    mesh_.agree([&] { loader.next(batch); });
+    mesh_.agree([&] {
+      loader.next(batch);
+      if (batch.images_BCHW.defined() && !config_.data.any_size)
+        check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
+    });
   } catch (const UserError& error) {
     // The list is what a person mends the data by.
     if (error.code() == ExitCode::kData) note_bad_samples(loader);
     throw;
   }
-  if (batch.images_BCHW.defined() && !config_.data.any_size)
-    check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
   if (config_.data.mixup > 0)
-    batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step);
+    batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step,
+                  mesh_.share(MeshAxis::kData, config_.data.batch_size).count);
   return batch.to(torch_device(options_.device));
 }
 

@@ -109,6 +109,13 @@ CacheOptions cache_places(const fs::path& checkpoint, const fs::path& named) {
                          "cache");
 }
 
+void share_features(FeatureExtractor& extractor, const DataSource& source,
+                    const CacheOptions& options, FileOps& ops, const Mesh& mesh) {
+  const std::string key = shard_identity(extractor, source, options.shards).substr(0, 16);
+  const fs::path folder = mesh.once([&] { return folder_for(key, source, options).string(); });
+  share_feature_shards(extractor, source, options.shards, folder, ops, mesh);
+}
+
 FeatureTable cached_features(FeatureExtractor& extractor, const DataSource& source,
                              const CacheOptions& options, FileOps& ops) {
   const fs::path folder =

@@ -66,6 +66,12 @@ CacheOptions cache_places(const std::filesystem::path& checkpoint,
 /// The same of features that no checkpoint makes, with `root` for its cache.
 CacheOptions cache_places_at(const std::filesystem::path& root);
 
+/// Makes what the cache lacks of a source's features, each rank some of them. Every rank calls it.
+///
+/// throws  as cached_features, on every rank
+void share_features(FeatureExtractor& extractor, const DataSource& source,
+                    const CacheOptions& options, FileOps& ops, const Mesh& mesh);
+
 /// The features of a source, from the cache where they are there, else made and kept.
 ///
 /// The key is the extractor's fingerprint (weights, arithmetic, transform, names) and the source's,

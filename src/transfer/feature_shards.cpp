@@ -97,14 +97,14 @@ class LeftOut {
   void add(const SafetensorsFile& shard) {
     for (const BadSample& bad : left_out_of(shard)) {
       log_warn(left_out_text(bad));
-      check_bad_share(++count_, size_, max_fraction_, bad.reason);
+      check_bad_samples(++count_, size_, max_fraction_, bad.reason);
     }
   }
 
  private:
   int64_t size_;
   double max_fraction_;
-  int64_t count_ = 0;
+  size_t count_ = 0;
 };
 
 /// Removes what an interrupted process left; the folder is this one's alone.
@@ -122,8 +122,8 @@ class ShardWriter {
               FileOps& ops)
       : extractor_(extractor), source_(source), options_(options), ops_(ops) {}
 
-  void make_shard(int64_t first, int64_t count, const fs::path& path,
-                  const std::string& identity) const {
+  void make_shard(int64_t first, const fs::path& path, const std::string& identity) const {
+    const int64_t count = std::min(options_.samples_per_shard, source_.size() - first);
     BatchLoader loader(source_, extractor_.transforms(),
                        {.batch_size = std::min(options_.batch_size, count),
                         .first_index = static_cast<uint64_t>(first),
@@ -205,9 +205,56 @@ std::string shard_identity(const FeatureExtractor& extractor, const DataSource& 
                              join(source.label_names(), "\n")));
 }
 
+namespace {
+
+int64_t shard_count(const DataSource& source, const ShardOptions& options) {
+  return (source.size() + options.samples_per_shard - 1) / options.samples_per_shard;
+}
+
+/// Numbers of the shards that are not there whole, found by one rank for all.
+std::vector<int64_t> missing_shards(const fs::path& folder, int64_t count,
+                                    const std::string& identity, const Mesh& mesh) {
+  const std::string found = mesh.once([&] {
+    std::string numbers;
+    for (int64_t shard = 0; shard < count; ++shard)
+      if (open_shard(folder / shard_name(shard), identity) == nullptr)
+        numbers += concat(shard, " ");
+    return numbers;
+  });
+  std::vector<int64_t> missing;
+  for (const std::string& number : split(found, ' '))
+    if (!number.empty()) missing.push_back(std::stoll(number));
+  return missing;
+}
+
+}  // namespace
+
+void share_feature_shards(FeatureExtractor& extractor, const DataSource& source,
+                          const ShardOptions& options, const fs::path& folder, FileOps& ops,
+                          const Mesh& mesh) {
+  const std::string identity = shard_identity(extractor, source, options);
+  const int64_t count = shard_count(source, options), ranks = mesh.size(MeshAxis::kAll);
+  if (missing_shards(folder, count, identity, mesh).empty()) return;
+  std::optional<FolderLock> lock;  // on the one rank
+  mesh.do_once([&] {
+    ops.make_folder(folder);
+    lock.emplace(folder, options.should_stop);
+    remove_leftovers(ops, folder);
+  });
+  // Another process may have made some while this one waited.
+  const std::vector<int64_t> missing = missing_shards(folder, count, identity, mesh);
+  const ShardWriter writer(extractor, source, options, ops);
+  const auto own = static_cast<size_t>(mesh.share(MeshAxis::kAll, ranks).first);
+  for (size_t first = 0; first < missing.size(); first += static_cast<size_t>(ranks))
+    mesh.agree([&] {
+      if (first + own >= missing.size()) return;
+      const int64_t shard = missing[first + own];
+      writer.make_shard(shard * options.samples_per_shard, folder / shard_name(shard), identity);
+    });
+}
+
 bool has_all_shards(const DataSource& source, const ShardOptions& options, const fs::path& folder) {
-  const int64_t count = (source.size() + options.samples_per_shard - 1) / options.samples_per_shard;
-  for (int64_t shard = 0; shard < count; ++shard)
+  for (int64_t shard = 0; shard < shard_count(source, options); ++shard)
     if (!fs::exists(folder / shard_name(shard))) return false;
   return true;
 }
@@ -235,9 +282,7 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
       }
     }
     if (shard == nullptr) {
-      ShardWriter(extractor, source, options, ops)
-          .make_shard(first, std::min(options.samples_per_shard, source.size() - first), path,
-                      identity);
+      ShardWriter(extractor, source, options, ops).make_shard(first, path, identity);
       shard = open_shard(path, identity);
     }
     if (shard == nullptr)

@@ -7,6 +7,7 @@
 #include "checkpoint/safetensors.h"
 #include "data/batch.h"
 #include "data/source.h"
+#include "dist/mesh.h"
 #include "transfer/feature_extractor.h"
 
 namespace vit22b {
@@ -46,6 +47,14 @@ std::string shard_identity(const FeatureExtractor& extractor, const DataSource& 
 /// Whether a folder has a file for each shard, so that nothing need be written there.
 bool has_all_shards(const DataSource& source, const ShardOptions& options,
                     const std::filesystem::path& folder);
+
+/// Makes the shards that a folder lacks, each rank some of them. Every rank calls it.
+///
+/// throws  on every rank, as make_feature_shards; a stop that any rank is asked for ends all when
+///         each has made its shard
+void share_feature_shards(FeatureExtractor& extractor, const DataSource& source,
+                          const ShardOptions& options, const std::filesystem::path& folder,
+                          FileOps& ops, const Mesh& mesh);
 
 /// The features of a source in a folder, a shard at a time, which is all that is held: whole shards
 /// survive an interruption and are not made again; a damaged one is. While another process makes

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "checkpoint/weights.h"
+#include "dist/threads.h"
 #include "support/files.h"
 #include "support/tensors.h"
 
@@ -287,6 +288,30 @@ TEST(RunCheckpoint, EveryFlippedByteIsDetectedBeforeUse) {
     test::write_file(step / name, whole);
   }
   EXPECT_EQ(loaded_step(folder / "ckpt"), 10);
+}
+
+// Each of three ranks reads some of the tensors; together they read every byte.
+TEST(RunCheckpoint, DamageThatOneRankFindsIsToldByAll) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), true, {});
+  const fs::path step = fs::canonical(folder / "ckpt/latest");
+  for (const char* name : {"model.safetensors", "trainer.json", "config.json"}) {
+    const std::string whole = test::read_file(step / name);
+    const size_t parts = name == std::string("model.safetensors") ? 40 : 3;
+    for (size_t part = 0; part < parts; ++part) {
+      std::string damaged = whole;
+      damaged[(part * 2 + 1) * whole.size() / (parts * 2)] ^= 1;
+      test::write_file(step / name, damaged);
+      const std::string want = error_of<CheckpointError>([&] { verify_manifest(step); });
+      EXPECT_NE(want, "(nothing thrown)");
+      run_as_threads(3, [&](const std::shared_ptr<Transport>& transport) {
+        const Mesh mesh = make_mesh(transport, {3, 1}, 30);
+        EXPECT_EQ(error_of<CheckpointError>([&] { verify_manifest(step, mesh); }), want);
+      });
+    }
+    test::write_file(step / name, whole);
+  }
 }
 
 TEST(RunCheckpoint, DamageNamesTheTensor) {

@@ -22,6 +22,19 @@ TEST(Mixup, MixesEachImageWithItsNeighbourByOneShare) {
   EXPECT_TRUE(mix.labels_B.equal(batch.labels_B));
 }
 
+// A share whose first image has its neighbour on another rank: the sample after the share's own.
+TEST(Mixup, TheSampleBehindAShareIsTheFirstOnesNeighbour) {
+  const Batch batch = make_batch(), mix = mixed(batch, 1, 3, 7, /*num_own=*/2);
+  EXPECT_TRUE(mix.labels_B.equal(at::tensor({4, 5}, at::kLong)));
+  EXPECT_TRUE(mix.mixed_labels_B.equal(at::tensor({6, 4}, at::kLong)));
+  EXPECT_EQ(mix.images_BCHW.size(0), 2);
+  EXPECT_EQ(mix.fields.at("text").size(0), 2);
+  EXPECT_FLOAT_EQ(mix.images_BCHW[0][0][0][1].item<float>(),
+                  static_cast<float>(1 * mix.share + 5 * (1 - mix.share)));
+  const Batch one = mixed(batch, 1, 3, 7, 1);
+  EXPECT_TRUE(one.mixed_labels_B.equal(at::tensor({6}, at::kLong)));
+}
+
 TEST(Mixup, DrawsAreKeyedBySeedAndStep) {
   const Batch batch = make_batch();
   EXPECT_EQ(mixed(batch, 0.4, 3, 7).share, mixed(batch, 0.4, 3, 7).share);

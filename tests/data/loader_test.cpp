@@ -74,6 +74,28 @@ TEST(BatchLoader, BatchesDoNotDependOnTheNumberOfWorkers) {
   EXPECT_EQ(with(1), with(4));
 }
 
+TEST(BatchLoader, ANeighbourIsTheSampleThatFarFromTheBatchsFirst) {
+  const Numbered source(50);
+  const std::vector<int64_t> whole = labels_of(source, {.batch_size = 8, .seed = 3}, 10);
+  // Shares of four, the second one's neighbour before it and the first one's at the batch's end.
+  for (const auto& [first, neighbour] : {std::pair{0, 7}, {4, -1}}) {
+    const std::vector<int64_t> share = labels_of(source,
+                                                 {.batch_size = 4,
+                                                  .stride = 8,
+                                                  .first_index = static_cast<uint64_t>(first),
+                                                  .neighbour = neighbour,
+                                                  .num_workers = 3,
+                                                  .seed = 3},
+                                                 10);
+    ASSERT_EQ(share.size(), 50U);
+    for (size_t batch = 0; batch < 10; ++batch) {
+      const size_t begin = 8 * batch + static_cast<size_t>(first);
+      for (size_t i = 0; i < 4; ++i) EXPECT_EQ(share[5 * batch + i], whole[begin + i]);
+      EXPECT_EQ(share[5 * batch + 4], whole[begin + static_cast<size_t>(neighbour)]);
+    }
+  }
+}
+
 TEST(BatchLoader, StateIsOneInteger) {
   const Numbered source(50);
   const std::vector<int64_t> whole = labels_of(source, {.batch_size = 7, .seed = 3}, 20);

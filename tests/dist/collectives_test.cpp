@@ -6,7 +6,9 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "dist/group.h"
+#include "dist/mesh.h"
 #include "dist/threads.h"
 #include "dist/throttled.h"
 #include "support/files.h"
@@ -132,6 +134,54 @@ TEST(Communicator, ARankThatDoesNotComeIsNamedAtTheDeadline) {
   EXPECT_EQ(text,
             "step 12: rank 0 could not receive from rank 1 (all-reduce 'loss'): no answer within "
             "0.1 s; the last checkpoint is whole: start the same command again to go on from it");
+}
+
+/// A transport that hears its ranks for as long as they live.
+class Hearing : public Transport {
+ public:
+  explicit Hearing(std::shared_ptr<Transport> inner) : inner_(std::move(inner)) {}
+  int64_t rank() const override { return inner_->rank(); }
+  int64_t size() const override { return inner_->size(); }
+  RequestPtr send(int64_t to, int channel, const void* data, size_t bytes) override {
+    return inner_->send(to, channel, data, bytes);
+  }
+  RequestPtr recv(int64_t from, int channel, void* data, size_t bytes) override {
+    return inner_->recv(from, channel, data, bytes);
+  }
+  void leave(const std::string& reason) override { inner_->leave(reason); }
+  bool is_heard(int64_t) const override { return true; }
+
+ private:
+  std::shared_ptr<Transport> inner_;
+};
+
+TEST(Communicator, ARankThatIsHeardMayWorkBeyondTheDeadline) {
+  log_set_quiet(true);
+  run_as_threads(3, [](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(std::make_shared<Hearing>(transport), {3, 1}, /*deadline_s=*/0.05);
+    const auto work = [] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(400));
+      return std::string("done");
+    };
+    EXPECT_EQ(mesh.once(work), "done");
+    mesh.agree([&] {
+      if (mesh.share(MeshAxis::kData, 3).first == 2) work();
+    });
+  });
+}
+
+// What a late message may still be written to stays, whoever has given up waiting for it.
+TEST(Request, KeepsTheMemoryOfAFailedMessageAndNotOfOneThatHasMoved) {
+  const auto memory = std::make_shared<int>(1);
+  Request moved, failed;
+  moved.keep(memory);
+  failed.keep(memory);
+  EXPECT_EQ(memory.use_count(), 3);
+  moved.end();
+  failed.end("a rank is gone");
+  EXPECT_EQ(memory.use_count(), 2);
+  moved.keep(memory);
+  EXPECT_EQ(memory.use_count(), 2);
 }
 
 TEST(Communicator, ARankThatFailsFreesTheOthersAtOnceAndItsErrorIsTheOneTold) {

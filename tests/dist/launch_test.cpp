@@ -42,6 +42,33 @@ TEST(Launcher, EachIsKnownByItsVariables) {
             "SLURM: rank 3 of 16, 3 of 1 on this host");
 }
 
+// srun sets SLURM_NTASKS_PER_NODE only where --ntasks-per-node was given; a rank that took all
+// cores would share them with the others of its host.
+TEST(Launcher, SrunTellsHowManyRanksEachHostHas) {
+  const auto of_node = [](const std::string& node, const std::string& counts) {
+    return detect({{"SLURM_PROCID", "3"},
+                   {"SLURM_STEP_NUM_TASKS", "14"},
+                   {"SLURM_LOCALID", "0"},
+                   {"SLURM_NODEID", node},
+                   {"SLURM_STEP_TASKS_PER_NODE", counts}})
+        .local_size;
+  };
+  EXPECT_EQ(of_node("0", "4"), 4);
+  EXPECT_EQ(of_node("0", "4(x3),2"), 4);
+  EXPECT_EQ(of_node("2", "4(x3),2"), 4);
+  EXPECT_EQ(of_node("3", "4(x3),2"), 2);
+  EXPECT_EQ(of_node("2", "1,2,3(x2)"), 3);
+  EXPECT_EQ(detect({{"PMI_RANK", "1"},
+                    {"PMI_SIZE", "4"},
+                    {"SLURM_NODEID", "0"},
+                    {"SLURM_STEP_TASKS_PER_NODE", "2(x2)"}})
+                .local_size,
+            2);
+  EXPECT_EQ(test::error_of<UsageError>([&] { of_node("0", "many"); }),
+            "the environment variable SLURM_STEP_TASKS_PER_NODE is 'many', want counts such as "
+            "4(x2),3");
+}
+
 TEST(Launcher, TorchrunComesBeforeOpenMpiBeforePmiBeforeSlurm) {
   std::map<std::string, std::string> all = kOpenMpi;
   all.insert({{"SLURM_PROCID", "3"}, {"SLURM_STEP_NUM_TASKS", "16"}});

@@ -159,52 +159,5 @@ TEST(GatherRows, GradientOfAllRanksReturnsToEach) {
   });
 }
 
-/// Every element of a place's part is rounded by its bits in the whole, wherever a reader begins.
-void expect_bits_of_the_whole(const TensorCut& cut, const MeshPlace& place) {
-  const int64_t elements = c10::multiply_integers(cut.shape);
-  const at::Tensor indices =
-      part_of(at::arange(elements, at::kLong).view(cut.shape), cut, place).contiguous();
-  const auto* index = indices.const_data_ptr<int64_t>();
-  const RoundingBits bits{CounterRng(5, "rounding.3", "w"), part_layout(cut, place)};
-  for (const int64_t first : {0, 1, 11}) {
-    std::vector<uint32_t> got(static_cast<size_t>(std::max<int64_t>(0, indices.numel() - first)));
-    bits.fill(got, first);
-    for (size_t i = 0; i < got.size(); ++i)
-      ASSERT_EQ(got[i],
-                bits.rng.bits(static_cast<uint64_t>(index[first + static_cast<int64_t>(i)])))
-          << i;
-  }
-}
-
-TEST(TensorCut, PartsOfEveryPlaceMakeTheWholeAgain) {
-  const std::vector<TensorCut> cuts = {
-      {.shape = {29, 6}, .model_dim = 0, .sections = {12, 7, 10}, .data_dim = 0},
-      {.shape = {29, 6}, .model_dim = 1, .sections = {6}, .data_dim = 0},
-      {.shape = {29, 6}, .data_dim = 0},
-      {.shape = {1, 9, 6}, .model_dim = 2, .sections = {6}, .data_dim = 1},
-      {.shape = {9, 2, 6}, .model_dim = 0, .sections = {9}, .data_dim = 0},
-      {.shape = {7}, .model_dim = 0, .sections = {7}},
-      {.shape = {3, 3}}};
-  for (const TensorCut& cut : cuts) {
-    const at::Tensor whole = at::randn(cut.shape);
-    for (const auto& [data, model] : {std::pair{1, 1}, {2, 1}, {1, 3}, {2, 2}, {3, 4}, {5, 2}}) {
-      at::Tensor again = at::full_like(whole, std::nan("")), copies = at::zeros_like(whole);
-      int64_t elements = 0;
-      for (int64_t d = 0; d < data; ++d)
-        for (int64_t m = 0; m < model; ++m) {
-          const MeshPlace place{d, data, m, model};
-          const at::Tensor part = part_of(whole, cut, place);
-          EXPECT_EQ(part.sizes(), at::IntArrayRef(part_shape(cut, place)));
-          paste_part(part, cut, place, again);
-          expect_bits_of_the_whole(cut, place);
-          elements += part.numel();
-        }
-      EXPECT_TRUE(at::equal(again, whole));
-      const int64_t copies_made = (cut.data_dim < 0 ? data : 1) * (cut.model_dim < 0 ? model : 1);
-      EXPECT_EQ(elements, whole.numel() * copies_made);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace vit22b

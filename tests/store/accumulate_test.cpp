@@ -53,6 +53,24 @@ TEST(Accumulate, AddsPiecesAndScalesThemOnce) {
   EXPECT_TRUE(at::allclose(model.store->weight(model.table.back()), before - 3));
 }
 
+TEST(Accumulate, AUnitThatNoLossHasReachedHasAGradientOfZero) {
+  const at::NoGradGuard no_grad;
+  TinyModel model(tiny_config());
+  const OptimConfig config = plain_sgd();
+  const auto optimizer = make_optimizer(config);
+  Accumulate sink(model.table, make_rules(model.table, config, {}), config,
+                  {*optimizer, *model.store, model.mesh, memory});
+  commit_all(sink, model.config, 1);
+  sink.finish({});
+  const at::Tensor before = model.store->weight(model.table.back()).clone();
+  UnitGrads& grads = sink.begin(block_unit(1));  // this step ends below it
+  int64_t count = 0;
+  for (auto& [name, gradient] : grads.tensors) count += gradient.fill_(1).numel();
+  sink.commit(block_unit(1));
+  EXPECT_NEAR(sink.finish({}).gradient_norm, std::sqrt(static_cast<double>(count)), 1e-6);
+  EXPECT_TRUE(at::equal(model.store->weight(model.table.back()), before));
+}
+
 TEST(Accumulate, ClipsByTheExactGlobalNorm) {
   const at::NoGradGuard no_grad;
   TinyModel model(tiny_config());

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "dist/threads.h"
 #include "store/accumulate.h"
 #include "store/host_memory.h"
+#include "store/sharded.h"
 #include "support/files.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
@@ -177,6 +179,46 @@ TEST(UpdateNow, LeavesAUnitWithoutFiniteGradientsAsItIs) {
   EXPECT_FALSE(std::isfinite(report.gradient_norm));
   EXPECT_EQ(report.bad_tensor.substr(0, 5), "head.");  // the first unit of the backward pass
   EXPECT_TRUE(test::is_same(now.store.weight(now.table.front()), before));
+}
+
+// Each rank has its part of every gradient: one that is not finite there decides for all.
+TEST(UpdateNow, AGradientThatIsNotFiniteOnOneRankLeavesTheUnitAsItIsOnAll) {
+  ViTConfig config = tiny_config();
+  config.embed_dim = 48;  // factored moments, whose means are collectives
+  config.num_heads = 4;
+  const std::vector<ParameterRow> table = parameter_table(config);
+  for (const MeshShape shape : {MeshShape{1, 2}, {2, 1}, {2, 2}})
+    for (const std::string name : {"adafactor", "adamw", "sgd"})
+      run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
+        const at::NoGradGuard no_grad;
+        const Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/5);
+        const OptimConfig optim = optim_of(name);
+        const auto optimizer = make_optimizer(optim);
+        FunctionSource source([](const ParameterRow& row) { return randomised_tensor(row, 1); });
+        ShardedStore store(table, source, c10::kCPU, mesh);
+        DeviceMemory memory(c10::kCPU);
+        UpdateNow sink(table, make_rules(table, optim, {}), optim,
+                       {*optimizer, store, mesh, memory});
+        sink.begin_phase(StepPhase::kUpdate, {});
+        for (const Unit& unit : {block_unit(1), block_unit(0)}) {
+          UnitGrads& grads = sink.begin(unit);
+          for (auto& [local_name, gradient] : grads.tensors) gradient.fill_(0.5);
+          const bool is_bad = unit == block_unit(1) && mesh.share(MeshAxis::kAll, 64).first == 0;
+          if (is_bad) grads.tensors.at("in_proj.weight").view(-1)[3] = INFINITY;
+          sink.commit(unit);
+        }
+        const StepReport report = sink.finish({});
+        EXPECT_FALSE(std::isfinite(report.gradient_norm));
+        EXPECT_EQ(report.bad_tensor, "blocks.1.in_proj.weight");
+        for (const ParameterRow& row : table) {
+          if (row.name != "blocks.1.mlp_out_proj.weight" &&
+              row.name != "blocks.0.mlp_out_proj.weight")
+            continue;
+          const at::Tensor before =
+              part_of(randomised_tensor(row, 1), store.cut(row), place_of(mesh));
+          EXPECT_EQ(at::equal(store.weight(row), before), row.unit == block_unit(1)) << name;
+        }
+      });
 }
 
 TEST(HostMemory, GivesACopyThatAllShareUntilItIsReleased) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "checkpoint/run_checkpoint.h"
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
@@ -184,6 +186,38 @@ TEST(LitTraining, TwoRanksOfTheDataAxisEqualOne) {
     if (name.ends_with("attn_pool.kv.bias")) continue;
     EXPECT_LT(relative_difference(two.at(name), tensor), 1e-5) << name;
   }
+}
+
+/// What a run's validations have said, by step.
+std::vector<std::string> validations(const std::filesystem::path& run) {
+  std::vector<std::string> lines;
+  for (const std::string& line : split(test::read_file(run / "metrics.jsonl"), '\n'))
+    if (line.find("val/") != std::string::npos) lines.push_back(line);
+  return lines;
+}
+
+// Each rank embeds its share of three pairs, of which the fourth has none.
+TEST(LitTraining, RanksShareTheValidationAndSayWhatOneDoes) {
+  const TempFolder folder;
+  test::write_captioned_pictures(folder.path());
+  write_image_tower(folder / "image");
+  for (const std::string store : {"resident", "sharded"})
+    for (const std::string unlock : {"none", "all"}) {
+      // A rate of zero: the same weights, whatever order gradients are summed in.
+      const TrainConfig config = lit_config(folder, {"lit.unlock=" + unlock, "store=" + store,
+                                                     "optim.lr=0", "data.val=5%", "total_steps=2"});
+      const std::string name = store + unlock;
+      run_lit(config, folder / ("one" + name), 1);
+      run_lit(config, folder / ("four" + name), 4);
+      const auto one = validations(folder / ("one" + name)),
+                 four = validations(folder / ("four" + name));
+      ASSERT_EQ(one.size(), 1U);
+      ASSERT_EQ(four.size(), 1U);
+      const auto a = nlohmann::json::parse(one[0]), b = nlohmann::json::parse(four[0]);
+      for (const char* key : {"val/accuracy", "val/recall_at_5", "val/text_to_image_recall_at_1"})
+        EXPECT_EQ(a.at(key), b.at(key)) << name << " " << key;
+      EXPECT_NEAR(a.at("val/loss").get<double>(), b.at("val/loss").get<double>(), 1e-5) << name;
+    }
 }
 
 /// Pictures with captions, an image tower, and where its runs are.

@@ -12,6 +12,7 @@
 #include "store/sharded.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/mesh_run.h"
 #include "support/tensors.h"
 #include "train/tasks/class_loss.h"
 #include "train/trainer.h"
@@ -23,6 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::TempFolder;
+using test::train_on;
 
 TrainConfig config_of(const std::vector<std::string>& overrides) {
   ConfigTree tree;
@@ -54,21 +56,6 @@ std::vector<std::string> demo_model() {
           "data.val=1%",
           "data.pp_train=decode|gray|flip_lr|value_range(-1,1)",
           "data.pp_eval=decode|gray|resize(28)|value_range(-1,1)"};
-}
-
-void train_on(MeshShape shape, const TrainConfig& config, const fs::path& out,
-              RingOptions ring = {}) {
-  log_set_quiet(true);
-  run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
-    Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/120);
-    mesh.ring = ring;
-    FileOps ops(ExitCode::kCheckpoint);
-    TrainOptions options;
-    options.out = out;
-    options.is_quiet = true;
-    options.mesh = &mesh;
-    train(config, options, ops);
-  });
 }
 
 std::vector<double> losses_of(const fs::path& run) {
@@ -240,6 +227,8 @@ TEST(MeshTraining, OptionsOfTheModelAndTheStepEqualOneRank) {
       {"model.global_pool=avg", "model.fc_norm=true", "loss=softmax"},
       {"activation=recompute"},
       {"accumulate=2"},
+      {"data.mixup=1"},
+      {"data.mixup=0.5", "accumulate=2", "loss=softmax"},
       {"freeze=[\"blocks.0.*\", \"patch_embed*\", \"pos_embed\"]"},
       {"precision=bf16"},
       {"precision=bf16_fp32"},
@@ -267,6 +256,26 @@ TEST(MeshTraining, OptionsOfTheModelAndTheStepEqualOneRank) {
                   0.05)
             << name;
     }
+}
+
+// With one image a rank every neighbour is another rank's.
+TEST(MeshTraining, MixesEachImageWithItsNeighbourInTheWholeBatch) {
+  const TempFolder folder;
+  test::write_idx(folder / "data", "train", 90, 10);
+  std::vector<std::string> options = small_model(folder / "data");
+  options.insert(options.end(), {"data.mixup=1", "data.batch_size=4", "total_steps=3"});
+  train_on({1, 1}, config_of(options), folder / "one");
+  for (const MeshCase& c : std::vector<MeshCase>{
+           {{2, 1}, "resident"}, {{4, 1}, "sharded"}, {{4, 2}, "resident"}, {{1, 2}, "resident"}}) {
+    const fs::path out = folder / name_of(c, "mixed");
+    std::vector<std::string> of_case = options;
+    of_case.push_back("store=" + c.store);
+    train_on(c.shape, config_of(of_case), out);
+    expect_losses_near(out, folder / "one", 1e-5);
+  }
+  options.emplace_back("data.mixup=0");
+  train_on({1, 1}, config_of(options), folder / "plain");
+  EXPECT_NE(losses_of(folder / "plain"), losses_of(folder / "one"));
 }
 
 TEST(MeshTraining, SchedulesOfTheRingGiveTheSameWeights) {
@@ -334,6 +343,9 @@ TEST(MeshTraining, WhatDoesNotFitTheModelIsRefusedNamingWhatDoes) {
   EXPECT_EQ(error({3, 1}, "seed=1"),
             "data.batch_size=16 cannot be cut into 3 ranks x 1 pieces (accumulate); use a "
             "mesh.data of 1, 2, 4, 8, 16, or a batch size that is a multiple of 3");
+  EXPECT_EQ(error({1, 4}, "model.mlp_ratio=0.0625"),
+            "mesh.model=4 is more than the MLP's 3 hidden units; use fewer ranks, or a larger "
+            "model.mlp_ratio");
   EXPECT_FALSE(fs::exists(folder / "refused"));
 }
 

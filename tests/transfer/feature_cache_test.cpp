@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "dist/threads.h"
 #include "support/datasets.h"
 #include "support/files.h"
 #include "support/pictures.h"
@@ -71,6 +72,45 @@ TEST_F(FeatureCache, MakesEachFeatureOnceAndKeepsTheOrder) {
   EXPECT_EQ(second.ids()[17], source_->read(17).id);
   EXPECT_FLOAT_EQ(second.all("pooled")[17][0].item<float>(),
                   source_->read(17).fields.at("image").to(at::kFloat).mean().item<float>() / 255);
+}
+
+TEST_F(FeatureCache, RanksMakeEachShardOnceTogether) {
+  const at::Tensor want = make().all("pooled");
+  CacheOptions together = options();
+  together.root = folder_ / "together";
+  std::atomic<int64_t> num_seen = 0, most = 0;
+  run_as_threads(3, [&](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(transport, {3, 1}, 30);
+    CountingExtractor own;
+    FileOps ops;
+    share_features(own, *source_, together, ops, mesh);
+    num_seen += own.num_seen;
+    share_features(own, *source_, together, ops, mesh);  // all are there
+    if (own.num_seen > most) most = own.num_seen;
+  });
+  EXPECT_EQ(num_seen, 60);
+  EXPECT_EQ(most, 28);  // the first rank's: 16, and the 12 of the last shard
+  EXPECT_TRUE(make(together).all("pooled").equal(want));
+  EXPECT_EQ(extractor_.num_seen, 60);
+}
+
+// The rank that has seen the signal has made nothing; the others have made the shard they were at.
+TEST_F(FeatureCache, AStopOfOneRankStopsAllAndWholeShardsStay) {
+  std::atomic<int> stopped = 0;
+  run_as_threads(3, [&](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(transport, {3, 1}, 30);
+    CountingExtractor own;
+    FileOps ops;
+    CacheOptions with = options();
+    const bool is_asked = mesh.share(MeshAxis::kAll, 3).first == 1;
+    with.shards.should_stop = [&] { return is_asked; };
+    EXPECT_NE(error_of<Stopped>([&] { share_features(own, *source_, with, ops, mesh); }),
+              "(nothing thrown)");
+    ++stopped;
+  });
+  EXPECT_EQ(stopped, 3);
+  make();
+  EXPECT_EQ(extractor_.num_seen, 16 + 12);
 }
 
 TEST_F(FeatureCache, GathersRowsAcrossShards) {

@@ -22,6 +22,20 @@ constexpr int kLongWaitPolls = 2000;  // a third of a second
 constexpr auto kPauseOfLongWaits = std::chrono::microseconds(1000);
 // How long a rank that has left or gone may still be heard: what it sent before is on its way.
 constexpr auto kGrace = std::chrono::milliseconds(300);
+// How long a rank that leaves tries to say so: several of the others' looks.
+constexpr auto kFarewellTime = std::chrono::seconds(1);
+
+// What two ranks have alike that see each other's processes: names of hosts repeat among
+// containers, whose processes have numbers of their own.
+std::string sight() {
+  std::ifstream boot("/proc/sys/kernel/random/boot_id");
+  std::string machine;
+  std::getline(boot, machine);
+  char processes[64] = {};
+  const ssize_t length = readlink("/proc/self/ns/pid", processes, sizeof processes - 1);
+  return concat(machine, " ",
+                std::string_view(processes, static_cast<size_t>(std::max<ssize_t>(0, length))));
+}
 
 // Whether a process is there and not merely waiting to be collected.
 bool is_alive(pid_t process) {
@@ -83,6 +97,11 @@ void MpiTransport::leave(const std::string& reason) {
   changed_.wait_for(lock, std::chrono::seconds(2), [this] { return farewell_.empty(); });
 }
 
+bool MpiTransport::is_heard(int64_t) const {
+  const std::lock_guard lock(mutex_);
+  return lost_.empty();
+}
+
 void MpiTransport::when_lost(const std::function<void(const std::string&)>& tell) {
   std::string lost;
   {
@@ -132,10 +151,12 @@ void MpiTransport::start_mpi() {
 void MpiTransport::meet_peers() {
   struct Card {
     char host[64] = {};
+    char sight[128] = {};
     int64_t process = 0;
   };
   Card own;
   gethostname(own.host, sizeof own.host - 1);
+  std::strncpy(own.sight, sight().c_str(), sizeof own.sight - 1);
   own.process = getpid();
   std::vector<Card> all(static_cast<size_t>(size_));
   MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, MPI_COMM_WORLD);
@@ -144,7 +165,7 @@ void MpiTransport::meet_peers() {
     Peer& peer = peers_[static_cast<size_t>(i)];
     std::memcpy(peer.host, all[static_cast<size_t>(i)].host, sizeof peer.host);
     peer.process = static_cast<pid_t>(all[static_cast<size_t>(i)].process);
-    peer.is_on_this_host = std::strcmp(peer.host, own.host) == 0;
+    peer.is_in_sight = std::strcmp(all[static_cast<size_t>(i)].sight, own.sight) == 0;
     peer.last_heard = Clock::now();
     if (i != rank_)
       MPI_Irecv(&peer.received, sizeof peer.received, MPI_BYTE, static_cast<int>(i), kBeatTag,
@@ -159,7 +180,7 @@ void MpiTransport::start_posted() {
     posted.swap(posted_);
   }
   for (const Posted& p : posted) {
-    auto open = std::make_shared<Open>(Open{p.request, 0});
+    auto open = std::make_shared<Open>(Open{p.request});
     size_t first = 0;
     do {
       const size_t count = std::min(kLargestPiece, p.bytes - first);
@@ -175,7 +196,7 @@ void MpiTransport::start_posted() {
       }
       ++open->pieces_left;
       active_.push_back(request);
-      active_open_.push_back(open);
+      active_pieces_.push_back({open, p.is_send, count});
       first += count;
     } while (first < p.bytes);
   }
@@ -184,23 +205,38 @@ void MpiTransport::start_posted() {
 bool MpiTransport::end_finished() {
   if (active_.empty()) return false;
   finished_.resize(active_.size());
+  statuses_.resize(active_.size());
   int count = 0;
-  MPI_Testsome(static_cast<int>(active_.size()), active_.data(), &count, finished_.data(),
-               MPI_STATUSES_IGNORE);
+  const int code = MPI_Testsome(static_cast<int>(active_.size()), active_.data(), &count,
+                                finished_.data(), statuses_.data());
   if (count == MPI_UNDEFINED || count == 0) return false;
   for (int i = 0; i < count; ++i) {
-    Open& open = *active_open_[static_cast<size_t>(finished_[static_cast<size_t>(i)])];
-    if (--open.pieces_left == 0) open.request->end();
+    const auto at = static_cast<size_t>(finished_[static_cast<size_t>(i)]);
+    active_[at] = MPI_REQUEST_NULL;  // one that has failed may stay
+    end_piece(active_pieces_[at], statuses_[static_cast<size_t>(i)], code == MPI_ERR_IN_STATUS);
   }
   size_t kept = 0;
   for (size_t i = 0; i < active_.size(); ++i) {
     if (active_[i] == MPI_REQUEST_NULL) continue;
     active_[kept] = active_[i];
-    active_open_[kept++] = active_open_[i];
+    active_pieces_[kept++] = active_pieces_[i];
   }
   active_.resize(kept);
-  active_open_.resize(kept);
+  active_pieces_.resize(kept);
   return true;
+}
+
+void MpiTransport::end_piece(Piece& piece, const MPI_Status& status, bool has_errors) {
+  Open& open = *piece.open;
+  int bytes = 0;
+  if (has_errors && status.MPI_ERROR == MPI_ERR_TRUNCATE)
+    open.failure = concat("a longer message met a receiver of ", piece.bytes, " bytes");
+  else if (has_errors && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
+    open.failure = concat("MPI error ", status.MPI_ERROR);
+  else if (!piece.is_send && MPI_Get_count(&status, MPI_BYTE, &bytes) == MPI_SUCCESS &&
+           static_cast<size_t>(bytes) != piece.bytes)
+    open.failure = concat("a message of ", bytes, " bytes met a receiver of ", piece.bytes);
+  if (--open.pieces_left == 0) open.request->end(open.failure);
 }
 
 void MpiTransport::watch_peers() {
@@ -216,19 +252,24 @@ void MpiTransport::watch_peers() {
     if (i != rank_) watch_peer(i, now);
 }
 
-void MpiTransport::watch_peer(int64_t number, Clock::time_point now) {
-  Peer& peer = peers_[static_cast<size_t>(number)];
-  int is_received = 0;
-  if (peer.receiving != MPI_REQUEST_NULL)
+// Takes all beats that have come: a peer may send them more often than this rank looks.
+void MpiTransport::hear(Peer& peer, int64_t number, Clock::time_point now) {
+  while (peer.receiving != MPI_REQUEST_NULL) {
+    int is_received = 0;
     MPI_Test(&peer.receiving, &is_received, MPI_STATUS_IGNORE);
-  if (is_received != 0) {
+    if (is_received == 0) return;
     peer.last_heard = now;
     if (peer.received.is_leaving != 0) peer.farewell = peer.received.reason;
     MPI_Irecv(&peer.received, sizeof peer.received, MPI_BYTE, static_cast<int>(number), kBeatTag,
               MPI_COMM_WORLD, &peer.receiving);
   }
+}
+
+void MpiTransport::watch_peer(int64_t number, Clock::time_point now) {
+  Peer& peer = peers_[static_cast<size_t>(number)];
+  hear(peer, number, now);
   send_beat(peer, number, {});
-  const bool is_gone = !peer.farewell.empty() || (peer.is_on_this_host && !is_alive(peer.process));
+  const bool is_gone = !peer.farewell.empty() || (peer.is_in_sight && !is_alive(peer.process));
   if (is_gone && peer.gone_since == Clock::time_point()) peer.gone_since = now;
   const std::string name =
       concat("rank ", number, " (process ", peer.process, " on ", peer.host, ")");
@@ -238,13 +279,15 @@ void MpiTransport::watch_peer(int64_t number, Clock::time_point now) {
     lose(concat(name, " has been silent for ", deadline_s_, " s"));
 }
 
-void MpiTransport::send_beat(Peer& peer, int64_t number, const Beat& beat) {
+// False where the one before is still on its way.
+bool MpiTransport::send_beat(Peer& peer, int64_t number, const Beat& beat) {
   int is_sent = 1;
   if (peer.sending != MPI_REQUEST_NULL) MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
-  if (is_sent == 0) return;  // a rank that does not listen gets no more of them
+  if (is_sent == 0) return false;  // a rank that does not listen gets no more of them
   peer.sent = beat;
   MPI_Isend(&peer.sent, sizeof peer.sent, MPI_BYTE, static_cast<int>(number), kBeatTag,
             MPI_COMM_WORLD, &peer.sending);
+  return true;
 }
 
 void MpiTransport::lose(const std::string& failure) {
@@ -258,10 +301,33 @@ void MpiTransport::lose(const std::string& failure) {
     posted.swap(posted_);
   }
   if (tell) tell(failure);
+  end_all(posted, failure);
+}
+
+void MpiTransport::end_all(const std::deque<Posted>& posted, const std::string& failure) {
   for (const Posted& p : posted) p.request->end(failure);
-  for (const auto& open : active_open_) open->request->end(failure);
+  for (const Piece& piece : active_pieces_) {
+    piece.open->request->end(failure);
+    abandoned_.push_back(piece);
+  }
   active_.clear();
-  active_open_.clear();
+  active_pieces_.clear();
+}
+
+// Whether all ranks that are there have it.
+bool MpiTransport::tell_farewell(const Beat& beat, std::vector<bool>& is_told) {
+  bool is_done = true;
+  for (int64_t i = 0; i < size_; ++i) {
+    Peer& peer = peers_[static_cast<size_t>(i)];
+    if (i == rank_ || peer.gone_since != Clock::time_point()) continue;
+    hear(peer, i, Clock::now());  // who leaves as well waits for this rank
+    if (!is_told[static_cast<size_t>(i)])
+      is_told[static_cast<size_t>(i)] = send_beat(peer, i, beat);
+    int is_sent = 1;
+    if (peer.sending != MPI_REQUEST_NULL) MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
+    if (is_sent == 0 || !is_told[static_cast<size_t>(i)]) is_done = false;
+  }
+  return is_done;
 }
 
 void MpiTransport::say_farewell() {
@@ -272,17 +338,21 @@ void MpiTransport::say_farewell() {
     beat.is_leaving = 1;
     std::strncpy(beat.reason, farewell_.c_str(), sizeof beat.reason - 1);
   }
-  for (int64_t i = 0; i < size_; ++i)
-    if (i != rank_) send_beat(peers_[static_cast<size_t>(i)], i, beat);
-  // A send ends only while MPI is called.
-  const auto until = Clock::now() + kGrace;
-  for (Peer& peer : peers_)
-    for (int is_sent = 0; peer.sending != MPI_REQUEST_NULL && is_sent == 0 && Clock::now() < until;)
-      MPI_Test(&peer.sending, &is_sent, MPI_STATUS_IGNORE);
-  const std::lock_guard lock(mutex_);
-  farewell_.clear();
-  lost_ = concat("rank ", rank_, " is leaving");
+  // The beat before may still be on its way; a send ends only while MPI is called.
+  std::vector<bool> is_told(static_cast<size_t>(size_), false);
+  const auto until = Clock::now() + kFarewellTime;
+  while (!tell_farewell(beat, is_told) && Clock::now() < until)
+    std::this_thread::sleep_for(kLongestPause);
+  std::deque<Posted> posted;
+  const std::string failure = concat("rank ", rank_, " is leaving");
+  {
+    const std::lock_guard lock(mutex_);
+    farewell_.clear();
+    if (lost_.empty()) lost_ = failure;
+    posted.swap(posted_);
+  }
   changed_.notify_all();
+  end_all(posted, failure);  // what waits beside the one who leaves
 }
 
 // Ends MPI with the others, or, where one is lost, without: the system frees what is left.
@@ -329,7 +399,7 @@ void MpiTransport::pause(bool is_busy) {
 
 }  // namespace vit22b
 
-extern "C" __attribute__((visibility("default"))) vit22b::Transport* vit22b_join_transport(
+extern "C" __attribute__((visibility("default"))) vit22b::Transport* vit22b_join_transport_2(
     double deadline_s, std::string& failure) {
   try {
     return new vit22b::MpiTransport(deadline_s);  // NOLINT(cppcoreguidelines-owning-memory)

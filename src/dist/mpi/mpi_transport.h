@@ -29,6 +29,7 @@ class MpiTransport : public Transport {
   RequestPtr send(int64_t to, int channel, const void* data, size_t bytes) override;
   RequestPtr recv(int64_t from, int channel, void* data, size_t bytes) override;
   void leave(const std::string& reason) override;
+  bool is_heard(int64_t rank) const override;
   void when_lost(const std::function<void(const std::string&)>& tell) override;
 
  private:
@@ -47,6 +48,12 @@ class MpiTransport : public Transport {
   struct Open {
     RequestPtr request;
     size_t pieces_left = 0;
+    std::string failure = {};
+  };
+  struct Piece {
+    std::shared_ptr<Open> open;
+    bool is_send = false;
+    size_t bytes = 0;
   };
   // Says that its sender lives, or that it leaves.
   struct Beat {
@@ -56,7 +63,7 @@ class MpiTransport : public Transport {
   struct Peer {
     char host[64] = {};
     pid_t process = 0;
-    bool is_on_this_host = false;
+    bool is_in_sight = false;  ///< its process has its number here too
     Clock::time_point last_heard, gone_since;
     Beat received, sent;
     MPI_Request receiving = MPI_REQUEST_NULL, sending = MPI_REQUEST_NULL;
@@ -69,9 +76,13 @@ class MpiTransport : public Transport {
   void meet_peers();
   void start_posted();
   bool end_finished();
+  void end_piece(Piece& piece, const MPI_Status& status, bool has_errors);
+  void end_all(const std::deque<Posted>& posted, const std::string& failure);
   void watch_peers();
+  void hear(Peer& peer, int64_t number, Clock::time_point now);
   void watch_peer(int64_t number, Clock::time_point now);
-  void send_beat(Peer& peer, int64_t number, const Beat& beat);
+  bool send_beat(Peer& peer, int64_t number, const Beat& beat);
+  bool tell_farewell(const Beat& beat, std::vector<bool>& is_told);
   void lose(const std::string& failure);
   void say_farewell();
   void finish();
@@ -80,7 +91,7 @@ class MpiTransport : public Transport {
   const double deadline_s_;
   int64_t rank_ = 0, size_ = 1;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Posted> posted_;
   bool is_started_ = false, is_stopping_ = false;
@@ -89,8 +100,12 @@ class MpiTransport : public Transport {
 
   // The serving thread's own.
   std::vector<MPI_Request> active_;
-  std::vector<std::shared_ptr<Open>> active_open_;
+  std::vector<Piece> active_pieces_;  ///< beside active_
   std::vector<int> finished_;
+  std::vector<MPI_Status> statuses_;
+  /// Pieces that MPI still had when a rank was lost: their memory stays, since a late message may
+  /// be written there for as long as MPI is polled.
+  std::vector<Piece> abandoned_;
   std::vector<Peer> peers_;
   Clock::time_point next_watch_;
   int idle_polls_ = 0;

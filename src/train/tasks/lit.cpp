@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "core/error.h"
 #include "eval/load_predictor.h"
 #include "kernels/norm.h"
@@ -8,6 +10,33 @@
 
 namespace vit22b {
 namespace {
+
+/// Rows by their place in a source, of which each rank makes some.
+class SharedRows {
+ public:
+  explicit SharedRows(int64_t places) : is_made_N_(at::zeros({places})) {}
+
+  void put(const at::Tensor& places_B, const at::Tensor& rows_BW) {
+    places_.push_back(places_B);
+    rows_.push_back(rows_BW.to(at::kFloat));
+    is_made_N_.index_fill_(0, places_B, 1);
+  }
+  /// [n, W] float32: those that any rank has made, in order. Every rank calls it; one at least has
+  /// made a row.
+  at::Tensor of_all(const Mesh& mesh, std::string_view name) {
+    const auto width = std::llround(
+        mesh.max(rows_.empty() ? 0 : static_cast<double>(rows_[0].size(1)), MeshAxis::kData));
+    const at::Tensor all_NW = at::zeros({is_made_N_.size(0), width});
+    for (size_t i = 0; i < rows_.size(); ++i) all_NW.index_copy_(0, places_[i], rows_[i]);
+    mesh.sum_(all_NW, MeshAxis::kData, name);
+    mesh.max_(is_made_N_, MeshAxis::kData, name);
+    return all_NW.index_select(0, is_made_N_.nonzero().flatten());
+  }
+
+ private:
+  at::Tensor is_made_N_;
+  std::vector<at::Tensor> places_, rows_;
+};
 
 /// Trains a text tower beside an image tower (LiT, Zhai et al. 2022). The images' embeddings come
 /// with the batch or are made of its images where the image tower is locked, else of its outputs.
@@ -40,20 +69,16 @@ class Lit : public Task {
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
-    BatchLoader loader(source, transforms,
-                       {.batch_size = std::min(options.batch_size, source.size()),
-                        .num_workers = options.num_workers,
-                        .is_training = false,
-                        .max_bad_fraction = options.max_bad_fraction});
-    std::vector<at::Tensor> images, texts;
-    for (Batch batch; loader.next(batch);) {
-      if (options.should_stop()) throw Stopped("stopped during validation");
-      if (batch.fields.count("text") == 0) continue;
-      images.push_back(embeddings(batch, towers.image).cpu());
-      texts.push_back(towers.main.logits(batch.fields.at("text")).cpu());
-      options.on_progress(batch.labels_B.size(0));
-    }
-    const at::Tensor images_NE = at::cat(images), texts_NF = at::cat(texts);
+    const Mesh& mesh = mesh_of(options);
+    // By place in the source, so that every rank has all pairs in the order of one process.
+    SharedRows images(source.size()), texts(source.size());
+    for_each_batch(source, transforms, options, [&](Batch& batch) {
+      if (batch.fields.count("text") == 0) return attend(towers, mesh);
+      images.put(batch.indices_B, embeddings(batch, towers.image).cpu());
+      texts.put(batch.indices_B, towers.main.logits(batch.fields.at("text")).cpu());
+    });
+    const at::Tensor images_NE = images.of_all(mesh, "image embeddings"),
+                     texts_NF = texts.of_all(mesh, "text embeddings");
     const at::Tensor scores =
         at::mm(images_NE, texts_NF.slice(1, 0, -1).t());  // bias and scale are the same for all
     const at::Tensor own = at::arange(images_NE.size(0), at::kLong);
@@ -67,6 +92,13 @@ class Lit : public Task {
   }
 
  private:
+  /// Takes part in the forward passes of ranks that have samples in a batch.
+  static void attend(const TowerPredictors& towers, const Mesh& mesh) {
+    if (mesh.size(MeshAxis::kAll) == 1) return;
+    if (towers.image != nullptr) towers.image->attend();
+    towers.main.attend();
+  }
+
   /// tower  null for the locked one
   at::Tensor embeddings(const Batch& batch, Predictor* tower = nullptr) const {
     const auto cached = batch.fields.find(kImageEmbedding);

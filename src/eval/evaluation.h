@@ -1,0 +1,42 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "dist/mesh.h"
+
+namespace vit22b {
+
+/// How to evaluate.
+struct EvalOptions {
+  std::string loss = "sigmoid";  ///< "sigmoid" or "softmax"
+  int64_t batch_size = 256;
+  const Mesh* mesh =
+      nullptr;  ///< ranks that share the samples along its data axis; null for one process
+  int64_t num_workers = 0;
+  double max_bad_fraction = 0.001;
+  /// The model's classes that answers are taken from, in order; all of them where empty.
+  std::vector<int64_t> classes = {};
+  /// Asked between batches; true on any rank ends the evaluation of all early with Stopped.
+  std::function<bool()> should_stop = [] { return false; };
+  /// Told after each batch how many samples are done.
+  std::function<void(int64_t)> on_progress = [](int64_t) {};
+};
+
+/// The mesh of an evaluation's ranks.
+const Mesh& mesh_of(const EvalOptions& options);
+
+/// Runs over a source once, in order, each rank over its share along the data axis, batch by batch
+/// together. Every rank acts on as many batches: on an empty one, without labels, where it has no
+/// sample in it, so that an act may use the whole mesh.
+///
+/// act      may change its batch
+/// returns  the samples left out since they cannot be read, of all ranks
+/// throws   on every rank: DataError when too many samples of the source are bad, on whichever
+///          ranks, or none could be read; Stopped
+std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms& transforms,
+                                      const EvalOptions& options,
+                                      const std::function<void(Batch&)>& act);
+
+}  // namespace vit22b
