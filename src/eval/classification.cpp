@@ -177,6 +177,10 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
     done += batch.labels_B.numel();
     options.on_progress(done);
   }
+  std::vector<BadSample> bad;
+  if (loader) bad = loader->bad_samples();
+  bad = all_bad_samples(bad, mesh);
+  options.on_bad_samples(bad);
   if (mesh.sum(static_cast<double>(done), MeshAxis::kData) == 0)
     throw DataError("no sample could be read; nothing to evaluate");
   const int64_t num_classes = std::llround(
@@ -185,8 +189,7 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
                                    : local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
   mesh.sum_(sums, MeshAxis::kData, "evaluation");
   ClassificationResult result = result_of(sums, num_classes);
-  if (loader) result.bad_samples = loader->bad_samples();
-  result.bad_samples = all_bad_samples(result.bad_samples, mesh);
+  result.bad_samples = std::move(bad);
   result.examples = all_examples(examples, mesh);
   return result;
 }

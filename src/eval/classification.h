@@ -39,6 +39,9 @@ struct EvalOptions {
   std::function<bool()> should_stop = [] { return false; };
   /// Told after each batch how many samples are done.
   std::function<void(int64_t)> on_progress = [](int64_t) {};
+  /// Told at the end, on every rank, what was left out.
+  std::function<void(const std::vector<BadSample>&)> on_bad_samples =
+      [](const std::vector<BadSample>&) {};
 };
 
 /// Runs a predictor once over a source, in order, each rank over its share, batch by batch

@@ -53,6 +53,8 @@ class Lit : public Task {
       texts.push_back(towers.main.logits(batch.fields.at("text")).cpu());
       options.on_progress(batch.labels_B.size(0));
     }
+    options.on_bad_samples(loader.bad_samples());
+    if (images.empty()) throw DataError("no sample could be read; nothing to evaluate");
     const at::Tensor images_NE = at::cat(images), texts_NF = at::cat(texts);
     const at::Tensor scores =
         at::mm(images_NE, texts_NF.slice(1, 0, -1).t());  // bias and scale are the same for all
