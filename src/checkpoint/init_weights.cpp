@@ -179,7 +179,7 @@ class Start {
 
 InitReport init_weights(const CheckpointPath& checkpoint, const ModelInfo& model,
                         const InitChoice& choice, NamedTensors& weights) {
-  verify_manifest(checkpoint.folder);
+  verify_manifest(checkpoint.folder, ManifestScope::kModel);
   Start start(checkpoint, model, choice);
   start.fill(weights);
   return start.report();

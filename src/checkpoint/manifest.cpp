@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/checksum.h"
+#include "core/signals.h"
 
 namespace vit22b {
 namespace {
@@ -42,7 +43,7 @@ void verify_tensors(const fs::path& path, const FileRecord& record, ManifestScop
     throw CheckpointError(
         path.string(),
         ": the header is damaged: its hash differs from manifest.json; use an older checkpoint");
-  if (scope == ManifestScope::kAllButTensors) return;
+  if (scope == ManifestScope::kModelButTensors) return;
   for (const auto& [name, hash] : record.tensors)
     if (turns.is_own() && xxh3_128(file.bytes(file.entry(name))) != hash)
       throw CheckpointError(
@@ -91,8 +92,14 @@ Manifest read_manifest(const fs::path& folder) {
 
 namespace {
 
+/// Whether a file is for going on with a training alone.
+bool is_of_training(const std::string& name) {
+  return name == "optimizer.safetensors" || name == "trainer.json";
+}
+
 void verify(const fs::path& folder, ManifestScope scope, Turns turns) {
   for (const auto& [name, record] : read_manifest(folder)) {
+    if (scope != ManifestScope::kAll && is_of_training(name)) continue;
     const fs::path file = folder / name;
     std::error_code error;
     const auto size = fs::file_size(file, error);
@@ -124,6 +131,7 @@ void make_recorded_folder(
     const std::function<void(const fs::path& beside, Manifest& manifest)>& fill) {
   if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
     throw UsageError(folder.string(), " is there already and not empty; choose another folder");
+  const SavesFirst until_written;
   const fs::path place =
       followed(folder.has_filename() ? folder : folder.parent_path());  // DIR/ too
   if (place.has_parent_path()) ops.make_folder(place.parent_path());

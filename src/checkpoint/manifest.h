@@ -25,10 +25,11 @@ void write_manifest(FileOps& ops, const std::filesystem::path& folder, const Man
 /// throws  CheckpointError when it is damaged
 Manifest read_manifest(const std::filesystem::path& folder);
 
-/// What of a folder's files to check: tensors can be left to whoever reads them.
-enum class ManifestScope { kAll, kAllButTensors };
+/// What of a folder's files to check: all, or what a model is made of, without the state of its
+/// training, which may have been left behind; its tensors can be left to whoever reads them.
+enum class ManifestScope { kAll, kModel, kModelButTensors };
 
-/// Checks every file of a folder against its manifest; a folder without one (another program's)
+/// Checks the files of a folder against its manifest; a folder without one (another program's)
 /// passes.
 ///
 /// throws  CheckpointError naming the file, and the tensor where one is damaged

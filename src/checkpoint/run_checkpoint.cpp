@@ -12,7 +12,27 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr size_t kStateLimit = 16 << 20;
+constexpr size_t kStateLimit = 64 << 20;  // a million names of classes, twice
+constexpr const char* kStateName = "trainer.json";
+
+Json data_json(const std::map<std::string, DataRecord>& data) {
+  Json json = Json::object();
+  for (const auto& [use, record] : data)
+    json[use] = {{"names", record.names},
+                 {"contents", record.contents},
+                 {"size", record.size},
+                 {"classes", record.classes}};
+  return json;
+}
+
+std::map<std::string, DataRecord> data_from(const Json& json) {
+  std::map<std::string, DataRecord> data;
+  for (const auto& [use, record] : json.items())
+    data[use] = {record.at("names").get<std::string>(), record.at("contents").get<std::string>(),
+                 record.at("size").get<int64_t>(),
+                 record.at("classes").get<std::vector<std::string>>()};
+  return data;
+}
 
 std::string state_text(const TrainerState& s) {
   return Json{{"step", s.step},
@@ -23,8 +43,10 @@ std::string state_text(const TrainerState& s) {
               {"best_step", s.best_step},
               {"is_eval_pending", s.is_eval_pending},
               {"metrics_bytes", s.metrics_bytes},
-              {"layout", s.layout}}
-             .dump(1) +
+              {"layout", s.layout},
+              {"data", data_json(s.data)},
+              {"sources", s.sources}}
+             .dump(1, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
 
@@ -41,6 +63,9 @@ TrainerState read_state(const fs::path& path) {
     s.is_eval_pending = json.at("is_eval_pending").get<bool>();
     s.metrics_bytes = json.at("metrics_bytes").get<int64_t>();
     s.layout = json.at("layout").get<std::map<std::string, std::string>>();
+    if (json.contains("data")) s.data = data_from(json.at("data"));
+    if (json.contains("sources"))
+      s.sources = json.at("sources").get<std::map<std::string, std::string>>();
     return s;
   } catch (const Json::exception& e) {
     throw CheckpointError(path.string(), " is damaged (", e.what(), "); use an older checkpoint");
@@ -50,7 +75,7 @@ TrainerState read_state(const fs::path& path) {
 /// Whether a folder is a whole save of this program's: what may be replaced or pruned.
 bool is_checkpoint(const fs::path& folder) {
   return !fs::is_symlink(folder) && fs::exists(folder / "manifest.json") &&
-         fs::exists(folder / "trainer.json");
+         fs::exists(folder / kStateName);
 }
 
 /// Step numbers of the whole checkpoints in a folder, ascending.
@@ -118,7 +143,23 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
       ops_, beside / "optimizer.safetensors",
       PartList(parts.optimizer.begin(), parts.optimizer.end()), {}, mesh, parts.written);
   mesh.do_once([&] {
-    write_recorded_text(ops_, beside, "trainer.json", state_text(parts.state), manifest);
+    write_recorded_text(ops_, beside, kStateName, state_text(parts.state), manifest);
+    write_manifest(ops_, beside, manifest);
+    ops_.sync_folder(beside);
+    publish(beside, name, is_best, keep);
+  });
+}
+
+void CheckpointFolder::amend(const TrainerState& state, const Mesh& mesh, bool is_best,
+                             const KeepPolicy& keep) {
+  mesh.do_once([&] {
+    const std::string name = step_folder_name(state.step);
+    const fs::path saved = root_ / name, beside = temporary_beside(saved);
+    Manifest manifest = read_manifest(saved);
+    ops_.make_new_folder(beside);
+    for (const auto& [file, record] : manifest)
+      if (file != kStateName) ops_.link(saved / file, beside / file);
+    write_recorded_text(ops_, beside, kStateName, state_text(state), manifest);
     write_manifest(ops_, beside, manifest);
     ops_.sync_folder(beside);
     publish(beside, name, is_best, keep);
@@ -175,9 +216,36 @@ fs::path CheckpointFolder::latest() const {
   return steps.empty() ? fs::path() : root_ / step_folder_name(steps.back());
 }
 
+std::vector<int64_t> CheckpointFolder::steps() const {
+  return saved_steps(root_);
+}
+
+bool CheckpointFolder::holds(const fs::path& folder) const {
+  std::error_code error;
+  return fs::equivalent(folder / "..", root_, error);
+}
+
+void CheckpointFolder::set_best(int64_t step) {
+  std::error_code error;
+  const fs::path link = root_ / "best";
+  if (step < 0) {
+    if (fs::is_symlink(link, error)) ops_.remove_all(link);
+  } else if (fs::read_symlink(link, error) != step_folder_name(step)) {
+    point("best", step_folder_name(step));
+  }
+}
+
+void CheckpointFolder::set_aside_after(int64_t step, const fs::path& aside) {
+  point("latest", step_folder_name(step));
+  std::vector<int64_t> all = saved_steps(root_);
+  ops_.make_folder(aside);
+  for (; !all.empty() && all.back() > step; all.pop_back())
+    ops_.rename(root_ / step_folder_name(all.back()), aside / step_folder_name(all.back()));
+}
+
 SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
     : info_(verified_info(folder, mesh)),
-      state_(read_state(folder / "trainer.json")),
+      state_(read_state(folder / kStateName)),
       weights_({folder, trained_file(info_)}),
       optimizer_(folder / "optimizer.safetensors") {
   check_no_extra(weights_, parameter_table(trained_config(info_)));
@@ -200,9 +268,14 @@ std::vector<std::string> SavedRun::optimizer_names() const {
   return names;
 }
 
+std::optional<TrainerState> saved_state(const fs::path& folder) {
+  if (!fs::exists(folder / kStateName)) return std::nullopt;
+  return read_state(folder / kStateName);
+}
+
 std::optional<int64_t> saved_step(const fs::path& folder) {
-  if (!fs::exists(folder / "trainer.json")) return std::nullopt;
-  return read_state(folder / "trainer.json").step;
+  const auto state = saved_state(folder);
+  return state ? std::optional(state->step) : std::nullopt;
 }
 
 RunCheckpoint load_run_checkpoint(const fs::path& folder) {

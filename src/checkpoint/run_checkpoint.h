@@ -13,6 +13,15 @@
 
 namespace vit22b {
 
+/// What a run's images were, wherever they lay.
+struct DataRecord {
+  std::string names;     ///< as SourceIdentity has it
+  std::string contents;  ///< as SourceIdentity has it
+  int64_t size = 0;
+  std::vector<std::string> classes;
+  bool operator==(const DataRecord&) const = default;
+};
+
 /// Everything that a training run needs to go on as if it had not stopped.
 struct TrainerState {
   int64_t step = 0;
@@ -21,10 +30,13 @@ struct TrainerState {
   double train_seconds = 0;
   double best_metric = -1;
   int64_t best_step = -1;
-  bool is_eval_pending = false;  ///< a signal cut this step's validation short
+  bool is_eval_pending = false;  ///< this step's validation is due and not done
   int64_t metrics_bytes =
       0;  ///< length of metrics.jsonl at the save; lines beyond it are cut on resume
-  std::map<std::string, std::string> layout;  ///< threads, ISA, binary: where resume is bitwise
+  std::map<std::string, std::string> layout;    ///< threads, ISA, binary: where resume is bitwise
+  std::map<std::string, DataRecord> data = {};  ///< "train", "val"; empty in older checkpoints
+  /// What else the run was made of, by the option that names it: hashes.
+  std::map<std::string, std::string> sources = {};
 };
 
 /// A checkpoint in memory: weights by full name, optimizer state as "slot/parameter".
@@ -65,8 +77,20 @@ class CheckpointFolder {
   /// The same from all ranks, to the same bytes; all return when it is done, or throw the error of
   /// the one that failed.
   void save(const RunParts& parts, const Mesh& mesh, bool is_best, const KeepPolicy& keep);
+  /// Gives the save of a step another state, and `best` where it is the best: what a validation
+  /// after the save has found. Its tensors stay as they are.
+  void amend(const TrainerState& state, const Mesh& mesh, bool is_best, const KeepPolicy& keep);
   /// The newest whole checkpoint, or an empty path: `latest`, else the highest step folder.
   std::filesystem::path latest() const;
+  /// The steps of all whole checkpoints, ascending.
+  std::vector<int64_t> steps() const;
+  /// Whether a folder is one of these checkpoints.
+  bool holds(const std::filesystem::path& folder) const;
+  /// Points `best` at a step that is here, or at none (-1).
+  void set_best(int64_t step);
+  /// Moves what is later than a step into another folder and points `latest` at the step, from
+  /// which the run goes on another way.
+  void set_aside_after(int64_t step, const std::filesystem::path& aside);
 
  private:
   void publish(const std::filesystem::path& beside, const std::string& name, bool is_best,
@@ -104,9 +128,12 @@ class SavedRun {
   SafetensorsFile optimizer_;
 };
 
-/// The step of a checkpoint that a training run has saved; nothing for other checkpoints.
+/// What a training run has saved beside the weights; nothing for other checkpoints.
 ///
 /// throws  CheckpointError when the folder's trainer.json is damaged
+std::optional<TrainerState> saved_state(const std::filesystem::path& folder);
+
+/// The step of it.
 std::optional<int64_t> saved_step(const std::filesystem::path& folder);
 
 /// Reads a step folder back whole.

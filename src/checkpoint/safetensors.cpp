@@ -7,6 +7,7 @@
 #include "core/checked.h"
 #include "core/checksum.h"
 #include "core/error.h"
+#include "core/signals.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
@@ -222,6 +223,7 @@ FileRecord write_safetensors(FileOps& ops, const fs::path& path,
   std::vector<size_t> begins;
   const std::string prefix = safetensors_header(entries, metadata, begins);
   FileRecord record{prefix.size() + begins.back(), hash_of_text(prefix), {}};
+  const SavesFirst until_written;
   AtomicFile file(ops, path);
   file.write(prefix);
   for (size_t i = 0; i < entries.size(); ++i) {

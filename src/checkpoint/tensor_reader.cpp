@@ -56,9 +56,9 @@ void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& targe
   }
 }
 
-// The checkpoint, with every byte of its folder checked that is not read tensor by tensor.
+// The checkpoint, with every byte of its model checked that is not read tensor by tensor.
 const CheckpointPath& checked(const CheckpointPath& checkpoint) {
-  verify_manifest(checkpoint.folder, ManifestScope::kAllButTensors);
+  verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
   return checkpoint;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "checkpoint/model_folder.h"
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/json_nesting.h"
 #include "kernels/shape.h"
@@ -155,9 +156,24 @@ void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& t
                             "' belongs to no parameter of the model that config.json describes");
 }
 
+std::string weights_identity(const CheckpointPath& checkpoint) {
+  constexpr size_t kBytesLookedAt = 4096;
+  const WeightFiles files(checkpoint);
+  Xxh3Stream hash;
+  for (const std::string& name : files.names()) {
+    const SafetensorsFile::Entry& entry = files.entry(name);
+    const std::string line =
+        concat(name, " ", c10::toString(entry.dtype), " ", shape_text(entry.shape), "\n");
+    hash.add(std::as_bytes(std::span(line)));
+    const std::span<const std::byte> bytes = files.file_of(name).bytes(entry);
+    hash.add(bytes.first(std::min(bytes.size(), kBytesLookedAt)));
+  }
+  return hash.hash();
+}
+
 NamedTensors load_weights(const CheckpointPath& checkpoint,
                           const std::vector<ParameterRow>& table) {
-  verify_manifest(checkpoint.folder);
+  verify_manifest(checkpoint.folder, ManifestScope::kModel);
   const WeightFiles files(checkpoint);
   check_no_extra(files, table);
   NamedTensors weights;

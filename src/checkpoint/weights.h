@@ -71,4 +71,10 @@ void check_no_extra(const WeightFiles& files, const std::vector<ParameterRow>& t
 /// throws  CheckpointError naming a missing, misshapen or extra tensor, its file and both shapes
 NamedTensors load_weights(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table);
 
+/// What identifies a checkpoint's weights wherever they lie: every tensor's name, shape and type,
+/// and its first bytes, which no two trainings leave equal.
+///
+/// throws  CheckpointError when they cannot be read
+std::string weights_identity(const CheckpointPath& checkpoint);
+
 }  // namespace vit22b

@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "data/splits.h"
 #include "train/data_setup.h"
+#include "train/run_folder.h"
+#include "train/run_sources.h"
 
 namespace vit22b {
 namespace {
@@ -19,10 +21,11 @@ bool is_same_place(const SourceName& a, const SourceName& b) {
   return a.kind == b.kind && (a.root == b.root || fs::equivalent(a.root, b.root, error));
 }
 
-/// The run's own data as its config has it.
+/// The own data of the run in a folder, as its config has it.
 class OwnData {
  public:
-  OwnData(const DataConfig& data, const SourceOptions& options) : data_(data) {
+  OwnData(fs::path run, const DataConfig& data, const SourceOptions& options)
+      : run_(std::move(run)), data_(data) {
     if (options.split_folders != SourceOptions().split_folders)
       data_.split_folders = options.split_folders;
     options_ = source_options(data_);
@@ -39,7 +42,9 @@ class OwnData {
     check_split(chosen.text, chosen.split, splits_);
     chosen.is_training = chosen.split == data_.train_split;
     if (chosen.split == held_out_) {
-      chosen.source = open_train_data(data_).val;
+      const TrainData data = open_train_data(data_);
+      check_held_out(run_, data_, data);
+      chosen.source = data.val;
       chosen.note =
           concat(" (the ", data_.val, " of '", data_.train_split, "' held out of training)");
     } else if (chosen.is_training) {
@@ -61,6 +66,7 @@ class OwnData {
     return found.empty() ? "test" : found;
   }
 
+  fs::path run_;
   DataConfig data_;
   SourceOptions options_;
   std::vector<std::string> splits_;
@@ -91,9 +97,8 @@ void add_split_flags(CLI::App& command, SplitFlags& flags) {
 }
 
 std::optional<TrainConfig> run_config(const fs::path& folder) {
-  const auto path = folder / "config.resolved.toml";
-  if (!fs::exists(path)) return std::nullopt;
-  return train_config_from_tree(read_config_file(path));
+  if (!fs::exists(folder / kResolvedConfig)) return std::nullopt;
+  return read_run_config(folder);
 }
 
 std::string chosen_split(const std::string& source, const std::string& named,
@@ -112,7 +117,7 @@ ChosenSplit choose_split(const std::string& checkpoint, const SplitFlags& flags)
     throw UsageError(checkpoint, " is no run folder, so its data is unknown; give --data SRC");
   if (run && (flags.data.empty() ||
               is_same_place(parse_source(flags.data), {run->data.source, run->data.root})))
-    return OwnData(run->data, flags.source).open(flags.split);
+    return OwnData(checkpoint, run->data, flags.source).open(flags.split);
   ChosenSplit chosen{.text = flags.data,
                      .split = chosen_split(flags.data, flags.split, flags.source)};
   chosen.source = open_source(flags.data, chosen.split, flags.source);

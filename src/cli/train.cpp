@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/launch.h"
+#include "train/run_folder.h"
 #include "train/trainer.h"
 
 namespace vit22b {
@@ -26,6 +27,14 @@ std::string default_options_text() {
          option_table([&](FieldVisitor& v) { config.fields(v); });
 }
 
+std::string ending(const TrainSummary& summary) {
+  if (!summary.was_finished_before) return concat("trained to step ", summary.step);
+  const bool is_beyond = summary.step > summary.total;
+  return concat("already at step ", summary.step,
+                is_beyond ? concat(", beyond the total of ", summary.total) : "",
+                "; nothing was done");
+}
+
 // What one rank, or the only process, does.
 void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_json) {
   FileOps ops(ExitCode::kCheckpoint);
@@ -36,8 +45,7 @@ void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_j
                                            {"step", summary.step},
                                            {"was_finished_before", summary.was_finished_before}};
     print_out(is_json ? result.dump(1) + "\n"
-                      : concat("trained to step ", summary.step, ": ", summary.checkpoint.string(),
-                               "\n"));
+                      : concat(ending(summary), ": ", summary.checkpoint.string(), "\n"));
   });
 }
 
@@ -57,7 +65,11 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
     set_override(tree, "task=" + flags.command);
   if (flags.is_fresh && !flags.resume.empty())
     throw UsageError("--resume and --no-resume exclude each other");
-  const TrainConfig config = train_config_from_tree(tree);
+  const std::filesystem::path out =
+      flags.common.out.empty() ? "runs/" + std::filesystem::path(flags.config).stem().string()
+                               : flags.common.out;
+  const TrainConfig config =
+      train_config_from_tree(tree, flags.is_fresh ? "" : start_of_run(out, flags.resume).string());
   if (flags.command == "finetune" && config.init_from.empty())
     throw UsageError("finetune starts from a checkpoint: give --init-from CKPT, or init_from");
 
@@ -66,8 +78,7 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   common.threads = config.threads;
   TrainOptions options;
   options.device = begin_command(common);
-  options.out = common.out.empty() ? "runs/" + std::filesystem::path(flags.config).stem().string()
-                                   : common.out;
+  options.out = out;
   options.resume = flags.resume;
   options.is_resuming = !flags.is_fresh;
   options.is_quiet = common.is_quiet;

@@ -101,7 +101,14 @@ void FileOps::link(const fs::path& from, const fs::path& to) {
 void FileOps::make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) fail("create folder", path, error.value());
+  if (!error) return;
+  for (fs::path place = path; !place.empty() && place != place.parent_path();
+       place = place.parent_path())
+    if (std::error_code none; fs::is_symlink(place, none) && !fs::exists(place, none))
+      throw UserError(failure_code_, place.string(), " is a link to ",
+                      fs::read_symlink(place, none).string(),
+                      ", which is not there; make that folder, or remove the link");
+  fail("create folder", path, error.value());
 }
 
 void FileOps::make_new_folder(const fs::path& path) {

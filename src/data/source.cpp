@@ -34,6 +34,11 @@ class Subset : public DataSource {
   std::string fingerprint() const override {
     return whole_->fingerprint() + xxh3_128(std::as_bytes(std::span(indices_)));
   }
+  SourceIdentity identity() const override {
+    const SourceIdentity whole = whole_->identity();
+    return {hash_of_text(whole.names + xxh3_128(std::as_bytes(std::span(indices_)))),
+            whole.contents};
+  }
 
  private:
   std::shared_ptr<const DataSource> whole_;
@@ -60,6 +65,12 @@ class Relabelled : public DataSource {
   std::string fingerprint() const override {
     return whole_->fingerprint() +
            hash_of_text(join(names_, "/") + xxh3_128(std::as_bytes(std::span(new_labels_))));
+  }
+  SourceIdentity identity() const override {
+    const SourceIdentity whole = whole_->identity();
+    return {hash_of_text(whole.names + join(names_, "/") +
+                         xxh3_128(std::as_bytes(std::span(new_labels_)))),
+            whole.contents};
   }
 
  private:

@@ -8,6 +8,15 @@
 
 namespace vit22b {
 
+/// What a source's samples are, wherever they lie and whenever they were written.
+struct SourceIdentity {
+  /// Of the samples' names below the source's place, their order, labels and captions, and the
+  /// classes' names: what a part that is drawn of them depends on.
+  std::string names;
+  /// Of sizes, and of the bytes of some samples.
+  std::string contents;
+};
+
 /// A set of labelled samples of known size; `read` may be called from several threads.
 class DataSource {
  public:
@@ -24,6 +33,8 @@ class DataSource {
   /// What identifies the samples, their order and their labels, so that what was made from them can
   /// be found again: changes when a file's name, size or time of change does, or a class's name.
   virtual std::string fingerprint() const = 0;
+  /// The same for who may find the samples at another place, at another time.
+  virtual SourceIdentity identity() const { return {fingerprint(), ""}; }
   /// Bytes of samples that the source keeps in memory.
   virtual int64_t held_bytes() const { return 0; }
 };

@@ -94,6 +94,7 @@ std::map<int64_t, int> read_ends(const fs::path& folder) {
 
 // Waits for mpirun; passes a stop on, and ends ranks that outlive a failure.
 void wait_for(pid_t mpirun, int64_t count, const fs::path& ends) {
+  const SavesFirst ranks_may_save;
   bool is_told = false;
   Clock::time_point give_up = Clock::time_point::max();
   while (waitpid(mpirun, nullptr, WNOHANG) == 0) {

@@ -65,6 +65,7 @@ std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms
   }
   std::vector<BadSample> bad =
       all_bad_samples(loader ? loader->bad_samples() : std::vector<BadSample>(), mesh);
+  options.on_bad_samples(bad);
   // No loader has seen more than its share.
   check_bad_samples(bad.size(), source.size(), options.max_bad_fraction,
                     bad.empty() ? "" : bad.back().reason);

@@ -22,6 +22,9 @@ struct EvalOptions {
   std::function<bool()> should_stop = [] { return false; };
   /// Told after each batch how many samples are done.
   std::function<void(int64_t)> on_progress = [](int64_t) {};
+  /// Told at the end, on every rank, what was left out, even where that is too much.
+  std::function<void(const std::vector<BadSample>&)> on_bad_samples =
+      [](const std::vector<BadSample>&) {};
 };
 
 /// The mesh of an evaluation's ranks.

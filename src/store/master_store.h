@@ -22,10 +22,6 @@ class MasterStore : public WeightStore {
   virtual int64_t gathered_bytes(const Unit&, Pass) const { return 0; }
 };
 
-/// Overwrites a parameter with this rank's part of a whole tensor.
-void assign_whole(MasterStore& store, const ParameterRow& row, const at::Tensor& whole,
-                  const Mesh& mesh);
-
 /// All owned parts by full name, sharing storage.
 NamedParts owned_parts(MasterStore& store, const std::vector<ParameterRow>& table);
 

@@ -175,14 +175,15 @@ ConfigTree settled(const ConfigTree& tree) {
 }
 
 /// The model that the tree's model keys change.
-ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree) {
+ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree,
+                      const std::string& start) {
   // Unknown keys are named with their whole path, so the strict pass is the whole config's.
   TrainConfig config;
   config.model = base_model(model_tree);
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   const bool is_written = model_tree.count("name") + model_tree.count("block") > 0;
   if (is_written || config.init_from.empty() || config.task == "lit") return base_model(model_tree);
-  return read_model_info(resolve_checkpoint(config.init_from)).config;
+  return read_model_info(resolve_checkpoint(start.empty() ? config.init_from : start)).config;
 }
 
 /// Turns a preset into a tower that reads words; how many there are is known with the tokenizer.
@@ -197,10 +198,10 @@ void make_text_tower(ViTConfig& model) {
 
 }  // namespace
 
-TrainConfig train_config_from_tree(const ConfigTree& whole) {
+TrainConfig train_config_from_tree(const ConfigTree& whole, const std::string& start) {
   const ConfigTree tree = settled(whole), model_tree = keys_under(tree, kModelPrefix);
   TrainConfig config;
-  config.model = first_model(tree, model_tree);
+  config.model = first_model(tree, model_tree, start);
   config.has_num_classes = model_tree.count("num_classes") != 0;
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   if (config.task == "lit") make_text_tower(config.model);

@@ -118,9 +118,10 @@ struct TrainConfig {
 /// model.block are not written, the model that other keys change is that of `init_from`; without
 /// that the tree's `fresh_model.` keys are the model's.
 ///
+/// start   the checkpoint that stands in for init_from where a run goes on from one of its own
 /// throws  UsageError for unknown keys, wrong values, and choices that are not built here;
 ///         CheckpointError for an `init_from` that cannot be read
-TrainConfig train_config_from_tree(const ConfigTree& tree);
+TrainConfig train_config_from_tree(const ConfigTree& tree, const std::string& start = "");
 
 /// The learning rates of a run's steps.
 ///

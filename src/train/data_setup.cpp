@@ -50,7 +50,7 @@ TrainData open_train_data(const DataConfig& config) {
   return {make_subset(whole, std::move(train)), make_subset(whole, std::move(val))};
 }
 
-void complete_from_data(TrainConfig& config, const DataSource& source) {
+void complete_from_data(TrainConfig& config, const DataSource& source, const std::string& start) {
   if (config.task == "lit") return;  // open_lit has completed it
   const auto classes = static_cast<int64_t>(source.label_names().size());
   if (classes == 0)
@@ -66,7 +66,7 @@ void complete_from_data(TrainConfig& config, const DataSource& source) {
                      config.data.root, " has ", classes, " classes");
   for (const std::string& name : config.data.label_names)
     check_class_name(name, "data.label_names");
-  complete_transforms(config);
+  complete_transforms(config, start);
 }
 
 void match_validation(const TrainConfig& config, TrainData& data) {

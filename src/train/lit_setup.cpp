@@ -42,20 +42,36 @@ void keep_captioned(const TrainConfig& config, TrainData& data) {
     if (*source != nullptr) *source = with_captions(*source, config.data.root);
 }
 
-void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
-                       const std::filesystem::path& run) {
-  if (!is_to_train(config) || std::filesystem::exists(trained_tokenizer(run))) return;
+void train_tokenizer(const TrainConfig& config, const DataSource& train,
+                     const std::filesystem::path& run, FileOps& ops) {
+  if (!is_to_train(config)) return;
   const auto size = leading_number(config.lit.tokenizer.substr(kTrain.size()));
   if (!size || !size->second.empty() || size->first < 1)
     throw UsageError("lit.tokenizer is '", config.lit.tokenizer,
                      "', want a file, or train:N for N pieces learnt from the captions");
-  FileOps ops;
-  ops.make_folder(run);
   write_text(ops, trained_tokenizer(run),
              train_sentencepiece(all_captions(train), static_cast<int64_t>(size->first)));
 }
 
-LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
+namespace {
+
+std::unique_ptr<Tokenizer> tokenizer_of(const TrainConfig& config, const std::filesystem::path& run,
+                                        const std::filesystem::path& from) {
+  if (from.empty())
+    return open_tokenizer(is_to_train(config) ? trained_tokenizer(run)
+                                              : std::filesystem::path(config.lit.tokenizer));
+  const ModelInfo saved = read_model_info(from);
+  if (!saved.text)
+    throw CheckpointError(from.string(),
+                          " has no text tower, so task=lit cannot go on from it; give a checkpoint "
+                          "of a LiT run");
+  return make_tokenizer(read_tokenizer(from, *saved.text), saved.text->tokenizer);
+}
+
+}  // namespace
+
+LitParts open_lit(TrainConfig& config, const std::filesystem::path& run,
+                  const std::filesystem::path& from) {
   LitParts parts;
   parts.image_tower = resolve_checkpoint(config.lit.image_tower);
   parts.image_tower.folder = std::filesystem::canonical(parts.image_tower.folder);
@@ -63,13 +79,12 @@ LitParts open_lit(TrainConfig& config, const std::filesystem::path& run) {
   parts.is_unlocked = config.lit.is_unlocked();
   parts.templates = config.lit.templates;
   if (parts.is_unlocked) {
-    verify_manifest(parts.image_tower.folder);
+    verify_manifest(parts.image_tower.folder, ManifestScope::kModel);
     // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = 0;
     parts.image.label_names.clear();
   }
-  parts.tokenizer = open_tokenizer(
-      is_to_train(config) ? trained_tokenizer(run) : std::filesystem::path(config.lit.tokenizer));
+  parts.tokenizer = tokenizer_of(config, run, from);
   ViTConfig& text = config.model;
   text.vocab_size = parts.tokenizer->vocab_size();
   text.joint_dim = parts.image.config.embed_dim;

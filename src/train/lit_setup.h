@@ -30,18 +30,21 @@ struct LitParts {
 /// throws  DataError for data without captions
 void keep_captioned(const TrainConfig& config, TrainData& data);
 
-/// Trains the tokenizer that a config asks for (train:N) from the captions, unless an earlier start
-/// of the same run has left it in the run's folder.
+/// Trains the tokenizer that a config asks for (train:N) from the captions, and leaves it in the
+/// run's folder.
 ///
 /// throws  UsageError for another lit.tokenizer
-void prepare_tokenizer(const TrainConfig& config, const DataSource& train,
-                       const std::filesystem::path& run);
+void train_tokenizer(const TrainConfig& config, const DataSource& train,
+                     const std::filesystem::path& run, FileOps& ops);
 
 /// Opens the image tower and the tokenizer, and completes the text tower's config: vocabulary,
 /// width of the joint embedding, transforms.
 ///
+/// from    the checkpoint that the run goes on from, whose tokenizer it is then; "" for a first
+///         start, whose is the config's, or the one that train_tokenizer has left in the folder
 /// throws  CheckpointError for either
-LitParts open_lit(TrainConfig& config, const std::filesystem::path& run);
+LitParts open_lit(TrainConfig& config, const std::filesystem::path& run,
+                  const std::filesystem::path& from);
 
 /// The weights that a run of these parts starts from: the image tower's from its checkpoint, the
 /// text tower's fresh.

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <set>
 
 #include "checkpoint/run_checkpoint.h"
 #include "model/context.h"
@@ -19,6 +20,9 @@ struct Cadence {
   Schedule schedule;
 };
 
+/// Whether something is due at a step, as it is at the end; every 0 steps is never.
+bool is_due(int64_t step, int64_t every, int64_t total);
+
 /// One run, internal to train(): what set-up (run_setup.cpp), loop (trainer.cpp) and saving
 /// (run_save.cpp) share.
 class Run {
@@ -30,20 +34,30 @@ class Run {
  private:
   /// Opens data and folder, makes or loads all state; false when nothing is left to do.
   bool start();
-  std::filesystem::path open_folder();
+  void open_data();
+  void open_folder();
+  void complete_config(const std::filesystem::path& start);
+  std::filesystem::path start_in_view() const;
+  void check_resume();
   std::unique_ptr<StateMemory> make_memory() const;
   /// Every parameter of every tower that trains.
   std::vector<ParameterRow> table() const;
   TrainedTowers towers() const;
   bool trains_images() const { return lit_ && lit_->is_unlocked; }
   double flops_of_sample() const;
-  void make_weights(const std::vector<ParameterRow>& table);
+  void make_weights(const std::vector<ParameterRow>& table, const SavedRun* saved);
   void log_memory() const;
-  void load(const std::filesystem::path& checkpoint);
+  void log_setting(const std::vector<ParameterRow>& table) const;
+  void load(const SavedRun& saved);
+  void take_up();
   void loop();
+  void train_steps(BatchLoader& loader);
+  /// What is due after a step: the save comes first, so that no validation can cost it.
+  void keep_step(const BatchLoader& loader);
   Batch next_batch(BatchLoader& loader);
-  void note_bad_samples(const BatchLoader& loader);
+  void note_bad_samples(const std::vector<BadSample>& bad);
   void validate();
+  void validate_and_record();
   void save();
   ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
   std::shared_ptr<const Tokenizer> tokenizer() const { return lit_ ? lit_->tokenizer : nullptr; }
@@ -68,6 +82,12 @@ class Run {
   std::optional<LitParts> lit_;  ///< task=lit
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
+  std::map<std::string, DataRecord> data_now_;      ///< on the rank that keeps the books
+  std::map<std::string, std::string> sources_now_;  ///< there too
+  std::filesystem::path from_;  ///< the checkpoint that this start goes on from; "" for a first one
+  bool is_from_own_ = false;    ///< it is of this run's folder
+  int64_t saved_step_ = -1;     ///< of the folder's newest save, where it is of this run's way
+  std::set<std::string> bad_lines_;
   bool is_best_ = false;
   bool is_stopping_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -9,18 +10,41 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "train/run_sources.h"
 
 namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfigName = "config.resolved.toml";
 // What may change on resume besides durations: how fast and where, not what is computed.
-const std::vector<std::string> kFreeKeys = {
-    "threads",        "device",     "keep_last",       "data.workers",  "data.root",
-    "mesh.data",      "mesh.model", "mesh.deadline_s", "mesh.prefetch", "mesh.ring",
-    "mesh.transfers", "store",      "state",           "state_path"};
+const std::vector<std::string> kFreeKeys = {"threads",
+                                            "device",
+                                            "keep_last",
+                                            "activation",
+                                            "block_inputs",
+                                            "data.workers",
+                                            "data.max_bad_fraction",
+                                            "data.root",
+                                            "mesh.data",
+                                            "mesh.model",
+                                            "mesh.deadline_s",
+                                            "mesh.prefetch",
+                                            "mesh.ring",
+                                            "store",
+                                            "state",
+                                            "state_path",
+                                            "mesh.transfers",
+                                            "lit.cache",
+                                            "distill.cache"};
+
+/// What may change on resume of this config.
+std::vector<std::string> free_keys(const TrainConfig& config) {
+  std::vector<std::string> keys = kFreeKeys;
+  // A sum over images may be taken in pieces; a contrastive loss is of the pairs of a piece.
+  if (config.task != "lit") keys.emplace_back("accumulate");
+  return keys;
+}
 
 ConfigTree as_tree(const TrainConfig& config) {
   ConfigTree tree;
@@ -30,6 +54,12 @@ ConfigTree as_tree(const TrainConfig& config) {
 }
 
 }  // namespace
+
+fs::path start_of_run(const fs::path& folder, const std::string& resume) {
+  if (!resume.empty()) return resume;
+  FileOps ops;
+  return CheckpointFolder(ops, folder / "ckpt").latest();
+}
 
 RunFolder::RunFolder(FileOps& ops, fs::path path)
     : ops_(ops),
@@ -44,35 +74,78 @@ RunFolder::RunFolder(FileOps& ops, fs::path path)
 }
 
 bool RunFolder::has_config() const {
-  return fs::exists(path_ / kConfigName);
+  return fs::exists(path_ / kResolvedConfig);
 }
 
-void RunFolder::check_same_config(const TrainConfig& config) const {
+bool RunFolder::has_steps() const {
+  return has_config() && (!checkpoints_.latest().empty() || metrics_bytes() > 0);
+}
+
+void RunFolder::check_same_config(const TrainConfig& config,
+                                  const std::vector<std::string>& moved) const {
   // Read and written again: an option that is new since then has its default.
-  const ConfigTree old_tree =
-      as_tree(train_config_from_tree(read_config_file(path_ / kConfigName)));
-  const ConfigTree new_tree = as_tree(config);
-  const std::vector<std::string> differences = config_difference(old_tree, new_tree, kFreeKeys);
+  const ConfigTree old_tree = as_tree(read_run_config(path_)), new_tree = as_tree(config);
+  std::vector<std::string> ignored = free_keys(config);
+  ignored.insert(ignored.end(), moved.begin(), moved.end());
+  const std::vector<std::string> differences = config_difference(old_tree, new_tree, ignored);
   if (differences.empty()) return;
   throw UsageError(
       "the run in ", path_.string(), " had another config:\n  ", join(differences, "\n  "),
       "\nuse the old values to resume, another --out, or --no-resume to start again here");
 }
 
-void RunFolder::set_aside() {
+fs::path RunFolder::next_aside() const {
   int number = 1;
   while (fs::exists(path_ / concat("previous-", number))) ++number;
-  const fs::path aside = path_ / concat("previous-", number);
+  return path_ / concat("previous-", number);
+}
+
+void RunFolder::set_aside() {
+  const fs::path aside = next_aside();
   ops_.make_folder(aside);
-  for (const char* name : {"ckpt", "metrics.jsonl", "tb", kConfigName, "meta.json", "results",
-                           "report.html", "diagnosis.json", "bad_samples.txt"})
+  for (const char* name : {"ckpt", "metrics.jsonl", "tb", kResolvedConfig, "meta.json", "results",
+                           "report.html", "diagnosis.json", "bad_samples.txt", "tokenizer.model"})
     if (fs::exists(path_ / name)) ops_.rename(path_ / name, aside / name);
   log_info(concat("the earlier run was moved to ", aside.string()));
 }
 
+BestSave RunFolder::go_on_from(const TrainerState& state, bool is_own, bool is_going_back) {
+  cut_metrics(state.metrics_bytes);
+  std::vector<int64_t> steps = checkpoints_.steps();
+  if (is_own && is_going_back && !steps.empty() && steps.back() > state.step) {
+    const fs::path aside = next_aside() / "ckpt";
+    checkpoints_.set_aside_after(state.step, aside);
+    log_info(concat("the checkpoints after step ", state.step, " were moved to ", aside.string()));
+    steps = checkpoints_.steps();
+  }
+  if (!is_own) return {};
+  const bool is_here = std::binary_search(steps.begin(), steps.end(), state.best_step);
+  const BestSave best = is_here ? BestSave{state.best_step, state.best_metric} : best_of_rows();
+  checkpoints_.set_best(best.step);
+  return best;
+}
+
+// The best of the checkpoints that are here, by the rows of their validations.
+BestSave RunFolder::best_of_rows() const {
+  BestSave best;
+  const fs::path path = path_ / "metrics.jsonl";
+  const std::vector<int64_t> steps = checkpoints_.steps();
+  if (metrics_bytes() == 0) return best;
+  for (const std::string& line : split(read_text(path, ExitCode::kUsage), '\n')) {
+    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object() || !row.contains("step") || !row.contains("val/accuracy")) continue;
+    if (!row["step"].is_number_integer() || !row["val/accuracy"].is_number()) continue;
+    const auto step = row["step"].get<int64_t>();
+    const auto metric = row["val/accuracy"].get<double>();
+    if (metric > best.metric && std::binary_search(steps.begin(), steps.end(), step))
+      best = {step, metric};
+  }
+  return best;
+}
+
 void RunFolder::begin(const TrainConfig& config, const std::string& command_line) {
   const std::string toml = to_toml(config);
-  write_text(ops_, path_ / kConfigName, toml);
+  write_text(ops_, path_ / kResolvedConfig, toml);
   nlohmann::ordered_json meta = {{"command", command_line},
                                  {"config_xxh3_128", hash_of_text(toml)},
                                  {"working_folder", fs::current_path().string()},
@@ -101,6 +174,15 @@ void RunFolder::cut_metrics(int64_t bytes) {
     if (error) throw UsageError("cannot cut ", path.string(), ": ", error.message());
   }
   events_.restart(metrics_bytes() > 0 ? read_text(path, ExitCode::kUsage) : "");
+}
+
+std::vector<std::string> RunFolder::bad_samples() const {
+  const fs::path path = path_ / "bad_samples.txt";
+  std::vector<std::string> lines;
+  if (!fs::exists(path)) return lines;
+  for (const std::string& line : split(read_text(path, ExitCode::kUsage), '\n'))
+    if (!line.empty()) lines.push_back(line);
+  return lines;
 }
 
 void RunFolder::write_bad_samples(const std::vector<std::string>& lines) {

@@ -92,8 +92,9 @@ std::string validation_line(int64_t step, const std::map<std::string, double>& m
   return row.dump();
 }
 
-std::map<std::string, std::string> run_layout(const Mesh& mesh) {
-  return {{"mesh", concat(mesh.size(MeshAxis::kData), "x", mesh.size(MeshAxis::kModel))},
+std::map<std::string, std::string> run_layout(const TrainConfig& config, const Mesh& mesh) {
+  return {{"accumulate", std::to_string(config.accumulate)},
+          {"mesh", concat(mesh.size(MeshAxis::kData), "x", mesh.size(MeshAxis::kModel))},
           {"threads", std::to_string(at::get_num_threads())},
           {"isa", at::get_cpu_capability()},
           {"kernels", cpu::kernels_in_use()},

@@ -39,7 +39,7 @@ class RunLog {
 /// A validation's row of metrics.jsonl: "val/NAME" for each metric, null where undefined.
 std::string validation_line(int64_t step, const std::map<std::string, double>& metrics);
 
-/// Where resume is bitwise: mesh, threads, instruction set, program.
-std::map<std::string, std::string> run_layout(const Mesh& mesh);
+/// Where resume is bitwise: mesh, threads, pieces of a batch, instruction set, program.
+std::map<std::string, std::string> run_layout(const TrainConfig& config, const Mesh& mesh);
 
 }  // namespace vit22b

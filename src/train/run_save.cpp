@@ -25,16 +25,24 @@ void Run::validate() {
   std::optional<VitPredictor> image;
   if (trains_images())
     image.emplace(lit_->image.config, std::make_shared<TowerStore>(*store_, Tower::kImage), how);
+  size_t num_bad = 0;
+  // Images that cannot be read are named and left out: none of them is worth the training.
   const EvalOptions options{.loss = config_.loss,
                             .mesh = &mesh_,
                             .num_workers = config_.data.workers,
-                            .max_bad_fraction = config_.data.max_bad_fraction,
-                            .should_stop = [this] { return is_stop_asked(); }};
+                            .max_bad_fraction = 1,
+                            .should_stop = [this] { return is_stop_asked(); },
+                            .on_bad_samples =
+                                [&](const std::vector<BadSample>& bad) {
+                                  num_bad = bad.size();
+                                  note_bad_samples(bad);
+                                }};
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
   try {
-    const auto metrics =
+    auto metrics =
         task_->validate({predictor, image ? &*image : nullptr}, *data_.val, *pp_eval_, options);
     state_.is_eval_pending = false;
+    if (num_bad > 0) metrics["bad_samples"] = static_cast<double>(num_bad);
     append_metrics([&] { return validation_line(state_.step, metrics); });
     const double accuracy = metrics.at("accuracy");
     is_best_ = accuracy > state_.best_metric;
@@ -43,11 +51,30 @@ void Run::validate() {
       state_.best_step = state_.step;
     }
     log_info(concat("step ", state_.step, "  val accuracy ", accuracy, "  val loss ",
-                    metrics.at("loss")));
+                    metrics.at("loss"),
+                    num_bad > 0 ? concat("  (", num_bad, " images left out)") : ""));
   } catch (const Stopped&) {
-    state_.is_eval_pending = true;  // done again first thing after the resume
-    is_stopping_ = true;
+    is_stopping_ = true;  // the validation is done first thing after the resume
   }
+}
+
+void Run::validate_and_record() {
+  state_.is_eval_pending = true;
+  const bool is_saved = saved_step_ == state_.step;
+  validate();
+  // What a stop has cut short is in the save already, as due.
+  if (state_.is_eval_pending ? !is_saved : is_saved || is_best_) save();
+}
+
+void Run::keep_step(const BatchLoader& loader) {
+  const int64_t step = state_.step;
+  const bool is_end = step == cadence_.total;
+  state_.is_eval_pending = data_.val != nullptr && is_due(step, cadence_.eval, cadence_.total);
+  if (is_end || is_stopping_ || is_due(step, cadence_.ckpt, cadence_.total)) {
+    note_bad_samples(loader.bad_samples());
+    save();
+  }
+  if (state_.is_eval_pending) validate_and_record();
 }
 
 ModelInfo Run::model_info() const {
@@ -60,17 +87,25 @@ void Run::append_metrics(const std::function<std::string()>& line) {
   mesh_.do_once([&] { folder_->append_metrics(line()); });
 }
 
+// Of a step that has been saved already, the state alone is new: a validation has come after it.
 void Run::save() {
-  state_.layout = run_layout(mesh_);
   state_.metrics_bytes =
       std::stoll(mesh_.once([&] { return std::to_string(folder_->metrics_bytes()); }));
+  CheckpointFolder checkpoints(ops_, options_.out / "ckpt");
+  const KeepPolicy keep{config_.keep_last, cadence_.keep};
+  if (saved_step_ == state_.step) {
+    checkpoints.amend(state_, mesh_, is_best_, keep);
+    is_best_ = false;
+    return;
+  }
+  state_.layout = run_layout(config_, mesh_);
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
   RunParts parts{model_info(), owned_parts(*store_, table()), sinks_.updating->state(), state_,
                  [this](const at::Tensor& part) { memory_->release(part); }};
   if (lit_) parts.frozen = lit_->frozen();
   parts.optimizer.merge(averages.raw());
-  CheckpointFolder(ops_, options_.out / "ckpt")
-      .save(parts, mesh_, is_best_, {config_.keep_last, cadence_.keep});
+  checkpoints.save(parts, mesh_, is_best_, keep);
+  saved_step_ = state_.step;
   is_best_ = false;
 }
 

@@ -1,7 +1,6 @@
 #include "train/trainer.h"
 
 #include <chrono>
-#include <set>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -26,10 +25,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-bool is_due(int64_t step, int64_t every, int64_t total) {
-  return every > 0 && (step % every == 0 || step == total);
-}
-
 // Mixing takes an image's neighbour in the step's whole batch: that of a share's first image may be
 // another rank's, and is read here as well.
 std::optional<int64_t> mixing_neighbour(const DataConfig& data, const Share& share) {
@@ -39,8 +34,12 @@ std::optional<int64_t> mixing_neighbour(const DataConfig& data, const Share& sha
 
 }  // namespace
 
+bool is_due(int64_t step, int64_t every, int64_t total) {
+  return every > 0 && (step % every == 0 || step == total);
+}
+
 void Run::loop() {
-  const TrainedTowers towers = this->towers();
+  const SavesFirst until_saved;
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed),
                             tokenizer());
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
@@ -52,13 +51,28 @@ void Run::loop() {
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction});
+  try {
+    train_steps(loader);
+  } catch (const UserError& error) {
+    // Data that ends a run costs it no step; and the list is what a person mends the data by.
+    if (error.code() != ExitCode::kData) throw;
+    note_bad_samples(loader.bad_samples());
+    if (state_.step > 0 && saved_step_ != state_.step) save();
+    throw;
+  }
+  note_bad_samples(loader.bad_samples());
+  if (const std::string text = store_->transfers_text(); !text.empty()) log_info(text);
+}
+
+void Run::train_steps(BatchLoader& loader) {
+  const TrainedTowers towers = this->towers();
   RunLog run_log(config_, flops_of_sample(), cadence_.total,
                  mesh_.sum(peak_flops(options_.device, config_.precision), MeshAxis::kAll),
                  options_.device, options_.is_quiet);
-  if (state_.is_eval_pending) {
-    validate();
-    save();
-  }
+  if (mesh_.any(is_stop_asked()))
+    throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step,
+                  " before it made another; run the same command to go on");
+  if (state_.is_eval_pending) validate_and_record();
   while (state_.step < cadence_.total && !is_stopping_) {
     const auto start = Clock::now();
     mesh_.set_step(state_.step + 1);
@@ -87,45 +101,36 @@ void Run::loop() {
     } else {
       run_log.show_progress(state_.step);
     }
-    if (is_due(state_.step, cadence_.eval, cadence_.total)) validate();
-    if (is_due(state_.step, cadence_.ckpt, cadence_.total) || is_best_ || is_stopping_) save();
+    keep_step(loader);
   }
-  note_bad_samples(loader);
-  if (const std::string text = store_->transfers_text(); !text.empty()) log_info(text);
 }
 
 Batch Run::next_batch(BatchLoader& loader) {
   Batch batch;
-  try {
-    mesh_.agree([&] {
-      loader.next(batch);
-      if (batch.images_BCHW.defined() && !config_.data.any_size)
-        check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
-    });
-  } catch (const UserError& error) {
-    // The list is what a person mends the data by.
-    if (error.code() == ExitCode::kData) note_bad_samples(loader);
-    throw;
-  }
+  mesh_.agree([&] {
+    loader.next(batch);
+    if (batch.images_BCHW.defined() && !config_.data.any_size)
+      check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
+  });
   if (config_.data.mixup > 0)
     batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step,
                   mesh_.share(MeshAxis::kData, config_.data.batch_size).count);
   return batch.to(torch_device(options_.device));
 }
 
-// All ranks' lists go into one file.
-void Run::note_bad_samples(const BatchLoader& loader) {
+// All ranks' lists, and those of earlier starts, go into one file.
+void Run::note_bad_samples(const std::vector<BadSample>& bad) {
   std::string own;
-  for (const BadSample& sample : loader.bad_samples())
-    own += sample.id + "\t" + sample.reason + "\n";
-  std::set<std::string> lines;  // ranks of the model axis read the same samples
+  for (const BadSample& sample : bad) own += sample.id + "\t" + sample.reason + "\n";
+  const size_t num_known = bad_lines_.size();
+  // Ranks of the model axis read the same samples.
   for (const std::string& of_rank : mesh_.gather_text(own, MeshAxis::kAll))
     for (const std::string& line : split(of_rank, '\n'))
-      if (!line.empty()) lines.insert(line);
-  if (lines.empty()) return;
-  mesh_.do_once([&] { folder_->write_bad_samples({lines.begin(), lines.end()}); });
-  log_warn(
-      concat(lines.size(), " unusable samples; see ", (options_.out / "bad_samples.txt").string()));
+      if (!line.empty()) bad_lines_.insert(line);
+  if (bad_lines_.size() == num_known) return;
+  mesh_.do_once([&] { folder_->write_bad_samples({bad_lines_.begin(), bad_lines_.end()}); });
+  log_warn(concat(bad_lines_.size(), " unusable samples; see ",
+                  (options_.out / "bad_samples.txt").string()));
 }
 
 TrainSummary Run::go() {
@@ -136,17 +141,16 @@ TrainSummary Run::go() {
   if (!start()) {
     log_info(concat("already finished at step ", state_.step,
                     "; nothing to do (raise the total to go on, or --no-resume)"));
-    return {state_.step, true, latest()};
+    return {state_.step, cadence_.total, true, latest()};
   }
   if (!options_.trace.empty()) start_trace();
   loop();
   if (!options_.trace.empty()) save_trace(options_.trace, mesh_);
   if (is_stopping_ && (state_.step < cadence_.total || state_.is_eval_pending)) {
-    if (state_.is_eval_pending) save();
     throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step,
                   " with the checkpoint saved; run the same command to go on");
   }
-  return {state_.step, false, latest()};
+  return {state_.step, cadence_.total, false, latest()};
 }
 
 TrainSummary train(const TrainConfig& config, const TrainOptions& options, FileOps& ops) {

@@ -24,6 +24,7 @@ struct TrainOptions {
 /// How a run ended.
 struct TrainSummary {
   int64_t step = 0;
+  int64_t total = 0;  ///< that the config asks for
   bool was_finished_before = false;
   std::filesystem::path checkpoint;  ///< known on one rank
 };

@@ -64,15 +64,16 @@ std::string transform_for(const ViTConfig& model, const ModelInfo& info,
 
 }  // namespace
 
-void complete_transforms(TrainConfig& config) {
+void complete_transforms(TrainConfig& config, const std::string& start) {
   DataConfig& data = config.data;
+  const std::string& place = start.empty() ? config.init_from : start;
   std::optional<ModelInfo> source;
-  if (!config.init_from.empty()) source = read_model_info(resolve_checkpoint(config.init_from));
+  if (!config.init_from.empty()) source = read_model_info(resolve_checkpoint(place));
   if (data.pp_eval.empty())
-    data.pp_eval = source ? transform_for(config.model, *source, config.init_from)
-                          : default_pp_eval(config.model);
+    data.pp_eval =
+        source ? transform_for(config.model, *source, place) : default_pp_eval(config.model);
   if (data.pp_train.empty()) data.pp_train = training_transform(config.model, data.pp_eval);
-  if (source) warn_of_other_range(data, config.init_from, source->pp_eval);
+  if (source) warn_of_other_range(data, place, source->pp_eval);
 }
 
 void check_transform(const ViTConfig& model, const DataSource& source, const Transforms& transforms,

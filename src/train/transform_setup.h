@@ -18,8 +18,9 @@ std::string training_transform(const ViTConfig& model, const std::string& pp_eva
 /// checkpoint's at the model's size, another one the model's default. Warns of written ones with
 /// another range.
 ///
+/// start   the checkpoint that stands in for init_from where the run goes on from one of its own
 /// throws  UsageError where size or channels differ and the checkpoint's transform cannot follow
-void complete_transforms(TrainConfig& config);
+void complete_transforms(TrainConfig& config, const std::string& start = "");
 
 /// Warns where a run's transforms give pixels another range than a checkpoint's weights know.
 void warn_of_other_range(const DataConfig& data, const std::string& checkpoint,

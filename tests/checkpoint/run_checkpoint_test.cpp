@@ -128,6 +128,72 @@ TEST(RunCheckpoint, RoundTripsEverything) {
   EXPECT_EQ(fs::read_symlink(folder / "ckpt/best"), "step-00000010");
 }
 
+TEST(RunCheckpoint, RoundTripsWhatTheRunWasMadeOf) {
+  const TempFolder folder;
+  FileOps ops;
+  RunCheckpoint c = make_checkpoint(10);
+  c.state.data["train"] = {"names", "contents", 80, {"ant", "bee"}};
+  c.state.sources["init_from"] = "hash";
+  CheckpointFolder(ops, folder / "ckpt").save(c, false, {});
+  const TrainerState again = saved_state(folder / "ckpt/latest").value();
+  EXPECT_EQ(again.data, c.state.data);
+  EXPECT_EQ(again.sources, c.state.sources);
+}
+
+TEST(RunCheckpoint, AnAmendedSaveHasItsTensorsAndTheNewState) {
+  const TempFolder folder;
+  FileOps ops;
+  CheckpointFolder checkpoints(ops, folder / "ckpt");
+  RunCheckpoint c = make_checkpoint(10);
+  checkpoints.save(c, true, {.keep_last = 1});
+  c = make_checkpoint(20);
+  c.state.is_eval_pending = true;
+  checkpoints.save(c, false, {.keep_last = 1});
+  c.state.is_eval_pending = false;
+  c.state.best_metric = 0.5;
+  checkpoints.amend(c.state, single_process(), true, {.keep_last = 1});
+  EXPECT_EQ(loaded_step(folder / "ckpt"), 20);
+  const TrainerState again = saved_state(folder / "ckpt/latest").value();
+  EXPECT_FALSE(again.is_eval_pending);
+  EXPECT_EQ(again.best_metric, 0.5);
+  EXPECT_EQ(names_in(folder / "ckpt"), (std::set<std::string>{"best", "latest", "step-00000020"}));
+  EXPECT_EQ(fs::read_symlink(folder / "ckpt/best"), "step-00000020");
+}
+
+TEST(RunCheckpoint, AFaultWhileASaveIsAmendedKeepsItWhole) {
+  for (const auto fault : {FaultyDisk::Fault::kFullDisk, FaultyDisk::Fault::kKill}) {
+    for (int64_t at = 0, calls = 1; at < calls; ++at) {
+      const TempFolder folder;
+      FileOps ops;
+      RunCheckpoint c = make_checkpoint(10);
+      CheckpointFolder(ops, folder / "ckpt").save(c, false, {});
+      const auto amend = [&](FileOps& disk) {
+        CheckpointFolder(disk, folder / "ckpt").amend(c.state, single_process(), true, {});
+      };
+      c.state.best_metric = 0.5;
+      if (at == 0) {
+        FaultyDisk counting(-1, fault);
+        amend(counting);
+        calls = counting.calls();
+        ASSERT_GT(calls, 10);
+        CheckpointFolder(ops, folder / "ckpt").save(make_checkpoint(10), false, {});
+      }
+      FaultyDisk faulty(at, fault);
+      if (fault == FaultyDisk::Fault::kKill) {
+        const pid_t child = fork();
+        if (child == 0) {
+          amend(faulty);
+          _exit(0);
+        }
+        waitpid(child, nullptr, 0);
+      } else {
+        EXPECT_NE(error_of<UserError>([&] { amend(faulty); }), "(nothing thrown)") << at;
+      }
+      EXPECT_EQ(loaded_step(folder / "ckpt"), 10) << at;
+    }
+  }
+}
+
 TEST(RunCheckpoint, FullDiskAtAnyCallKeepsALoadableLatest) {
   const TempFolder count_folder;
   const int64_t calls = calls_of_a_save(count_folder / "ckpt");

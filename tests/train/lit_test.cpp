@@ -139,13 +139,15 @@ TrainConfig lit_config(const TempFolder& folder, const std::vector<std::string>&
 }
 
 /// A LiT run of `ranks` ranks of the data axis.
-void run_lit(const TrainConfig& config, const std::filesystem::path& out, int64_t ranks = 1) {
+void run_lit(const TrainConfig& config, const std::filesystem::path& out, int64_t ranks = 1,
+             bool is_resuming = true) {
   log_set_quiet(true);
   run_as_threads(ranks, [&](const std::shared_ptr<Transport>& transport) {
     const Mesh mesh = make_mesh(transport, {ranks, 1}, /*deadline_s=*/120);
     FileOps ops(ExitCode::kCheckpoint);
     TrainOptions options;
     options.out = out;
+    options.is_resuming = is_resuming;
     options.is_quiet = true;
     options.mesh = &mesh;
     train(config, options, ops);
@@ -218,6 +220,41 @@ TEST(LitTraining, RanksShareTheValidationAndSayWhatOneDoes) {
         EXPECT_EQ(a.at(key), b.at(key)) << name << " " << key;
       EXPECT_NEAR(a.at("val/loss").get<double>(), b.at("val/loss").get<double>(), 1e-5) << name;
     }
+}
+
+TEST(LitTraining, ANewStartHasATokenizerOfItsOwnAndAResumedRunTheOneItHad) {
+  const TempFolder folder;
+  test::write_captioned_pictures(folder.path());
+  write_image_tower(folder / "image");
+  const auto pieces = [&](const std::string& run) {
+    return load_run_checkpoint(folder / run / "ckpt/latest").info.text->config.vocab_size;
+  };
+  const auto with = [&](const std::string& tokenizer, const std::string& total) {
+    return lit_config(folder,
+                      {"lit.tokenizer=" + tokenizer, "total_steps=" + total, "eval_steps=0"});
+  };
+  run_lit(with("train:28", "2"), folder / "run");
+  run_lit(with("train:26", "2"), folder / "run", 1, /*is_resuming=*/false);
+  EXPECT_EQ(pieces("run"), 26);
+  EXPECT_TRUE(std::filesystem::exists(folder / "run/previous-1/tokenizer.model"));
+
+  // A file that is not there any more, or lies elsewhere, is no other tokenizer; another one is.
+  const auto file = folder / "words.model", moved = folder / "moved.model",
+             other = folder / "run/previous-1/tokenizer.model";
+  std::filesystem::copy(folder / "run/tokenizer.model", file);
+  run_lit(with(file.string(), "2"), folder / "of_file");
+  std::filesystem::rename(file, moved);
+  run_lit(with(file.string(), "4"), folder / "of_file");
+  run_lit(with(moved.string(), "6"), folder / "of_file");
+  EXPECT_EQ(load_run_checkpoint(folder / "of_file/ckpt/latest").state.step, 6);
+  EXPECT_NE(error_of<UsageError>([&] {
+              run_lit(with(other.string(), "8"), folder / "of_file");
+            }).find("lit.tokenizer: "),
+            std::string::npos);
+  EXPECT_NE(error_of<UsageError>([&] {
+              run_lit(with("train:28", "8"), folder / "run");
+            }).find("lit.tokenizer: "),
+            std::string::npos);
 }
 
 /// Pictures with captions, an image tower, and where its runs are.

@@ -160,6 +160,12 @@ class IdxSource : public DataSource {
   int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
   const std::vector<std::string>& label_names() const override { return names_; }
   std::string fingerprint() const override { return fingerprint_; }
+  SourceIdentity identity() const override {
+    const std::span<const std::byte> pixels(static_cast<const std::byte*>(images_.const_data_ptr()),
+                                            images_.nbytes());
+    return {hash_of_text(join(names_, "/") + xxh3_128(std::as_bytes(std::span(labels_)))),
+            xxh3_128(pixels)};
+  }
   int64_t held_bytes() const override { return static_cast<int64_t>(images_.nbytes()); }
 
  private:

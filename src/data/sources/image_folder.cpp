@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/class_names.h"
+#include "data/file_identity.h"
 #include "data/sources/picture_walk.h"
 #include "data/splits.h"
 
@@ -75,13 +76,25 @@ class ImageFolder : public DataSource {
     std::vector<fs::path> paths;
     for (const std::string& file : files_)
       paths.push_back(error ? fs::path(file) : real / file.substr((folder_ / "").string().size()));
-    std::string classes;
-    for (const std::string& name : names_) classes += name + "/";
-    return file_fingerprint(paths) +
-           hash_of_text(classes + xxh3_128(std::as_bytes(std::span(labels_))));
+    return file_fingerprint(paths) + hash_of_text(classes_text());
+  }
+
+  SourceIdentity identity() const override {
+    const size_t place = (folder_ / "").string().size();
+    std::vector<std::string> names;
+    names.reserve(files_.size());
+    for (const std::string& file : files_) names.push_back(file.substr(place));
+    return identity_of_files(names, files_, classes_text());
   }
 
  private:
+  /// The classes' names, and every file's class.
+  std::string classes_text() const {
+    std::string classes;
+    for (const std::string& name : names_) classes += name + "/";
+    return classes + xxh3_128(std::as_bytes(std::span(labels_)));
+  }
+
   void tell_empty(const std::vector<std::string>& empty, bool is_allowed) const {
     if (empty.empty()) return;
     const std::string text =

@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "data/class_names.h"
 #include "data/delimited.h"
+#include "data/file_identity.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/picture_walk.h"
 #include "data/splits.h"
@@ -165,6 +166,18 @@ class ManifestSource : public DataSource {
     std::vector<fs::path> paths;
     for (const Item& item : items_) paths.push_back((error ? folder_ : real) / item.name);
     return file_fingerprint(paths) + text_hash_ + split_;
+  }
+
+  // Rows of other splits may come and go.
+  SourceIdentity identity() const override {
+    std::vector<std::string> names, files;
+    std::string rest = join(label_names(), "/");
+    for (const Item& item : items_) {
+      names.push_back(item.name);
+      files.push_back((folder_ / item.name).string());
+      rest += concat("\n", item.label, " ", join(item.captions, "\t"));
+    }
+    return identity_of_files(names, files, rest);
   }
 
  private:
