@@ -161,6 +161,19 @@ TEST_P(FusedBlock, HalfActivationsOnAFloatStreamCostTheirRoundingsOnly) {
   expect_roundings_only(make_device_engine(nullptr, at::kBFloat16), GetParam(), at::kFloat);
 }
 
+// With products of bfloat16 or without: what a bf16 checkpoint keeps is what is computed with.
+TEST_P(FusedBlock, RoundsMatricesToBf16OnEveryCpu) {
+  const ViTConfig config = config_of(GetParam());
+  const NamedTensors weights = block_weights(config);
+  NamedTensors rounded = weights;
+  for (auto& [name, tensor] : rounded)
+    if (tensor.dim() == 2) tensor = tensor.to(at::kBFloat16).to(at::kFloat);
+  const at::Tensor x =
+      at::randn({GetParam().images, GetParam().tokens, GetParam().width}).to(at::kBFloat16);
+  const auto engine = make_engine("fused");
+  EXPECT_TRUE(at::equal(engine->forward(config, weights, x), engine->forward(config, rounded, x)));
+}
+
 TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
   expect_equals_the_reference(make_device_engine(nullptr), GetParam());
   expect_roundings_only(make_device_engine(nullptr), GetParam());
