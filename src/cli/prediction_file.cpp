@@ -34,7 +34,7 @@ at::Tensor PredictionFile::read_predicted(int64_t key) const {
 }
 
 at::Tensor PredictionFile::predicted(int64_t key) const {
-  const at::Tensor predicted_SM = read_predicted(key).to(at::kLong);
+  at::Tensor predicted_SM = read_predicted(key).to(at::kLong);
   if (predicted_SM.dim() != 2 || predicted_SM.size(1) != labels_M_.size(0))
     throw DataError(path_, ": predictions of another number of samples than its ",
                     labels_M_.size(0), " labels");

@@ -188,14 +188,14 @@ TEST_F(Outputs, OfKnnAreComparedByTheirNumberOfNeighbours) {
 
 // The labels of both tests agree, the pictures do not.
 TEST_F(Outputs, OfOtherPicturesAreNotCompared) {
-  fs::copy(at("d"), at("other"), fs::copy_options::recursive);
+  fs::copy(at("d"), at("twin"), fs::copy_options::recursive);
   std::string replaced;
-  for (const auto& entry : fs::recursive_directory_iterator(at("other/test")))
+  for (const auto& entry : fs::recursive_directory_iterator(at("twin/test")))
     if (entry.is_regular_file()) replaced = entry.path().string();
   test::write_png(replaced, /*colour=*/3, /*seed=*/77);
   const std::string knn = "knn " + at("m") + " --k 1 --train folder:" + at("d");
   ASSERT_EQ(vit(knn + " --predictions " + at("one")).code, 0);
-  const std::string of_other = knn + " --test folder:" + at("other");
+  const std::string of_other = knn + " --test folder:" + at("twin");
   ASSERT_EQ(vit(of_other + " --predictions " + at("two")).code, 0);
   const std::string why = ": the labels agree, but 1 of ";
   for (const std::string& command :
@@ -205,8 +205,8 @@ TEST_F(Outputs, OfOtherPicturesAreNotCompared) {
     EXPECT_NE(ended.last_line().find(why), std::string::npos) << ended.last_line();
   }
   // The same pictures at another place are the same samples.
-  fs::remove_all(at("other"));
-  fs::copy(at("d"), at("other"), fs::copy_options::recursive);
+  fs::remove_all(at("twin"));
+  fs::copy(at("d"), at("twin"), fs::copy_options::recursive);
   EXPECT_EQ(vit(of_other + " --against " + at("one")).code, 0);
 }
 
