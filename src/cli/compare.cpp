@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
-#include "cli/prediction_file.h"
 #include "core/error.h"
+#include "eval/prediction_file.h"
 #include "metrics/interval.h"
 
 namespace vit22b {

@@ -54,12 +54,14 @@ void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
                    "refuse a test that has training pictures of the run in it, by content");
 }
 
+void tell_restriction(int64_t num_classes) {
+  log_info(concat("restricted: answers are taken from the data's ", num_classes, " classes alone"));
+}
+
 void EvalData::tell() const {
   log_info(concat(split.as_text(), ", labels by ", labels_by));
   if (split.is_training) log_warn("the model was trained on these samples");
-  if (!classes.empty())
-    log_info(concat("restricted: answers are taken from the data's ", num_data_classes,
-                    " classes alone"));
+  if (!classes.empty()) tell_restriction(num_data_classes);
 }
 
 std::vector<std::string> EvalData::answer_names() const {

@@ -40,4 +40,7 @@ struct EvalData {
 EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
                         const EvalDataFlags& flags);
 
+/// Says that answers are taken from so many classes of the data alone, as --restrict asks.
+void tell_restriction(int64_t num_classes);
+
 }  // namespace vit22b

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <functional>
 
-#include "cli/prediction_file.h"
 #include "core/error.h"
+#include "eval/prediction_file.h"
 #include "metrics/interval.h"
 #include "metrics/retrieval.h"
 

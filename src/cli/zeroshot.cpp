@@ -1,10 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <set>
 
+#include "cli/eval_data.h"
 #include "cli/head_report.h"
 #include "core/error.h"
 #include "core/file.h"
-#include "core/log.h"
 #include "data/delimited.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
@@ -96,8 +96,7 @@ Question restricted(Question asked) {
   for (int64_t i = 0; i < used.size(0) && !asked.names.empty(); ++i)
     names.push_back(asked.names.at(static_cast<size_t>(used[i].item<int64_t>())));
   asked.names = std::move(names);
-  log_info(
-      concat("restricted: answers are taken from the data's ", used.size(0), " classes alone"));
+  tell_restriction(used.size(0));
   return asked;
 }
 

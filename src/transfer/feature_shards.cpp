@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 constexpr const char* kLabels = "labels";
 constexpr const char* kIndices = "indices";
 constexpr const char* kMadeFrom = "made_from";
-constexpr const char* kPaths = "paths";
-constexpr const char* kContents = "contents";
 constexpr const char* kLeftOut = "left_out";
 /// Raised when a shard says more than it did.
 constexpr int kShardVersion = 2;
@@ -166,37 +164,6 @@ class ShardWriter {
 };
 
 }  // namespace
-
-void SampleNames::add(const Batch& batch) {
-  ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
-  contents.insert(contents.end(), batch.contents.begin(), batch.contents.end());
-}
-
-std::map<std::string, std::string> SampleNames::metadata() const {
-  std::map<std::string, std::string> said = contents_metadata(contents);
-  said[kPaths] = json_text(ids);
-  return said;
-}
-
-std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents) {
-  if (contents.empty()) return {};
-  return {{kContents, json_text(contents)}};
-}
-
-std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows) {
-  const auto found = file.metadata().find(kContents);
-  if (found == file.metadata().end()) return {};
-  std::vector<std::string> contents;
-  try {
-    contents = nlohmann::json::parse(found->second).get<std::vector<std::string>>();
-  } catch (const nlohmann::json::exception&) {
-    throw CheckpointError(file.path().string(), ": `contents` in its metadata is no list of texts");
-  }
-  if (static_cast<int64_t>(contents.size()) != num_rows)
-    throw CheckpointError(file.path().string(), ": `contents` in its metadata has ",
-                          contents.size(), " entries for ", num_rows, " rows");
-  return contents;
-}
 
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options) {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
-#include "data/batch.h"
 #include "data/source.h"
 #include "dist/mesh.h"
+#include "eval/sample_names.h"
 #include "transfer/feature_extractor.h"
 
 namespace vit22b {
@@ -23,21 +23,6 @@ struct ShardOptions {
   /// Told how many samples are done.
   std::function<void(int64_t)> on_progress = [](int64_t) {};
 };
-
-/// Which samples a file's rows are, as its metadata says it.
-struct SampleNames {
-  std::vector<std::string> ids, contents;  ///< content_hash of each, or empty where nobody knows
-
-  void add(const Batch& batch);
-  /// `paths` and, where known, `contents`: JSON lists.
-  std::map<std::string, std::string> metadata() const;
-};
-/// `contents` alone: nothing where nobody knows them.
-std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
-/// The contents of a file with `num_rows` rows; empty where it does not say them.
-///
-/// throws  CheckpointError for another number of them, or what is no list of texts
-std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows);
 
 /// What decides the features of a source and their shards: the extractor, the samples, the names of
 /// their labels, the size of a shard, and how this program makes pixels and features.

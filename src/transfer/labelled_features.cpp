@@ -5,8 +5,8 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "eval/label_map.h"
+#include "eval/sample_names.h"
 #include "kernels/shape.h"
-#include "transfer/feature_shards.h"
 
 namespace vit22b {
 namespace {

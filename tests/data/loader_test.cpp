@@ -7,35 +7,14 @@
 
 #include "core/error.h"
 #include "support/files.h"
+#include "support/numbered_source.h"
 #include "support/tensors.h"
 
 namespace vit22b {
 namespace {
 
 using test::error_of;
-
-/// `size` images whose only pixel is their index; those in `bad` cannot be read.
-class Numbered : public DataSource {
- public:
-  std::string fingerprint() const override { return "numbered"; }
-  explicit Numbered(int64_t size, std::set<int64_t> bad = {}) : size_(size), bad_(std::move(bad)) {}
-  int64_t size() const override { return size_; }
-  Sample read(int64_t index) const override {
-    if (bad_.count(index) != 0) throw DataError("file ", index, " is damaged");
-    Sample sample;
-    sample.fields["image"] = at::full({1, 1, 1}, index, at::kByte);
-    sample.label = index;
-    sample.id = std::to_string(index);
-    return sample;
-  }
-  int64_t label(int64_t index) const override { return index; }
-  const std::vector<std::string>& label_names() const override { return names_; }
-
- private:
-  int64_t size_;
-  std::set<int64_t> bad_;
-  std::vector<std::string> names_;
-};
+using Numbered = test::NumberedSource;
 
 const Transforms& plain() {
   static const Transforms transforms("value_range(0,255)");

@@ -58,10 +58,12 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& 
 BlockWeights::BlockWeights(const BlockLayout& layout, const NamedTensors& tensors,
                            at::ScalarType compute_type)
     : layout_(layout), tensors_(tensors), compute_type_(compute_type) {
-  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
-    if (const at::Tensor& weight = tensors_.at(linear->weight);
-        !is_rounded_by_product(weight, storage()))
-      rounded_.try_emplace(linear->weight, weight.to(at::kBFloat16));
+  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2}) {
+    const at::Tensor& weight = tensors_.at(linear->weight);
+    // The parallel block's projections lie in one matrix.
+    if (rounded_.count(linear->weight) == 0 && !is_rounded_by_product(weight, storage()))
+      rounded_[linear->weight] = weight.to(at::kBFloat16);
+  }
 }
 
 cpu::Storage BlockWeights::storage() const {

@@ -1,8 +1,8 @@
-#include "cli/prediction_file.h"
+#include "eval/prediction_file.h"
 
 #include "core/error.h"
 #include "core/log.h"
-#include "transfer/feature_shards.h"
+#include "eval/sample_names.h"
 
 namespace vit22b {
 namespace {

@@ -1,0 +1,50 @@
+#include "eval/sample_names.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+constexpr const char* kPaths = "paths";
+constexpr const char* kContents = "contents";
+
+std::string list_text(const std::vector<std::string>& texts) {
+  return nlohmann::json(texts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void SampleNames::add(const Batch& batch) {
+  ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+  contents.insert(contents.end(), batch.contents.begin(), batch.contents.end());
+}
+
+std::map<std::string, std::string> SampleNames::metadata() const {
+  std::map<std::string, std::string> said = contents_metadata(contents);
+  said[kPaths] = list_text(ids);
+  return said;
+}
+
+std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents) {
+  if (contents.empty()) return {};
+  return {{kContents, list_text(contents)}};
+}
+
+std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows) {
+  const auto found = file.metadata().find(kContents);
+  if (found == file.metadata().end()) return {};
+  std::vector<std::string> contents;
+  try {
+    contents = nlohmann::json::parse(found->second).get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception&) {
+    throw CheckpointError(file.path().string(), ": `contents` in its metadata is no list of texts");
+  }
+  if (static_cast<int64_t>(contents.size()) != num_rows)
+    throw CheckpointError(file.path().string(), ": `contents` in its metadata has ",
+                          contents.size(), " entries for ", num_rows, " rows");
+  return contents;
+}
+
+}  // namespace vit22b

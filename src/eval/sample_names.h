@@ -1,0 +1,27 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint/safetensors.h"
+#include "data/batch.h"
+
+namespace vit22b {
+
+/// Which samples a file's rows are, as its metadata says it.
+struct SampleNames {
+  std::vector<std::string> ids, contents;  ///< content_hash of each, or empty where nobody knows
+
+  void add(const Batch& batch);
+  /// `paths` and, where known, `contents`: JSON lists.
+  std::map<std::string, std::string> metadata() const;
+};
+/// `contents` alone: nothing where nobody knows them.
+std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
+/// The contents of a file with `num_rows` rows; empty where it does not say them.
+///
+/// throws  CheckpointError for another number of them, or what is no list of texts
+std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows);
+
+}  // namespace vit22b
