@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/checksum.h"
+#include "core/json.h"
 #include "core/signals.h"
 
 namespace vit22b {
@@ -74,7 +75,8 @@ Manifest read_manifest(const fs::path& folder) {
   Manifest manifest;
   if (!fs::exists(path)) return manifest;
   try {
-    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kManifestLimit));
+    const auto json = parse_json<Json>(read_text(path, ExitCode::kCheckpoint, kManifestLimit),
+                                       path.string(), ExitCode::kCheckpoint);
     for (const auto& [name, file] : json.at("files").items()) {
       FileRecord& record = manifest[name];
       record.size = file.at("size").get<size_t>();

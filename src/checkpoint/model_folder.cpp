@@ -9,7 +9,7 @@
 #include "core/checksum.h"
 #include "core/device.h"
 #include "core/error.h"
-#include "core/json_nesting.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -87,9 +87,8 @@ std::string default_pp_eval(const ViTConfig& c) {
 ModelInfo read_model_info(const CheckpointPath& checkpoint) {
   const fs::path path = checkpoint.folder / "config.json";
   const std::string text = read_text(path, ExitCode::kCheckpoint, kConfigLimit);
-  check_json_nesting(text, path.string());
   try {
-    const Json json = Json::parse(text);
+    const auto json = parse_json<Json>(text, path.string(), ExitCode::kCheckpoint);
     ModelInfo info;
     if (json.contains("vit22b")) {
       check_format(json.at("vit22b"), path);

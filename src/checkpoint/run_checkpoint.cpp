@@ -5,6 +5,7 @@
 
 #include "checkpoint/saver.h"
 #include "core/error.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -52,7 +53,8 @@ std::string state_text(const TrainerState& s) {
 
 TrainerState read_state(const fs::path& path) {
   try {
-    const Json json = Json::parse(read_text(path, ExitCode::kCheckpoint, kStateLimit));
+    const auto json = parse_json<Json>(read_text(path, ExitCode::kCheckpoint, kStateLimit),
+                                       path.string(), ExitCode::kCheckpoint);
     TrainerState s;
     s.step = json.at("step").get<int64_t>();
     s.seed = json.at("seed").get<uint64_t>();

@@ -6,7 +6,7 @@
 #include "checkpoint/model_folder.h"
 #include "core/checksum.h"
 #include "core/error.h"
-#include "core/json_nesting.h"
+#include "core/json.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
@@ -36,9 +36,9 @@ fs::path weights_place(const CheckpointPath& checkpoint) {
 std::map<std::string, std::string> read_index(const fs::path& index) {
   try {
     const std::string text = read_text(index, ExitCode::kCheckpoint, kIndexLimit);
-    check_json_nesting(text, index.string());
-    auto map =
-        nlohmann::json::parse(text).at("weight_map").get<std::map<std::string, std::string>>();
+    auto map = parse_json<nlohmann::json>(text, index.string(), ExitCode::kCheckpoint)
+                   .at("weight_map")
+                   .get<std::map<std::string, std::string>>();
     for (const auto& [tensor, shard] : map)
       if (shard.find('/') != std::string::npos || shard.empty())
         throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -37,7 +38,9 @@ std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_
   if (found == file.metadata().end()) return {};
   std::vector<std::string> contents;
   try {
-    contents = nlohmann::json::parse(found->second).get<std::vector<std::string>>();
+    contents =
+        parse_json<nlohmann::json>(found->second, file.path().string(), ExitCode::kCheckpoint)
+            .get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception&) {
     throw CheckpointError(file.path().string(), ": `contents` in its metadata is no list of texts");
   }

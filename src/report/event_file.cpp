@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/checksum.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -61,7 +62,7 @@ std::string first_event(double wall_time_s) {
 }
 
 std::string scalar_event(std::string_view json_line, double wall_time_s) {
-  const Json row = Json::parse(json_line, nullptr, /*allow_exceptions=*/false);
+  const auto row = parse_json_line<Json>(json_line);
   if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) return "";
   std::string values;
   for (const auto& [name, value] : row.items()) {

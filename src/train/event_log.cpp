@@ -3,6 +3,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "report/event_file.h"
 
@@ -50,7 +51,7 @@ void EventLog::append(const std::string& row) {
 
 // Rows of validations have no time of their own: they follow a row of training.
 std::string EventLog::event(const std::string& row) {
-  const auto json = nlohmann::json::parse(row, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json_line<nlohmann::json>(row);
   if (json.is_object() && json.contains("train_seconds") && json["train_seconds"].is_number())
     train_seconds_ = json["train_seconds"].get<double>();
   return scalar_event(row, start_s_ + train_seconds_);

@@ -9,6 +9,7 @@
 #include "core/checksum.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "train/run_sources.h"
 
@@ -132,7 +133,7 @@ BestSave RunFolder::best_of_rows() const {
   const std::vector<int64_t> steps = checkpoints_.steps();
   if (metrics_bytes() == 0) return best;
   for (const std::string& line : split(read_text(path, ExitCode::kUsage), '\n')) {
-    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto row = parse_json_line<nlohmann::json>(line);
     if (!row.is_object() || !row.contains("step") || !row.contains("val/accuracy")) continue;
     if (!row["step"].is_number_integer() || !row["val/accuracy"].is_number()) continue;
     const auto step = row["step"].get<int64_t>();

@@ -6,6 +6,7 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "data/splits.h"
 #include "train/run_folder.h"
@@ -30,8 +31,7 @@ std::string working_folder_of(const fs::path& run) {
   std::error_code error;
   const fs::path path = run / "meta.json";
   if (!fs::exists(path, error)) return "";
-  const auto meta = nlohmann::json::parse(read_text(path, ExitCode::kUsage), nullptr,
-                                          /*allow_exceptions=*/false);
+  const auto meta = parse_json_line<nlohmann::json>(read_text(path, ExitCode::kUsage));
   const bool is_known =
       meta.is_object() && meta.contains("working_folder") && meta["working_folder"].is_string();
   return is_known ? meta["working_folder"].get<std::string>() : "";

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace vit22b {
 
@@ -24,7 +25,8 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
     indices.push_back(shard->load("indices"));
     first_rows_.push_back(first);
     first += labels.back().size(0);
-    const auto ids = nlohmann::json::parse(shard->metadata().at("paths"));
+    const auto ids = parse_json<nlohmann::json>(shard->metadata().at("paths"),
+                                                shard->path().string(), ExitCode::kCheckpoint);
     ids_.insert(ids_.end(), ids.begin(), ids.end());
     const std::vector<std::string> contents = read_contents(*shard, labels.back().size(0));
     contents_.insert(contents_.end(), contents.begin(), contents.end());

@@ -6,6 +6,7 @@
 #include "checkpoint/import/timm_preprocessing.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -97,8 +98,8 @@ std::string architecture_for(const ViTConfig& c) {
 }  // namespace
 
 ModelInfo import_timm_config(const std::string& json_text, const CheckpointPath& checkpoint) {
-  const Json json = Json::parse(json_text);
   const std::string place = (checkpoint.folder / "config.json").string();
+  const auto json = parse_json<Json>(json_text, place, ExitCode::kCheckpoint);
   std::string architecture;
   read_value(json, "architecture", architecture);
   if (architecture.empty())

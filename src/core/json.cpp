@@ -1,11 +1,13 @@
-#include "core/json_nesting.h"
-
-#include "core/error.h"
+#include "core/json.h"
 
 namespace vit22b {
+namespace {
 
-void check_json_nesting(std::string_view json, const std::string& place) {
-  constexpr int kDeepest = 64;
+constexpr int kDeepest = 64;
+
+}  // namespace
+
+bool is_nested_too_deep(std::string_view json) {
   int depth = 0;
   bool is_in_string = false;
   for (size_t i = 0; i < json.size(); ++i) {
@@ -15,12 +17,17 @@ void check_json_nesting(std::string_view json, const std::string& place) {
     } else if (c == '"') {
       is_in_string = !is_in_string;
     } else if (!is_in_string && (c == '{' || c == '[')) {
-      if (++depth > kDeepest)
-        throw CheckpointError(place, ": its brackets are nested more than ", kDeepest, " deep");
+      if (++depth > kDeepest) return true;
     } else if (!is_in_string && (c == '}' || c == ']')) {
       --depth;
     }
   }
+  return false;
+}
+
+void check_json_nesting(std::string_view json, const std::string& place, ExitCode failure_code) {
+  if (is_nested_too_deep(json))
+    throw UserError(failure_code, place, ": its brackets are nested more than ", kDeepest, " deep");
 }
 
 }  // namespace vit22b
