@@ -180,6 +180,7 @@ at::Tensor SafetensorsFile::load(const std::string& name) const {
 }
 
 std::span<const std::byte> SafetensorsFile::bytes(const Entry& entry) const {
+  file_.check_size();
   return file_.bytes().subspan(data_begin_ + entry.begin, entry.end - entry.begin);
 }
 

@@ -36,6 +36,7 @@ class SafetensorsFile {
   const Entry& entry(const std::string& name) const;
   /// A copy of a tensor on the CPU, in its own dtype.
   at::Tensor load(const std::string& name) const;
+  /// throws  CheckpointError's code where the file has become shorter
   std::span<const std::byte> bytes(const Entry& entry) const;
   /// See MappedFile::forget.
   void forget() const { file_.forget(); }

@@ -74,7 +74,7 @@ TensorReader::TensorReader(const CheckpointPath& checkpoint, const std::vector<P
     const fs::path& path = files_.file_of(name).path();
     OpenFile& file = open_[path.string()];
     if (file.descriptor >= 0) continue;
-    file.descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    file.descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (file.descriptor < 0)
       throw CheckpointError(path.string(), " cannot be opened (", std::strerror(errno), ")");
     file.as_opened = state_of(file.descriptor);

@@ -63,7 +63,7 @@ void add_class_map_flag(CLI::App& command, std::string& class_map, const std::st
 }
 
 std::vector<std::string> read_labels(const std::string& path, int64_t num_classes) {
-  const std::string whole = read_text(path, ExitCode::kData);
+  const std::string whole = read_text_or_pipe(path, ExitCode::kData);
   std::string_view text = without_byte_order_mark(whole);
   while (text.ends_with("\n") || text.ends_with("\r")) text.remove_suffix(1);
   std::vector<std::string> names = split(text, '\n');

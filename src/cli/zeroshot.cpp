@@ -24,7 +24,7 @@ struct ZeroshotFlags {
 };
 
 std::vector<std::string> lines_of_file(const std::string& path) {
-  std::vector<std::string> lines = lines_of(read_text(path, ExitCode::kData));
+  std::vector<std::string> lines = lines_of(read_text_or_pipe(path, ExitCode::kData));
   if (lines.empty()) throw DataError(path, " has no line with text");
   return lines;
 }

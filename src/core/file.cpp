@@ -1,13 +1,11 @@
 #include "core/file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 namespace vit22b {
 
@@ -123,46 +121,6 @@ void FileOps::remove_all(const fs::path& path) {
 
 void FileOps::symlink(const fs::path& target, const fs::path& link) {
   if (::symlink(target.c_str(), link.c_str()) != 0) fail("link", link, errno);
-}
-
-std::string read_text(const fs::path& path, ExitCode failure_code, size_t limit_bytes) {
-  const MappedFile file(path, failure_code);
-  if (file.bytes().size() > limit_bytes)
-    throw UserError(failure_code, path.string(), " has ",
-                    human_bytes(static_cast<double>(file.bytes().size())), ", more than the ",
-                    human_bytes(static_cast<double>(limit_bytes)), " such a file may have");
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
-MappedFile::MappedFile(const fs::path& path, ExitCode failure_code) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    throw UserError(failure_code, "cannot open ", path.string(), ": ", std::strerror(errno));
-  struct stat status {};
-  ::fstat(descriptor, &status);
-  if (!S_ISREG(status.st_mode)) {
-    ::close(descriptor);
-    throw UserError(failure_code, path.string(), " is not a regular file");
-  }
-  size_ = static_cast<size_t>(status.st_size);
-  void* address =
-      size_ == 0 ? nullptr : ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  const int error = errno;
-  ::close(descriptor);
-  if (address == MAP_FAILED)
-    throw UserError(failure_code, "cannot map ", path.string(), ": ", std::strerror(error));
-  data_ = static_cast<const std::byte*>(address);
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-}
-
-void MappedFile::forget() const {
-  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
 }
 
 }  // namespace vit22b

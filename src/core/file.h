@@ -1,10 +1,12 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 
@@ -105,13 +107,49 @@ void write_text(FileOps& ops, const std::filesystem::path& path, std::string_vie
 /// throws  the FileOps' error
 void append_text(FileOps& ops, const std::filesystem::path& path, std::string_view text);
 
-/// Reads a whole file.
+/// A regular file, open for reading. What is none (a pipe, a device, a folder) is refused at once,
+/// without waiting for somebody to write into it.
+class ReadableFile {
+ public:
+  /// throws  UserError with the code given, naming the path and what it is instead
+  ReadableFile(std::filesystem::path path, ExitCode failure_code);
+  ~ReadableFile();
+  ReadableFile(const ReadableFile&) = delete;
+  ReadableFile& operator=(const ReadableFile&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  size_t size() const { return size_; }  ///< when it was opened
+  /// Reads the whole file.
+  ///
+  /// limit_bytes  what such a file may have
+  /// throws       also where it has become shorter since it was opened
+  std::string text(size_t limit_bytes) const;
+  std::vector<uint8_t> bytes(size_t limit_bytes) const;
+
+ private:
+  template <class Bytes>
+  Bytes contents(size_t limit_bytes) const;
+
+  std::filesystem::path path_;
+  ExitCode failure_code_;
+  int descriptor_;
+  size_t size_ = 0;
+};
+
+/// Reads a whole regular file.
 ///
-/// throws  UserError with the code given when it is missing, unreadable or above `limit_bytes`
+/// throws  UserError with the code given when it is missing, unreadable, no regular file or above
+///         `limit_bytes`
 std::string read_text(const std::filesystem::path& path, ExitCode failure_code,
                       size_t limit_bytes = size_t{1} << 30);
 
-/// A file mapped for reading; empty files give an empty span.
+/// The same of what may as well be a pipe or a terminal, as the list in `--list <(find photos)`:
+/// reads until its end.
+std::string read_text_or_pipe(const std::filesystem::path& path, ExitCode failure_code,
+                              size_t limit_bytes = size_t{1} << 30);
+
+/// A regular file mapped for reading; empty files give an empty span. For checkpoints: to touch
+/// what another process cut off meanwhile would end this one, so ask check_size() before.
 class MappedFile {
  public:
   /// throws  UserError with the code given, naming the path and the system's reason
@@ -122,11 +160,17 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// throws  as the constructor, when the file has become shorter since it was mapped; one that
+  ///         another has replaced stays as it was
+  void check_size() const;
   /// What has been read so far stops counting as this process's memory; it is read anew where it
   /// is used again.
   void forget() const;
 
  private:
+  std::filesystem::path path_;
+  ExitCode failure_code_;
+  uint64_t device_ = 0, inode_ = 0;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

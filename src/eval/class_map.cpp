@@ -16,7 +16,7 @@ constexpr size_t kTextLimit = size_t{64} << 20;
 
 /// The file's lines without white space at their ends; empty ones at the end are left out.
 std::vector<std::string> lines_of(const std::string& path) {
-  const std::string text = read_text(path, ExitCode::kData, kTextLimit);
+  const std::string text = read_text_or_pipe(path, ExitCode::kData, kTextLimit);
   std::vector<std::string> lines = split(without_byte_order_mark(text), '\n');
   for (std::string& line : lines) line = trim(line);
   while (!lines.empty() && lines.back().empty()) lines.pop_back();

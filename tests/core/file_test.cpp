@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <set>
 #include <thread>
 
@@ -253,6 +255,87 @@ TEST(ReadText, RefusesAFileAboveItsLimit) {
             }).find("more than the 4 B"),
             std::string::npos);
   EXPECT_EQ(read_text(folder / "a", ExitCode::kData, 5), "12345");
+}
+
+// A named pipe that nobody writes into, and a device that never ends.
+TEST(ReadText, OfWhatIsNoFileIsRefusedWithoutWaiting) {
+  const TempFolder folder;
+  const fs::path pipe = folder / "a.jpg";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(error_of<UserError>([&] { read_text(pipe, ExitCode::kData); }),
+            pipe.string() + " is a pipe, not a regular file");
+  EXPECT_EQ(error_of<UserError>([&] { read_text("/dev/zero", ExitCode::kData); }),
+            "/dev/zero is a device, not a regular file");
+  EXPECT_EQ(error_of<UserError>([&] { read_text(folder.path(), ExitCode::kData); }),
+            folder.path().string() + " is a folder, not a regular file");
+}
+
+// A file of sysfs says that it has a page and gives less, as one that is cut off in between.
+TEST(ReadText, OfAFileThatBecomesShorterIsAnError) {
+  const fs::path page = "/sys/kernel/mm/transparent_hugepage/enabled";
+  if (!fs::exists(page)) GTEST_SKIP() << "no " << page;
+  const std::string text = error_of<UserError>([&] { read_text(page, ExitCode::kData); });
+  EXPECT_TRUE(text.starts_with(page.string() + " became shorter while it was read: ")) << text;
+}
+
+// A mapping of such a file would end the process.
+TEST(ReadText, OutlivesAFileThatIsCutOffAgainAndAgain) {
+  const TempFolder folder;
+  const fs::path path = folder / "a.jpg";
+  const std::string whole(size_t{4} << 20, 'x');
+  write_file(path, whole);
+  std::atomic<bool> is_done = false;
+  std::thread other([&] {
+    while (!is_done) {
+      fs::resize_file(path, 0);
+      fs::resize_file(path, whole.size());
+    }
+  });
+  for (int i = 0; i < 200; ++i) {
+    try {
+      const size_t size = read_text(path, ExitCode::kData).size();
+      EXPECT_TRUE(size == 0 || size == whole.size()) << size;
+    } catch (const UserError& e) {
+      EXPECT_NE(std::string(e.what()).find("became shorter"), std::string::npos) << e.what();
+    }
+  }
+  is_done = true;
+  other.join();
+}
+
+TEST(ReadTextOrPipe, ReadsAPipeToItsEndAndAFile) {
+  const TempFolder folder;
+  const std::string text(300'000, 'y');
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::thread writer([&] {
+    FileOps().write(ends[1], std::as_bytes(std::span(text)), "pipe");
+    ::close(ends[1]);
+  });
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  EXPECT_EQ(read_text_or_pipe(name, ExitCode::kData), text);
+  writer.join();
+  ::close(ends[0]);
+  write_file(folder / "a", "12345");
+  EXPECT_EQ(read_text_or_pipe(folder / "a", ExitCode::kData), "12345");
+  EXPECT_NE(error_of<UserError>([&] {
+              read_text_or_pipe("/dev/zero", ExitCode::kData, 4);
+            }).find("more than the 4 B"),
+            std::string::npos);
+}
+
+TEST(MappedFile, IsAskedWhetherItBecameShorter) {
+  const TempFolder folder;
+  write_file(folder / "a", "12345");
+  const MappedFile file(folder / "a", ExitCode::kCheckpoint);
+  file.check_size();
+  fs::resize_file(folder / "a", 2);
+  EXPECT_EQ(error_of<UserError>([&] { file.check_size(); }),
+            (folder / "a").string() + " became shorter while it was read: 2 bytes of 5");
+  // What has taken its name is another file; the mapped one is as it was.
+  write_file(folder / "b", "1");
+  fs::rename(folder / "b", folder / "a");
+  file.check_size();
 }
 
 TEST(MappedFile, RefusesFoldersAndMissingFiles) {

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
@@ -49,6 +50,25 @@ TEST_F(Predict, JsonIsALineAnImageInOrderAndABadFileSaysWhy) {
   EXPECT_EQ(lines[0]["predictions"][0].size(), 3U);
   EXPECT_NE(lines[1]["error"].get<std::string>().find("p1.png is neither"), std::string::npos);
   EXPECT_FALSE(lines[1].contains("predictions"));
+}
+
+// A named pipe that nobody writes into is a bad file, not one to wait for.
+TEST_F(Predict, APipeAmongThePicturesIsABadFile) {
+  ASSERT_EQ(mkfifo(at("pipe.png").c_str(), 0600), 0);
+  const Ended said =
+      vit("predict " + at("m") + " " + at("photos/p0.png") + " " + at("pipe.png") + " --json");
+  EXPECT_EQ(said.code, 0) << said.err;
+  const std::vector<json> lines = lines_of(said.out);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[1]["error"], at("pipe.png") + " is a pipe, not a regular file");
+}
+
+TEST_F(Predict, AListMayBeAPipe) {
+  const Ended said =
+      test::shell("bash -c '" + test::program() + " predict " + at("m") + " --json --list <(cd " +
+                  at("photos") + " && ls -d $PWD/p2.png $PWD/p3.png)'");
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(lines_of(said.out).size(), 2U);
 }
 
 TEST_F(Predict, TextNamesABadFileInAWarningAndGoesOn) {

@@ -1,6 +1,7 @@
 #include "data/sources/idx.h"
 
 #include <ATen/ATen.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "core/checked.h"
 #include "core/checksum.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "data/class_names.h"
 #include "data/sources/picture_walk.h"
@@ -46,7 +48,8 @@ fs::path find_file(const fs::path& folder, const std::string& split, std::string
 /// A gzip stream (or plain file) that must hold exactly the bytes that its header announces.
 class IdxReader {
  public:
-  explicit IdxReader(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
+  explicit IdxReader(const fs::path& path)
+      : path_(path), file_(gzdopen(dup(ReadableFile(path, ExitCode::kData).descriptor()), "rb")) {
     if (file_ == nullptr)
       throw DataError("cannot open ", path.string(), ": ", std::strerror(errno));
   }

@@ -146,9 +146,9 @@ std::vector<std::string> split_folders(const fs::path& root, const SourceOptions
 }
 
 std::vector<uint8_t> read_image_bytes(const fs::path& path) {
-  const std::string text = read_text(path, ExitCode::kData, kImageFileLimit);
-  if (text.empty()) throw DataError(path.string(), " is empty");
-  return {text.begin(), text.end()};
+  std::vector<uint8_t> bytes = ReadableFile(path, ExitCode::kData).bytes(kImageFileLimit);
+  if (bytes.empty()) throw DataError(path.string(), " is empty");
+  return bytes;
 }
 
 std::unique_ptr<DataSource> open_image_folder(const fs::path& root, const std::string& split,
