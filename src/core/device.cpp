@@ -8,10 +8,12 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
 #include "core/error.h"
+#include "core/memory_limit.h"
 
 namespace vit22b {
 namespace {
@@ -143,7 +145,14 @@ int64_t resident_bytes() {
 }
 
 int64_t host_memory_bytes() {
-  return sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  const auto text_of = [](const char* path) {
+    std::ifstream in(path);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  const int64_t machine = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  const auto limit =
+      memory_limit_of_groups(text_of("/proc/self/cgroup"), text_of("/proc/self/mountinfo"));
+  return std::min(machine, limit.value_or(machine));
 }
 
 const char* program_version() {

@@ -34,7 +34,7 @@ int64_t peak_memory_bytes(const Device& device);
 /// The resident set of this process now.
 int64_t resident_bytes();
 
-/// This machine's memory.
+/// The memory that this process may use: this machine's, or less where its control groups say so.
 int64_t host_memory_bytes();
 
 /// This program's version.
