@@ -106,6 +106,9 @@ void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_bat
       .add_option("--max-bad-fraction", flags.max_bad_fraction,
                   "share of samples that may be unusable")
       ->capture_default_str();
+  command.add_option("--max-pixels", flags.max_pixels, "of a picture; larger ones are unusable")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
 }
 
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {

@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "core/device.h"
+#include "data/sample.h"
 #include "model/config.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
@@ -40,6 +41,7 @@ Device begin_command(const CommonFlags& flags);
 struct LoaderFlags {
   int64_t batch = 32, workers = 0;
   double max_bad_fraction = 0.001;
+  int64_t max_pixels = kMaxPixels;
 };
 
 /// Adds --batch (at most `largest_batch`), --workers, --max-bad-fraction.

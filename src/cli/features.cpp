@@ -104,6 +104,7 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
        .metadata = logit_names(extractor),
        .max_bad_fraction = flags.images.loader.max_bad_fraction,
+       .max_pixels = flags.images.loader.max_pixels,
        .should_stop = [] { return stop_signal() != 0; },
        .on_progress = [&](int64_t done) { progress.update(done, extractor.transfers_text()); }},
       flags.common.out, ops);

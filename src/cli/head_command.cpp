@@ -157,6 +157,7 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
   options.shards = {.batch_size = flags.loader.batch,
                     .num_workers = flags.loader.workers,
                     .max_bad_fraction = flags.loader.max_bad_fraction,
+                    .max_pixels = flags.loader.max_pixels,
                     .should_stop = [] { return stop_signal() != 0; },
                     .on_progress = [&](int64_t n) { progress.update(n); }};
   FeatureTable table = cached_features(extractor, source, options, ops);

@@ -5,10 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "data/delimited.h"
 #include "data/sources/image_list.h"
@@ -53,8 +53,7 @@ void add_files(const std::string& word, std::vector<std::string>& files) {
 
 // A list in which a zero byte ends each path, as `find -print0` writes it, may have any other byte
 // in them.
-void add_lines(std::istream& lines, std::vector<std::string>& files) {
-  const std::string whole{std::istreambuf_iterator<char>(lines), {}};
+void add_lines(const std::string& whole, std::vector<std::string>& files) {
   const std::string_view text = without_byte_order_mark(whole);
   const bool has_zeros = text.find('\0') != std::string::npos;
   for (const std::string& line : split(text, has_zeros ? '\0' : '\n'))
@@ -77,7 +76,8 @@ LoaderOptions one_pass(const LoaderFlags& flags, const DataSource& source) {
   return {.batch_size = std::min(flags.batch, source.size()),
           .num_workers = flags.workers,
           .is_training = false,
-          .max_bad_fraction = flags.max_bad_fraction};
+          .max_bad_fraction = flags.max_bad_fraction,
+          .max_pixels = flags.max_pixels};
 }
 
 std::unique_ptr<DataSource> open_image_files(const std::vector<std::string>& words,
@@ -85,11 +85,9 @@ std::unique_ptr<DataSource> open_image_files(const std::vector<std::string>& wor
   std::vector<std::string> files;
   for (const std::string& word : words) add_files(word, files);
   if (list == "-") {
-    add_lines(std::cin, files);
+    add_lines({std::istreambuf_iterator<char>(std::cin), {}}, files);
   } else if (!list.empty()) {
-    std::ifstream lines(list);
-    if (!lines) throw DataError("the list ", list, " cannot be read");
-    add_lines(lines, files);
+    add_lines(read_text_or_pipe(list, ExitCode::kData), files);
   }
   return make_image_list(std::move(files));
 }

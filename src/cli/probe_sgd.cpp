@@ -41,6 +41,7 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   c.data.batch_size = probe.batch_size;
   c.data.workers = flags.loader.workers;
   c.data.max_bad_fraction = flags.loader.max_bad_fraction;
+  c.data.max_pixels = flags.loader.max_pixels;
   c.data.pp_eval = info.pp_eval;
   c.data.pp_train = training_transform(c.model, info.pp_eval, ",50,100");
   c.optim.name = "sgd";

@@ -1,5 +1,6 @@
 #include "data/decode.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -12,7 +13,7 @@ struct Format {
   const char* name;
   std::string_view magic;
   size_t at;  ///< where the magic bytes stand
-  at::Tensor (*decode)(std::span<const uint8_t> bytes, const std::string& name);
+  at::Tensor (*decode)(std::span<const uint8_t> bytes, const PictureLimit& limit);
 };
 // The one list of picture formats.
 constexpr Format kFormats[] = {{"JPEG", "\xFF\xD8\xFF", 0, decode_jpeg},
@@ -30,18 +31,26 @@ bool has_magic(std::span<const uint8_t> bytes, const Format& format) {
 
 }  // namespace
 
-void check_picture_size(int64_t width, int64_t height, const std::string& name) {
-  if (width < 1 || height < 1 || width > kMaxPictureSide || height > kMaxPictureSide ||
-      width * height > kMaxPicturePixels)
-    throw DataError(name, " is ", width, " x ", height, " pixels, want at most ", kMaxPictureSide,
-                    " a side and ", kMaxPicturePixels, " in all");
+bool PictureLimit::takes(int64_t width, int64_t height) const {
+  return width > 0 && height > 0 && width <= kMaxSide && height <= kMaxSide &&
+         width * height <= max_pixels;
 }
 
-at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name) {
+void PictureLimit::check(int64_t width, int64_t height) const {
+  if (takes(width, height)) return;
+  if (width < 1 || height < 1 || std::max(width, height) > kMaxSide)
+    throw DataError(name, " is ", width, " x ", height, " pixels, want 1 to ", kMaxSide, " a side");
+  throw DataError(name, " is ", width, " x ", height, " pixels, more than ", max_pixels,
+                  "; where that is no mistake, raise --max-pixels (in a config data.max_pixels)");
+}
+
+at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
+                        int64_t max_pixels) {
+  const PictureLimit limit{name, max_pixels};
   if (bytes.empty()) throw DataError(name, " is empty");
   std::vector<std::string> names;
   for (const Format& format : kFormats) {
-    if (has_magic(bytes, format)) return format.decode(bytes, name);
+    if (has_magic(bytes, format)) return format.decode(bytes, limit);
     if (names.empty() || names.back() != format.name) names.emplace_back(format.name);
   }
   const std::vector<std::string> others(names.begin() + 1, names.end());

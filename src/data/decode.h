@@ -5,14 +5,18 @@
 #include <span>
 #include <string>
 
+#include "data/sample.h"
+
 namespace vit22b {
 
 /// Decodes a picture by its first bytes: JPEG, PNG, WebP, BMP, GIF or TIFF.
 ///
-/// name     for messages
-/// returns  uint8 [H, W, C], C 1 for grey pictures and 3 otherwise, as PIL's convert("L") and
-///          convert("RGB") give it; 16 bits keep the high byte, grey ones too, which PIL clips
-/// throws   DataError for another format, lost data, or more pixels than a photograph has
-at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name);
+/// name        for messages
+/// max_pixels  of a picture; a side has at most 65,535
+/// returns     uint8 [H, W, C], C 1 for grey pictures and 3 otherwise, as PIL's convert("L") and
+///             convert("RGB") give it; 16 bits keep the high byte, grey ones too, which PIL clips
+/// throws      DataError for another format, lost data, or more pixels
+at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
+                        int64_t max_pixels = kMaxPixels);
 
 }  // namespace vit22b

@@ -122,9 +122,9 @@ at::Tensor to_rgb(const at::Tensor& image_HWC) {
 }
 
 void decode_sample(Sample& sample, const std::string& key, bool is_oriented) {
-  at::Tensor image = decode_image(sample.encoded, sample.id);
+  at::Tensor image = decode_image(sample.encoded, sample.id, sample.max_pixels);
   sample.fields[key] = is_oriented ? turned(image, exif_orientation(sample.encoded)) : image;
-  sample.encoded.clear();
+  std::vector<uint8_t>().swap(sample.encoded);  // clear() would keep the memory
 }
 
 }  // namespace vit22b

@@ -169,6 +169,7 @@ void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
     if (--slot.missing > 0) return;
   }
   slot.batch = assemble(slot.samples, slot.is_good);
+  slot.samples.clear();  // the batch has copies
   const std::lock_guard lock(mutex_);
   slot.is_ready = true;
   batch_ready_.notify_all();
@@ -189,6 +190,7 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
       Sample sample = source_.read(index);
       id = sample.id;
       sample.index = index;
+      sample.max_pixels = options_.max_pixels;
       if (options_.hashes_content) sample.content = content_hash(sample);
       transforms_(sample, global_index);
       is_good = true;

@@ -53,7 +53,8 @@ struct LoaderOptions {
   bool is_training = true;  ///< endless shuffled epochs, bad samples replaced; else one pass in
                             ///< order, bad ones left out
   double max_bad_fraction = 0.001;
-  bool hashes_content = false;  ///< whether batches tell their samples' content_hash
+  int64_t max_pixels = kMaxPixels;  ///< of a picture; larger ones are bad samples
+  bool hashes_content = false;      ///< whether batches tell their samples' content_hash
 };
 
 /// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is

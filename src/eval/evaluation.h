@@ -16,6 +16,7 @@ struct EvalOptions {
       nullptr;  ///< ranks that share the samples along its data axis; null for one process
   int64_t num_workers = 0;
   double max_bad_fraction = 0.001;
+  int64_t max_pixels = kMaxPixels;  ///< see LoaderOptions
   /// The model's classes that answers are taken from, in order; all of them where empty.
   std::vector<int64_t> classes = {};
   /// Asked between batches; true on any rank ends the evaluation of all early with Stopped.

@@ -16,6 +16,7 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("workers", workers, "loader threads; 0 for half the cores, at most 8");
   v.field("max_bad_fraction", max_bad_fraction,
           "share of samples that may be unusable before the run stops");
+  v.field("max_pixels", max_pixels, "of a picture; larger ones are unusable");
   v.field("mixup", mixup, "alpha of mixup, 0 to 1; 0 for none, 1 for uniform shares");
   v.field("any_size", any_size,
           "images may have another size than model.img_size; positions are resampled");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "data/sample.h"
 #include "dist/mesh.h"
 #include "model/config.h"
 #include "optim/optimizer.h"
@@ -21,6 +22,7 @@ struct DataConfig {
   std::string pp_eval;
   int64_t workers = 0;
   double max_bad_fraction = 0.001;
+  int64_t max_pixels = kMaxPixels;
   double mixup = 0;
   bool any_size = false;
   std::string split_folders = "auto";

@@ -89,6 +89,7 @@ void check_choices(const TrainConfig& c) {
                      c.state, " weights=", c.weights);
   check_range("data.mixup", c.data.mixup, Range::share());
   check_range("data.max_bad_fraction", c.data.max_bad_fraction, Range::share());
+  check_range("data.max_pixels", static_cast<double>(c.data.max_pixels), Range::positive());
   c.optim.check();
   c.schedule.check();
   check_distill(c);

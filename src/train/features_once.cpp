@@ -15,6 +15,7 @@ FeatureTable features_once(const TrainConfig& config, const OnlookingModel& mode
   CacheOptions options = model.cache;
   options.shards = {.num_workers = config.data.workers,
                     .max_bad_fraction = config.data.max_bad_fraction,
+                    .max_pixels = config.data.max_pixels,
                     .should_stop = [] { return stop_signal() != 0; },
                     .on_progress = [&](int64_t done) { progress.update(done); }};
   log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once"));

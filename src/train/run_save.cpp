@@ -31,6 +31,7 @@ void Run::validate() {
                             .mesh = &mesh_,
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = 1,
+                            .max_pixels = config_.data.max_pixels,
                             .should_stop = [this] { return is_stop_asked(); },
                             .on_bad_samples =
                                 [&](const std::vector<BadSample>& bad) {

@@ -50,7 +50,8 @@ void Run::loop() {
                       .neighbour = mixing_neighbour(config_.data, share),
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
-                      .max_bad_fraction = config_.data.max_bad_fraction});
+                      .max_bad_fraction = config_.data.max_bad_fraction,
+                      .max_pixels = config_.data.max_pixels});
   try {
     train_steps(loader);
   } catch (const UserError& error) {

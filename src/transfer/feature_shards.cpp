@@ -5,6 +5,7 @@
 
 #include "core/checksum.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "data/loader.h"
 #include "data/preprocessing.h"
@@ -81,7 +82,8 @@ std::string left_out_json(const std::vector<BadSample>& left_out) {
 /// What a shard of this program's says that it left out.
 std::vector<BadSample> left_out_of(const SafetensorsFile& shard) {
   std::vector<BadSample> left_out;
-  for (const auto& bad : nlohmann::json::parse(shard.metadata().at(kLeftOut)))
+  for (const auto& bad : parse_json<nlohmann::json>(shard.metadata().at(kLeftOut),
+                                                    shard.path().string(), ExitCode::kCheckpoint))
     left_out.push_back({bad.at(1), bad.at(2), bad.at(0)});
   return left_out;
 }
@@ -129,6 +131,7 @@ class ShardWriter {
                         .num_workers = options_.num_workers,
                         .is_training = false,
                         .max_bad_fraction = options_.max_bad_fraction,
+                        .max_pixels = options_.max_pixels,
                         .hashes_content = true});
     std::map<std::string, std::vector<at::Tensor>> pieces;
     SampleNames names;

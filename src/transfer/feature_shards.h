@@ -19,6 +19,7 @@ struct ShardOptions {
   int64_t samples_per_shard = 4096;
   std::map<std::string, std::string> metadata = {};  ///< more of it, for every shard
   double max_bad_fraction = 0.001;  ///< of the source, whether read now or found made
+  int64_t max_pixels = kMaxPixels;  ///< see LoaderOptions
   std::function<bool()> should_stop = [] { return false; };
   /// Told how many samples are done.
   std::function<void(int64_t)> on_progress = [](int64_t) {};

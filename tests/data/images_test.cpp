@@ -198,24 +198,62 @@ void write_big_endian(uint8_t* at, uint32_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(value >> (8 * (bytes - 1 - i)));
 }
 
-TEST(DecodeLimits, A30000PixelWidePngIsRefusedByItsHeader) {
+at::Tensor png_of(uint32_t width, uint32_t height) {
   at::Tensor png = oracle().load("png/bytes").clone();
   auto* data = png.data_ptr<uint8_t>();
-  write_big_endian(data + 16, 30'000, 4);                                          // IHDR's width
+  write_big_endian(data + 16, width, 4);  // IHDR's
+  write_big_endian(data + 20, height, 4);
   write_big_endian(data + 29, static_cast<uint32_t>(crc32(0, data + 12, 17)), 4);  // its checksum
-  EXPECT_EQ(error_of<DataError>([&] { decode_image(bytes_of(png), "bomb.png"); }),
-            "bomb.png is 30000 x 29 pixels, want at most 16384 a side and 268435456 in all");
+  return png;
 }
 
-TEST(DecodeLimits, A30000PixelWideJpegIsRefusedByItsHeader) {
-  at::Tensor jpeg = oracle().load("jpeg/bytes").clone();
+/// kind  "jpeg", whose start of frame is ff c0, or "jpeg_progressive", whose is ff c2
+at::Tensor jpeg_of(const std::string& kind, uint32_t width, uint32_t height) {
+  at::Tensor jpeg = oracle().load(kind + "/bytes").clone();
   auto* data = jpeg.data_ptr<uint8_t>();
-  int64_t frame = 0;
-  while (data[frame] != 0xff || data[frame + 1] != 0xc0)
-    ++frame;  // the start of frame: marker, length, bits, height, width
-  write_big_endian(data + frame + 7, 30'000, 2);
-  EXPECT_EQ(error_of<DataError>([&] { decode_image(bytes_of(jpeg), "bomb.jpg"); }),
-            "bomb.jpg is no valid JPEG: 30000 x 29 pixels are more than 16384 a side");
+  int64_t frame = 0;  // the start of frame: marker, length, bits, height, width
+  while (data[frame] != 0xff || (data[frame + 1] != 0xc0 && data[frame + 1] != 0xc2)) ++frame;
+  write_big_endian(data + frame + 5, height, 2);
+  write_big_endian(data + frame + 7, width, 2);
+  return jpeg;
+}
+
+std::string refusal(const at::Tensor& bytes, const std::string& name,
+                    int64_t max_pixels = kMaxPixels) {
+  return error_of<DataError>([&] { decode_image(bytes_of(bytes), name, max_pixels); });
+}
+
+// Before anything of that size is made, and before a progressive JPEG's coefficients are.
+TEST(DecodeLimits, TooManyPixelsAreRefusedByTheHeader) {
+  const std::string hint =
+      " pixels, more than 67108864; where that is no mistake, raise --max-pixels (in a config "
+      "data.max_pixels)";
+  EXPECT_EQ(refusal(png_of(30'000, 2'400), "a.png"), "a.png is 30000 x 2400" + hint);
+  EXPECT_EQ(refusal(jpeg_of("jpeg", 30'000, 2'400), "a.jpg"), "a.jpg is 30000 x 2400" + hint);
+  EXPECT_EQ(refusal(jpeg_of("jpeg_progressive", 16'384, 16'384), "a.jpg"),
+            "a.jpg is 16384 x 16384" + hint);
+}
+
+TEST(DecodeLimits, ASideHasAtMost65535Pixels) {
+  EXPECT_EQ(refusal(png_of(65'536, 2), "a.png"),
+            "a.png is 65536 x 2 pixels, want 1 to 65535 a side");
+}
+
+TEST(DecodeLimits, AreWhatIsAskedFor) {
+  const at::Tensor bytes = oracle().load("jpeg_progressive/bytes");
+  const at::Tensor image = decode_image(bytes_of(bytes), "a.jpg");
+  const int64_t pixels = image.size(0) * image.size(1);
+  EXPECT_TRUE(test::is_same(decode_image(bytes_of(bytes), "a.jpg", pixels), image));
+  EXPECT_NE(refusal(bytes, "a.jpg", pixels - 1).find(concat(" pixels, more than ", pixels - 1)),
+            std::string::npos);
+}
+
+TEST(DecodeSample, LetsTheFilesBytesGo) {
+  const at::Tensor bytes = oracle().load("png/bytes");
+  Sample sample;
+  sample.encoded.assign(bytes_of(bytes).begin(), bytes_of(bytes).end());
+  decode_sample(sample, "image");
+  EXPECT_EQ(sample.encoded.capacity(), 0u);
 }
 
 TEST(DecodeLimits, TextNamedJpgAndEmptyFilesAreRefusedByName) {

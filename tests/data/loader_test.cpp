@@ -6,8 +6,10 @@
 #include <set>
 
 #include "core/error.h"
+#include "data/sources/image_list.h"
 #include "support/files.h"
 #include "support/numbered_source.h"
+#include "support/pictures.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -73,6 +75,53 @@ TEST(BatchLoader, ANeighbourIsTheSampleThatFarFromTheBatchsFirst) {
       EXPECT_EQ(share[5 * batch + 4], whole[begin + static_cast<size_t>(neighbour)]);
     }
   }
+}
+
+/// Samples whose field "mask" is a tensor that the source keeps too.
+class Shared : public Numbered {
+ public:
+  explicit Shared(int64_t size) : Numbered(size) {
+    for (int64_t i = 0; i < size; ++i) masks_.push_back(at::full({2}, i));
+  }
+  Sample read(int64_t index) const override {
+    Sample sample = Numbered::read(index);
+    sample.fields["mask"] = masks_.at(static_cast<size_t>(index));
+    return sample;
+  }
+  const std::vector<at::Tensor>& masks() const { return masks_; }
+
+ private:
+  std::vector<at::Tensor> masks_;
+};
+
+// A batch has copies; samples beside it would be twice the memory, of three batches.
+TEST(BatchLoader, KeepsNoSampleThatIsInABatch) {
+  const Shared source(6);
+  BatchLoader loader(source, plain(), {.batch_size = 6, .num_workers = 1, .is_training = false});
+  Batch batch;
+  ASSERT_TRUE(loader.next(batch));
+  EXPECT_EQ(batch.fields.at("mask").size(0), 6);
+  for (const at::Tensor& mask : source.masks()) EXPECT_EQ(mask.use_count(), 1u);
+}
+
+TEST(BatchLoader, TakesAsManyPixelsAsItIsAskedTo) {
+  const test::TempFolder folder;
+  test::write_png(folder / "a.png", 0, 0);  // of 16 x 16
+  const auto source = make_image_list({(folder / "a.png").string()});
+  const Transforms decode("decode|value_range(0,1)");
+  const auto bad = [&](int64_t max_pixels) {
+    BatchLoader loader(*source, decode,
+                       {.batch_size = 1,
+                        .num_workers = 1,
+                        .is_training = false,
+                        .max_bad_fraction = 1,
+                        .max_pixels = max_pixels});
+    Batch batch;
+    loader.next(batch);
+    return loader.bad_samples().size();
+  };
+  EXPECT_EQ(bad(256), 0u);
+  EXPECT_EQ(bad(255), 1u);
 }
 
 TEST(BatchLoader, StateIsOneInteger) {

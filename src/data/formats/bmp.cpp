@@ -102,10 +102,11 @@ uint8_t masked_byte(uint32_t pixel, uint32_t mask) {
 
 }  // namespace
 
-at::Tensor decode_bmp(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_bmp(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   const BmpBytes file{bytes, name};
   const BmpHeader h = read_header(file);
-  check_picture_size(h.width, h.height, name);
+  limit.check(h.width, h.height);
   if (h.bits != 1 && h.bits != 4 && h.bits != 8 && h.bits != 16 && h.bits != 24 && h.bits != 32)
     throw DataError(name, " is no valid BMP: ", h.bits, " bits a pixel");
   const bool has_palette = h.bits <= 8;

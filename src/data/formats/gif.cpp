@@ -89,7 +89,8 @@ std::vector<int64_t> rows_of(int64_t height, bool is_interlaced) {
 
 }  // namespace
 
-at::Tensor decode_gif(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_gif(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   Bytes source{bytes};
   int error = 0;
   const File file(DGifOpen(&source, read_bytes, &error));
@@ -100,7 +101,7 @@ at::Tensor decode_gif(std::span<const uint8_t> bytes, const std::string& name) {
   // A frame may reach beyond the screen, which grows then.
   const int64_t width = std::max<int64_t>(file->SWidth, int64_t{frame.Left} + frame.Width),
                 height = std::max<int64_t>(file->SHeight, int64_t{frame.Top} + frame.Height);
-  check_picture_size(width, height, name);
+  limit.check(width, height);
   const auto colours = colours_of(*file);
   const auto& around = colours[transparent >= 0 ? static_cast<size_t>(transparent) : 0];
   at::Tensor image = at::empty({height, width, 3}, at::kByte);

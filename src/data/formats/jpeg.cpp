@@ -16,6 +16,8 @@ namespace vit22b {
 namespace {
 
 constexpr int kMaxScans = 100;  // progressive JPEGs can ask for the same pixels again and again
+// A progressive JPEG keeps two bytes of each of at most four inks; libjpeg refuses to take more.
+constexpr int64_t kMaxBytesAPixel = 8, kMaxOtherBytes = int64_t{16} << 20;
 // Warnings after which libjpeg paints over what it could not read. All others (bytes before a
 // marker, a scan's odd parameters, JFIF's or Adobe's version) leave every pixel as it was written.
 constexpr int kLostData[] = {JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_JPEG_EOF, JWRN_MUST_RESYNC,
@@ -23,6 +25,7 @@ constexpr int kLostData[] = {JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_JPEG_EOF,
 
 struct JpegErrors {
   jpeg_error_mgr base;
+  int64_t width, height;  ///< as the header has them
   jmp_buf jump;
   char text[JMSG_LENGTH_MAX];
 };
@@ -48,7 +51,8 @@ void on_jpeg_progress(j_common_ptr info) {
 }
 
 /// Decodes into a tensor that the caller holds, since longjmp skips destructors.
-bool decode_jpeg_into(std::span<const uint8_t> bytes, at::Tensor& image, JpegErrors& errors) {
+bool decode_jpeg_into(std::span<const uint8_t> bytes, const PictureLimit& limit, at::Tensor& image,
+                      JpegErrors& errors) {
   jpeg_decompress_struct decoder{};
   jpeg_progress_mgr progress{};
   decoder.err = jpeg_std_error(&errors.base);
@@ -60,13 +64,15 @@ bool decode_jpeg_into(std::span<const uint8_t> bytes, at::Tensor& image, JpegErr
     return false;
   }
   jpeg_create_decompress(&decoder);
+  decoder.mem->max_memory_to_use = kMaxBytesAPixel * limit.max_pixels + kMaxOtherBytes;
   decoder.progress = &progress;
   jpeg_mem_src(&decoder, bytes.data(), bytes.size());
   jpeg_read_header(&decoder, TRUE);
-  if (decoder.image_width > kMaxPictureSide || decoder.image_height > kMaxPictureSide) {
-    std::snprintf(errors.text, sizeof errors.text, "%u x %u pixels are more than %d a side",
-                  decoder.image_width, decoder.image_height, static_cast<int>(kMaxPictureSide));
-    longjmp(errors.jump, 1);
+  errors.width = decoder.image_width;
+  errors.height = decoder.image_height;
+  if (!limit.takes(errors.width, errors.height)) {
+    jpeg_destroy_decompress(&decoder);
+    return false;
   }
   const bool is_grey = decoder.num_components == 1;
   decoder.out_color_space =
@@ -94,11 +100,14 @@ at::Tensor rgb_of_inverted_cmyk(const at::Tensor& image) {
 
 }  // namespace
 
-at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   at::Tensor image;
   JpegErrors errors{};
-  if (!decode_jpeg_into(bytes, image, errors))
+  if (!decode_jpeg_into(bytes, limit, image, errors)) {
+    if (errors.height > 0) limit.check(errors.width, errors.height);
     throw DataError(name, " is no valid JPEG: ", errors.text);
+  }
   return image.size(2) == 4 ? rgb_of_inverted_cmyk(image) : image;
 }
 

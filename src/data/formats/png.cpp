@@ -52,7 +52,7 @@ struct PngReader {
 /// keep the high byte, and neither gAMA nor iCCP, sRGB or cHRM changes a tone.
 bool read_header(PngReader& reader, PngState& state) {
   if (setjmp(state.jump) != 0) return false;
-  png_set_user_limits(reader.png, kMaxPictureSide, kMaxPictureSide);
+  png_set_user_limits(reader.png, PictureLimit::kMaxSide, PictureLimit::kMaxSide);
   png_read_info(reader.png, reader.info);
   png_set_expand(reader.png);
   png_set_strip_16(reader.png);
@@ -69,17 +69,18 @@ bool read_rows(PngReader& reader, PngState& state, uint8_t** rows) {
 }
 
 /// The size as the first chunk, IHDR, has it: libpng refuses too large ones without telling them.
-void check_header_size(std::span<const uint8_t> bytes, const std::string& name) {
+void check_header_size(std::span<const uint8_t> bytes, const PictureLimit& limit) {
   constexpr size_t kWidthAt = 16, kHeightAt = 20;
-  if (bytes.size() < kHeightAt + 4) throw DataError(name, " is no valid PNG: it ends too early");
-  check_picture_size(png_get_uint_32(bytes.data() + kWidthAt),
-                     png_get_uint_32(bytes.data() + kHeightAt), name);
+  if (bytes.size() < kHeightAt + 4)
+    throw DataError(limit.name, " is no valid PNG: it ends too early");
+  limit.check(png_get_uint_32(bytes.data() + kWidthAt), png_get_uint_32(bytes.data() + kHeightAt));
 }
 
 }  // namespace
 
-at::Tensor decode_png(std::span<const uint8_t> bytes, const std::string& name) {
-  check_header_size(bytes, name);
+at::Tensor decode_png(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
+  check_header_size(bytes, limit);
   PngState state{bytes};
   PngReader reader(state);
   if (!read_header(reader, state)) throw DataError(name, " is no valid PNG: ", state.text);

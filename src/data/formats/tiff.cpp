@@ -99,8 +99,9 @@ Layout layout_of(const File& file) {
           field<uint16_t>(file, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT)};
 }
 
-void check_layout(const File& file, const Layout& l, const std::string& name) {
-  check_picture_size(l.width, l.height, name);
+void check_layout(const File& file, const Layout& l, const PictureLimit& limit) {
+  limit.check(l.width, l.height);
+  const std::string& name = limit.name;
   const bool is_grey =
       l.photometric == PHOTOMETRIC_MINISBLACK || l.photometric == PHOTOMETRIC_MINISWHITE;
   const bool has_bits = l.bits == 8 || l.bits == 16 || (l.bits == 1 && is_grey && l.samples == 1);
@@ -160,11 +161,12 @@ at::Tensor in_palette(const File& file, const at::Tensor& indices_HW1, const std
 
 }  // namespace
 
-at::Tensor decode_tiff(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_tiff(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   Bytes source{bytes};
   const File file = open_tiff(source, name);
   const Layout layout = layout_of(file);
-  check_layout(file, layout, name);
+  check_layout(file, layout, limit);
   at::Tensor image = read_rows(file, layout, name);
   if (layout.is_palette()) image = in_palette(file, image, name);
   if (layout.photometric == PHOTOMETRIC_MINISWHITE) image = image.bitwise_not();

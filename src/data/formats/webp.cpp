@@ -20,7 +20,8 @@ at::Tensor decode_still(std::span<const uint8_t> bytes, const WebPBitstreamFeatu
 }
 
 /// The whole canvas at the first frame; around a smaller frame it is black.
-at::Tensor decode_first_frame(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_first_frame(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   const WebPData data{bytes.data(), bytes.size()};
   const std::unique_ptr<WebPAnimDecoder, decltype(&WebPAnimDecoderDelete)> decoder(
       WebPAnimDecoderNew(&data, nullptr), WebPAnimDecoderDelete);
@@ -29,7 +30,7 @@ at::Tensor decode_first_frame(std::span<const uint8_t> bytes, const std::string&
   WebPAnimInfo info{};
   if (decoder == nullptr || WebPAnimDecoderGetInfo(decoder.get(), &info) == 0)
     throw DataError(name, " is a damaged WebP animation");
-  check_picture_size(info.canvas_width, info.canvas_height, name);
+  limit.check(info.canvas_width, info.canvas_height);
   if (WebPAnimDecoderGetNext(decoder.get(), &canvas, &timestamp) == 0)
     throw DataError(name, " is a damaged WebP animation: its first frame cannot be read");
   return at::from_blob(canvas, {info.canvas_height, info.canvas_width, 4}, at::kByte)
@@ -39,12 +40,13 @@ at::Tensor decode_first_frame(std::span<const uint8_t> bytes, const std::string&
 
 }  // namespace
 
-at::Tensor decode_webp(std::span<const uint8_t> bytes, const std::string& name) {
+at::Tensor decode_webp(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  const std::string& name = limit.name;
   WebPBitstreamFeatures features{};
   if (WebPGetFeatures(bytes.data(), bytes.size(), &features) != VP8_STATUS_OK)
     throw DataError(name, " is no valid WebP");
-  check_picture_size(features.width, features.height, name);
-  return features.has_animation != 0 ? decode_first_frame(bytes, name)
+  limit.check(features.width, features.height);
+  return features.has_animation != 0 ? decode_first_frame(bytes, limit)
                                      : decode_still(bytes, features, name);
 }
 
