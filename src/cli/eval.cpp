@@ -36,15 +36,16 @@ std::string result_text(const ClassificationResult& r, const std::vector<std::st
   std::string text = head;
   if (!r.bad_samples.empty()) text += concat(", ", r.bad_samples.size(), " left out");
   text += ")\n";
-  constexpr size_t kLargestTable = 20;
-  if (r.confusion.size() > kLargestTable) return text;
+  constexpr int64_t kLargestTable = 20;
+  if (r.num_classes > kLargestTable) return text;
   text += "confusion (rows: truth, columns: prediction)\n";
-  for (size_t i = 0; i < r.confusion.size(); ++i) {
+  const auto confusion = r.confusion.matrix(r.num_classes);
+  for (size_t i = 0; i < confusion.size(); ++i) {
     char cell[64];
     std::snprintf(cell, sizeof cell, "%16.16s",
                   i < names.size() ? shown_name(names[i]).c_str() : std::to_string(i).c_str());
     text += cell;
-    for (const int64_t count : r.confusion[i]) {
+    for (const int64_t count : confusion[i]) {
       std::snprintf(cell, sizeof cell, " %6lld", static_cast<long long>(count));
       text += cell;
     }
@@ -107,6 +108,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
       .mesh = &mesh,
       .num_workers = flags.loader.workers,
       .max_bad_fraction = flags.loader.max_bad_fraction,
+      .max_pixels = flags.loader.max_pixels,
       .classes = data.classes,
       .should_stop = [] { return stop_signal() != 0; },
       .on_progress = [&](int64_t done) { progress.update(done); }};

@@ -6,14 +6,14 @@
 #include "core/error.h"
 #include "eval/finite.h"
 #include "kernels/loss.h"
-#include "metrics/classification.h"
 
 namespace vit22b {
 namespace {
 
+using metrics::Answer;
 using metrics::Example;
 
-constexpr int64_t kEceBins = 15;  // robustness_metrics' default
+constexpr size_t kEceBins = 15;   // robustness_metrics' default
 constexpr size_t kExamples = 12;  // right ones, and wrong ones
 
 void check_labels(const at::Tensor& labels_B, int64_t num_classes, const Batch& batch) {
@@ -35,64 +35,6 @@ void restrict_to(const std::vector<int64_t>& classes, at::Tensor& logits_BC, Bat
   batch.labels_B = place_of_class.index_select(0, batch.labels_B);
 }
 
-}  // namespace
-
-at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC,
-                               const at::Tensor& labels_B) {
-  const at::Tensor targets = at::one_hot(labels_B, logits_BC.size(1)).to(at::kFloat);
-  return loss == "softmax" ? softmax_cross_entropy(logits_BC, targets)
-                           : sigmoid_cross_entropy(logits_BC, targets);
-}
-
-namespace {
-
-/// Everything that ranks add: counts and sums over images, bins and confusion counts, in one
-/// float64 vector.
-at::Tensor local_sums(const at::Tensor& logits_NC, const at::Tensor& labels_N,
-                      const at::Tensor& losses_N) {
-  const auto count = static_cast<double>(labels_N.numel());
-  std::vector<double> sums = {count, count * metrics::top_k_accuracy(logits_NC, labels_N, 1),
-                              count * metrics::top_k_accuracy(logits_NC, labels_N, 5),
-                              losses_N.to(at::kDouble).sum().item<double>(),
-                              count * metrics::negative_log_likelihood(logits_NC, labels_N)};
-  for (const metrics::CalibrationBin& bin :
-       metrics::calibration_bins(logits_NC, labels_N, kEceBins)) {
-    const auto in_bin = static_cast<double>(bin.count);
-    sums.insert(sums.end(), {in_bin, in_bin * bin.accuracy, in_bin * bin.confidence});
-  }
-  for (const auto& row : metrics::confusion_matrix(logits_NC, labels_N))
-    sums.insert(sums.end(), row.begin(), row.end());
-  return at::tensor(sums, at::kDouble);
-}
-
-/// What a rank adds that has no image.
-at::Tensor no_sums(int64_t num_classes) {
-  return at::zeros({5 + 3 * kEceBins + num_classes * num_classes}, at::kDouble);
-}
-
-ClassificationResult result_of(const at::Tensor& agreed, int64_t num_classes) {
-  const double* sum = agreed.const_data_ptr<double>();
-  ClassificationResult result;
-  result.num_examples = std::llround(sum[0]);
-  result.top1 = sum[1] / sum[0];
-  result.top5 = sum[2] / sum[0];
-  result.loss = sum[3] / sum[0];
-  result.nll = sum[4] / sum[0];
-  const double* bin = sum + 5;
-  for (int64_t i = 0; i < kEceBins; ++i, bin += 3) {
-    const double in_bin = std::max(1.0, bin[0]);
-    result.calibration.push_back({std::llround(bin[0]), bin[1] / in_bin, bin[2] / in_bin});
-  }
-  result.ece = metrics::expected_calibration_error(result.calibration);
-  for (int64_t i = 0; i < num_classes; ++i, bin += num_classes)
-    result.confusion.emplace_back(bin, bin + num_classes);
-  return result;
-}
-
-}  // namespace
-
-namespace {
-
 /// The lists of all ranks, one after the other.
 nlohmann::json gathered(const nlohmann::json& own, const Mesh& mesh) {
   nlohmann::json all = nlohmann::json::array();
@@ -101,6 +43,83 @@ nlohmann::json gathered(const nlohmann::json& own, const Mesh& mesh) {
     for (auto& entry : nlohmann::json::parse(text)) all.push_back(std::move(entry));
   return all;
 }
+
+}  // namespace
+
+at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC,
+                               const at::Tensor& labels_B) {
+  const auto loss_of = [&](const at::Tensor& logits, const at::Tensor& labels) {
+    const at::Tensor targets = at::one_hot(labels, logits.size(1)).to(at::kFloat);
+    return loss == "softmax" ? softmax_cross_entropy(logits, targets)
+                             : sigmoid_cross_entropy(logits, targets);
+  };
+  const int64_t rows = metrics::rows_at_a_time(logits_BC.size(1));
+  const auto logits = logits_BC.split(rows), labels = labels_B.split(rows);
+  std::vector<at::Tensor> losses;
+  for (size_t i = 0; i < logits.size(); ++i) losses.push_back(loss_of(logits[i], labels[i]));
+  return at::cat(losses);
+}
+
+namespace {
+
+/// What is kept of the batches so far; none of it grows with the classes, but the pairs that occur.
+class Sums {
+ public:
+  void add(std::span<const Answer> answers, const at::Tensor& losses_B) {
+    loss_ += losses_B.to(at::kDouble).sum().item<double>();
+    for (const Answer& answer : answers) {
+      ++count_;
+      top1_ += answer.is_among(1) ? 1 : 0;
+      top5_ += answer.is_among(5) ? 1 : 0;
+      nll_ += answer.nll;
+      metrics::count_into(bins_, answer);
+      confusion_.add(answer);
+    }
+  }
+
+  /// Of all ranks together.
+  ClassificationResult result(const Mesh& mesh) {
+    at::Tensor sums = numbers();
+    mesh.sum_(sums, MeshAxis::kData, "evaluation");
+    const double* sum = sums.const_data_ptr<double>();
+    ClassificationResult result;
+    result.num_examples = std::llround(sum[0]);
+    result.top1 = sum[1] / sum[0];
+    result.top5 = sum[2] / sum[0];
+    result.loss = sum[3] / sum[0];
+    result.nll = sum[4] / sum[0];
+    for (size_t i = 0; i < bins_.size(); ++i)
+      bins_[i] = {sum[5 + 3 * i], sum[6 + 3 * i], sum[7 + 3 * i]};
+    result.calibration = metrics::calibration_bins(bins_);
+    result.ece = metrics::expected_calibration_error(result.calibration);
+    result.confusion = all_pairs(mesh);
+    return result;
+  }
+
+ private:
+  /// Everything that ranks add, in one vector.
+  at::Tensor numbers() const {
+    std::vector<double> sums = {count_, top1_, top5_, loss_, nll_};
+    for (const metrics::BinSums& bin : bins_)
+      sums.insert(sums.end(), {bin.count, bin.right, bin.confidence});
+    return at::tensor(sums, at::kDouble);
+  }
+
+  metrics::Confusion all_pairs(const Mesh& mesh) const {
+    if (mesh.size(MeshAxis::kData) == 1) return confusion_;
+    nlohmann::json own = nlohmann::json::array();
+    for (const auto& [pair, count] : confusion_.counts())
+      own.push_back({pair.first, pair.second, count});
+    metrics::Confusion all;
+    for (const auto& e : gathered(own, mesh))
+      all.add({{e[0].get<int64_t>(), e[1].get<int64_t>()}, e[2].get<int64_t>()});
+    return all;
+  }
+
+  double count_ = 0, top1_ = 0, top5_ = 0, loss_ = 0, nll_ = 0;
+  std::vector<metrics::BinSums> bins_ = std::vector<metrics::BinSums>(kEceBins);
+  metrics::Confusion confusion_;
+};
 
 std::vector<Example> all_examples(const std::vector<Example>& own, const Mesh& mesh) {
   if (mesh.size(MeshAxis::kData) == 1) return own;
@@ -121,37 +140,35 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
                                              const EvalOptions& options) {
   const at::NoGradGuard no_grad;
   const Mesh& mesh = mesh_of(options);
-  std::vector<at::Tensor> logits, labels, losses;
+  Sums sums;
+  int64_t num_classes = 0;
   std::vector<Example> examples;
   const auto act = [&](Batch& batch) {
     const bool has_images = batch.images_BCHW.defined();
+    at::Tensor logits_BC;
     if (has_images)
-      logits.push_back(predictor.logits(batch.images_BCHW).cpu());
+      logits_BC = predictor.logits(batch.images_BCHW).cpu();
     else if (mesh.size(MeshAxis::kAll) > 1)
       predictor.attend();
     mesh.agree([&] {
       if (!has_images) return;
-      check_finite(logits.back(), "logits", batch.ids);
-      check_labels(batch.labels_B, logits.back().size(1), batch);
+      check_finite(logits_BC, "logits", batch.ids);
+      check_labels(batch.labels_B, logits_BC.size(1), batch);
       if (options.classes.empty()) return;
-      restrict_to(options.classes, logits.back(), batch);
-      check_labels(batch.labels_B, logits.back().size(1), batch);
+      restrict_to(options.classes, logits_BC, batch);
+      check_labels(batch.labels_B, logits_BC.size(1), batch);
     });
     if (!has_images) return;
-    labels.push_back(batch.labels_B);
-    losses.push_back(classification_loss(options.loss, logits.back(), batch.labels_B));
-    for (Example& example :
-         metrics::examples_of(logits.back(), batch.labels_B, batch.indices_B, batch.ids))
+    num_classes = logits_BC.size(1);
+    const std::vector<Answer> answers = metrics::answers_of(logits_BC, batch.labels_B);
+    sums.add(answers, classification_loss(options.loss, logits_BC, batch.labels_B));
+    for (Example& example : metrics::examples_of(answers, batch.indices_B, batch.ids))
       examples.push_back(std::move(example));
     examples = metrics::surest_examples(std::move(examples), kExamples);
   };
   std::vector<BadSample> bad_samples = for_each_batch(source, transforms, options, act);
-  const int64_t num_classes = std::llround(
-      mesh.max(logits.empty() ? 0 : static_cast<double>(logits[0].size(1)), MeshAxis::kData));
-  at::Tensor sums = logits.empty() ? no_sums(num_classes)
-                                   : local_sums(at::cat(logits), at::cat(labels), at::cat(losses));
-  mesh.sum_(sums, MeshAxis::kData, "evaluation");
-  ClassificationResult result = result_of(sums, num_classes);
+  ClassificationResult result = sums.result(mesh);
+  result.num_classes = std::llround(mesh.max(static_cast<double>(num_classes), MeshAxis::kData));
   result.bad_samples = std::move(bad_samples);
   result.examples = all_examples(examples, mesh);
   return result;

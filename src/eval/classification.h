@@ -5,6 +5,7 @@
 #include "eval/evaluation.h"
 #include "eval/provenance.h"
 #include "metrics/calibration.h"
+#include "metrics/classification.h"
 #include "metrics/examples.h"
 #include "model/predictor.h"
 
@@ -17,7 +18,8 @@ struct ClassificationResult {
   double nll = 0;   ///< of softmax, whatever the training loss
   double ece = 0;   ///< 15 equal-width bins
   int64_t num_examples = 0;
-  std::vector<std::vector<int64_t>> confusion;  ///< [truth][prediction]
+  int64_t num_classes = 0;
+  metrics::Confusion confusion;
   std::vector<metrics::CalibrationBin> calibration;
   std::vector<BadSample> bad_samples;
   std::vector<metrics::Example> examples;  ///< the surest right and wrong ones, 12 each
@@ -39,14 +41,15 @@ struct EvalSetting {
   bool is_restricted = false;  ///< answers were taken from the data's own classes alone
 };
 
-/// The result as JSON with CLI.md's keys, and `provenance`.
+/// The result as JSON with CLI.md's keys, and `provenance`. `confusion` is the whole matrix of at
+/// most 200 classes; of more, an object of each class's counts and the most confused pairs.
 ///
 /// label_names  of the classes that answers are taken from
 std::string to_json_text(const ClassificationResult& result,
                          const std::vector<std::string>& label_names, const EvalSetting& setting,
                          const Provenance& provenance);
 
-/// The mean training loss of logits against integer labels.
+/// The training loss of logits against integer labels, some rows at a time.
 ///
 /// returns  [B] float32
 at::Tensor classification_loss(const std::string& loss, const at::Tensor& logits_BC,

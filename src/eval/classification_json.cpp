@@ -4,6 +4,27 @@
 #include "eval/classification.h"
 
 namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The matrix of few classes. One of many has no readers, and no room: it is as large as their
+/// square.
+Json confusion_json(const ClassificationResult& r) {
+  constexpr int64_t kMostOfAMatrix = 200;
+  constexpr size_t kPairs = 1000;
+  if (r.num_classes <= kMostOfAMatrix) return r.confusion.matrix(r.num_classes);
+  Json pairs = Json::array();
+  for (const auto& [pair, count] : r.confusion.most_confused(kPairs))
+    pairs.push_back({{"label", pair.first}, {"prediction", pair.second}, {"count", count}});
+  const metrics::Confusion::PerClass all = r.confusion.per_class(r.num_classes);
+  return {{"labels", all.truths},
+          {"predictions", all.predictions},
+          {"right", all.right},
+          {"most_confused", pairs}};
+}
+
+}  // namespace
 
 std::string to_json_text(const ClassificationResult& r, const std::vector<std::string>& label_names,
                          const EvalSetting& setting, const Provenance& provenance) {
@@ -39,7 +60,7 @@ std::string to_json_text(const ClassificationResult& r, const std::vector<std::s
                                 {"bad_samples", bad},
                                 {"label_names", label_names},
                                 {"calibration", bins},
-                                {"confusion", r.confusion},
+                                {"confusion", confusion_json(r)},
                                 {"examples", examples}}
              .dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
          "\n";

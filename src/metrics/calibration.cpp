@@ -1,34 +1,24 @@
 #include "metrics/calibration.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace vit22b::metrics {
 
-std::vector<CalibrationBin> calibration_bins(const at::Tensor& logits_NC,
-                                             const at::Tensor& labels_N, int64_t num_bins) {
-  const auto [confidence, prediction] = at::softmax(logits_NC.to(at::kDouble), 1).max(1);
-  // A row without a probability is wrong with none.
-  const at::Tensor confidences = confidence.nan_to_num(0).cpu().contiguous();
-  const at::Tensor is_right = prediction.eq(labels_N)
-                                  .logical_and(confidence.isnan().logical_not())
-                                  .to(at::kByte)
-                                  .cpu()
-                                  .contiguous();
-  std::vector<CalibrationBin> bins(static_cast<size_t>(num_bins));
-  for (int64_t i = 0; i < confidences.numel(); ++i) {
-    const double p = confidences.const_data_ptr<double>()[i];
-    const auto index =
-        std::min(num_bins - 1, static_cast<int64_t>(p * static_cast<double>(num_bins)));
-    CalibrationBin& bin = bins.at(static_cast<size_t>(index));
-    ++bin.count;
-    bin.accuracy += is_right.const_data_ptr<uint8_t>()[i];
-    bin.confidence += p;
-  }
-  for (CalibrationBin& bin : bins) {
-    if (bin.count == 0) continue;
-    bin.accuracy /= static_cast<double>(bin.count);
-    bin.confidence /= static_cast<double>(bin.count);
+void count_into(std::span<BinSums> bins, const Answer& answer) {
+  const auto place = static_cast<size_t>(answer.confidence * static_cast<double>(bins.size()));
+  BinSums& bin = bins[std::min(bins.size() - 1, place)];
+  ++bin.count;
+  bin.right += answer.is_right() ? 1 : 0;
+  bin.confidence += answer.confidence;
+}
+
+std::vector<CalibrationBin> calibration_bins(std::span<const BinSums> sums) {
+  std::vector<CalibrationBin> bins;
+  for (const BinSums& sum : sums) {
+    const double count = std::max(1.0, sum.count);
+    bins.push_back({std::llround(sum.count), sum.right / count, sum.confidence / count});
   }
   return bins;
 }

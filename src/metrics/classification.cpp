@@ -1,5 +1,6 @@
 #include "metrics/classification.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace vit22b::metrics {
@@ -9,36 +10,52 @@ constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-double top_k_accuracy(const at::Tensor& logits_NC, const at::Tensor& labels_N, int64_t k) {
-  if (logits_NC.size(0) == 0) return kUndefined;
-  const at::Tensor own = logits_NC.gather(1, labels_N.unsqueeze(1));
-  const at::Tensor index = at::arange(logits_NC.size(1), labels_N.options()).unsqueeze(0);
-  // Classes that stand before the label: a larger logit, or an equal one with a lower index.
-  const at::Tensor before =
-      (logits_NC > own).logical_or((logits_NC == own).logical_and(index < labels_N.unsqueeze(1)));
-  // No comparison with a NaN holds: a row that has one is wrong.
-  const at::Tensor is_number = logits_NC.isnan().any(1).logical_not();
-  return before.sum(1).lt(k).logical_and(is_number).to(at::kDouble).mean().item<double>();
+double top_k_accuracy(std::span<const Answer> answers, int64_t k) {
+  if (answers.empty()) return kUndefined;
+  const auto right = std::count_if(answers.begin(), answers.end(),
+                                   [k](const Answer& answer) { return answer.is_among(k); });
+  return static_cast<double>(right) / static_cast<double>(answers.size());
 }
 
-double negative_log_likelihood(const at::Tensor& logits_NC, const at::Tensor& labels_N) {
-  if (logits_NC.size(0) == 0) return kUndefined;
-  const at::Tensor log_probabilities = at::log_softmax(logits_NC.to(at::kDouble), 1);
-  return -log_probabilities.gather(1, labels_N.unsqueeze(1)).mean().item<double>();
+double negative_log_likelihood(std::span<const Answer> answers) {
+  double sum = 0;
+  for (const Answer& answer : answers) sum += answer.nll;
+  return answers.empty() ? kUndefined : sum / static_cast<double>(answers.size());
 }
 
-std::vector<std::vector<int64_t>> confusion_matrix(const at::Tensor& logits_NC,
-                                                   const at::Tensor& labels_N) {
-  const auto classes = static_cast<size_t>(logits_NC.size(1));
-  std::vector<std::vector<int64_t>> counts(classes, std::vector<int64_t>(classes, 0));
-  const at::Tensor predictions = logits_NC.argmax(1).cpu();
-  const at::Tensor truths = labels_N.cpu(), is_nan = logits_NC.isnan().any(1).cpu();
-  const auto* predicted = predictions.const_data_ptr<int64_t>();
-  const auto* truth = truths.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < predictions.numel(); ++i)
-    if (!is_nan.const_data_ptr<bool>()[i])
-      ++counts.at(static_cast<size_t>(truth[i])).at(static_cast<size_t>(predicted[i]));
-  return counts;
+void Confusion::add(const Answer& answer) {
+  if (answer.prediction != Answer::kNone) ++counts_[{answer.label, answer.prediction}];
+}
+
+std::vector<std::vector<int64_t>> Confusion::matrix(int64_t num_classes) const {
+  const auto classes = static_cast<size_t>(num_classes);
+  std::vector<std::vector<int64_t>> all(classes, std::vector<int64_t>(classes, 0));
+  for (const auto& [pair, count] : counts_)
+    all.at(static_cast<size_t>(pair.first)).at(static_cast<size_t>(pair.second)) = count;
+  return all;
+}
+
+std::vector<Confusion::Count> Confusion::most_confused(size_t count) const {
+  std::vector<Count> confused;
+  for (const auto& [pair, number] : counts_)
+    if (pair.first != pair.second) confused.push_back({pair, number});
+  const auto end = confused.begin() + static_cast<ptrdiff_t>(std::min(count, confused.size()));
+  std::partial_sort(confused.begin(), end, confused.end(), [](const Count& a, const Count& b) {
+    return a.count != b.count ? a.count > b.count : a.pair < b.pair;
+  });
+  confused.erase(end, confused.end());
+  return confused;
+}
+
+Confusion::PerClass Confusion::per_class(int64_t num_classes) const {
+  const std::vector<int64_t> none(static_cast<size_t>(num_classes), 0);
+  PerClass all{none, none, none};
+  for (const auto& [pair, count] : counts_) {
+    all.truths.at(static_cast<size_t>(pair.first)) += count;
+    all.predictions.at(static_cast<size_t>(pair.second)) += count;
+    if (pair.first == pair.second) all.right.at(static_cast<size_t>(pair.first)) += count;
+  }
+  return all;
 }
 
 }  // namespace vit22b::metrics

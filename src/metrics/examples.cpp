@@ -5,17 +5,13 @@
 
 namespace vit22b::metrics {
 
-std::vector<Example> examples_of(const at::Tensor& logits_BC, const at::Tensor& labels_B,
-                                 const at::Tensor& indices_B, const std::vector<std::string>& ids) {
-  // Logits that are not finite have no probability, and an order needs one.
-  const auto [probabilities, predictions] =
-      at::softmax(logits_BC.cpu().to(at::kDouble), 1).nan_to_num(0).max(/*dim=*/1);
-  const at::Tensor labels = labels_B.cpu(), indices = indices_B.cpu();
+std::vector<Example> examples_of(std::span<const Answer> answers, const at::Tensor& indices_B,
+                                 const std::vector<std::string>& ids) {
+  const at::Tensor indices = indices_B.cpu();
   std::vector<Example> examples;
   for (size_t i = 0; i < ids.size(); ++i)
-    examples.push_back(
-        {indices.const_data_ptr<int64_t>()[i], ids[i], labels.const_data_ptr<int64_t>()[i],
-         predictions.const_data_ptr<int64_t>()[i], probabilities.const_data_ptr<double>()[i]});
+    examples.push_back({indices.const_data_ptr<int64_t>()[i], ids[i], answers[i].label,
+                        answers[i].prediction, answers[i].confidence});
   return examples;
 }
 

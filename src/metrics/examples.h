@@ -2,8 +2,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "metrics/answers.h"
 
 namespace vit22b::metrics {
 
@@ -12,17 +15,16 @@ struct Example {
   int64_t sample = 0;  ///< index in its source
   std::string id;
   int64_t label = 0, prediction = 0;
-  double probability = 0;  ///< softmax of the prediction; 0 where the logits are not finite
+  double probability = 0;  ///< softmax of the prediction
 
   bool is_right() const { return label == prediction; }
 };
 
-/// A batch's examples.
+/// A batch's examples, of the answers to its samples.
 ///
-/// logits_BC             float
-/// indices_B, labels_B   int64
-std::vector<Example> examples_of(const at::Tensor& logits_BC, const at::Tensor& labels_B,
-                                 const at::Tensor& indices_B, const std::vector<std::string>& ids);
+/// indices_B  int64
+std::vector<Example> examples_of(std::span<const Answer> answers, const at::Tensor& indices_B,
+                                 const std::vector<std::string>& ids);
 
 /// Those worth a look: of the right ones and of the wrong ones at most `count` each, the surest,
 /// but one for a pair of label and prediction. Right ones first, surest first, equal ones by

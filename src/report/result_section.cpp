@@ -31,8 +31,7 @@ std::string confusion_table(const EvalResult& result) {
     out += "<th>" + class_name(result, i) + "</th>";
   out += "</tr>";
   for (size_t i = 0; i < result.confusion.size(); ++i) {
-    int64_t total = 0;
-    for (const int64_t count : result.confusion[i]) total += count;
+    const int64_t total = result.class_counts[i];
     out += "<tr><th class=\"key\">" + class_name(result, i) + "</th>";
     for (size_t j = 0; j < result.confusion[i].size(); ++j)
       out += concat("<td style=\"", cell_colour(result.confusion[i][j], total, i == j), "\">",
@@ -45,24 +44,19 @@ std::string confusion_table(const EvalResult& result) {
 // The pairs that are taken for each other most, with how often.
 std::string confused_pairs(const EvalResult& result) {
   constexpr size_t kShown = 8;
-  std::vector<std::tuple<int64_t, size_t, size_t>> pairs;
-  for (size_t i = 0; i < result.confusion.size(); ++i)
-    for (size_t j = 0; j < result.confusion[i].size(); ++j)
-      if (i != j && result.confusion[i][j] > 0) pairs.emplace_back(-result.confusion[i][j], i, j);
-  if (pairs.empty()) return "";
-  std::sort(pairs.begin(), pairs.end());
-  pairs.resize(std::min(pairs.size(), kShown));
+  if (result.most_confused.empty()) return "";
   std::string out =
       "<h3>Most confused</h3><table><tr><th class=\"key\">truth</th>"
       "<th class=\"key\">taken for</th><th>images</th><th>of the class</th></tr>";
-  for (const auto& [minus_count, i, j] : pairs) {
-    int64_t total = 0;
-    for (const int64_t count : result.confusion[i]) total += count;
+  for (size_t i = 0; i < std::min(kShown, result.most_confused.size()); ++i) {
+    const auto& [label, prediction, count] = result.most_confused[i];
+    const auto truth = static_cast<size_t>(label);
+    const double total =
+        truth < result.class_counts.size() ? static_cast<double>(result.class_counts[truth]) : 0;
     out +=
-        concat("<tr><td class=\"key\">", class_name(result, i), "</td><td class=\"key\">",
-               class_name(result, j), "</td><td>", -minus_count, "</td><td>",
-               short_number(-100.0 * static_cast<double>(minus_count) / static_cast<double>(total)),
-               " %</td></tr>");
+        concat("<tr><td class=\"key\">", class_name(result, truth), "</td><td class=\"key\">",
+               class_name(result, static_cast<size_t>(prediction)), "</td><td>", count, "</td><td>",
+               short_number(100.0 * static_cast<double>(count) / total), " %</td></tr>");
   }
   return out + "</table>";
 }

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "core/config.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 
 namespace vit22b {
 namespace {
@@ -25,7 +27,7 @@ void append(Series& series, double step, const Json& value) {
 void read_metrics(const fs::path& path, RunData& run) {
   if (!fs::exists(path)) return;
   for (const std::string& line : split(read_text(path, ExitCode::kData, kFileLimit), '\n')) {
-    const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto row = parse_json_line<Json>(line);
     if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) continue;
     const auto step = row["step"].get<double>();
     for (const auto& [key, value] : row.items()) {
@@ -66,18 +68,40 @@ std::string made_from(const Json& provenance) {
   return text;
 }
 
+/// Few classes have their whole matrix, many their counts and the most confused pairs.
+void read_confusion(const Json& json, EvalResult& result) {
+  if (json.is_object()) {
+    result.class_counts = json.at("labels").get<std::vector<int64_t>>();
+    for (const Json& pair : json.at("most_confused"))
+      result.most_confused.push_back({pair.at("label").get<int64_t>(),
+                                      pair.at("prediction").get<int64_t>(),
+                                      pair.at("count").get<int64_t>()});
+    return;
+  }
+  result.confusion = json.get<std::vector<std::vector<int64_t>>>();
+  for (size_t i = 0; i < result.confusion.size(); ++i) {
+    const std::vector<int64_t>& row = result.confusion[i];
+    result.class_counts.push_back(std::accumulate(row.begin(), row.end(), int64_t{0}));
+    for (size_t j = 0; j < row.size(); ++j)
+      if (i != j && row[j] > 0)
+        result.most_confused.push_back({static_cast<int64_t>(i), static_cast<int64_t>(j), row[j]});
+  }
+  std::stable_sort(result.most_confused.begin(), result.most_confused.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
+}
+
 EvalResult read_result(const fs::path& path) {
   EvalResult result;
   result.name = path.stem().string();
   try {
-    const Json json = Json::parse(read_text(path, ExitCode::kData, kFileLimit));
+    const auto json = parse_json<Json>(read_text(path, ExitCode::kData, kFileLimit), path.string(),
+                                       ExitCode::kData);
     for (const auto& [key, value] : json.items())
       if (value.is_number()) result.numbers.emplace_back(key, value.get<double>());
     if (json.contains("provenance")) result.made_from = made_from(json["provenance"]);
     if (json.contains("label_names"))
       result.label_names = json["label_names"].get<std::vector<std::string>>();
-    if (json.contains("confusion"))
-      result.confusion = json["confusion"].get<std::vector<std::vector<int64_t>>>();
+    if (json.contains("confusion")) read_confusion(json["confusion"], result);
     if (json.contains("calibration"))
       for (const Json& bin : json["calibration"])
         result.calibration.push_back({bin.at("count").get<int64_t>(),

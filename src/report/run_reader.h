@@ -19,7 +19,12 @@ struct EvalResult {
   std::string made_from;  ///< the data and the step, for people; empty where the file has none
   std::vector<std::pair<std::string, double>> numbers;
   std::vector<std::string> label_names;
-  std::vector<std::vector<int64_t>> confusion;
+  std::vector<std::vector<int64_t>> confusion;  ///< [truth][prediction]; empty of many classes
+  struct Confused {
+    int64_t label, prediction, count;
+  };
+  std::vector<Confused> most_confused;  ///< the most frequent first
+  std::vector<int64_t> class_counts;    ///< samples of each class
   struct Bin {
     int64_t count;
     double accuracy, confidence;

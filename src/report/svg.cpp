@@ -46,6 +46,20 @@ double tick_step(const Range& range) {
   return 10 * power;
 }
 
+/// The multiples of the step in a range, but for its ends' last bits. Where a step is less than a
+/// number's last bit, as near 1e17, they are few and may be equal.
+std::vector<double> ticks(const Range& range, double slack) {
+  constexpr int kMost = 20;
+  const double step = tick_step(range), first = std::ceil(range.low / step);
+  std::vector<double> values;
+  for (int i = 0; i < kMost; ++i) {
+    const double value = (first + i) * step;
+    if (!(value <= range.high + slack)) break;
+    if (values.empty() || value > values.back()) values.push_back(value);
+  }
+  return values;
+}
+
 class Plane {
  public:
   Plane(Range x, Range y) : x_(x), y_(y) {
@@ -61,14 +75,12 @@ class Plane {
 
   std::string axes(const std::string& x_name, const std::string& y_unit) const {
     std::string out;
-    for (double v = std::ceil(y_.low / tick_step(y_)) * tick_step(y_);
-         v <= y_.high + 1e-12 * std::abs(y_.high); v += tick_step(y_))
+    for (const double v : ticks(y_, 1e-12 * std::abs(y_.high)))
       out += concat("<line class=\"grid\" x1=\"", fixed(kLeft), "\" x2=\"", fixed(kWidth - kRight),
                     "\" y1=\"", fixed(y(v)), "\" y2=\"", fixed(y(v)), "\"/><text x=\"",
                     fixed(kLeft - 6), "\" y=\"", fixed(y(v) + 4), "\" text-anchor=\"end\">",
                     short_number(std::abs(v) < 1e-12 ? 0 : v), "</text>");
-    for (double v = std::ceil(x_.low / tick_step(x_)) * tick_step(x_); v <= x_.high + 1e-9;
-         v += tick_step(x_))
+    for (const double v : ticks(x_, 1e-9))
       out += concat("<text x=\"", fixed(x(v)), "\" y=\"", fixed(kHeight - kBottom + 15),
                     "\" text-anchor=\"middle\">", short_number(v), "</text>");
     out += concat("<text x=\"", fixed((kLeft + kWidth) / 2), "\" y=\"", fixed(kHeight - 4),

@@ -5,10 +5,12 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "core/error.h"
 #include "eval/label_map.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 
 namespace vit22b {
 namespace {
@@ -91,12 +93,12 @@ TEST(Classification, IsExactForKnownAnswers) {
   EXPECT_NEAR(r.loss, nll, 1e-6);
   // All five are sure by 1/2, in one bin, and right in 2 of 5.
   EXPECT_NEAR(r.ece, 0.1, 1e-6);
-  EXPECT_EQ(r.confusion, (Counts{{1, 0, 0, 0, 0, 0},
-                                 {0, 0, 1, 0, 0, 0},
-                                 {1, 0, 0, 0, 0, 0},
-                                 {1, 0, 0, 1, 0, 0},
-                                 {0, 0, 0, 0, 0, 0},
-                                 {0, 0, 0, 0, 0, 0}}));
+  EXPECT_EQ(r.confusion.matrix(r.num_classes), (Counts{{1, 0, 0, 0, 0, 0},
+                                                       {0, 0, 1, 0, 0, 0},
+                                                       {1, 0, 0, 0, 0, 0},
+                                                       {1, 0, 0, 1, 0, 0},
+                                                       {0, 0, 0, 0, 0, 0},
+                                                       {0, 0, 0, 0, 0, 0}}));
 }
 
 /// The data's own labels in the model's classes.
@@ -120,7 +122,7 @@ TEST(Classification, OfASubsetOfClassesIsOverAllOfTheModels) {
   EXPECT_EQ(source->label_names(), kAnimals);
   const ClassificationResult r = evaluate(subset, *source);
   EXPECT_DOUBLE_EQ(r.top1, 0.4);
-  EXPECT_EQ(r.confusion[1], (std::vector<int64_t>{0, 1, 1, 0, 0, 0}));
+  EXPECT_EQ(r.confusion.matrix(6)[1], (std::vector<int64_t>{0, 1, 1, 0, 0, 0}));
 }
 
 TEST(Classification, RestrictedIsOverTheDatasClassesAlone) {
@@ -134,7 +136,7 @@ TEST(Classification, RestrictedIsOverTheDatasClassesAlone) {
   const ClassificationResult r = evaluate(model, *source, options);
   // Without "ant" the third and the fifth answers are right.
   EXPECT_DOUBLE_EQ(r.top1, 0.8);
-  EXPECT_EQ(r.confusion, (Counts{{1, 1, 0}, {0, 1, 0}, {0, 0, 2}}));
+  EXPECT_EQ(r.confusion.matrix(r.num_classes), (Counts{{1, 1, 0}, {0, 1, 0}, {0, 0, 2}}));
   // Of bee, cat and dog the shares are 1/2, 1/16, 1/16 in the first answer.
   const double first = -std::log(0.5 / 0.625), second = -std::log(0.25 / 0.8125),
                third = -std::log(0.25 / 0.375);
@@ -158,6 +160,57 @@ TEST(Classification, JsonSaysWhatWasTestedAndHow) {
   EXPECT_EQ(json["labels_by"], "name");
   EXPECT_EQ(json["restricted"], true);
   EXPECT_EQ(json["top1"], 0.4);
+  EXPECT_EQ(json["confusion"][2], (std::vector<int64_t>{1, 0, 0, 0, 0, 0}));
+}
+
+/// Of image i, that it is class i, but class 7 where i is odd.
+class ManyClasses : public KnownAnswers {
+ public:
+  explicit ManyClasses(int64_t num_classes) : KnownAnswers({}), num_classes_(num_classes) {}
+  at::Tensor logits(const at::Tensor& images_BCHW) override {
+    const at::Tensor number = images_BCHW.flatten().to(at::kLong);
+    at::Tensor logits = at::zeros({number.size(0), num_classes_});
+    const at::Tensor said = at::where(number.remainder(2).eq(0), number, at::full_like(number, 7));
+    return logits.scatter_(1, said.unsqueeze(1), 10.0);
+  }
+
+ private:
+  int64_t num_classes_;
+};
+
+/// `count` samples of the classes 0, 1, 2 ...
+Indexed one_of_each(int64_t count) {
+  std::vector<int64_t> labels(static_cast<size_t>(count));
+  std::iota(labels.begin(), labels.end(), int64_t{0});
+  return {std::move(labels), {}};
+}
+
+// The paper's head. All logits are 28 MiB here, the matrix of confusions would be 7 GB.
+TEST(Classification, OfManyClassesTakesNoMoreMemoryThanABatch) {
+  constexpr int64_t kClasses = 29'593;
+  ManyClasses model(kClasses);
+  const test::MemoryMeter meter;
+  const ClassificationResult r = evaluate(model, one_of_each(240));
+  // A batch's logits are 232 KiB; float64 of the rows at a time, and what comes of them, the rest.
+  EXPECT_LT(meter.peak(), int64_t{8} << 20);
+  EXPECT_EQ(r.num_classes, kClasses);
+  EXPECT_EQ(r.confusion.counts().size(), 240u);
+  EXPECT_DOUBLE_EQ(r.top1, 121.0 / 240);  // the even ones, and 7
+}
+
+TEST(Classification, JsonOfManyClassesHasTheirCountsAndTheMostConfused) {
+  ManyClasses model(201);
+  const auto json = nlohmann::json::parse(
+      to_json_text(evaluate(model, one_of_each(100)), {}, {"test", "index", false}, {}));
+  const auto& confusion = json["confusion"];
+  EXPECT_EQ(confusion["labels"].size(), 201u);
+  EXPECT_EQ(confusion["labels"][99], 1);
+  EXPECT_EQ(confusion["predictions"][7], 50);
+  EXPECT_EQ(confusion["right"][7], 1);
+  EXPECT_EQ(confusion["right"][9], 0);
+  ASSERT_EQ(confusion["most_confused"].size(), 49u);
+  EXPECT_EQ(confusion["most_confused"][0],
+            (nlohmann::json{{"label", 1}, {"prediction", 7}, {"count", 1}}));
 }
 
 }  // namespace

@@ -13,18 +13,14 @@ std::vector<int64_t> samples(const std::vector<Example>& examples) {
 }
 
 TEST(Examples, AreWhatTheLogitsSay) {
-  const auto examples =
-      examples_of(at::tensor({0.0F, 2.0F, 3.0F, 0.0F}).view({2, 2}), at::tensor({1, 1}, at::kLong),
-                  at::tensor({7, 9}, at::kLong), {"a", "b"});
+  const at::Tensor labels = at::tensor({1, 1}, at::kLong);
+  const auto answers = answers_of(at::tensor({0.0F, 2.0F, 3.0F, 0.0F}).view({2, 2}), labels);
+  const auto examples = examples_of(answers, at::tensor({7, 9}, at::kLong), {"a", "b"});
   ASSERT_EQ(examples.size(), 2u);
   EXPECT_EQ(examples[0].sample, 7);
   EXPECT_TRUE(examples[0].is_right());
   EXPECT_NEAR(examples[0].probability, 1 / (1 + std::exp(-2.0)), 1e-12);
   EXPECT_EQ(examples[1].id, "b");
-  EXPECT_EQ(examples_of(at::full({1, 2}, NAN), at::zeros({1}, at::kLong), at::zeros({1}, at::kLong),
-                        {"c"})[0]
-                .probability,
-            0);
   EXPECT_EQ(examples[1].prediction, 0);
 }
 
@@ -41,7 +37,7 @@ TEST(SurestExamples, OfPartsAreThoseOfTheWhole) {
   at::manual_seed(0);
   const at::Tensor logits = at::randn({500, 7}), labels = at::randint(7, {500}, at::kLong);
   const std::vector<std::string> ids(500, "x");
-  const auto all = examples_of(logits, labels, at::arange(500), ids);
+  const auto all = examples_of(answers_of(logits, labels), at::arange(500), ids);
   std::vector<Example> merged;
   for (size_t first = 0; first < all.size(); first += 83) {
     const auto last = std::min(all.size(), first + 83);

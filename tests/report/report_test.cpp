@@ -73,6 +73,37 @@ TEST(Report, APictureThatIsNoneIsLeftOut) {
             std::string::npos);
 }
 
+TEST(Report, ManyClassesHaveTheirMostConfusedPairs) {
+  const test::TempFolder folder;
+  write_run(folder);
+  test::write_file(
+      folder / "results/eval-test.json",
+      R"({"label_names":["ant","bee"],"confusion":{"labels":[8,2],"predictions":[7,3],"right":[6,1],"most_confused":[{"label":0,"prediction":1,"count":2},{"label":1,"prediction":0,"count":1}]}})");
+  const std::string page = report_html(read_run(folder.path()));
+  EXPECT_NE(page.find("ant</td><td class=\"key\">bee</td><td>2</td><td>25 %"), std::string::npos);
+  EXPECT_NE(page.find("bee</td><td class=\"key\">ant</td><td>1</td><td>50 %"), std::string::npos);
+  EXPECT_EQ(page.find("<h3>Confusion"), std::string::npos);
+}
+
+TEST(Report, AResultNestedWithoutEndIsRefused) {
+  const test::TempFolder folder;
+  write_run(folder);
+  test::write_file(folder / "results/eval-test.json",
+                   "{\"x\":" + std::string(300'000, '[') + std::string(300'000, ']') + "}");
+  EXPECT_EQ(
+      test::error_of<UserError>([&] { read_run(folder.path()); }),
+      (folder / "results/eval-test.json").string() + ": its brackets are nested more than 64 deep");
+}
+
+// One step of these axes is less than the numbers' last bit.
+TEST(LinePlot, OfNumbersThatHardlyDifferEnds) {
+  const Series series{{1e17, 1e17 + 16}, {-1e17, -1e17 + 16}};
+  const std::string plot = line_plot("a", {{"b", &series}}, "");
+  size_t texts = 0;
+  for (size_t at = 0; (at = plot.find("<text", at)) != std::string::npos; ++at) ++texts;
+  EXPECT_LE(texts, 42u);  // 20 ticks an axis, two titles
+}
+
 TEST(Report, SeveralRunsShowHowTheyEndedAndWhereTheyDiffer) {
   const test::TempFolder folder, other;
   write_run(folder);
