@@ -3,6 +3,7 @@
 #include "checkpoint/model_folder.h"
 #include "cli/head_report.h"
 #include "cli/probe_sgd.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -62,7 +63,27 @@ double choose_c(const ProbeFlags& flags, const HeadData& data, Json& chosen) {
   return best_c;
 }
 
+/// Says what a large fit takes before it starts, and refuses what this machine does not have.
+void check_memory(const ProbeFlags& flags, const HeadData& data) {
+  constexpr int64_t kWorthSaying = int64_t{1} << 30;
+  const int64_t num = data.train.size(), width = data.train.features_ND.size(1);
+  // A part held out leaves a copy of the others.
+  const int64_t copies = flags.c > 0 ? 0 : static_cast<int64_t>(data.train.features_ND.nbytes());
+  const int64_t bytes = copies + logistic_bytes(num, width, data.num_classes, {});
+  if (bytes < kWorthSaying) return;
+  const auto text = [](int64_t size) { return human_bytes(static_cast<double>(size)); };
+  const std::string what =
+      concat("lbfgs in float64 on ", num, " samples of ", width, " features and ", data.num_classes,
+             " classes takes up to ", text(bytes), " of memory");
+  const int64_t free = host_memory_bytes() - resident_bytes();
+  if (bytes > free)
+    throw UsageError(what, ", of which this machine has ", text(std::max<int64_t>(0, free)),
+                     " left; use --method grid or sgd, which take a batch at a time");
+  log_info(what);
+}
+
 HeadOutcome test_lbfgs(const ProbeFlags& flags, const HeadSets& sets, const HeadData& data) {
+  check_memory(flags, data);
   Json chosen;
   const double c = flags.c > 0 ? flags.c : choose_c(flags, data, chosen);
   const LogisticFit best = fit(flags, data, data.train, c);

@@ -144,6 +144,19 @@ LogisticFit fit_logistic(const at::Tensor& features_ND, const at::Tensor& labels
   return fit;
 }
 
+int64_t logistic_bytes(int64_t num_samples, int64_t width, int64_t num_classes,
+                       const LbfgsOptions& options) {
+  constexpr int64_t kValueBytes = sizeof(double);
+  // Scores of the point and of the line, their sum, its errors and those before; labels and what
+  // is looked up.
+  const int64_t scores = num_samples * (5 * num_classes + 4);
+  // Point, gradient, direction, and of each remembered step three.
+  const int64_t points = (3 * options.history + 8) * (width + 1) * num_classes;
+  const bool has_bound = width <= kMostPreconditioned * num_samples;
+  const int64_t bound = has_bound ? 3 * (width + 1) * (width + 1) : 0;
+  return kValueBytes * (num_samples * width + scores + points + bound);
+}
+
 std::vector<double> penalty_path(int64_t count) {
   std::vector<double> values;
   for (int64_t i = 0; i < count; ++i)

@@ -35,6 +35,10 @@ LogisticFit fit_logistic(const at::Tensor& features_ND, const at::Tensor& labels
                          int64_t num_classes, double c, const LbfgsOptions& options,
                          const LinearHead* start = nullptr);
 
+/// The most that fit_logistic takes at a time beside the features that it is given, in bytes.
+int64_t logistic_bytes(int64_t num_samples, int64_t width, int64_t num_classes,
+                       const LbfgsOptions& options);
+
 /// `count` values of C, 10^-6 to 10^5 on a logarithmic scale (DINOv2 eval/log_regression.py has
 /// 45).
 std::vector<double> penalty_path(int64_t count);

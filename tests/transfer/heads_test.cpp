@@ -3,6 +3,7 @@
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 #include "transfer/head_grid.h"
 #include "transfer/labelled_features.h"
@@ -67,6 +68,21 @@ TEST(Logistic, LeavesAnAbsentClassUnpredictedAndTheOthersAsTheyWere) {
   const at::Tensor a = whole.head.scores(oracle("many/test")).argmax(1),
                    b = gap.head.scores(oracle("many/test")).argmax(1);
   EXPECT_TRUE(b.equal(at::where(a.ge(2), a + 1, a)));
+}
+
+// Of many classes, where scores weigh most, and of wide features, where the history does.
+TEST(Logistic, TakesTheMemoryThatIsSaidBeforeIt) {
+  for (const auto& [num, width, classes] :
+       {std::tuple{2000, 16, 300}, {40, 500, 4}, {900, 300, 3}}) {
+    const at::Tensor x = at::randn({num, width}),
+                     labels = at::arange(num, at::kLong).remainder(classes);
+    const LbfgsOptions options{.max_iterations = 15};
+    const test::MemoryMeter meter;
+    fit_logistic(x, labels, classes, 1, options);
+    const int64_t said = logistic_bytes(num, width, classes, options);
+    EXPECT_LE(meter.peak(), said);
+    EXPECT_GE(meter.peak(), said * 6 / 10);
+  }
 }
 
 TEST(Logistic, GoesOnFromAnotherPenaltyToTheSameMinimum) {
