@@ -1,5 +1,7 @@
 #include "kernels/attention.h"
 
+#include <algorithm>
+
 namespace vit22b {
 namespace {
 
@@ -19,11 +21,27 @@ at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK)
 }
 
 AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
-  const at::Tensor logits = attention_logits(q_BHTK, k_BHTK);
-  const at::Tensor log_weights = at::log_softmax(logits, -1);
-  const at::Tensor entropy = -(log_weights.exp() * log_weights).sum(-1).mean();
+  constexpr int64_t kLogits = int64_t{1} << 20;  // at a time
+  const at::Tensor q_NTK = q_BHTK.flatten(0, 1), k_NTK = k_BHTK.flatten(0, 1);
+  const int64_t heads = q_NTK.size(0), queries = q_NTK.size(1), keys = k_NTK.size(1);
+  const int64_t rows = std::clamp<int64_t>(kLogits / keys, 1, queries),
+                groups = std::max<int64_t>(1, kLogits / (rows * keys));
+  at::Tensor largest = at::zeros({}, q_NTK.options().dtype(at::kFloat)),
+             entropy = at::zeros({}, q_NTK.options().dtype(at::kDouble));
+  for (int64_t head = 0; head < heads; head += groups) {
+    const int64_t count = std::min(groups, heads - head);
+    const at::Tensor k = k_NTK.narrow(0, head, count).to(at::kFloat);
+    for (int64_t row = 0; row < queries; row += rows) {
+      const at::Tensor q =
+          q_NTK.narrow(0, head, count).narrow(1, row, std::min(rows, queries - row));
+      const at::Tensor logits = attention_logits(q, k);
+      largest = at::maximum(largest, logits.abs().max());
+      const at::Tensor log_weights = at::log_softmax(logits, -1);
+      entropy -= (log_weights.exp() * log_weights).sum(-1).sum(at::kDouble);
+    }
+  }
   // .item() waits for the device; the caller asks only at its cadence.
-  return {logits.abs().max().item<double>(), entropy.item<double>()};
+  return {largest.item<double>(), entropy.item<double>() / static_cast<double>(heads * queries)};
 }
 
 }  // namespace vit22b

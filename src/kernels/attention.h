@@ -21,7 +21,8 @@ struct AttentionSignals {
 /// returns  [B, H, T of q, T of k] float32, rows sum to 1
 at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
 
-/// The signals of one attention. Waits for the device: call it at a cadence.
+/// The signals of one attention, some heads and queries at a time: of any number of tokens in a few
+/// MiB. Waits for the device: call it at a cadence.
 AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
 
 }  // namespace vit22b

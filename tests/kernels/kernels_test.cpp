@@ -9,6 +9,7 @@
 #include "kernels/resize_grid.h"
 #include "kernels/shape.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -75,6 +76,24 @@ TEST(AttentionSignals, UniformAttentionHasEntropyLnT) {
 TEST(AttentionSignals, LargestLogitIsScaledByRootOfHeadSize) {
   const at::Tensor q = at::full({1, 1, 1, 4}, 3.0), k = at::full({1, 1, 1, 4}, -2.0);
   EXPECT_NEAR(attention_signals(q, k).max_logit, 24 / 2.0, 1e-6);
+}
+
+// 1,301 tokens are two blocks of queries a head; the logits whole would be 61 MiB, four times over.
+TEST(AttentionSignals, OfManyTokensAreThoseOfTheWholeInLittleMemory) {
+  const at::Tensor q = at::randn({3, 3, 1301, 4}), k = 2 * at::randn({3, 3, 1301, 4});
+  const at::Tensor logits = at::matmul(q, k.transpose(-2, -1)) / 2, p = at::softmax(logits, -1);
+  const double entropy = -(p * p.log()).sum(-1).mean().item<double>();
+  const test::MemoryMeter meter;
+  const AttentionSignals signals = attention_signals(q, k);
+  EXPECT_LT(meter.peak(), int64_t{20} << 20);
+  EXPECT_FLOAT_EQ(static_cast<float>(signals.max_logit), logits.abs().max().item<float>());
+  EXPECT_NEAR(signals.entropy, entropy, 1e-5 * entropy);
+}
+
+TEST(AttentionSignals, OfFewTokensTakeManyHeadsAtATime) {
+  const at::Tensor q = at::randn({7, 5, 3, 4}), k = at::randn({7, 5, 11, 4});
+  const at::Tensor p = attention_weights(q, k);
+  EXPECT_NEAR(attention_signals(q, k).entropy, -(p * p.log()).sum(-1).mean().item<double>(), 1e-5);
 }
 
 TEST(SigmoidLoss, SumsOverClassesByHand) {

@@ -93,22 +93,28 @@ HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockLayou
       kept_(rows_of(pre_activation)),
       d_hidden_(gradients.empty(pre_activation.size(0), layout.hidden)),
       bias_(gradients.target(layout.fc1.bias)),
-      shares_(cpu::max_row_shares(pre_activation.size(0))),
-      sums_(bias_.data != nullptr ? static_cast<size_t>(shares_ * layout.hidden) : 0) {}
+      shares_(bias_.data != nullptr ? cpu::max_row_shares(pre_activation.size(0)) : 0) {}
 
 cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
   return [this, first_row, out = rows_of(d_hidden_)](const Tile& tile, int64_t row, int64_t column,
                                                      int64_t share) {
     const Rows activation = kept_.at(first_row + row, column);
     cpu::gelu_backward(tile, activation, layout_.gelu, activation, out.at(first_row + row, column),
-                       sums_.empty() ? nullptr : sums_.data() + share * layout_.hidden + column);
+                       shares_.empty() ? nullptr : sums_of(share) + column);
   };
 }
 
+float* HiddenGradient::sums_of(int64_t share) {
+  Share& own = shares_[static_cast<size_t>(share)];
+  std::call_once(own.is_made, [&] { own.sums.assign(static_cast<size_t>(layout_.hidden), 0.0F); });
+  return own.sums.data();
+}
+
 const at::Tensor& HiddenGradient::finish() {
-  if (bias_.data != nullptr)
-    cpu::add_column_sums({sums_.data(), layout_.hidden}, shares_, layout_.hidden,
-                         bias_.data + layout_.fc1.bias_first);
+  for (Share& share : shares_)
+    if (!share.sums.empty())
+      cpu::add_column_sums({share.sums.data(), layout_.hidden}, 1, layout_.hidden,
+                           bias_.data + layout_.fc1.bias_first);
   return d_hidden_;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -59,12 +60,19 @@ class HiddenGradient {
   const at::Tensor& finish();
 
  private:
+  /// The bias's gradient of some rows; made by the first of its tiles, since a product has as many
+  /// shares as it may have for few rows alone.
+  struct Share {
+    std::once_flag is_made;
+    std::vector<float> sums;
+  };
+  float* sums_of(int64_t share);
+
   const BlockLayout& layout_;
   const cpu::Rows kept_;
   const at::Tensor d_hidden_;
   const Target bias_;
-  int64_t shares_;
-  std::vector<float> sums_;
+  std::vector<Share> shares_;  ///< none where the layer has no bias
 };
 
 }  // namespace vit22b::fused
