@@ -51,8 +51,12 @@ at::Tensor moved_positions(const ViTConfig& from, const at::Tensor& table_1TD, c
   return moved;
 }
 
-/// One start of a model from a checkpoint.
-class Start {
+/// What becomes of a parameter.
+enum class Origin { kFresh, kTaken, kMoved, kResized };
+
+}  // namespace
+
+class InitWeights::Start {
  public:
   Start(const CheckpointPath& checkpoint, const ModelInfo& model, const InitChoice& choice)
       : files_(checkpoint), source_(read_model_info(checkpoint)), model_(model), choice_(choice) {
@@ -64,28 +68,41 @@ class Start {
     is_head_new_ = has_other_classes();
   }
 
-  void fill(NamedTensors& weights) {
+  std::vector<std::string> notes() const {
+    std::vector<std::string> notes, fresh, left;
+    int64_t values = 0;
+    std::set<std::string> taken;
     for (const ParameterRow& row : parameter_table(model_.config)) {
-      const at::Tensor value = start_of(row, weights.at(row.name));
-      if (!value.defined()) continue;
-      weights[row.name] = value;
-      taken_.insert(row.name);
-      taken_values_ += row.count();
+      const Origin origin = origin_of(row);
+      if (origin == Origin::kFresh) {
+        fresh.push_back(row.name);
+        continue;
+      }
+      taken.insert(row.name);
+      values += row.count();
+      if (origin == Origin::kMoved) notes.push_back(moving_note());
+      if (origin == Origin::kResized)
+        for (std::string& note : kernel_notes()) notes.push_back(std::move(note));
     }
+    if (is_head_new_ && source_.config.has_head() && model_.config.has_head())
+      notes.insert(notes.begin(), head_note());
+    notes.insert(notes.begin(), concat("taken: ", taken.size(), " tensors, ", values, " values"));
+    for (const auto& [name, row] : rows_)
+      if (taken.count(name) == 0) left.push_back(name);
+    if (!fresh.empty()) notes.push_back("made new: " + grouped_names(fresh));
+    if (!left.empty()) notes.push_back("left: " + grouped_names(left));
+    return notes;
   }
 
-  InitReport report() const {
-    InitReport report{notes_};
-    if (is_head_new_ && source_.config.has_head() && model_.config.has_head())
-      report.notes.insert(report.notes.begin(), head_note());
-    report.notes.insert(report.notes.begin(),
-                        concat("taken: ", taken_.size(), " tensors, ", taken_values_, " values"));
-    std::vector<std::string> left;
-    for (const auto& [name, row] : rows_)
-      if (taken_.count(name) == 0) left.push_back(name);
-    if (!fresh_.empty()) report.notes.push_back("made new: " + grouped_names(fresh_));
-    if (!left.empty()) report.notes.push_back("left: " + grouped_names(left));
-    return report;
+  at::Tensor value(const ParameterRow& row, const at::Tensor& fresh) const {
+    const Origin origin = origin_of(row);
+    if (origin == Origin::kFresh) return fresh;
+    const ViTConfig &from = source_.config, &to = model_.config;
+    const at::Tensor value = load_weight(files_, rows_.at(row.name));
+    if (origin == Origin::kMoved) return moved_positions(from, value, to, fresh);
+    if (origin == Origin::kResized)
+      return kernel_for_channels(kernel_for_patch(value, to.patch_size), to.in_chans);
+    return value;
   }
 
  private:
@@ -124,65 +141,62 @@ class Start {
                : concat("head: fresh for ", ours, " classes, the checkpoint has ", theirs);
   }
 
-  /// A parameter's first value; undefined where it keeps its fresh one.
-  at::Tensor start_of(const ParameterRow& row, const at::Tensor& fresh) {
+  Origin origin_of(const ParameterRow& row) const {
     const auto it = rows_.find(row.name);
     const bool is_head = row.unit.kind == UnitKind::kHead;
-    if (it == rows_.end() || matches_any(row.name, choice_.skip) || (is_head && is_head_new_)) {
-      fresh_.push_back(row.name);
-      return {};
+    if (it == rows_.end() || matches_any(row.name, choice_.skip) || (is_head && is_head_new_))
+      return Origin::kFresh;
+    const std::vector<int64_t>&theirs = it->second.shape, &ours = row.shape;
+    if (row.group == ParameterGroup::kPosition) {
+      if (theirs.at(2) != ours.at(2)) return Origin::kFresh;
+      return has_same_grid(source_.config, model_.config) ? Origin::kTaken : Origin::kMoved;
     }
-    at::Tensor value = load_weight(files_, it->second);
-    if (row.group == ParameterGroup::kPosition) return positions(value, fresh);
-    if (value.sizes() == row.shape) return value;
-    if (row.name == "patch_embed.proj.weight" && value.size(0) == row.shape[0])
-      return patch_kernel(value);
-    fresh_.push_back(row.name);
-    return {};
+    if (theirs == ours) return Origin::kTaken;
+    const bool is_kernel = row.name == "patch_embed.proj.weight" && theirs.at(0) == ours.at(0);
+    return is_kernel ? Origin::kResized : Origin::kFresh;
   }
 
-  at::Tensor positions(const at::Tensor& table, const at::Tensor& fresh) {
-    const ViTConfig &from = source_.config, &to = model_.config;
-    if (table.size(2) != fresh.size(2)) {
-      fresh_.push_back("pos_embed");
-      return {};
-    }
-    if (has_same_grid(from, to)) return table;
-    notes_.push_back(concat("position table: moved from ", grid_text(from), " to ", grid_text(to)));
-    return moved_positions(from, table, to, fresh);
+  std::string moving_note() const {
+    return concat("position table: moved from ", grid_text(source_.config), " to ",
+                  grid_text(model_.config));
   }
 
-  at::Tensor patch_kernel(const at::Tensor& kernel) {
+  std::vector<std::string> kernel_notes() const {
     const ViTConfig &from = source_.config, &to = model_.config;
+    std::vector<std::string> notes;
     if (from.patch_size != to.patch_size)
-      notes_.push_back(concat("patch kernel: resized from ", from.patch_size, " to ", to.patch_size,
-                              " pixels, by the pseudo-inverse"));
+      notes.push_back(concat("patch kernel: resized from ", from.patch_size, " to ", to.patch_size,
+                             " pixels, by the pseudo-inverse"));
     if (from.in_chans != to.in_chans)
-      notes_.push_back(concat("patch kernel: for ", to.in_chans, " channels, ",
-                              to.in_chans == 1 ? "the sum" : "repeats", " of the checkpoint's ",
-                              from.in_chans));
-    return kernel_for_channels(kernel_for_patch(kernel, to.patch_size), to.in_chans);
+      notes.push_back(concat("patch kernel: for ", to.in_chans, " channels, ",
+                             to.in_chans == 1 ? "the sum" : "repeats", " of the checkpoint's ",
+                             from.in_chans));
+    return notes;
   }
 
   WeightFiles files_;
   ModelInfo source_;
-  const ModelInfo& model_;
-  const InitChoice& choice_;
+  ModelInfo model_;
+  InitChoice choice_;
   std::map<std::string, ParameterRow> rows_;  ///< the checkpoint's
   bool is_head_new_ = false;
-  std::set<std::string> taken_;
-  int64_t taken_values_ = 0;
-  std::vector<std::string> fresh_, notes_;
 };
 
-}  // namespace
-
-InitReport init_weights(const CheckpointPath& checkpoint, const ModelInfo& model,
-                        const InitChoice& choice, NamedTensors& weights) {
+InitWeights::InitWeights(const CheckpointPath& checkpoint, const ModelInfo& model,
+                         const InitChoice& choice) {
   verify_manifest(checkpoint.folder, ManifestScope::kModel);
-  Start start(checkpoint, model, choice);
-  start.fill(weights);
-  return start.report();
+  start_ = std::make_unique<Start>(checkpoint, model, choice);
+}
+
+InitWeights::~InitWeights() = default;
+InitWeights::InitWeights(InitWeights&&) noexcept = default;
+
+std::vector<std::string> InitWeights::notes() const {
+  return start_->notes();
+}
+
+at::Tensor InitWeights::value(const ParameterRow& row, const at::Tensor& fresh) const {
+  return start_->value(row, fresh);
 }
 
 }  // namespace vit22b

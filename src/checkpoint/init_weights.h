@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,21 +13,29 @@ struct InitChoice {
   std::vector<std::string> allow;  ///< fields of the model, such as act_layer, or parameters
 };
 
-/// What init_weights did that a person should know, a sentence each.
-struct InitReport {
-  std::vector<std::string> notes;
-};
+/// The first values of a model that starts from another one's weights. A head of other classes and
+/// the skipped names keep their fresh values; the position table moves to the new grid; the patch
+/// kernel is made for other patch sizes and channels by timm's rules.
+class InitWeights {
+ public:
+  /// model   the config, and the names of the classes where they are known
+  /// throws  CheckpointError where the checkpoint computes another function (heads, norms, scales,
+  ///         activation, depth, pooling ...) and no pattern names the difference, or where the
+  ///         files are not what they say
+  InitWeights(const CheckpointPath& checkpoint, const ModelInfo& model, const InitChoice& choice);
+  ~InitWeights();
+  InitWeights(InitWeights&&) noexcept;
 
-/// Starts a model from another one's weights. A head of other classes and the skipped names keep
-/// their fresh values; the position table moves to the new grid; the patch kernel is made for other
-/// patch sizes and channels by timm's rules.
-///
-/// model    the config, and the names of the classes where they are known
-/// weights  fresh values by full name; overwritten where the checkpoint has them
-/// throws   CheckpointError where the checkpoint computes another function (heads, norms, scales,
-///          activation, depth, pooling ...) and no pattern names the difference, or where the files
-///          are not what they say
-InitReport init_weights(const CheckpointPath& checkpoint, const ModelInfo& model,
-                        const InitChoice& choice, NamedTensors& weights);
+  /// What a person should know, a sentence each.
+  std::vector<std::string> notes() const;
+  /// One parameter's, read now: of a model larger than the memory none is kept.
+  ///
+  /// fresh  what it keeps where the checkpoint has nothing for it
+  at::Tensor value(const ParameterRow& row, const at::Tensor& fresh) const;
+
+ private:
+  class Start;
+  std::unique_ptr<Start> start_;
+};
 
 }  // namespace vit22b

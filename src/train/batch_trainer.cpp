@@ -17,7 +17,7 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
       schedule_(make_schedule(config, /*examples_per_epoch=*/0)) {
   if (config_.state == "file")
     throw UsageError("state=", config_.state, " is of a run's folder; use state=memory");
-  const auto source = first_weights(config_, table_);
+  const auto source = first_weights(config_);
   store_ = make_store(config_, table_, *source, *memory_, device_, mesh_);
   sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, *memory_});
   inputs_ = make_block_inputs(config_, std::filesystem::temp_directory_path());

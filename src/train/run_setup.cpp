@@ -98,8 +98,8 @@ void Run::make_weights(const std::vector<ParameterRow>& table, const SavedRun* s
   if (saved != nullptr)
     source = weights_of(*saved, from_.string());
   else
-    source = lit_ ? first_weights(*lit_, static_cast<uint64_t>(config_.seed))
-                  : first_weights(config_, table);
+    source =
+        lit_ ? first_weights(*lit_, static_cast<uint64_t>(config_.seed)) : first_weights(config_);
   store_ = make_store(config_, table, *source, *memory_, torch_device(options_.device), mesh_);
 }
 

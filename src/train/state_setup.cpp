@@ -28,19 +28,18 @@ std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
       table, source, config.weights == "bf16" ? at::kBFloat16 : at::kFloat, memory, mesh);
 }
 
-std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
-                                            const std::vector<ParameterRow>& table) {
+std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) {
   const auto seed = static_cast<uint64_t>(config.seed);
   if (config.init_from.empty()) return std::make_unique<GeneratedSource>(seed);
-  NamedTensors given;
-  for (const ParameterRow& row : table) given[row.name] = initial_tensor(row, seed);
   const CheckpointPath source = resolve_checkpoint(config.init_from);
   log_info("starting from the weights of " + source.path().string());
-  const InitReport report = init_weights(source, {config.model, {}, config.data.label_names},
-                                         {config.init_skip, config.init_allow}, given);
-  for (const std::string& note : report.notes) log_info(note);
-  return std::make_unique<FunctionSource>(
-      [given = std::move(given)](const ParameterRow& row) { return given.at(row.name); });
+  const auto start =
+      std::make_shared<InitWeights>(source, ModelInfo{config.model, {}, config.data.label_names},
+                                    InitChoice{config.init_skip, config.init_allow});
+  for (const std::string& note : start->notes()) log_info(note);
+  return std::make_unique<FunctionSource>([start, seed](const ParameterRow& row) {
+    return start->value(row, initial_tensor(row, seed));
+  });
 }
 
 ActivationPolicy activation_policy(const TrainConfig& config) {

@@ -23,8 +23,7 @@ std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
 /// `init_from`.
 ///
 /// throws  CheckpointError where that does not fit the model
-std::unique_ptr<WeightSource> first_weights(const TrainConfig& config,
-                                            const std::vector<ParameterRow>& table);
+std::unique_ptr<WeightSource> first_weights(const TrainConfig& config);
 
 /// What blocks keep for their backward passes.
 ActivationPolicy activation_policy(const TrainConfig& config);
