@@ -7,6 +7,7 @@
 #include "model/activation_bytes.h"
 #include "store/resident.h"
 #include "store/streamed.h"
+#include "transfer/feature_shards.h"
 
 namespace vit22b {
 namespace {
@@ -25,6 +26,42 @@ at::ScalarType factor_type(const TrainConfig& config, const DeviceSpec& device) 
 
 int64_t image_bytes(const ViTConfig& model) {
   return model.in_chans * model.img_size.height * model.img_size.width * kFloatBytes;
+}
+
+// Of a sample as the loader gives it: an image; or a text, and its image or what it was embedded
+// to.
+int64_t sample_bytes(const PlanRequest& request) {
+  const ViTConfig& model = request.config.model;
+  if (!model.reads_words()) return image_bytes(model);
+  const ViTConfig& image = *request.others.image;
+  const bool has_image = request.others.looked_once.empty();
+  return model.context_length * static_cast<int64_t>(sizeof(int64_t)) +
+         (has_image ? image_bytes(image) : image.embed_dim * kFloatBytes);
+}
+
+/// A model that looks at images and does not train.
+struct Onlooker {
+  int64_t weights = 0, packed = 0, activations = 0;
+  int64_t total() const { return weights + packed + activations; }
+};
+
+Onlooker onlooker(const PlanRequest& request, const DeviceSpec& device, const ViTConfig& model,
+                  int64_t images) {
+  const TrainConfig& c = request.config;
+  const at::ScalarType factor = factor_type(c, device);
+  const std::vector<ParameterRow> table = parameter_table(model);
+  NoSource source;
+  Onlooker one;
+  for (const auto& [name, tensor] : ResidentStore(table, source, factor, c10::kMeta).by_full_name())
+    one.weights += static_cast<int64_t>(tensor.nbytes());
+  if (device.is_cpu)
+    one.packed =
+        count_parameters(table).block_matmul * static_cast<int64_t>(c10::elementSize(factor));
+  one.activations = inference_activation_bytes(model, {.images = images,
+                                                       .compute_type = precision_type(c.precision),
+                                                       .residual_type = residual_type(c.precision),
+                                                       .factor_type = factor});
+  return one;
 }
 
 // What a product packs of its second factor, a weight or activations.
@@ -64,22 +101,36 @@ int64_t copied_bytes(const TrainOutline::UnitBytes& unit) {
   return 3 * unit.weights + 2 * unit.state;
 }
 
-Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
-                      const DeviceSpec& device) {
+int64_t images_of_a_piece(const TrainConfig& c) {
+  return c.data.batch_size / c.mesh.data / c.accumulate;
+}
+
+ActivationBytes activations_of(const ViTConfig& model, const PlanRequest& request,
+                               const TrainOutline& outline, const DeviceSpec& device) {
   const TrainConfig& c = request.config;
-  const at::ScalarType type = precision_type(c.precision);
-  const ActivationBytes activations =
-      training_activation_bytes(c.model, {.images = c.data.batch_size / c.mesh.data / c.accumulate,
-                                          .model_ranks = c.mesh.model,
-                                          .compute_type = type,
-                                          .residual_type = residual_type(c.precision),
-                                          .factor_type = factor_type(c, device),
-                                          .policy = activation_policy(c),
-                                          .keeps_inputs = !keeps_inputs_elsewhere(c, device),
-                                          .has_graphs = outline.store().is_keeping(),
-                                          .has_own_norms = device.is_cpu && c.mesh.model == 1});
-  const Unit pool{UnitKind::kPool}, block = block_unit(c.model.depth - 1);
+  return training_activation_bytes(model, {.images = images_of_a_piece(c),
+                                           .model_ranks = c.mesh.model,
+                                           .compute_type = precision_type(c.precision),
+                                           .residual_type = residual_type(c.precision),
+                                           .factor_type = factor_type(c, device),
+                                           .policy = activation_policy(c),
+                                           .keeps_inputs = !keeps_inputs_elsewhere(c, device),
+                                           .has_graphs = outline.store().is_keeping(),
+                                           .has_own_norms = device.is_cpu && c.mesh.model == 1});
+}
+
+// The fullest moment of one of the towers.
+//
+// kept  activations that the other one keeps meanwhile
+Moment fullest_moment_of(Tower tower, const ViTConfig& model, int64_t kept,
+                         const PlanRequest& request, const TrainOutline& outline,
+                         const DeviceSpec& device) {
+  const TrainConfig& c = request.config;
+  const ActivationBytes activations = activations_of(model, request, outline, device);
+  Unit pool{UnitKind::kPool}, block = block_unit(model.depth - 1);
+  pool.tower = block.tower = tower;
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
+    of_activations += kept;
     const int64_t leaves = unit == pool ? outline.leaf_bytes(UnitKind::kPool) : 0;
     const int64_t state_in_use = c.state == "file" ? mapped_bytes(outline, unit, leaves)
                                  : request.has_state_on_host()
@@ -101,8 +152,47 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
   if (c.accumulate > 1)
     for (const ParameterRow& row : outline.table())
       if (row.unit == pool) in_pool.gradients += row.count() / c.mesh.model * kFloatBytes;
-  return std::max({in_forward, in_pool, in_block},
+  // Onlookers come between the passes, when all that the backward pass needs is kept.
+  Moment in_task = in_forward;
+  for (const ViTConfig& looking : request.others.looking)
+    in_task.activations =
+        std::max(in_task.activations,
+                 in_forward.activations +
+                     onlooker(request, device, looking, images_of_a_piece(c)).activations);
+  return std::max({in_forward, in_task, in_pool, in_block},
                   [](const Moment& a, const Moment& b) { return a.total() < b.total(); });
+}
+
+// Of two towers the image's passes forward first and backward last.
+Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
+                      const DeviceSpec& device) {
+  const ViTConfig& main = request.config.model;
+  if (!request.others.trained_image)
+    return fullest_moment_of(Tower::kMain, main, 0, request, outline, device);
+  const ViTConfig& image = *request.others.trained_image;
+  const ActivationBytes kept = activations_of(image, request, outline, device);
+  Moment of_main = fullest_moment_of(Tower::kMain, main, kept.forward, request, outline, device),
+         of_image = fullest_moment_of(Tower::kImage, image, 0, request, outline, device);
+  of_main.block_inputs += kept.inputs;
+  return of_main.total() > of_image.total() ? of_main : of_image;
+}
+
+// What looks at all the data once has it to itself, before the run's weights are made.
+int64_t bytes_of_looking_once(const PlanRequest& request, const DeviceSpec& device) {
+  int64_t most = 0;
+  for (const ViTConfig& model : request.others.looked_once)
+    most = std::max(most, onlooker(request, device, model, ShardOptions().batch_size).total());
+  return most;
+}
+
+// Validation and checkpoints take the averages' place, and keep the weights beside them; what a
+// step needs in between is not there then.
+int64_t bytes_of_raw_weights(const PlanRequest& request, const TrainOutline& outline,
+                             const Moment& moment) {
+  if (request.config.optim.polyak == 0) return 0;
+  const int64_t free = request.config.update == "now" ? moment.gradients : 0;
+  return std::max<int64_t>(
+      0, outline.weight_bytes() - moment.gathered - moment.leaves - moment.activations - free);
 }
 
 }  // namespace
@@ -113,7 +203,7 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
   const Place here = device.is_cpu ? Place::kHost : Place::kDevice;
   const int64_t weights = outline.weight_bytes(), state = outline.state_bytes();
   const Moment moment = fullest_moment(request, outline, device);
-  const int64_t batch = c.data.batch_size / c.mesh.data * image_bytes(c.model);
+  const int64_t batch = c.data.batch_size / c.mesh.data * sample_bytes(request);
   std::vector<MemoryItem> items = {{Place::kHost, "program", program_bytes}};
   if (moment.state_in_use > 0)
     items.push_back({here, "weights and optimizer state in use", moment.state_in_use});
@@ -128,6 +218,8 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
                              {here, "gathered weights", moment.gathered},
                              {here, "float32 copies of weights", moment.leaves},
                              {here, "activations", moment.activations},
+                             {here, "weights beside their averages",
+                              bytes_of_raw_weights(request, outline, moment)},
                              {Place::kHost, "data set", request.data_bytes},
                              {Place::kHost, "batches", batch * (1 + kBatchesAhead)}});
   if (device.is_cpu)
@@ -145,6 +237,15 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
   if (device.is_cpu)
     items.push_back({here, "lost between blocks of the heap",
                      static_cast<int64_t>(kHeapShare * static_cast<double>(moment.in_heap()))});
+  for (const ViTConfig& model : request.others.looking) {
+    const Onlooker one = onlooker(request, device, model, images_of_a_piece(c));
+    items.push_back({here, "weights of models that look on", one.weights + one.packed});
+  }
+  int64_t running = 0;  // in a step, where what looks once was before it
+  for (const MemoryItem& item : items)
+    if (item.place == here && item.what != "program") running += item.bytes;
+  items.push_back({here, "looking at the data once, beyond what a step takes",
+                   std::max<int64_t>(0, bytes_of_looking_once(request, device) - running)});
   std::erase_if(items, [](const MemoryItem& item) { return item.bytes == 0; });
   return items;
 }

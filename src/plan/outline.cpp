@@ -14,6 +14,9 @@ TrainOutline::TrainOutline(const PlanRequest& request)
       memory_(!request.has_state_on_host()),
       optimizer_(make_optimizer(request.config.optim)) {
   const TrainConfig& config = request.config;
+  if (request.others.trained_image)
+    for (ParameterRow& row : image_tower_table(*request.others.trained_image))
+      table_.push_back(std::move(row));
   NoSource source;
   store_ = make_store(config, table_, source, memory_, c10::kMeta, mesh_);
   sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});

@@ -100,7 +100,8 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   const TrainData data = open_train_data(request.config.data);
   complete_from_data(request.config, *data.train);
   data_bytes_ = data.train->held_bytes();
-  words_.push_back(concat("model.num_classes=", request.config.model.num_classes));
+  if (request.config.task != "lit")
+    words_.push_back(concat("model.num_classes=", request.config.model.num_classes));
 }
 
 Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) const {
@@ -117,7 +118,7 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
     const TrainOutline outline(r);
     plan.items = training_memory(r, outline, device_, program_bytes_);
     work = training_work(r, outline);
-    plan.flops = images * train_flops(r.config.model);
+    plan.flops = images * (train_flops(r.config.model) + r.others.flops());
   } else {
     plan.items = inference_memory(r, device_, program_bytes_);
     work = inference_work(

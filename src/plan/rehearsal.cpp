@@ -44,6 +44,7 @@ class TrainRehearsal {
 PlanRequest with_blocks(PlanRequest request, int64_t depth) {
   TrainConfig& config = request.config;
   config.model.depth = depth;
+  config.init_from.clear();  // which is of all blocks
   config.state = "memory";
   if (config.mesh.data > 1) config.store = "resident";
   config.mesh = {.data = 1, .model = 1};
@@ -106,6 +107,8 @@ Depths times_in_a_row(const PlanRequest& request, int64_t deeper) {
 StepTime rehearse(const PlanRequest& request, const RankWork& work, const DeviceSpec& device,
                   int64_t memory_bytes) {
   const at::NoGradGuard no_grad;
+  // Other tasks' steps want what only a run has: captions, teachers' answers.
+  if (request.is_training && request.config.task != "classify") return {};
   const int64_t depth = request.config.model.depth;
   const auto fits = [&](int64_t blocks) {
     return bytes_of_blocks(request, device, blocks) < memory_bytes;
@@ -133,6 +136,8 @@ int64_t bytes_of_a_program(const PlanRequest& request) {
   const at::NoGradGuard no_grad;
   PlanRequest tiny = request;
   tiny.config.model = preset("test8", request.config.model.block);
+  tiny.config.task = "classify";
+  tiny.config.init_from.clear();
   tiny.config.data.batch_size = tiny.config.accumulate;
   act_of(tiny, tiny.config.model.depth)();
   return resident_bytes();

@@ -82,6 +82,7 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   }
   request.config = train_config_from_tree(tree);
   if (request.config.mesh.data == 0) request.config.mesh.data = 1;
+  if (request.is_training) request.others = other_models(request.config);
   check_request(request);
   return request;
 }

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/other_models.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -12,6 +13,7 @@ constexpr const char* kThisDevice = "this";
 /// A command to be planned: `train` with a config, or `features` over one batch of images.
 struct PlanRequest {
   TrainConfig config;  ///< of inference: model, precision, engine and data.batch_size
+  OtherModels others;  ///< of training
   bool is_training = false;
   std::string store = "resident";  ///< of inference: resident, streamed or generated
   std::string device = kThisDevice;

@@ -17,9 +17,8 @@ double compute_bytes(const PlanRequest& request) {
 }
 
 // A forward pass of a rank's images.
-RankWork forward_work(const PlanRequest& request) {
+RankWork forward_work(const PlanRequest& request, const ViTConfig& model) {
   const TrainConfig& c = request.config;
-  const ViTConfig& model = c.model;
   const double images = static_cast<double>(c.data.batch_size) / static_cast<double>(c.mesh.data),
                ranks = static_cast<double>(c.mesh.model),
                tokens = static_cast<double>(model.num_tokens()),
@@ -41,7 +40,7 @@ RankWork forward_work(const PlanRequest& request) {
 }  // namespace
 
 RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes) {
-  RankWork work = forward_work(request);
+  RankWork work = forward_work(request, request.config.model);
   if (request.store == "resident") return work;
   const auto elements =
       static_cast<double>(count_parameters(parameter_table(request.config.model)).total);
@@ -86,15 +85,22 @@ StepTime time_of(std::vector<TimePart> parts) {
 
 RankWork training_work(const PlanRequest& request, const TrainOutline& outline) {
   const TrainConfig& c = request.config;
-  const RankWork forward = forward_work(request);
   const double again = c.activation == "recompute" ? 1 : 0;
   const auto phases = static_cast<double>(outline.sinks().updating->phases().size());
   RankWork work;
-  work.product_flops = phases * (3 + again) * forward.product_flops;
-  work.attention_flops = phases * (3.5 + again) * forward.attention_flops;  // scores again
-  // Backward kernels read and write twice as much, and the residual's gradients in float32.
-  work.passed_bytes = phases * (3.5 + again) * forward.passed_bytes;
-  work.ring_bytes = phases * (2 + again / 2) * forward.ring_bytes;
+  // Scores are made again; backward kernels read and write twice as much, and the residual's
+  // gradients in float32.
+  const auto train = [&](const ViTConfig& model, double share) {
+    const RankWork forward = forward_work(request, model);
+    work.product_flops += phases * (1 + share * (2 + again)) * forward.product_flops;
+    work.attention_flops += phases * (1 + share * (2.5 + again)) * forward.attention_flops;
+    work.passed_bytes += phases * (1 + share * (2.5 + again)) * forward.passed_bytes;
+    work.ring_bytes += phases * (1 + share * (1 + again / 2)) * forward.ring_bytes;
+  };
+  train(c.model, 1);
+  if (request.others.trained_image)
+    train(*request.others.trained_image, request.others.trained_share);
+  for (const ViTConfig& model : request.others.looking) train(model, 0);
   const auto weights = static_cast<double>(outline.weight_bytes()),
              state = static_cast<double>(outline.state_bytes());
   double elements = 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/model_folder.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "model/vit.h"
@@ -214,6 +215,73 @@ TEST(Plan, StateOnTheHostIsSentToACardThatItDoesNotFitInto) {
   // On the CPU there is one memory.
   const Plan here = Planner("b16", {"mode=train", "batch=2", "state=host"}).plan(false);
   EXPECT_EQ(bytes_of(here, "weights and optimizer state in use"), 0);
+}
+
+const std::string kSerial = test::source_path("tests/oracle/timm_serial").string();
+
+int64_t parameters_of(const ViTConfig& config) {
+  return count_parameters(parameter_table(config)).total;
+}
+
+Plan plan_of(std::vector<std::string> words) {
+  words.insert(words.end(), {"mode=train", "device=h100", "batch=8"});
+  return Planner("ti16", words).plan(false);
+}
+
+// A live teacher's weights and what it holds of a batch are the run's; a cached one's are not.
+TEST(Plan, OfDistillationCountsTheTeacher) {
+  const ViTConfig teacher = read_model_info(resolve_checkpoint(kSerial)).config;
+  const std::vector<std::string> words = {"task=distill", "distill.teachers=[\"" + kSerial + "\"]"};
+  std::vector<std::string> cached = words;
+  cached.emplace_back("distill.logits=cached");
+  const Plan plain = plan_of({}), live = plan_of(words);
+  EXPECT_EQ(bytes_of(plan_of(cached), "weights of models that look on"), 0);
+  EXPECT_EQ(bytes_of(live, "weights of models that look on"), 4 * parameters_of(teacher));
+  EXPECT_EQ(bytes_of(live, "weights"), bytes_of(plain, "weights"));
+  EXPECT_GE(bytes_of(live, "activations"), bytes_of(plain, "activations"));
+  EXPECT_DOUBLE_EQ(live.flops - plain.flops, 8 * forward_flops(teacher));
+}
+
+TEST(Plan, OfLitCountsBothTowers) {
+  ViTConfig image = read_model_info(resolve_checkpoint(kSerial)).config;
+  const auto plan = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"task=lit", "lit.image_tower=" + kSerial,
+                                      "lit.tokenizer=train:500", "model.context_length=16",
+                                      "optim.name=sgd"};
+    words.insert(words.end(), more.begin(), more.end());
+    return plan_of(words);
+  };
+  const Plan cached = plan({}), live = plan({"lit.images=live"}), both = plan({"lit.unlock=all"});
+  EXPECT_EQ(cached.request.config.model.vocab_size, 500);
+  EXPECT_EQ(cached.request.config.model.joint_dim, image.embed_dim);
+  // A batch is of texts and of what their images were embedded to, or of the images.
+  EXPECT_EQ(bytes_of(cached, "batches"), 3 * 8 * (16 * 8 + image.embed_dim * 4));
+  EXPECT_EQ(bytes_of(live, "batches"),
+            3 * 8 * (16 * 8 + image.in_chans * image.img_size.height * image.img_size.width * 4));
+  EXPECT_EQ(bytes_of(cached, "weights of models that look on"), 0);
+  EXPECT_EQ(bytes_of(live, "weights of models that look on"), 4 * parameters_of(image));
+  image.num_classes = 0;  // its classifier stays behind
+  EXPECT_EQ(bytes_of(both, "weights") - bytes_of(cached, "weights"), 4 * parameters_of(image));
+  EXPECT_EQ(bytes_of(both, "optimizer state") - bytes_of(cached, "optimizer state"),
+            4 * parameters_of(image));
+  EXPECT_GT(bytes_of(both, "activations"), bytes_of(cached, "activations"));
+  EXPECT_DOUBLE_EQ(both.flops - cached.flops, 8 * train_flops(image));
+}
+
+// At a validation the weights lie beside their averages, and nothing of a step does.
+TEST(Plan, OfAveragesCountsTheWeightsBesideThem) {
+  const auto plan = [](const std::string& polyak) {
+    return Planner("b16", {"mode=train", "device=h100", "batch=1", "activation=recompute",
+                           "optim.polyak=" + polyak})
+        .plan(false);
+  };
+  const Plan plain = plan("0"), averaged = plan("0.99");
+  EXPECT_EQ(bytes_of(plain, "weights beside their averages"), 0);
+  const int64_t beside = bytes_of(averaged, "weights") - bytes_of(averaged, "activations") -
+                         bytes_of(averaged, "gathered weights") -
+                         bytes_of(averaged, "float32 copies of weights");
+  EXPECT_GT(beside, 0);
+  EXPECT_EQ(bytes_of(averaged, "weights beside their averages"), beside);
 }
 
 // ViT-22B's checkpoints with optimizer state take more than any machine of these tests has free.
