@@ -21,7 +21,7 @@ at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK)
 }
 
 AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
-  constexpr int64_t kLogits = int64_t{1} << 20;  // at a time
+  constexpr int64_t kLogits = int64_t{1} << 18;  // at a time: 1 MiB
   const at::Tensor q_NTK = q_BHTK.flatten(0, 1), k_NTK = k_BHTK.flatten(0, 1);
   const int64_t heads = q_NTK.size(0), queries = q_NTK.size(1), keys = k_NTK.size(1);
   const int64_t rows = std::clamp<int64_t>(kLogits / keys, 1, queries),
