@@ -170,9 +170,12 @@ class ShardWriter {
 
 std::string shard_identity(const FeatureExtractor& extractor, const DataSource& source,
                            const ShardOptions& options) {
+  // Which pictures are left out; names of before are kept where nothing is said.
+  const std::string limit =
+      options.max_pixels == kMaxPixels ? "" : concat("\nmax_pixels ", options.max_pixels);
   return hash_of_text(concat(kPixelsVersion, " ", kShardVersion, "\n", extractor.fingerprint(),
                              source.fingerprint(), options.samples_per_shard, "\n",
-                             join(source.label_names(), "\n")));
+                             join(source.label_names(), "\n"), limit));
 }
 
 namespace {

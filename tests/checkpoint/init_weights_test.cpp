@@ -5,6 +5,7 @@
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -131,6 +132,24 @@ TEST(InitWeights, APatchKernelOfAnotherSizeGivesTheSameOfAResizedPatch) {
   const at::Tensor want = (kernel * patch).sum({1, 2, 3}),
                    got = (started.weights.at("patch_embed.proj.weight") * larger).sum({1, 2, 3});
   EXPECT_LT(test::relative_difference(got, want), 1e-4);
+}
+
+// Nothing is read before it is asked for, nor kept after it: as much as the largest tensor lives.
+TEST(InitWeights, HoldsNoMoreThanTheTensorThatIsAskedFor) {
+  const auto folder = test::source_path("tests/oracle/timm_serial");
+  const ModelInfo model = read_model_info(folder);
+  int64_t all = 0, largest = 0;
+  const test::MemoryMeter meter;
+  const InitWeights start(folder, model, {});
+  EXPECT_EQ(start.notes().size(), 1u);
+  for (const ParameterRow& row : parameter_table(model.config)) {
+    start.value(row, at::Tensor());
+    all += row.count() * 4;
+    largest = std::max(largest, row.count() * 4);
+  }
+  EXPECT_EQ(meter.held(), 0);
+  EXPECT_LE(meter.peak(), 2 * largest);
+  EXPECT_LT(4 * largest, all);
 }
 
 TEST(InitWeights, AHeadOfClassesOfOtherNamesIsMadeNew) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "core/error.h"
 #include "support/datasets.h"
@@ -34,6 +35,17 @@ TEST(Idx, ReadsPlainFiles) {
   EXPECT_EQ(source->size(), 6);
   EXPECT_EQ(source->read(5).label, 1);
   EXPECT_EQ(source->label_names(), (std::vector<std::string>{"0", "1", "2", "3"}));
+}
+
+// Nobody writes into it: opened as a file is, it would hold the program for ever.
+TEST(Idx, APipeIsRefusedWithoutWaiting) {
+  const TempFolder folder;
+  write_idx(folder.path(), "train", 6);
+  const std::string labels = (folder / "train-labels-idx1-ubyte").string();
+  std::filesystem::remove(labels);
+  ASSERT_EQ(mkfifo(labels.c_str(), 0600), 0);
+  EXPECT_EQ(error_of<UserError>([&] { open_idx(folder.path(), "train"); }),
+            labels + " is a pipe, not a regular file");
 }
 
 TEST(Idx, TruncationIsNamedWithTheMissingBytes) {
