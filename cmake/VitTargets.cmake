@@ -40,8 +40,8 @@ function(vit22b_tests folder)
   target_precompile_headers(${name} REUSE_FROM vit22b_pch)
   add_test(NAME ${folder} COMMAND ${name} --gtest_filter=-Slow* --gtest_brief=1)
   set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT
-    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR};OMP_WAIT_POLICY=passive")
   add_test(NAME ${folder}_slow COMMAND ${name} --gtest_filter=Slow* --gtest_brief=1)
   set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 1800 ENVIRONMENT
-    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR};OMP_WAIT_POLICY=passive")
 endfunction()

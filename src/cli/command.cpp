@@ -10,6 +10,7 @@
 #include <new>
 
 #include "cli/help.h"
+#include "core/core_sharing.h"
 #include "core/error.h"
 #include "core/heap.h"
 #include "core/instructions.h"
@@ -87,7 +88,7 @@ Device begin_command(const CommonFlags& flags) {
   const Device device = resolve_device(flags.device);  // before any other ATen call
   log_set_quiet(flags.is_quiet);
   check_libtorch_version();
-  set_threads(flags.threads);
+  static const CoreSharing kSharing(set_threads(flags.threads));
   install_stop_signals();
   if (!device.is_cuda && std::string_view(cpu::instruction_set()) == "SCALAR")
     log_warn("this CPU has no AVX2: the fused engine runs as plain code; try --engine reference");

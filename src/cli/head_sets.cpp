@@ -58,8 +58,8 @@ std::vector<RowSplit> draw_rows(const HeadFlags& flags, const LabelledFeatures& 
     for (int64_t fold = 0; fold < flags.folds; ++fold)
       rows.push_back({rows_where(fold_of_row, fold, false), rows_where(fold_of_row, fold, true)});
   }
-  for (const RowSplit& split : rows)
-    if (split.train.numel() == 0 || split.test.numel() == 0)
+  for (const RowSplit& of_fit : rows)
+    if (of_fit.train.numel() == 0 || of_fit.test.numel() == 0)
       throw DataError(set.place, ": ", set.size(), " samples are too few for ",
                       drawn_name(flags, "them"));
   return rows;
@@ -116,15 +116,15 @@ void check_drawn_overlap(const HeadSets& sets, const FeatureTable& table,
 }  // namespace
 
 HeadData HeadSets::at(size_t fit) const {
-  const RowSplit& split = rows.at(fit);
-  return {split.train.defined() ? train.subset(split.train) : train,
-          split.test.defined() ? test.subset(split.test) : test, num_classes};
+  const RowSplit& of_fit = rows.at(fit);
+  return {of_fit.train.defined() ? train.subset(of_fit.train) : train,
+          of_fit.test.defined() ? test.subset(of_fit.test) : test, num_classes};
 }
 
 int64_t HeadSets::num_train() const {
   int64_t fewest = train.size();
-  for (const RowSplit& split : rows)
-    if (split.train.defined()) fewest = std::min(fewest, split.train.size(0));
+  for (const RowSplit& of_fit : rows)
+    if (of_fit.train.defined()) fewest = std::min(fewest, of_fit.train.size(0));
   return fewest;
 }
 

@@ -2,7 +2,8 @@
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
 SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp
-and ```python blocks are mine.cpp and mine.py there. A page without an ```sh block fails, but for the record that docs/log.md is.
+and ```python blocks are mine.cpp and mine.py there. A page without an ```sh block fails, but for the record that docs/log.md is, and
+so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
 import os
 import pathlib
@@ -93,6 +94,16 @@ def blocks(page, language):
         yield text.count("\n", 0, found.start()) + 1, found[1]
 
 
+def bare_fences(page):
+    """Lines on which a block without a language begins."""
+    is_inside = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            if not is_inside and line.strip() == "```":
+                yield number
+            is_inside = not is_inside
+
+
 def run(page, line, text, fixture, folder):
     shutil.copytree(fixture, folder, symlinks=True)
     for language, name in (("cpp", "mine.cpp"), ("python", "mine.py")):
@@ -120,6 +131,9 @@ def main():
             shown = list(blocks(page, "sh"))
             if not shown and page.name not in RECORDS:
                 print(f"{page.relative_to(source)}: shows no command; want one ```sh block that works as written")
+                is_good = False
+            for line in bare_fences(page):
+                print(f"{page.relative_to(source)}:{line}: a block of no language; say sh, bash, text, …")
                 is_good = False
             for line, text in shown:
                 is_good &= run(page, line, text, fixture, pathlib.Path(scratch) / f"block{count}")

@@ -122,7 +122,7 @@ TEST_F(Outputs, OfNoImagesHaveNoRows) {
 }
 
 TEST_F(Outputs, OfEvalSayWhereTheyComeFromAndKeepTheRunsOwnApart) {
-  ASSERT_EQ(vit("eval " + at("run") + " --split test").code, 0);
+  ASSERT_EQ(vit("eval " + at("run") + " --split test", "exec").code, 0);  // its own command line
   const json own = stored("eval-test.json");
   const json& from = own.at("provenance");
   EXPECT_EQ(from["step"], 2);

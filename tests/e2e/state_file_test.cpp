@@ -93,9 +93,11 @@ TEST_F(StateFileRuns, KillsAtAnyMomentLoseNothingAndTakeNoHalfUpdatedStateForWho
   const CounterRng random(1, "kills", "");
   int kills = 0;
   for (uint64_t i = 0; i < 6; ++i) {
-    // A kill after a random time: while the file is filled, in a step, in a save.
-    const Ended ended = test::shell(concat("timeout -s KILL ", 0.25 + 0.5 * random.uniform(i), " ",
-                                           test::program(), " ", line("run", "state=file")));
+    // A kill after a random time: while the file is filled, in a step, in a save. (In the
+    // background timeout would kill itself as well, and not wait for the program's end.)
+    const Ended ended =
+        test::shell(concat("timeout --foreground -s KILL ", 0.25 + 0.5 * random.uniform(i), " ",
+                           test::program(), " ", line("run", "state=file")));
     kills += ended.code == 137 ? 1 : 0;
     if (ended.code == 0) break;
   }

@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "support/files.h"
@@ -36,12 +38,19 @@ inline Ended shell(const std::string& line) {
           read_file(streams / "out"), read_file(streams / "err")};
 }
 
+/// Runs a line of the program's arguments without its start, where a folder's tests have such a
+/// means and the line is words alone.
+inline std::function<std::optional<Ended>(const std::string& arguments)> run_without_start;
+
 /// Runs the program with the instructions that the tests do with; words with spaces are quoted by
 /// the caller.
 inline Ended vit(const std::string& arguments, const std::string& before = "") {
   const char* instructions = std::getenv("VIT22B_TEST_INSTRUCTIONS");
   const std::string limit =
       instructions == nullptr ? "" : " --instructions " + std::string(instructions);
+  if (run_without_start && before.empty())
+    if (const std::optional<Ended> ended = run_without_start(limit + " " + arguments))
+      return *ended;
   return shell(before + " " + program() + limit + " " + arguments);
 }
 
