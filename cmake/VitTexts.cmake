@@ -13,8 +13,8 @@ function(vit22b_texts target name folder ending)
   target_sources(${target} PRIVATE "${CMAKE_BINARY_DIR}/${name}_texts.cpp")
 endfunction()
 
-# The devices that `vit22b plan` knows by name.
-vit22b_texts(vit22b_plan device configs/devices toml)
+# The devices that `vit22b plan` knows by name, and a GPU's peak by its driver's.
+vit22b_texts(vit22b_core device configs/devices toml)
 # The classes of ImageNet classifiers, and their notice beside the program.
 vit22b_texts(vit22b_data name src/data/names txt)
 install(FILES src/data/names/NOTICE DESTINATION share/doc/vit22b RENAME class-names-notice)

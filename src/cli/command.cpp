@@ -90,7 +90,7 @@ Device begin_command(const CommonFlags& flags) {
   check_libtorch_version();
   static const CoreSharing kSharing(set_threads(flags.threads));
   install_stop_signals();
-  if (!device.is_cuda && std::string_view(cpu::instruction_set()) == "SCALAR")
+  if (!device.is_cuda() && std::string_view(cpu::instruction_set()) == "SCALAR")
     log_warn("this CPU has no AVX2: the fused engine runs as plain code; try --engine reference");
   prepare_heap();
   return device;

@@ -3,6 +3,7 @@
 #include <ATen/Version.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <sys/resource.h>
 #include <torch/headeronly/version.h>
@@ -79,11 +80,16 @@ std::string cpu_name() {
 
 }  // namespace
 
+std::string Device::name() const {
+  const std::string kind = c10::DeviceTypeName(type, /*lower_case=*/true);
+  return is_cpu() ? kind : kind + ":" + std::to_string(index);
+}
+
 Device resolve_device(const std::string& text) {
   if (text == "cpu") return {};
   if (text != "cuda" && !text.starts_with("cuda:"))
     throw UsageError("--device ", text, ": want cpu, cuda or cuda:N");
-  const Device device{true, parse_index(text)};
+  const Device device{c10::DeviceType::CUDA, parse_index(text)};
   load_cuda(text);
   // libtorch counts devices in a signed char. NOLINTNEXTLINE(bugprone-signed-char-misuse)
   const int count = at::detail::getCUDAHooks().deviceCount();
@@ -91,7 +97,27 @@ Device resolve_device(const std::string& text) {
     throw UsageError("--device ", text, ": this machine has ", count,
                      count == 1 ? " usable GPU" : " usable GPUs", "; use ",
                      count > 0 ? "cuda:0 or " : "", "cpu");
+  // Whatever names no device means the chosen one.
+  c10::impl::VirtualGuardImpl(c10::kCUDA)
+      .setDevice({c10::kCUDA, static_cast<c10::DeviceIndex>(device.index)});
   return device;
+}
+
+std::string gpu_name(const Device& device) {
+  if (!device.is_cuda()) return "";
+  // libtorch tells a device's name only to who compiles against CUDA; the driver does to all.
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW);
+  if (driver == nullptr) return "";
+  using Name = int (*)(char*, int, int);
+  using Get = int (*)(int*, int);
+  auto* name = reinterpret_cast<Name>(dlsym(driver, "cuDeviceGetName"));
+  auto* get = reinterpret_cast<Get>(dlsym(driver, "cuDeviceGet"));
+  char text[256] = {};
+  int handle = 0;
+  if (name == nullptr || get == nullptr || get(&handle, device.index) != 0 ||
+      name(text, sizeof text, handle) != 0)
+    return "";
+  return text;
 }
 
 int64_t set_threads(int64_t count) {
@@ -108,9 +134,9 @@ std::vector<std::pair<std::string, std::string>> environment_report(const Device
   char executable[4096] = {};
   const ssize_t length = ::readlink("/proc/self/exe", executable, sizeof executable - 1);
   std::string gpu = "not loaded (--device cuda loads it)";
-  if (device.is_cuda)
-    gpu =
-        concat(at::detail::getCUDAHooks().deviceCount(), " CUDA device(s), using ", device.name());
+  if (device.is_cuda())
+    gpu = concat(at::detail::getCUDAHooks().deviceCount(), " CUDA device(s), using ", device.name(),
+                 ", ", gpu_name(device));
   return {
       {"vit22b", program_version()},
       {"libtorch", TORCH_VERSION},
@@ -125,7 +151,7 @@ std::vector<std::pair<std::string, std::string>> environment_report(const Device
 }
 
 int64_t peak_memory_bytes(const Device& device) {
-  if (device.is_cuda) {
+  if (device.is_cuda()) {
     auto* allocator = at::getDeviceAllocator(at::kCUDA);
     return static_cast<int64_t>(
         allocator->getDeviceStats(static_cast<c10::DeviceIndex>(device.index))

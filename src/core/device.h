@@ -1,4 +1,6 @@
 #pragma once
+#include <c10/core/DeviceType.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -7,9 +9,12 @@ namespace vit22b {
 
 /// Where tensors live; turned into an at::Device by the code that makes tensors.
 struct Device {
-  bool is_cuda = false;
+  c10::DeviceType type = c10::DeviceType::CPU;
   int index = 0;
-  std::string name() const { return is_cuda ? "cuda:" + std::to_string(index) : "cpu"; }
+  bool is_cpu() const { return type == c10::DeviceType::CPU; }
+  bool is_cuda() const { return type == c10::DeviceType::CUDA; }
+  /// "cpu", "cuda:0"
+  std::string name() const;
 };
 
 /// Reads "cpu", "cuda" or "cuda:N" and loads libtorch_cuda.so where it is asked for.
@@ -18,6 +23,9 @@ struct Device {
 /// ever. Once resolved, a second call gives the same device. throws  UsageError naming the missing
 /// wheels, or the devices there are
 Device resolve_device(const std::string& text);
+
+/// What the driver calls a GPU, such as "NVIDIA H200"; "" for a CPU, or where it says nothing.
+std::string gpu_name(const Device& device);
 
 /// Sets the threads of libtorch's CPU operators; 0 takes what libtorch chose. Returns the number in
 /// use.

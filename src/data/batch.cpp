@@ -22,12 +22,23 @@ double beta_draw(double alpha, const CounterRng& rng, uint64_t first) {
 
 }  // namespace
 
+Batch Batch::each_model_input(const std::function<at::Tensor(const at::Tensor&)>& change) const {
+  Batch changed = *this;
+  for (at::Tensor* tensor : {&changed.images_BCHW, &changed.labels_B, &changed.mixed_labels_B})
+    if (tensor->defined()) *tensor = change(*tensor);
+  for (auto& [name, tensor] : changed.fields) tensor = change(tensor);
+  return changed;
+}
+
 Batch Batch::to(c10::Device device) const {
-  Batch moved = *this;
-  for (at::Tensor* tensor : {&moved.images_BCHW, &moved.labels_B, &moved.mixed_labels_B})
-    if (tensor->defined()) *tensor = tensor->to(device);
-  for (auto& [name, tensor] : moved.fields) tensor = tensor.to(device);
-  return moved;
+  // A copy from pinned memory is waited for by what uses it, on the device.
+  const bool is_asynchronous = !device.is_cpu();
+  return each_model_input(
+      [&](const at::Tensor& tensor) { return tensor.to(device, is_asynchronous); });
+}
+
+Batch Batch::pinned() const {
+  return each_model_input([](const at::Tensor& tensor) { return tensor.pin_memory(); });
 }
 
 std::vector<Batch> Batch::pieces(int64_t count) const {

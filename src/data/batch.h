@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,10 +22,15 @@ struct Batch {
   double share = 1;
   std::vector<std::string> contents = {};  ///< content_hash of each, where the loader was asked
 
-  /// The same on a device.
+  /// The same on a device. From pinned memory it arrives while the caller goes on.
   Batch to(c10::Device device) const;
+  /// The same in memory from which a GPU copies by itself.
+  Batch pinned() const;
   /// Cut along the samples; ids stay with the whole.
   std::vector<Batch> pieces(int64_t count) const;
+
+ private:
+  Batch each_model_input(const std::function<at::Tensor(const at::Tensor&)>& change) const;
 };
 
 /// Mixes each image with its neighbour: x_i = s x_i + (1 - s) x_{i-1}, s from Beta(alpha, alpha),

@@ -170,6 +170,7 @@ void BatchLoader::fill(Slot& slot, int64_t batch, int64_t position) {
   }
   slot.batch = assemble(slot.samples, slot.is_good);
   slot.samples.clear();  // the batch has copies
+  if (options_.is_pinned) slot.batch = slot.batch.pinned();
   const std::lock_guard lock(mutex_);
   slot.is_ready = true;
   batch_ready_.notify_all();

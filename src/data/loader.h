@@ -54,7 +54,8 @@ struct LoaderOptions {
                             ///< order, bad ones left out
   double max_bad_fraction = 0.001;
   int64_t max_pixels = kMaxPixels;  ///< of a picture; larger ones are bad samples
-  bool hashes_content = false;      ///< whether batches tell their samples' content_hash
+  bool is_pinned = false;       ///< whether batches lie in memory from which a GPU copies by itself
+  bool hashes_content = false;  ///< whether batches tell their samples' content_hash
 };
 
 /// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is

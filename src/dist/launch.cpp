@@ -164,7 +164,7 @@ Ranks::Ranks(const JoinOptions& options) {
   }
   log_set_prefix(concat("[rank ", launcher.rank, "] "));
   if (launcher.rank > 0) log_set_quiet(true);
-  if (launcher.name == "torchrun" && !options.device.is_cuda)
+  if (launcher.name == "torchrun" && !options.device.is_cuda())
     throw UsageError("torchrun starts GPU ranks; for ranks on CPUs use: mpirun -n ", launcher.size,
                      " vit22b train … mesh.data=", shape.data, " mesh.model=", shape.model);
   mesh_ = join(launcher, shape, options);
@@ -193,7 +193,7 @@ std::unique_ptr<Mesh> Ranks::join(const Launcher& launcher, MeshShape shape,
     note->set(text);
   });
   const auto hosts = std::make_shared<Mesh>(make_mesh(transport_, shape, options.deadline_s));
-  if (!options.device.is_cuda) return std::make_unique<Mesh>(std::move(*hosts));
+  if (!options.device.is_cuda()) return std::make_unique<Mesh>(std::move(*hosts));
   return gpu_mesh(launcher, shape, options,
                   {[hosts](MeshAxis axis, const std::string&, bool is_first) {
                      return hosts->gather_text(is_first ? nccl_unique_id() : "", axis).front();

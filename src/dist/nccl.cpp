@@ -10,8 +10,10 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -117,6 +119,22 @@ class StreamPending : public Pending {
   std::vector<at::Tensor> kept_;
 };
 
+// Another, and what is then to be done with what it has brought, once.
+class Followed : public Pending {
+ public:
+  Followed(PendingPtr first, std::function<void()> then)
+      : first_(std::move(first)), then_(std::move(then)) {}
+  bool is_done() override { return first_->is_done(); }
+  void wait() override {
+    first_->wait();
+    if (const auto then = std::exchange(then_, nullptr)) then();
+  }
+
+ private:
+  PendingPtr first_;
+  std::function<void()> then_;
+};
+
 class NcclCommunicator : public Communicator {
  public:
   NcclCommunicator(const std::string& unique_id, const NcclOptions& options)
@@ -147,43 +165,67 @@ class NcclCommunicator : public Communicator {
   void set_step(int64_t step) override { step_ = step; }
 
   PendingPtr send(const at::Tensor& tensor, int64_t to, std::string_view name) override {
-    return enqueue({tensor}, name, [&](void* stream) {
-      return nccl().send(tensor.const_data_ptr(), count(tensor), type_of(tensor),
-                         static_cast<int>(to), comm_, stream);
+    const at::Tensor sent = on_device(tensor);
+    return enqueue({sent}, name, [&](void* stream) {
+      return nccl().send(sent.const_data_ptr(), count(sent), type_of(sent), static_cast<int>(to),
+                         comm_, stream);
     });
   }
   PendingPtr recv(const at::Tensor& into, int64_t from, std::string_view name) override {
-    return enqueue({into}, name, [&](void* stream) {
-      return nccl().recv(into.mutable_data_ptr(), count(into), type_of(into),
-                         static_cast<int>(from), comm_, stream);
-    });
+    const at::Tensor received = place_for(into);
+    return brought(into, received, name, enqueue({received}, name, [&](void* stream) {
+                     return nccl().recv(received.mutable_data_ptr(), count(received),
+                                        type_of(received), static_cast<int>(from), comm_, stream);
+                   }));
   }
   // One operation: on one stream a send would wait for ever before its receive.
   PendingPtr exchange(const Exchange& both, std::string_view name) override {
-    return enqueue({both.sent, both.received}, name, [&](void* stream) {
-      nccl().group_start();
-      nccl().send(both.sent.const_data_ptr(), count(both.sent), type_of(both.sent),
-                  static_cast<int>(both.to), comm_, stream);
-      nccl().recv(both.received.mutable_data_ptr(), count(both.received), type_of(both.received),
-                  static_cast<int>(both.from), comm_, stream);
-      return nccl().group_end();
-    });
+    const at::Tensor sent = on_device(both.sent), received = place_for(both.received);
+    return brought(both.received, received, name,
+                   enqueue({sent, received}, name, [&](void* stream) {
+                     nccl().group_start();
+                     nccl().send(sent.const_data_ptr(), count(sent), type_of(sent),
+                                 static_cast<int>(both.to), comm_, stream);
+                     nccl().recv(received.mutable_data_ptr(), count(received), type_of(received),
+                                 static_cast<int>(both.from), comm_, stream);
+                     return nccl().group_end();
+                   }));
   }
 
   PendingPtr start(const Collective& c) override {
-    if (c.output.is_cuda()) return start_on_device(c);
-    // Small things of the host: there and back.
-    Collective on_device = c;
-    if (c.input.defined()) on_device.input = c.input.to(options_.device);
-    on_device.output = c.output.to(options_.device);
-    start_on_device(on_device)->wait();
-    c.output.copy_(on_device.output);
-    if (is_lost_) throw_lost(c.name);
-    return make_done();
+    Collective on_gpu = c;
+    if (c.input.defined()) on_gpu.input = on_device(c.input);
+    on_gpu.output = c.output.is_cuda() ? c.output : c.output.to(options_.device);
+    // NCCL adds bfloat16 in bfloat16, a rounding for each rank.
+    const bool is_bf16_sum =
+        c.output.scalar_type() == at::kBFloat16 && c.reduction == Reduction::kSum &&
+        (c.kind == Collective::Kind::kAllReduce || c.kind == Collective::Kind::kReduceScatter);
+    if (is_bf16_sum) {
+      if (c.input.defined()) on_gpu.input = on_gpu.input.to(at::kFloat);
+      on_gpu.output = on_gpu.output.to(at::kFloat);
+    }
+    return brought(c.output, on_gpu.output, c.name, start_on_device(on_gpu));
   }
 
  private:
   static size_t count(const at::Tensor& tensor) { return static_cast<size_t>(tensor.numel()); }
+
+  at::Tensor on_device(const at::Tensor& tensor) const { return tensor.to(options_.device); }
+  at::Tensor place_for(const at::Tensor& tensor) const {
+    if (tensor.is_cuda()) return tensor;
+    return at::empty(tensor.sizes(), tensor.options().device(options_.device));
+  }
+  // Copies what arrived beside a tensor into it, at the wait; to the host that waits for the
+  // device.
+  PendingPtr brought(const at::Tensor& into, const at::Tensor& arrived, std::string_view name,
+                     PendingPtr pending) const {
+    if (arrived.is_same(into)) return pending;
+    return std::make_shared<Followed>(std::move(pending),
+                                      [this, into, arrived, name = std::string(name)] {
+                                        into.copy_(arrived);
+                                        if (!into.is_cuda() && is_lost_) throw_lost(name);
+                                      });
+  }
 
   PendingPtr start_on_device(const Collective& c) {
     return enqueue({c.input, c.output}, c.name, [&](void* stream) {

@@ -22,7 +22,8 @@ struct NcclOptions {
 std::string nccl_unique_id();
 
 /// GPU ranks over NCCL, on a high-priority stream of its own. Waiting makes the current stream
-/// wait, not the host; tensors on the CPU are copied to the GPU and back, which waits. Operations
+/// wait, not the host; tensors on the CPU are copied to the GPU and back, which waits. bfloat16 is
+/// added as float32 copies. Operations
 /// that are not done by the deadline, or when a rank is known to be lost, abort the communicator,
 /// and the next use throws LostRank.
 ///

@@ -10,8 +10,8 @@
 namespace vit22b {
 
 c10::Device torch_device(const Device& device) {
-  return device.is_cuda ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.index))
-                        : c10::Device(c10::kCPU);
+  if (device.is_cpu()) return at::kCPU;
+  return {device.type, static_cast<c10::DeviceIndex>(device.index)};
 }
 
 at::ScalarType precision_type(const std::string& precision) {

@@ -12,8 +12,21 @@ at::Tensor attention_logits(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) 
 
 }  // namespace
 
+at::Tensor aligned_heads(const at::Tensor& x_BHTK) {
+  if (x_BHTK.is_cpu()) return x_BHTK;
+  constexpr int64_t kBytes = 16;
+  const auto element = static_cast<int64_t>(x_BHTK.element_size());
+  bool is_aligned = reinterpret_cast<uintptr_t>(x_BHTK.const_data_ptr()) % kBytes == 0;
+  for (int64_t dim = 0; dim < x_BHTK.dim() - 1; ++dim)
+    is_aligned = is_aligned && x_BHTK.stride(dim) * element % kBytes == 0;
+  return is_aligned ? x_BHTK : x_BHTK.clone(at::MemoryFormat::Contiguous);
+}
+
 at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK) {
-  return at::scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK);
+  const at::Tensor out = at::scaled_dot_product_attention(
+      aligned_heads(q_BHTK), aligned_heads(k_BHTK), aligned_heads(v_BHTK));
+  // On a GPU the gradient is read like the heads: times one, it comes in a tensor of its own.
+  return out.is_cpu() ? out : out.mul(1);
 }
 
 at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {

@@ -9,6 +9,10 @@ namespace vit22b {
 /// returns                 [B, H, T of q, K]
 at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK);
 
+/// The same heads [B, H, T, K] where libtorch's GPU kernels may read them: they take 16 bytes at a
+/// time wherever a tensor begins, and do not check its address. A copy where they could not.
+at::Tensor aligned_heads(const at::Tensor& x_BHTK);
+
 /// The paper's instability signals of one attention (arXiv 2302.05442 App. B).
 struct AttentionSignals {
   double max_logit = 0;  ///< largest |q k^T / sqrt(K)|

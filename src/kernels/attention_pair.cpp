@@ -1,5 +1,10 @@
 #include "kernels/attention_pair.h"
 
+#include <optional>
+
+#include "core/error.h"
+#include "kernels/attention.h"
+
 namespace vit22b {
 namespace {
 
@@ -8,16 +13,44 @@ at::Tensor by_head(const at::Tensor& x_BTHK) {
   return x_BTHK.transpose(1, 2);
 }
 
-enum class Form { kCpu, kFlash, kEfficient, kExplicit };
-
-Form form_of(const at::Tensor& q_BTHK) {
-  const int64_t size = q_BTHK.size(-1);
-  if (q_BTHK.is_cpu()) return Form::kCpu;
-  // Flash attention reads 16 bytes at a time and keeps a head of up to 256 values on chip.
-  if (q_BTHK.scalar_type() == at::kBFloat16 && size % 8 == 0 && size <= 256) return Form::kFlash;
-  if (q_BTHK.scalar_type() == at::kFloat && size % 4 == 0) return Form::kEfficient;
-  return Form::kExplicit;
+AttentionForm form_of(const at::Tensor& q_BTHK, bool is_differentiated) {
+  // What cuDNN's kernel is worth its plans for. Its gradient has other bits every time (seen with
+  // 1,025 tokens on an H100).
+  constexpr int64_t kFewTokens = 64;
+  const int64_t tokens = q_BTHK.size(1), size = q_BTHK.size(-1);
+  if (q_BTHK.is_cpu()) return AttentionForm::kCpu;
+  if (!q_BTHK.is_cuda()) return AttentionForm::kExplicit;
+  // These read 16 bytes at a time and keep a head of up to 128 or 256 values on chip.
+  if (q_BTHK.scalar_type() == at::kBFloat16 && size % 8 == 0) {
+    if (!is_differentiated && size <= 128 && tokens >= kFewTokens &&
+        device_ops(q_BTHK.device()).has_cudnn_attention(q_BTHK.device()))
+      return AttentionForm::kCudnn;
+    if (size <= 256) return AttentionForm::kFlash;
+  }
+  if (q_BTHK.scalar_type() == at::kFloat && size % 4 == 0) return AttentionForm::kEfficient;
+  return AttentionForm::kExplicit;
 }
+
+/// While it lives libtorch's kernels add in a fixed order: a run that goes on from a checkpoint
+/// makes the same steps, bit for bit, beside ones that add as they come.
+class FixedOrder {
+ public:
+  FixedOrder()
+      : was_deterministic_(at::globalContext().deterministicAlgorithms()),
+        was_filling_(at::globalContext().deterministicFillUninitializedMemory()) {
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  }
+  ~FixedOrder() {
+    at::globalContext().setDeterministicAlgorithms(was_deterministic_, /*warn_only=*/false);
+    at::globalContext().setDeterministicFillUninitializedMemory(was_filling_);
+  }
+  FixedOrder(const FixedOrder&) = delete;
+  FixedOrder& operator=(const FixedOrder&) = delete;
+
+ private:
+  bool was_deterministic_, was_filling_;
+};
 
 double scale_of(const at::Tensor& q_BTHK) {
   return 1 / std::sqrt(static_cast<double>(q_BTHK.size(-1)));
@@ -45,23 +78,30 @@ QkvHeads explicit_backward(const QkvHeads& heads, const at::Tensor& weights,
 }  // namespace
 
 at::Tensor attention_pair_forward(const QkvHeads& heads, AttentionTape* tape) {
-  const at::Tensor q = by_head(heads.q), k = by_head(heads.k), v = by_head(heads.v);
+  const at::Tensor q = aligned_heads(by_head(heads.q)), k = aligned_heads(by_head(heads.k)),
+                   v = aligned_heads(by_head(heads.v));
   AttentionTape made;
-  switch (form_of(heads.q)) {
-    case Form::kCpu:
+  made.form = form_of(heads.q, tape != nullptr);
+  switch (made.form) {
+    case AttentionForm::kCpu:
       std::tie(made.out_BTHK, made.statistics) =
           at::_scaled_dot_product_flash_attention_for_cpu(q, k, v);
       break;
-    case Form::kFlash: {
+    case AttentionForm::kFlash: {
       auto result = at::_scaled_dot_product_flash_attention(q, k, v);
-      made = {std::get<0>(result), std::get<1>(result), std::get<6>(result), std::get<7>(result)};
+      made = {made.form, std::get<0>(result), std::get<1>(result), std::get<6>(result),
+              std::get<7>(result)};
       break;
     }
-    case Form::kEfficient:
+    case AttentionForm::kCudnn:
+      made.out_BTHK = std::get<0>(
+          at::_scaled_dot_product_cudnn_attention(q, k, v, {}, /*compute_log_sumexp=*/false));
+      break;
+    case AttentionForm::kEfficient:
       std::tie(made.out_BTHK, made.statistics, made.seed, made.offset) =
           at::_scaled_dot_product_efficient_attention(q, k, v, {}, tape != nullptr);
       break;
-    case Form::kExplicit:
+    case AttentionForm::kExplicit:
       made.statistics = explicit_weights(heads);
       made.out_BTHK = at::matmul(made.statistics, v.to(at::kFloat)).to(v.scalar_type());
       break;
@@ -73,26 +113,31 @@ at::Tensor attention_pair_forward(const QkvHeads& heads, AttentionTape* tape) {
 
 QkvHeads attention_pair_backward(const QkvHeads& heads, const AttentionTape& tape,
                                  const at::Tensor& d_out_BTHK) {
-  const at::Tensor q = by_head(heads.q), k = by_head(heads.k), v = by_head(heads.v),
-                   out = by_head(tape.out_BTHK), d_out = by_head(d_out_BTHK);
+  const at::Tensor q = aligned_heads(by_head(heads.q)), k = aligned_heads(by_head(heads.k)),
+                   v = aligned_heads(by_head(heads.v)), out = by_head(tape.out_BTHK),
+                   d_out = aligned_heads(by_head(d_out_BTHK));
   const int64_t tokens = q.size(2);
   at::Tensor d_q, d_k, d_v, d_mask;
-  switch (form_of(heads.q)) {
-    case Form::kCpu:
+  std::optional<FixedOrder> fixed;
+  if (!q.is_cpu()) fixed.emplace();
+  switch (tape.form) {
+    case AttentionForm::kCpu:
       std::tie(d_q, d_k, d_v) = at::_scaled_dot_product_flash_attention_for_cpu_backward(
           d_out, q, k, v, out, tape.statistics, 0, false);
       break;
-    case Form::kFlash:
+    case AttentionForm::kFlash:
       std::tie(d_q, d_k, d_v) = at::_scaled_dot_product_flash_attention_backward(
           d_out, q, k, v, out, tape.statistics, {}, {}, tokens, tokens, 0, false, tape.seed,
           tape.offset);
       break;
-    case Form::kEfficient:
+    case AttentionForm::kEfficient:
       std::tie(d_q, d_k, d_v, d_mask) = at::_scaled_dot_product_efficient_attention_backward(
           d_out, q, k, v, {}, out, tape.statistics, tape.seed, tape.offset, 0,
           {true, true, true, false});
       break;
-    case Form::kExplicit:
+    case AttentionForm::kCudnn:
+      throw InternalError("attention: its forward pass was for inference");
+    case AttentionForm::kExplicit:
       return explicit_backward(heads, tape.statistics, d_out_BTHK);
   }
   return {by_head(d_q), by_head(d_k), by_head(d_v)};

@@ -131,6 +131,9 @@ class DeviceOps {
                                 const RoundingBits& rounding,
                                 const AdafactorTensors& tensors) const = 0;
 
+  /// Whether cuDNN's attention is the device's fastest for bfloat16.
+  virtual bool has_cudnn_attention(c10::Device) const { return false; }
+
   /// A function whose launches are recorded once and replayed as one; plain calls where a device
   /// has no such thing. What the function reads beside its argument must stay where it is.
   virtual std::unique_ptr<ReplayedFunction> replayed(
@@ -150,6 +153,6 @@ const DeviceOps& device_ops(at::Device device);
 
 /// The C symbol by which libvit22b_cuda.so gives its operations, and the interface's version: a
 /// library of another build is refused.
-constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_1";
+constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_2";
 
 }  // namespace vit22b

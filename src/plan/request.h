@@ -2,13 +2,11 @@
 #include <string>
 #include <vector>
 
+#include "core/device_spec.h"
 #include "plan/other_models.h"
 #include "train/config.h"
 
 namespace vit22b {
-
-/// The name of the machine that the planner runs on.
-constexpr const char* kThisDevice = "this";
 
 /// A command to be planned: `train` with a config, or `features` over one batch of images.
 struct PlanRequest {

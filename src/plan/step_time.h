@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/device_spec.h"
+#include "core/device_spec.h"
 #include "plan/outline.h"
 
 namespace vit22b {

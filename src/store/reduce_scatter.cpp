@@ -3,14 +3,14 @@
 namespace vit22b {
 
 ReduceScatter::ReduceScatter(GradientSink& inner, const std::vector<ParameterRow>& table,
-                             const MasterStore& store, const Mesh& mesh)
+                             MasterStore& store, const Mesh& mesh)
     : inner_(inner), mesh_(mesh) {
   const MeshPlace place = place_of(mesh);
   for (const ParameterRow& row : table)
     if (inner_.trained(row.unit).count(row.local_name) != 0)
       rows_[row.unit].push_back({row.local_name,
                                  mesh.size(MeshAxis::kData) > 1 ? store.cut(row).data_dim : -1,
-                                 part_shape(tensor_cut(row), place)});
+                                 part_shape(tensor_cut(row), place), store.weight(row).device()});
 }
 
 int64_t ReduceScatter::gradient_bytes(const Unit& unit) const {
@@ -29,7 +29,8 @@ void ReduceScatter::begin_phase(StepPhase phase, const StepContext& context) {
 UnitGrads& ReduceScatter::begin(const Unit& unit) {
   current_ = {};
   for (const Row& row : rows_.at(unit))
-    current_.tensors[row.local_name] = at::empty(row.shape, at::kFloat);
+    current_.tensors[row.local_name] =
+        at::empty(row.shape, at::TensorOptions(at::kFloat).device(row.device));
   return current_;
 }
 

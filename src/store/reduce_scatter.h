@@ -13,8 +13,8 @@ namespace vit22b {
 class ReduceScatter : public GradientSink {
  public:
   /// inner  takes gradients in the shapes of the store's parts; all outlive this
-  ReduceScatter(GradientSink& inner, const std::vector<ParameterRow>& table,
-                const MasterStore& store, const Mesh& mesh);
+  ReduceScatter(GradientSink& inner, const std::vector<ParameterRow>& table, MasterStore& store,
+                const Mesh& mesh);
 
   const std::set<std::string>& trained(const Unit& unit) const override {
     return inner_.trained(unit);
@@ -33,6 +33,7 @@ class ReduceScatter : public GradientSink {
     std::string local_name;
     int64_t data_dim;
     std::vector<int64_t> shape;  ///< before the data axis cuts it
+    c10::Device device;
   };
   struct Sum {
     PendingPtr work;  ///< null where the data axis does not cut the tensor

@@ -34,13 +34,20 @@ void UpdateNow::begin_phase(StepPhase phase, const StepContext& context) {
                                                       : at::ones({1}, at::kDouble);
   phase_ = phase;
   context_ = context;
-  squares_ = at::zeros({1}, at::kDouble);
+  squares_ = at::Tensor();
   bad_tensor_.clear();
 }
 
 // The norm of the phase that ends.
 void UpdateNow::end_norm() {
-  norm_ = squares_.sqrt() * context_.gradient_scale;
+  const at::Tensor squares = squares_.defined() ? squares_ : at::zeros({1}, at::kDouble);
+  norm_ = squares.sqrt() * context_.gradient_scale;
+}
+
+// A factor that the host has goes to the device with the launch that uses it: a copy would wait.
+void UpdateNow::bring_clip_to(const at::Tensor& squares) {
+  if (clip_.device() != squares.device())
+    clip_ = at::full({1}, clip_.item<double>(), squares.options());
 }
 
 UnitGrads& UpdateNow::begin(const Unit& unit) {
@@ -64,10 +71,11 @@ void UpdateNow::commit(const Unit& unit) {
   // The model's, before it decides: a rank that alone left a unit as it is would not come to the
   // collectives of its update.
   mesh().sum_(squares, MeshAxis::kAll, "gradient norm");
-  squares_ = squares_.to(squares.device()) + squares;
+  squares_ = squares_.defined() ? squares_ + squares : squares;
   if (phase_ == StepPhase::kUpdate) {
-    const at::Tensor scale = scale_of_step(
-        at::where(at::isfinite(squares), clip_.to(squares.device()), squares), context_);
+    bring_clip_to(squares);
+    const at::Tensor scale =
+        scale_of_step(at::where(at::isfinite(squares), clip_, squares), context_);
     for (const Gradient& gradient : gradients) update(gradient, context_, scale);
     // Gradients of this unit are gone at the end of the step, so their names are taken now.
     if (squares.is_cpu() && !std::isfinite(squares.item<double>()) && bad_tensor_.empty())
@@ -87,11 +95,11 @@ int64_t UpdateNow::gradient_bytes(const Unit& unit) const {
 
 StepReport UpdateNow::finish(const StepContext&) {
   end_norm();
+  store().begin_update();  // copies from before are of no use now
+  // Waits for the device: here, once a step, with all updates under way.
   previous_norm_ = norm_.cpu();
   phase_ = StepPhase::kUpdate;
-  store().begin_update();  // copies from before are of no use now
-  // .item() waits for the device: here, once a step, with all updates under way.
-  StepReport report{norm_.item<double>(), clip_.item<double>(), ""};
+  StepReport report{previous_norm_.item<double>(), clip_.item<double>(), ""};
   if (!std::isfinite(report.gradient_norm)) {
     for (const std::string& name : mesh().gather_text(bad_tensor_, MeshAxis::kAll))
       if (report.bad_tensor.empty()) report.bad_tensor = name;

@@ -31,6 +31,7 @@ class UpdateNow : public UpdatingSink {
  private:
   bool is_by_previous() const;
   void end_norm();
+  void bring_clip_to(const at::Tensor& squares);
 
   std::map<Unit, std::vector<Trained*>> units_;
   UnitGrads current_;

@@ -59,12 +59,12 @@ at::Tensor UpdatingSink::squared_norm_of_share(const std::vector<Gradient>& grad
     by_copies[(trained->cut.data_dim < 0 ? mesh().size(MeshAxis::kData) : 1) *
               (trained->cut.model_dim < 0 ? mesh().size(MeshAxis::kModel) : 1)]
         .push_back(value);
-  at::Tensor sum = at::zeros({1}, at::kDouble);
+  at::Tensor sum;
   for (const auto& [copies, values] : by_copies) {
     const at::Tensor part = squared_norm(values) / static_cast<double>(copies);
-    sum = sum.to(part.device()) + part;
+    sum = sum.defined() ? sum + part : part;
   }
-  return sum;
+  return sum.defined() ? sum : at::zeros({1}, at::kDouble);
 }
 
 at::Tensor UpdatingSink::scale_of_step(const at::Tensor& clip, const StepContext& context) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/device_spec.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "kernels/cpu/tile.h"
@@ -31,7 +32,7 @@ RunLog::RunLog(const TrainConfig& config, double flops_of_sample, int64_t total_
       throughput_(flops_of_sample, peak),
       progress_("train", total_steps, is_quiet) {
   log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12),
-                  " TFLOP/s (", device.is_cuda ? "data sheet" : "measured now", ")"));
+                  " TFLOP/s (", data_sheet(device) ? "data sheet" : "measured now", ")"));
 }
 
 void RunLog::add_step(int64_t images, double seconds, double waited_seconds) {

@@ -106,7 +106,7 @@ void Run::make_weights(const std::vector<ParameterRow>& table, const SavedRun* s
 std::unique_ptr<StateMemory> Run::make_memory() const {
   if (config_.state != "file")
     return make_state_memory(config_.state, torch_device(options_.device));
-  if (options_.device.is_cuda)
+  if (!options_.device.is_cpu())
     throw UsageError("state=file runs on the CPU; use --device cpu, or state=memory");
   const std::filesystem::path run = std::filesystem::absolute(options_.out).lexically_normal();
   return std::make_unique<StateFile>(

@@ -1,14 +1,26 @@
 #include "train/throughput.h"
 
 #include "core/alternation.h"
+#include "core/device_spec.h"
 #include "eval/vit_predictor.h"
 #include "model/engine/fused_block.h"
 
 namespace vit22b {
 namespace {
 
-constexpr double kHopperDenseBf16 = 989.4e12;  // H100 and H200 SXM data sheets, without sparsity
-constexpr double kHopperFp32 = 67e12;
+// ATen's products, after some that choose kernels.
+double measured_gpu_rate(const Device& device, at::ScalarType dtype) {
+  constexpr int64_t kSide = 8192;
+  constexpr int kTries = 4;
+  const at::TensorOptions options = at::TensorOptions(torch_device(device)).dtype(dtype);
+  const at::Tensor a = at::randn({kSide, kSide}, options), b = at::randn({kSide, kSide}, options);
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    const double seconds = seconds_of([&] { at::matmul(a, b).flatten()[0].item(); });
+    best = std::max(best, 2.0 * kSide * kSide * kSide / seconds);
+  }
+  return best;
+}
 
 // The better of ATen's products and our own.
 double measured_gemm_rate(at::ScalarType dtype) {
@@ -35,7 +47,10 @@ double measured_gemm_rate(at::ScalarType dtype) {
 double peak_flops(const Device& device, const std::string& precision) {
   const at::NoGradGuard no_grad;
   const bool is_half = precision_type(precision) == at::kBFloat16;
-  if (device.is_cuda) return is_half ? kHopperDenseBf16 : kHopperFp32;
+  if (device.is_cuda()) {
+    if (const auto sheet = data_sheet(device)) return sheet->peak_flops(precision);
+    return measured_gpu_rate(device, is_half ? at::kBFloat16 : at::kFloat);
+  }
   // Once a process. Where a CPU has no bf16 products, its float32 rate is the one to be measured
   // against.
   static const double kFloatRate = measured_gemm_rate(at::kFloat);

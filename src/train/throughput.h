@@ -7,8 +7,9 @@
 
 namespace vit22b {
 
-/// The best GEMM rate of this machine at a precision, in FLOP/s: measured on random data on a CPU
-/// (a second; ATen's products and ours), the data-sheet's dense rate on a known GPU.
+/// The best GEMM rate of this machine at a precision, in FLOP/s: the data sheet's dense rate of a
+/// GPU that configs/devices lists, else measured on random data (a second; on a CPU the better of
+/// ATen's products and ours).
 double peak_flops(const Device& device, const std::string& precision);
 
 /// Speed since the last reading.

@@ -51,7 +51,8 @@ void Run::loop() {
                       .num_workers = config_.data.workers,
                       .seed = static_cast<uint64_t>(config_.seed),
                       .max_bad_fraction = config_.data.max_bad_fraction,
-                      .max_pixels = config_.data.max_pixels});
+                      .max_pixels = config_.data.max_pixels,
+                      .is_pinned = options_.device.is_cuda()});
   try {
     train_steps(loader);
   } catch (const UserError& error) {
@@ -113,10 +114,11 @@ Batch Run::next_batch(BatchLoader& loader) {
     if (batch.images_BCHW.defined() && !config_.data.any_size)
       check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
   });
+  batch = batch.to(torch_device(options_.device));
   if (config_.data.mixup > 0)
     batch = mixed(batch, config_.data.mixup, static_cast<uint64_t>(config_.seed), state_.step,
                   mesh_.share(MeshAxis::kData, config_.data.batch_size).count);
-  return batch.to(torch_device(options_.device));
+  return batch;
 }
 
 // All ranks' lists, and those of earlier starts, go into one file.

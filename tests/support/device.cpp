@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "core/error.h"
 #include "support/emulated_ops.h"
 
 namespace vit22b::test {
@@ -13,7 +14,11 @@ at::Device device() {
 
 const DeviceOps& gpu_ops() {
   static const EmulatedOps kEmulated;
-  return device().is_cpu() ? kEmulated : device_ops(device());
+  if (device().is_cpu()) return kEmulated;
+  const DeviceOps& ops = device_ops(device());
+  if (ops.name() != std::string("cuda"))
+    throw InternalError("a GPU's tests without the GPU's kernels");
+  return ops;
 }
 
 }  // namespace vit22b::test

@@ -19,7 +19,7 @@ class EmulatedOps : public cuda::KernelOps {
   void report_waiting(bool) const override {}
 
  protected:
-  cuda::Stream stream() const override { return nullptr; }
+  cuda::Stream stream(c10::Device) const override { return nullptr; }
 
  private:
   std::unique_ptr<DeviceOps> aten_ = make_aten_ops();

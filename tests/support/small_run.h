@@ -25,13 +25,15 @@ inline TrainConfig small_run(const std::filesystem::path& data,
 
 /// Trains it quietly. One thread: matrices this small are slower with more, and a thread team does
 /// not survive a fork.
-inline TrainSummary run_quietly(const TrainConfig& config, const std::filesystem::path& out) {
+inline TrainSummary run_quietly(const TrainConfig& config, const std::filesystem::path& out,
+                                Device device = {}) {
   at::set_num_threads(1);
   log_set_quiet(true);
   FileOps ops(ExitCode::kCheckpoint);
   TrainOptions options;
   options.out = out;
   options.is_quiet = true;
+  options.device = device;
   return train(config, options, ops);
 }
 

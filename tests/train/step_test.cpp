@@ -110,18 +110,20 @@ TEST(OnAGpuStep, WithItsStateOnTheHostEqualsOneInTheDevicesMemoryBitForBit) {
 TEST(OnAGpu, AStepWaitsForTheDeviceAtItsEndAlone) {
   if (test::device().is_cpu()) GTEST_SKIP() << "NO GPU TESTED: this counts a GPU's waits";
   const at::NoGradGuard no_grad;
-  for (const char* optimizer : {"adamw", "adafactor", "sgd"}) {
-    StepCase step(optimizer);
-    step.run();  // libraries set themselves up in the first
-    CountedWarnings warnings;
-    test::gpu_ops().report_waiting(true);
-    step.run();
-    test::gpu_ops().report_waiting(false);
-    // The gradient's norm, the clip factor, the loss and the stop flag are read one after the
-    // other, when nothing is left to wait for but the first.
-    EXPECT_EQ(warnings.texts.size(), 4U)
-        << optimizer << ": " << ::testing::PrintToString(warnings.texts);
-  }
+  for (const char* optimizer : {"adamw", "adafactor", "sgd"})
+    for (const bool is_now : {false, true}) {
+      StepCase step(optimizer, std::make_unique<DeviceMemory>(test::device()), is_now);
+      const int64_t pieces = is_now ? 1 : 2;
+      step.run(1, pieces);  // libraries set themselves up in the first
+      CountedWarnings warnings;
+      test::gpu_ops().report_waiting(true);
+      step.run(1, pieces);
+      test::gpu_ops().report_waiting(false);
+      // The gradient's norm, the clip factor, the loss and the stop flag are read one after the
+      // other, when nothing is left to wait for but the first.
+      EXPECT_EQ(warnings.texts.size(), 4U)
+          << optimizer << (is_now ? " now: " : ": ") << ::testing::PrintToString(warnings.texts);
+    }
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "kernels/cuda/kernel_ops.h"
 
+#include <c10/core/DeviceGuard.h>
+
 #include "core/error.h"
 
 namespace vit22b::cuda {
@@ -76,84 +78,97 @@ Matrix weight_of(const at::Tensor& weight) {
 
 at::Tensor KernelOps::norm(const at::Tensor& x_ND, const NormSpec& spec,
                            at::ScalarType type) const {
+  const c10::DeviceGuard guard(x_ND.device());
   if (!spec.weight.defined()) return x_ND.to(type);
   at::Tensor y = at::empty(x_ND.sizes(), x_ND.options().dtype(type));
-  norm_forward(rows_of(x_ND), num_rows(x_ND), x_ND.size(-1), norm_of(spec), rows_of(y), stream());
+  norm_forward(rows_of(x_ND), num_rows(x_ND), x_ND.size(-1), norm_of(spec), rows_of(y),
+               stream(x_ND.device()));
   return y;
 }
 
 at::Tensor KernelOps::norm_backward(const at::Tensor& d_y_ND, const at::Tensor& x_ND,
                                     const NormSpec& spec, const at::Tensor& residual_ND,
                                     const vit22b::NormSums& sums) const {
+  const c10::DeviceGuard guard(x_ND.device());
   const int64_t columns = x_ND.size(-1);
   at::Tensor d_x = at::empty(x_ND.sizes(), x_ND.options().dtype(at::kFloat));
   const at::Tensor partial = partial_sums(2 * columns, x_ND);
   cuda::norm_backward(rows_of(d_y_ND), rows_of(x_ND), num_rows(x_ND), columns, norm_of(spec),
-                      vector(residual_ND), target(d_x), sums_of(sums), target(partial), stream());
+                      vector(residual_ND), target(d_x), sums_of(sums), target(partial),
+                      stream(x_ND.device()));
   return d_x;
 }
 
 QkvHeads KernelOps::split_heads(const at::Tensor& qkv_BT3HK, const QkNorms& norms) const {
+  const c10::DeviceGuard guard(qkv_BT3HK.device());
   const at::Tensor v = qkv_BT3HK.select(2, 2);
   QkvHeads heads{at::empty(v.sizes(), v.options()), at::empty(v.sizes(), v.options()), v};
   qk_norm_forward(token_rows_of_qkv(qkv_BT3HK), heads_of(qkv_BT3HK), norm_of(norms.q),
-                  norm_of(norms.k), token_rows(heads.q), token_rows(heads.k), stream());
+                  norm_of(norms.k), token_rows(heads.q), token_rows(heads.k),
+                  stream(qkv_BT3HK.device()));
   return heads;
 }
 
 void KernelOps::split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
                                      const QkNorms& norms, at::Tensor d_qkv_BT3HK,
                                      const QkNormSums& sums) const {
+  const c10::DeviceGuard guard(qkv_BT3HK.device());
   const at::Tensor q = gradients.q.contiguous(), k = gradients.k.contiguous(),
                    v = gradients.v.contiguous();
   const at::Tensor partial = partial_sums(4 * qkv_BT3HK.size(4), qkv_BT3HK);
   qk_norm_backward({token_rows(q), token_rows(k), token_rows(v)}, token_rows_of_qkv(qkv_BT3HK),
                    heads_of(qkv_BT3HK), norm_of(norms.q), norm_of(norms.k),
                    token_rows_of_qkv(d_qkv_BT3HK), sums_of(sums.q), sums_of(sums.k),
-                   target(partial), stream());
+                   target(partial), stream(qkv_BT3HK.device()));
 }
 
 at::Tensor KernelOps::bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
                                 bool is_tanh) const {
+  const c10::DeviceGuard guard(pre_NM.device());
   at::Tensor activation = at::empty(pre_NM.sizes(), pre_NM.options());
   cuda::bias_gelu(rows_of(pre_NM), vector(bias_M), is_tanh, num_rows(pre_NM), pre_NM.size(-1),
-                  rows_of(activation), stream());
+                  rows_of(activation), stream(pre_NM.device()));
   return activation;
 }
 
 at::Tensor KernelOps::gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
                                     const at::Tensor& bias_M, bool is_tanh, at::Tensor d_pre_NM,
                                     at::Tensor bias_sums) const {
+  const c10::DeviceGuard guard(pre_NM.device());
   at::Tensor activation = at::empty(pre_NM.sizes(), pre_NM.options());
   const at::Tensor partial = partial_sums(pre_NM.size(-1), pre_NM);
   cuda::gelu_backward(rows_of(d_activation_NM), rows_of(pre_NM), vector(bias_M), is_tanh,
                       num_rows(pre_NM), pre_NM.size(-1), rows_of(d_pre_NM), rows_of(activation),
-                      target(bias_sums), target(partial), stream());
+                      target(bias_sums), target(partial), stream(pre_NM.device()));
   return activation;
 }
 
 at::Tensor KernelOps::add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,
                                  const at::Tensor& scale_D) const {
+  const c10::DeviceGuard guard(residual_ND.device());
   at::Tensor out = at::empty(residual_ND.sizes(), residual_ND.options());
   cuda::add_branch(rows_of(residual_ND), rows_of(branch_ND), vector(scale_D), num_rows(out),
-                   out.size(-1), rows_of(out), stream());
+                   out.size(-1), rows_of(out), stream(residual_ND.device()));
   return out;
 }
 
 at::Tensor KernelOps::branch_backward(const at::Tensor& gradient_ND, const at::Tensor& branch_ND,
                                       const at::Tensor& scale_D, at::ScalarType type,
                                       at::Tensor bias_sums, at::Tensor scale_sums) const {
+  const c10::DeviceGuard guard(gradient_ND.device());
   const int64_t columns = gradient_ND.size(-1);
   at::Tensor d_branch = at::empty(gradient_ND.sizes(), gradient_ND.options().dtype(type));
   const at::Tensor partial = partial_sums(2 * columns, gradient_ND);
   cuda::branch_backward(vector(gradient_ND), scale_sums.defined() ? rows_of(branch_ND) : Matrix{},
                         vector(scale_D), num_rows(gradient_ND), columns, rows_of(d_branch),
-                        target(bias_sums), target(scale_sums), target(partial), stream());
+                        target(bias_sums), target(scale_sums), target(partial),
+                        stream(gradient_ND.device()));
   return d_branch;
 }
 
 void KernelOps::adamw_update(const vit22b::AdamWNumbers& n, const at::Tensor& scale,
                              const RoundingBits& rounding, const AdamWTensors& t) const {
+  const c10::DeviceGuard guard(t.weight.device());
   const AdamWNumbers numbers{static_cast<float>(n.beta1),
                              static_cast<float>(n.beta2),
                              static_cast<float>(1 / std::sqrt(n.correction2)),
@@ -162,22 +177,24 @@ void KernelOps::adamw_update(const vit22b::AdamWNumbers& n, const at::Tensor& sc
                              static_cast<float>(1 - n.learning_rate * n.weight_decay)};
   cuda::adamw_update(t.weight.numel(), numbers, vector(scale), vector(t.gradient),
                      weight_of(t.weight), target(t.momentum), target(t.second_moment),
-                     rounding_of(rounding), stream());
+                     rounding_of(rounding), stream(t.weight.device()));
 }
 
 std::pair<at::Tensor, at::Tensor> KernelOps::square_sums(const at::Tensor& gradient_RC,
                                                          const at::Tensor& scale) const {
+  const c10::DeviceGuard guard(gradient_RC.device());
   const int64_t rows = gradient_RC.size(0), columns = gradient_RC.size(1);
   const SquareSums shape = square_sums_shape(rows, columns);
   const at::Tensor by_row = at::empty({rows, shape.row_parts}, gradient_RC.options()),
                    by_column = at::empty({shape.column_parts, columns}, gradient_RC.options());
   cuda::square_sums(vector(gradient_RC), vector(scale), rows, columns, target(by_row),
-                    target(by_column), stream());
+                    target(by_column), stream(gradient_RC.device()));
   return {by_row.sum(1), by_column.sum(0)};
 }
 
 void KernelOps::adafactor_update(const vit22b::AdafactorNumbers& n, const at::Tensor& scale,
                                  const RoundingBits& rounding, const AdafactorTensors& t) const {
+  const c10::DeviceGuard guard(t.weight_RC.device());
   VIT22B_CHECK(t.momentum_RC.scalar_type() == at::kBFloat16 && t.momentum_RC.is_contiguous(),
                "cuda kernels: Adafactor's momentum is contiguous bfloat16");
   const AdafactorNumbers numbers{static_cast<float>(n.beta1), static_cast<float>(n.learning_rate),
@@ -185,7 +202,7 @@ void KernelOps::adafactor_update(const vit22b::AdafactorNumbers& n, const at::Te
   cuda::adafactor_update(t.gradient_RC.size(0), t.gradient_RC.size(1), numbers, vector(scale),
                          vector(t.gradient_RC), vector(t.row_factors_R), vector(t.column_factors_C),
                          weight_of(t.weight_RC), t.momentum_RC.mutable_data_ptr(),
-                         rounding_of(rounding), stream());
+                         rounding_of(rounding), stream(t.weight_RC.device()));
 }
 
 }  // namespace vit22b::cuda

@@ -4,8 +4,9 @@
 
 namespace vit22b::cuda {
 
-/// The operations on the kernels of launch.h; what is left to the device's own module is the
-/// stream, products with float32 sums, recorded launches and the ban on waiting.
+/// The operations on the kernels of launch.h, each on its tensors' device; what is left to the
+/// device's own module is the stream, products with float32 sums, recorded launches and the ban on
+/// waiting.
 class KernelOps : public DeviceOps {
  public:
   at::Tensor norm(const at::Tensor& x_ND, const NormSpec& spec, at::ScalarType type) const override;
@@ -35,8 +36,8 @@ class KernelOps : public DeviceOps {
                         const AdafactorTensors& tensors) const override;
 
  protected:
-  /// Where the kernels are enqueued.
-  virtual Stream stream() const = 0;
+  /// Where a device's kernels are enqueued; the device is the current one.
+  virtual Stream stream(c10::Device device) const = 0;
 };
 
 }  // namespace vit22b::cuda

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
+#include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -18,7 +20,8 @@ class RecordedFunction : public ReplayedFunction {
   RecordedFunction(const std::function<at::Tensor(const at::Tensor&)>& function,
                    const at::Tensor& example)
       : input_(example.clone()) {
-    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool());
+    const c10::cuda::CUDAStreamGuard guard(
+        c10::cuda::getStreamFromPool(/*isHighPriority=*/false, example.device().index()));
     // Waits for the device, once a shape: the example may be made on another stream.
     c10::cuda::device_synchronize();
     for (int i = 0; i < kWarmUps; ++i) output_ = function(input_);
@@ -30,6 +33,7 @@ class RecordedFunction : public ReplayedFunction {
   }
 
   at::Tensor operator()(const at::Tensor& x) override {
+    const c10::cuda::CUDAGuard guard(input_.device());
     input_.copy_(x);
     graph_.replay();
     return output_.clone();
@@ -57,6 +61,12 @@ class CudaOps : public KernelOps {
     }
   }
 
+  bool has_cudnn_attention(c10::Device device) const override {
+    constexpr int kHopper = 9;
+    return at::detail::getCUDAHooks().hasCuDNN() &&
+           at::cuda::getDeviceProperties(device.index())->major >= kHopper;
+  }
+
   std::unique_ptr<ReplayedFunction> replayed(
       const std::function<at::Tensor(const at::Tensor&)>& function,
       const at::Tensor& example) const override {
@@ -69,13 +79,15 @@ class CudaOps : public KernelOps {
   }
 
  protected:
-  Stream stream() const override { return c10::cuda::getCurrentCUDAStream().stream(); }
+  Stream stream(c10::Device device) const override {
+    return c10::cuda::getCurrentCUDAStream(device.index()).stream();
+  }
 };
 
 }  // namespace
 }  // namespace vit22b::cuda
 
 // Looked up by name after dlopen; the caller owns the result.
-extern "C" __attribute__((visibility("default"))) vit22b::DeviceOps* vit22b_make_cuda_ops_1() {
+extern "C" __attribute__((visibility("default"))) vit22b::DeviceOps* vit22b_make_cuda_ops_2() {
   return std::make_unique<vit22b::cuda::CudaOps>().release();
 }

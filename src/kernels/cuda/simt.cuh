@@ -67,6 +67,31 @@ __device__ inline float warp_sum(float x) {
   return x;
 }
 
+// The sum over kLanes neighbouring lanes, a power of two, in each of them.
+template <int kLanes>
+__device__ inline float lanes_sum(float x) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2)
+    x += __shfl_xor_sync(0xffffffffU, x, offset);
+  return x;
+}
+
+// The sums of several values over a block of up to 32 warps, in every thread; `scratch` is
+// [kSums * 32] and shared.
+template <int kSums>
+__device__ inline void block_sums(float (&x)[kSums], float* scratch) {
+  const unsigned warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  for (int s = 0; s < kSums; ++s) x[s] = warp_sum(x[s]);
+  if (threadIdx.x % kWarp == 0)
+    for (int s = 0; s < kSums; ++s) scratch[s * kWarp + warp] = x[s];
+  __syncthreads();
+  for (int s = 0; s < kSums; ++s) {
+    x[s] = 0;
+    for (unsigned i = 0; i < warps; ++i) x[s] += scratch[s * kWarp + i];
+  }
+  __syncthreads();  // before the next sums write
+}
+
 // The sum over a block of up to 32 warps, in every thread; `scratch` is [32] and shared.
 __device__ inline float block_sum(float x, float* scratch) {
   const unsigned warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
@@ -131,6 +156,11 @@ bool is_wide(const Matrix& m, int64_t columns) {
                                reinterpret_cast<uintptr_t>(m.data) % bytes == 0);
 }
 
+template <int kWidth>
+bool is_wide(const float* vector) {
+  return reinterpret_cast<uintptr_t>(vector) % (kWidth * sizeof(float)) == 0;
+}
+
 template <typename T>
 struct Typed {
   T* data;
@@ -157,6 +187,6 @@ struct Partial {
 void add_partial(const Partial& partial, int64_t columns, float* sums, Stream stream);
 
 /// Most blocks of rows that one column's sum comes in.
-constexpr int64_t kShares = 256;
+constexpr int64_t kShares = 512;
 
 }  // namespace vit22b::cuda

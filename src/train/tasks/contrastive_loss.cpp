@@ -12,9 +12,9 @@ constexpr int64_t kLogitsAtOnce = int64_t{4} << 20;
 /// Sums over images, column by column, that come chunk by chunk and rank by rank.
 class ColumnLogSums {
  public:
-  explicit ColumnLogSums(int64_t columns)
-      : largest_N_(at::full({columns}, -std::numeric_limits<float>::infinity())),
-        sums_N_(at::zeros({columns})) {}
+  ColumnLogSums(int64_t columns, const at::TensorOptions& options)
+      : largest_N_(at::full({columns}, -std::numeric_limits<float>::infinity(), options)),
+        sums_N_(at::zeros({columns}, options)) {}
 
   void add(const at::Tensor& logits_BN) {
     const at::Tensor largest = at::maximum(largest_N_, logits_BN.amax(0));
@@ -43,7 +43,7 @@ class Pairs {
         num_images_(images_BE.size(0)) {
     const int64_t all = num_images_ * mesh.size(MeshAxis::kData);
     first_ = mesh.share(MeshAxis::kData, all).first;
-    texts_NF_ = at::zeros({all, texts_BF.size(1)});
+    texts_NF_ = at::zeros({all, texts_BF.size(1)}, texts_BF.options());
     own_rows(texts_NF_).copy_(texts_BF);
     mesh.sum_(texts_NF_, MeshAxis::kData, "text embeddings");
     chunk_ = chunk > 0 ? chunk : std::max<int64_t>(1, kLogitsAtOnce / all);
@@ -52,7 +52,7 @@ class Pairs {
   }
 
   ContrastiveLoss sigmoid() {
-    at::Tensor sum = at::zeros({}, at::kDouble);
+    at::Tensor sum = zero();
     for (int64_t first = 0; first < num_images_; first += chunk_) {
       const at::Tensor z = logits(first);
       const at::Tensor own = own_logits(z, first);
@@ -66,9 +66,9 @@ class Pairs {
   }
 
   ContrastiveLoss softmax() {
-    ColumnLogSums columns(texts_NF_.size(0));
+    ColumnLogSums columns(texts_NF_.size(0), texts_NF_.options());
     std::vector<at::Tensor> rows_of_chunks;
-    at::Tensor sum = at::zeros({}, at::kDouble);
+    at::Tensor sum = zero();
     for (int64_t first = 0; first < num_images_; first += chunk_) {
       const at::Tensor z = logits(first);
       columns.add(z);
@@ -88,6 +88,7 @@ class Pairs {
   }
 
  private:
+  at::Tensor zero() const { return at::zeros({}, texts_NF_.options().dtype(at::kDouble)); }
   at::Tensor own_rows(const at::Tensor& of_all) const {
     return of_all.slice(0, first_, first_ + num_images_);
   }

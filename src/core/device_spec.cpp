@@ -1,29 +1,14 @@
-#include "plan/device_spec.h"
+#include "core/device_spec.h"
 
-#include "core/alternation.h"
+#include <algorithm>
+#include <cmath>
+
 #include "core/config.h"
-#include "core/device.h"
+#include "core/device_texts.h"
 #include "core/error.h"
-#include "plan/device_texts.h"
-#include "plan/disk_rate.h"
-#include "plan/request.h"
-#include "train/throughput.h"
 
 namespace vit22b {
 namespace {
-
-// Copies of random numbers that no cache holds.
-double copy_rate() {
-  constexpr int64_t kElements = 64 << 20;  // 256 MiB
-  constexpr int kTries = 4;
-  const at::Tensor from = at::rand({kElements});
-  at::Tensor to = at::zeros_like(from);
-  double best = 0;
-  for (int i = 0; i < kTries; ++i)
-    best = std::max(best,
-                    2.0 * static_cast<double>(from.nbytes()) / seconds_of([&] { to.copy_(from); }));
-  return best;
-}
 
 void check(const DeviceSpec& spec) {
   for (const double rate :
@@ -42,6 +27,7 @@ void check(const DeviceSpec& spec) {
 }  // namespace
 
 void DeviceSpec::fields(FieldVisitor& v) {
+  v.field("gpu_names", gpu_names, "what drivers call it, separated by commas");
   v.field("memory_bytes", memory_bytes, "memory of the device");
   v.field("host_memory_bytes", host_memory_bytes, "memory of the host, for each device");
   v.field("bf16_flops", bf16_flops, "dense peak in bf16, FLOP a second");
@@ -79,22 +65,17 @@ DeviceSpec named_device(const std::string& name) {
   return spec;
 }
 
-DeviceSpec measured_device(const std::string& precision, bool is_disk_wanted) {
-  const double rate = peak_flops(Device{}, precision), copies = copy_rate();
-  DeviceSpec spec;
-  spec.name = kThisDevice;
-  spec.is_cpu = true;
-  spec.memory_bytes = spec.host_memory_bytes = static_cast<double>(host_memory_bytes());
-  spec.bf16_flops = spec.fp32_flops = rate;
-  // Assumptions: they count with --reckon, in advice and in a search, not where parts are run.
-  spec.product_share = 0.95;
-  spec.attention_share = 0.5;
-  spec.memory_bytes_per_second = copies;
-  spec.host_bytes_per_second = copies / 2;
-  if (is_disk_wanted) spec.disk_bytes_per_second = disk_read_rate(".");
-  // Ranks of one host meet in its memory, each byte read and written.
-  spec.link_bytes_per_second = spec.network_bytes_per_second = copies / 2;
-  return spec;
+std::optional<DeviceSpec> data_sheet(const Device& device) {
+  if (!device.is_cuda()) return std::nullopt;
+  const std::string name = gpu_name(device);
+  for (const auto& [key, text] : device_texts()) {
+    DeviceSpec spec = named_device(key);
+    const std::vector<std::string> names = split(spec.gpu_names, ',');
+    if (std::any_of(names.begin(), names.end(),
+                    [&](const std::string& known) { return trim(known) == name; }))
+      return spec;
+  }
+  return std::nullopt;
 }
 
 }  // namespace vit22b

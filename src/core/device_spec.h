@@ -1,15 +1,22 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/fields.h"
 
 namespace vit22b {
+
+/// The name of the machine that a program runs on.
+constexpr const char* kThisDevice = "this";
 
 /// What a roofline needs to know of one device and of its place among others; bytes and FLOP a
 /// second.
 struct DeviceSpec {
   std::string name;
+  /// What drivers call it, one of several separated by commas; "" for what no driver names.
+  std::string gpu_names;
   bool is_cpu = false;  ///< its memory is the host's
   double memory_bytes = 0;
   double host_memory_bytes = 0;  ///< of the host, for each device
@@ -37,8 +44,7 @@ std::vector<std::string> device_names();
 /// throws  UsageError naming the nearest device, an unknown key, or a rate that is not positive
 DeviceSpec named_device(const std::string& name);
 
-/// This machine: its memory, and the rates that it reaches now (a second or two). Its disk's, of
-/// the folder that the command is given in, only where wanted and possible.
-DeviceSpec measured_device(const std::string& precision, bool is_disk_wanted);
+/// The entry of configs/devices that lists a GPU's name; none for a CPU, or a GPU that has none.
+std::optional<DeviceSpec> data_sheet(const Device& device);
 
 }  // namespace vit22b
