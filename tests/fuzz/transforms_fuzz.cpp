@@ -10,8 +10,9 @@ namespace {
 bool has_large_number(std::string_view text) {
   size_t digits = 0;
   for (const char c : text) {
+    if (digits > 0 && (c == 'e' || c == 'E' || c == 'x')) return true;
     digits = c >= '0' && c <= '9' ? digits + 1 : 0;
-    if (digits > 3 || c == 'e' || c == 'x') return true;
+    if (digits > 3) return true;
   }
   return false;
 }
