@@ -79,7 +79,7 @@ Manifest read_manifest(const fs::path& folder) {
                                        path.string(), ExitCode::kCheckpoint);
     for (const auto& [name, file] : json.at("files").items()) {
       FileRecord& record = manifest[name];
-      record.size = file.at("size").get<size_t>();
+      record.size = whole_number<size_t>(file.at("size"));
       record.hash = file.at("xxh3_128").get<std::string>();
       if (file.contains("tensors"))
         record.tensors = file.at("tensors").get<std::map<std::string, std::string>>();

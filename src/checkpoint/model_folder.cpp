@@ -43,7 +43,7 @@ ViTConfig config_from_fields(const Json& json, const fs::path& path) {
 }
 
 void check_format(const Json& json, const fs::path& path) {
-  const int64_t format = json.value("format", kFormat);
+  const int64_t format = json.contains("format") ? whole_number(json.at("format")) : kFormat;
   if (format > kFormat)
     throw CheckpointError(path.string(), " has format ", format, ", this vit22b (",
                           program_version(), ") reads up to ", kFormat,

@@ -30,7 +30,7 @@ std::map<std::string, DataRecord> data_from(const Json& json) {
   std::map<std::string, DataRecord> data;
   for (const auto& [use, record] : json.items())
     data[use] = {record.at("names").get<std::string>(), record.at("contents").get<std::string>(),
-                 record.at("size").get<int64_t>(),
+                 whole_number(record.at("size")),
                  record.at("classes").get<std::vector<std::string>>()};
   return data;
 }
@@ -56,14 +56,14 @@ TrainerState read_state(const fs::path& path) {
     const auto json = parse_json<Json>(read_text(path, ExitCode::kCheckpoint, kStateLimit),
                                        path.string(), ExitCode::kCheckpoint);
     TrainerState s;
-    s.step = json.at("step").get<int64_t>();
-    s.seed = json.at("seed").get<uint64_t>();
-    s.examples_seen = json.at("examples_seen").get<int64_t>();
+    s.step = whole_number(json.at("step"));
+    s.seed = whole_number<uint64_t>(json.at("seed"));
+    s.examples_seen = whole_number(json.at("examples_seen"));
     s.train_seconds = json.at("train_seconds").get<double>();
     s.best_metric = json.at("best_metric").get<double>();
-    s.best_step = json.at("best_step").get<int64_t>();
+    s.best_step = whole_number(json.at("best_step"));
     s.is_eval_pending = json.at("is_eval_pending").get<bool>();
-    s.metrics_bytes = json.at("metrics_bytes").get<int64_t>();
+    s.metrics_bytes = whole_number(json.at("metrics_bytes"));
     s.layout = json.at("layout").get<std::map<std::string, std::string>>();
     if (json.contains("data")) s.data = data_from(json.at("data"));
     if (json.contains("sources"))

@@ -75,17 +75,21 @@ class EntryReader {
     entry.name = name;
     entry.dtype = dtype(name, json["dtype"]);
     int64_t bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
+    bool is_empty = false;
     if (!json["shape"].is_array() || json["shape"].size() > kMaxDims)
       fail(name, "has a shape that is no short list");
     for (const Json& side : json["shape"]) {
       if (!side.is_number_unsigned()) fail(name, "has a shape with something other than sizes");
       const auto value = side.get<uint64_t>();
-      const auto product =
-          value > INT64_MAX ? std::nullopt : checked_mul(bytes, static_cast<int64_t>(value));
+      // Sides beside one of 0 have strides too, which have to fit.
+      is_empty = is_empty || value == 0;
+      const auto side_or_one = static_cast<int64_t>(std::max<uint64_t>(value, 1));
+      const auto product = value > INT64_MAX ? std::nullopt : checked_mul(bytes, side_or_one);
       if (!product) fail(name, "has a shape whose size overflows");
       entry.shape.push_back(static_cast<int64_t>(value));
       bytes = *product;
     }
+    if (is_empty) bytes = 0;
     const Json& offsets = json["data_offsets"];
     if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
         !offsets[1].is_number_unsigned())

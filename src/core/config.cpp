@@ -2,10 +2,20 @@
 
 #include <optional>
 #include <set>
-#define TOML_EXCEPTIONS 1
-#include <toml++/toml.h>
 
 #include "core/error.h"
+
+namespace vit22b {
+/// What toml++ asserts of a text that it should refuse, such as "[#".
+struct TomlAssertion {};
+}  // namespace vit22b
+
+#define TOML_EXCEPTIONS 1
+#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : throw vit22b::TomlAssertion())
+#include <toml++/toml.h>
+
+#include "core/file.h"
+#include "core/toml_text.h"
 
 namespace vit22b {
 namespace {
@@ -56,6 +66,17 @@ void override_value(ConfigTree& tree, const std::string& key, ConfigValue value)
   tree.insert_or_assign(key, std::move(value));
 }
 
+/// throws  UsageError naming the place and what is wrong there
+toml::table parse_toml(std::string_view text, const std::string& name) try {
+  if (const auto fault = toml_fault(text)) throw UsageError(name, ":", *fault);
+  return toml::parse(text, name);
+} catch (const toml::parse_error& e) {
+  throw UsageError(name, ":", e.source().begin.line, ":", e.source().begin.column, ": ",
+                   std::string(e.description()));
+} catch (const TomlAssertion&) {
+  throw UsageError(name, " is no valid TOML: a key or a value is malformed");
+}
+
 ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
   std::error_code error;
   const fs::path canonical = fs::canonical(path, error);
@@ -64,13 +85,9 @@ ConfigTree read_file(const fs::path& path, std::set<fs::path>& open_files) {
                      " does not exist; give a TOML file, such as configs/train/fashion_mnist.toml");
   if (!open_files.insert(canonical).second)
     throw UsageError("config file ", path.string(), " includes itself");
-  toml::table table;
-  try {
-    table = toml::parse_file(canonical.string());
-  } catch (const toml::parse_error& e) {
-    throw UsageError(path.string(), ":", e.source().begin.line, ":", e.source().begin.column, ": ",
-                     std::string(e.description()));
-  }
+  constexpr size_t kFileLimit = size_t{64} << 20;
+  const toml::table table =
+      parse_toml(read_text(canonical, ExitCode::kUsage, kFileLimit), path.string());
   ConfigTree tree;
   flatten(table, "", path.string(), tree);
   ConfigTree result;
@@ -97,8 +114,8 @@ std::optional<ConfigValue> toml_value(const std::string& text, const std::string
                                       const std::string& origin) {
   toml::table table;
   try {
-    table = toml::parse("v = " + text);
-  } catch (const toml::parse_error&) {
+    table = parse_toml("v = " + text, origin);
+  } catch (const UsageError&) {
     return std::nullopt;
   }
   const toml::node* const node = table.get("v");
@@ -126,11 +143,7 @@ ConfigTree read_config_file(const fs::path& path) {
 
 ConfigTree read_config_text(std::string_view text, const std::string& name) {
   ConfigTree tree;
-  try {
-    flatten(toml::parse(text, name), "", name, tree);
-  } catch (const toml::parse_error& e) {
-    throw UsageError(name, ":", e.source().begin.line, ": ", std::string(e.description()));
-  }
+  flatten(parse_toml(text, name), "", name, tree);
   return tree;
 }
 

@@ -29,4 +29,26 @@ Json parse_json_line(std::string_view line) {
   return Json::parse(line, nullptr, /*allow_exceptions=*/false);
 }
 
+/// The error of a value that is not what was wanted.
+template <class Json>
+auto wrong_value(const Json& json, const std::string& want) {
+  constexpr int kTypeError = 302;  // nlohmann's number of get()'s errors
+  return Json::type_error::create(kTypeError, json.dump() + " is not " + want, &json);
+}
+
+/// A number without a fraction, which float64 holds; nlohmann's own conversion of others (1e300) is
+/// undefined.
+///
+/// throws  Json::type_error
+template <class T = int64_t, class Json>
+T whole_number(const Json& json) {
+  constexpr double kMost = int64_t{1} << 53;
+  if (json.is_number_integer()) return json.template get<T>();
+  const double value = json.template get<double>();
+  if (!(value >= 0 - kMost && value <= kMost) ||
+      value != static_cast<double>(static_cast<int64_t>(value)))
+    throw wrong_value(json, "a whole number");
+  return static_cast<T>(static_cast<int64_t>(value));
+}
+
 }  // namespace vit22b

@@ -57,6 +57,9 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::string best;
   size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
+    // The distance is no less than the lengths' difference; a name may be as long as a file.
+    const size_t here = name.size(), there = candidate.size();
+    if (std::max(here, there) - std::min(here, there) >= best_distance) continue;
     const size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) {
       best_distance = distance;

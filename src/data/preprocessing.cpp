@@ -113,7 +113,9 @@ double roundest(double low, double high) {
 }
 
 int64_t resized_side(int64_t side, double pct) {
-  return static_cast<int64_t>(std::floor(static_cast<double>(side) / pct));
+  constexpr double kNoSide = 1e9;  // what is larger is refused as well, and need not fit
+  return static_cast<int64_t>(
+      std::clamp(std::floor(static_cast<double>(side) / pct), 0 - kNoSide, kNoSide));
 }
 
 }  // namespace

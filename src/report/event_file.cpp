@@ -63,7 +63,7 @@ std::string first_event(double wall_time_s) {
 
 std::string scalar_event(std::string_view json_line, double wall_time_s) {
   const auto row = parse_json_line<Json>(json_line);
-  if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) return "";
+  if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return "";
   std::string values;
   for (const auto& [name, value] : row.items()) {
     if (name != "step" && value.is_number()) values += scalar(name, value.get<double>());

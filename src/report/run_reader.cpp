@@ -51,10 +51,10 @@ std::string read_picture(const fs::path& path) {
 }
 
 EvalResult::Example read_example(const Json& json, const fs::path& pictures) {
-  const std::string sample = std::to_string(json.at("sample").get<int64_t>());
+  const std::string sample = std::to_string(whole_number(json.at("sample")));
   return {json.at("id").get<std::string>(),
-          json.at("label").get<int64_t>(),
-          json.at("prediction").get<int64_t>(),
+          whole_number(json.at("label")),
+          whole_number(json.at("prediction")),
           json.at("probability").get<double>(),
           read_picture(pictures / (sample + ".png")),
           read_picture(pictures / (sample + ".attention.png"))};
@@ -64,21 +64,38 @@ std::string made_from(const Json& provenance) {
   std::string text = provenance.at("source").get<std::string>() + ", split " +
                      provenance.at("split").get<std::string>();
   if (provenance.at("step").is_number())
-    text += concat(", step ", provenance["step"].get<int64_t>());
+    text += concat(", step ", whole_number(provenance["step"]));
   return text;
+}
+
+/// How many samples; their sums fit too.
+int64_t count(const Json& json) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  const int64_t value = whole_number(json);
+  if (value < 0 || value > kMost) throw wrong_value(json, "a number of samples");
+  return value;
+}
+
+std::vector<int64_t> counts(const Json& list) {
+  if (!list.is_array()) throw wrong_value(list, "a list");
+  std::vector<int64_t> values;
+  values.reserve(list.size());
+  for (const Json& value : list) values.push_back(count(value));
+  return values;
 }
 
 /// Few classes have their whole matrix, many their counts and the most confused pairs.
 void read_confusion(const Json& json, EvalResult& result) {
   if (json.is_object()) {
-    result.class_counts = json.at("labels").get<std::vector<int64_t>>();
+    result.class_counts = counts(json.at("labels"));
     for (const Json& pair : json.at("most_confused"))
-      result.most_confused.push_back({pair.at("label").get<int64_t>(),
-                                      pair.at("prediction").get<int64_t>(),
-                                      pair.at("count").get<int64_t>()});
+      result.most_confused.push_back({whole_number(pair.at("label")),
+                                      whole_number(pair.at("prediction")),
+                                      count(pair.at("count"))});
     return;
   }
-  result.confusion = json.get<std::vector<std::vector<int64_t>>>();
+  if (!json.is_array()) throw wrong_value(json, "a matrix");
+  for (const Json& row : json) result.confusion.push_back(counts(row));
   for (size_t i = 0; i < result.confusion.size(); ++i) {
     const std::vector<int64_t>& row = result.confusion[i];
     result.class_counts.push_back(std::accumulate(row.begin(), row.end(), int64_t{0}));
@@ -104,8 +121,7 @@ EvalResult read_result(const fs::path& path) {
     if (json.contains("confusion")) read_confusion(json["confusion"], result);
     if (json.contains("calibration"))
       for (const Json& bin : json["calibration"])
-        result.calibration.push_back({bin.at("count").get<int64_t>(),
-                                      bin.at("accuracy").get<double>(),
+        result.calibration.push_back({count(bin.at("count")), bin.at("accuracy").get<double>(),
                                       bin.at("confidence").get<double>()});
     if (json.contains("examples"))
       for (const Json& example : json["examples"])

@@ -48,6 +48,13 @@ TEST(Safetensors, RoundTripsEveryDtypeAndOddShape) {
     EXPECT_TRUE(test::is_same(file.load(name), tensor)) << name;
 }
 
+TEST(Safetensors, SidesBesideAZeroHaveToFit) {
+  EXPECT_EQ(refusal(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,3],)"
+                    R"("data_offsets":[0,0]}})",
+                    0),
+            ": tensor 'a' has a shape whose size overflows");
+}
+
 TEST(Safetensors, DataStartsAtAMultipleOf64) {
   const TempFolder folder;
   FileOps ops;

@@ -133,6 +133,32 @@ TEST(Config, SyntaxErrorNamesLineAndColumn) {
             std::string::npos);
 }
 
+// Fuzzing found these in toml++: undefined behaviour, a stack that overflows, and an abort.
+TEST(Config, LettersBeyondAsciiOutsideQuotesAreRefusedByLine) {
+  const TempFolder folder;
+  write_file(folder / "a.toml", "x = \"\u0432\" # \u0432\n'\u0432' = 1\ny = 0\u0432\n");
+  EXPECT_EQ(
+      error_of<UsageError>([&] { read_config_file(folder / "a.toml"); }),
+      (folder / "a.toml").string() + ":3: a letter beyond ASCII, which has to stand in quotes");
+  ConfigTree tree;
+  set_override(tree, "x=0\u0432");
+  EXPECT_EQ(std::get<std::string>(tree.at("x").value), "0\u0432");
+}
+
+TEST(Config, KeysOfVeryManyPartsAreRefused) {
+  std::string key = "a";
+  for (int i = 1; i < 32; ++i) key += ".a";
+  EXPECT_EQ(read_config_text(key + " = 0.5\n", "t").size(), 1u);
+  for (const std::string& text : {"\n" + key + ".a = 1\n", "\n[" + key + ".'a.b']\n"})
+    EXPECT_EQ(error_of<UsageError>([&] { read_config_text(text, "t"); }),
+              "t:2: a key of too many parts");
+}
+
+TEST(Config, AnEmptyTableNameBeforeACommentIsRefused) {
+  EXPECT_EQ(error_of<UsageError>([] { read_config_text("[# a", "t"); }),
+            "t is no valid TOML: a key or a value is malformed");
+}
+
 TEST(Config, MissingFileIsRefusedByName) {
   EXPECT_NE(error_of<UsageError>([] {
               read_config_file("/nowhere.toml");
@@ -178,6 +204,7 @@ TEST(Duration, ConvertsEveryUnit) {
 TEST(Text, NearestNameNeedsToBeNear) {
   EXPECT_EQ(nearest_name("dpeth", {"depth", "width"}), "depth");
   EXPECT_EQ(nearest_name("qqqq", {"depth", "width"}), "");
+  EXPECT_EQ(nearest_name(std::string(1 << 28, 'q'), {"depth"}), "");  // at once
 }
 
 TEST(Text, PatternStarsMatchAnyRun) {

@@ -22,6 +22,14 @@ TEST(Json, IsReadToADepthOf64) {
             "a.json: its brackets are nested more than 64 deep");
 }
 
+TEST(Json, WholeNumbersAreThoseThatFit) {
+  const auto number = [](const char* text) { return whole_number(json::parse(text)); };
+  EXPECT_EQ(number("-3"), -3);
+  EXPECT_EQ(number("3.0"), 3);
+  for (const char* text : {"1e300", "-1e300", "1.5", "\"3\""})
+    EXPECT_THROW(number(text), json::type_error) << text;
+}
+
 TEST(Json, BracketsInTextsAreNone) {
   const std::string text = json(nested(100) + "\"" + nested(100)).dump();
   EXPECT_EQ(parse_json<json>(text, "a.json", ExitCode::kData).dump(), text);

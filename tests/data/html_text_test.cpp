@@ -43,6 +43,15 @@ TEST(HtmlText, OfCaptionsIsCleanedAsOpenClipDoesIt) {
     EXPECT_EQ(single_spaced(clean_caption(text.in)), text.cleaned) << text.in;
 }
 
+// Texts that took minutes: fuzzing found both.
+TEST(HtmlText, EscapedManyTimesIsCleanedInReasonableTime) {
+  std::string escaped = "&", marks = "a";
+  for (int i = 0; i < 20'000; ++i) escaped += "amp;";
+  for (int i = 0; i < 20'000; ++i) marks += "\u0300\u0316";
+  EXPECT_LT(clean_caption(escaped).size(), escaped.size());
+  EXPECT_GT(clean_caption(marks).size(), marks.size() / 2);
+}
+
 TEST(HtmlText, HasEveryNameInOrder) {
   EXPECT_EQ(kNumHtmlNames, 2231U);
   for (size_t i = 1; i < kNumHtmlNames; ++i)

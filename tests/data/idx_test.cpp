@@ -100,6 +100,16 @@ TEST(Idx, AHeaderThatAnnouncesTooMuchIsRefusedBeforeAllocating) {
             std::string::npos);
 }
 
+TEST(Idx, PixelsThatNoFileOfThatSizeHoldsAreRefusedBeforeAllocating) {
+  const TempFolder folder;
+  write_file(folder / "train-labels-idx1-ubyte", big_endian(0x801) + big_endian(1) + "x");
+  const auto path = folder / "train-images-idx3-ubyte";
+  write_file(path, big_endian(0x803) + big_endian(1) + big_endian(65535) + big_endian(65535));
+  EXPECT_EQ(error_of<DataError>([&] { open_idx(folder.path(), "train"); }),
+            path.string() +
+                " is cut short or damaged: its header announces 4294836225 bytes, the file has 16");
+}
+
 TEST(Idx, LabelsThatAHeaderAnnouncesAndAreNotThereAreRefusedInLittleMemory) {
   const TempFolder folder;
   write_file(folder / "train-images-idx3-ubyte", big_endian(0x803) + big_endian(1));

@@ -16,9 +16,9 @@ using Json = nlohmann::ordered_json;
 constexpr double kTimmEps = 1e-6, kClipEps = 1e-5;
 
 void read_size(const Json& json, ImageSize& size) {
-  if (json.is_number_integer()) size = {json.get<int64_t>(), json.get<int64_t>()};
+  if (json.is_number_integer()) size = {whole_number(json), whole_number(json)};
   if (json.is_array() && json.size() >= 2)
-    size = {json[json.size() - 2].get<int64_t>(), json[json.size() - 1].get<int64_t>()};
+    size = {whole_number(json[json.size() - 2]), whole_number(json[json.size() - 1])};
 }
 
 /// A string or number, or what is there already: hidden nulls are common in timm's files.

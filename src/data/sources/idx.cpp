@@ -185,6 +185,11 @@ class IdxSource : public DataSource {
     if (!bytes || *bytes > kMaxBytes)
       throw DataError(path.string(), ": ", count, " images of ", height, "x", width,
                       " are too many");
+    // A few bytes' header must not fill the memory: deflate makes at most 258 bytes of 2 bits.
+    constexpr int64_t kMostExpansion = 1032;
+    if (*bytes / kMostExpansion > static_cast<int64_t>(fs::file_size(path)))
+      throw DataError(path.string(), " is cut short or damaged: its header announces ", *bytes,
+                      " bytes, the file has ", fs::file_size(path));
     images_ = at::empty({count, height, width}, at::kByte);
     reader.read(images_.data_ptr<uint8_t>(), *bytes);
     reader.expect_end();

@@ -57,20 +57,32 @@ std::string plain_character(int32_t c) {
 }
 
 std::string plain_characters(std::string_view text) {
+  // Sorting marks is quadratic in their number: longer runs are normalised in parts (UAX 15 D4).
+  constexpr size_t kMostMarks = 30;
   const std::vector<int32_t> c = characters_of(text);
-  std::string out;
+  std::string out, part;
+  size_t marks = 0;
   for (size_t at = 0; at < c.size(); ++at) {
-    if (const size_t size = escape_sequence(std::span(c).subspan(at)); size > 0)
+    if (const size_t size = escape_sequence(std::span(c).subspan(at)); size > 0) {
       at += size - 1;
-    else if (!is_dropped(c[at]))
-      out += plain_character(c[at]);
+    } else if (!is_dropped(c[at])) {
+      part += plain_character(c[at]);
+      marks = utf8proc_get_property(c[at])->combining_class != 0 ? marks + 1 : 0;
+    }
+    if (marks <= kMostMarks) continue;
+    out += normalised(part, {});
+    part.clear();
+    marks = 0;
   }
-  return normalised(out, {});
+  return out + normalised(part, {});
 }
 
-/// ftfy's fix_and_explain: until nothing changes, as what is undone may be escaped itself.
+/// ftfy's fix_and_explain: until nothing changes, as what is undone may be escaped itself; but not
+/// for as many times as a text has letters.
 std::string fixed(std::string text, bool is_html) {
-  for (std::string before; text != before;) {
+  constexpr int kMostEscapes = 32;
+  std::string before;
+  for (int i = 0; i < kMostEscapes && text != before; ++i) {
     before = text;
     text = plain_characters(is_html ? certain_html_unescaped(text) : text);
   }

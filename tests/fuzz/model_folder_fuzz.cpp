@@ -1,0 +1,23 @@
+#include "checkpoint/model_folder.h"
+#include "fuzz/input.h"
+
+// A checkpoint folder: config.json, ours or timm's, beside weights, which timm's depth and image
+// size are read from; and the weights by the shapes that it announces.
+// readers: checkpoint/model_folder.cpp checkpoint/weights.cpp checkpoint/import/timm.cpp
+// checkpoint/import/timm_args.cpp checkpoint/import/timm_preprocessing.cpp
+// checkpoint/import/timm_registry.cpp model/config.cpp
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace vit22b;
+  static const fuzz::Folder folder;
+  const auto [config, weights] = fuzz::files_of<2>(fuzz::text_of(data, size));
+  folder.write("config.json", config);
+  folder.write("model.safetensors", weights);
+  return fuzz::read([&] {
+    const ModelInfo info = read_model_info(folder.path());
+    // What was read can be written, and is read the same.
+    folder.write("config.json", model_info_text(info));
+    const std::string again = model_info_text(read_model_info(folder.path()));
+    VIT22B_CHECK(again == model_info_text(info), "config.json changes where it is written again");
+    load_weights(folder.path(), parameter_table(info.config));
+  });
+}

@@ -1,0 +1,21 @@
+#include <ATen/ATen.h>
+
+#include "checkpoint/weights.h"
+#include "fuzz/input.h"
+
+// model.safetensors.index.json, and one shard of the two that it may name.
+// readers: checkpoint/weights.cpp checkpoint/safetensors.cpp
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace vit22b;
+  static const fuzz::Folder folder;
+  static FileOps ops;
+  static const auto other = write_safetensors(ops, folder.path() / "b", {{"b", at::zeros({3})}});
+  const auto [index, shard] = fuzz::files_of<2>(fuzz::text_of(data, size));
+  folder.write("model.safetensors.index.json", index);
+  folder.write("a", shard);
+  return fuzz::read([&] {
+    const WeightFiles files(folder.path());
+    for (const std::string& name : files.names()) files.load(name);
+    weights_identity(folder.path());
+  });
+}
