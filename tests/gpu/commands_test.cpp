@@ -27,6 +27,14 @@ class OnAGpuCommands : public testing::Test {
     if (vit("env --device cuda").code != 0) return;
     folder_ = std::make_unique<TempFolder>();
     test::write_captioned_pictures(folder_->path());
+    const std::string common = R"toml(batch_size = 16
+val = "10%"
+[schedule]
+name = "constant"
+[optim]
+name = "adamw"
+lr = 0.003
+)toml";
     test::write_file(*folder_ / "t.toml", R"toml(total_steps = 6
 log_steps = 1
 [model]
@@ -34,16 +42,9 @@ name = "test8"
 img_size = 16
 [data]
 source = "manifest"
-batch_size = 16
-val = "10%"
 pp_train = "decode|rgb|flip_lr|value_range(-1,1)"
 pp_eval = "decode|rgb|value_range(-1,1)"
-[schedule]
-name = "constant"
-[optim]
-name = "adamw"
-lr = 0.003
-)toml");
+)toml" + common);
     test::write_file(*folder_ / "lit.toml", R"toml(total_steps = 6
 log_steps = 1
 [model]
@@ -53,14 +54,7 @@ context_length = 8
 tokenizer = "train:28"
 [data]
 source = "manifest"
-batch_size = 16
-val = "10%"
-[schedule]
-name = "constant"
-[optim]
-name = "adamw"
-lr = 0.003
-)toml");
+)toml" + common);
     ASSERT_EQ(train("cpu", "trained", "total_steps=60").code, 0);
   }
   static void TearDownTestSuite() { folder_.reset(); }

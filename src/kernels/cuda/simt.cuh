@@ -94,14 +94,9 @@ __device__ inline void block_sums(float (&x)[kSums], float* scratch) {
 
 // The sum over a block of up to 32 warps, in every thread; `scratch` is [32] and shared.
 __device__ inline float block_sum(float x, float* scratch) {
-  const unsigned warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
-  x = warp_sum(x);
-  if (threadIdx.x % kWarp == 0) scratch[warp] = x;
-  __syncthreads();
-  float sum = 0;
-  for (unsigned i = 0; i < warps; ++i) sum += scratch[i];
-  __syncthreads();  // before the next sum writes
-  return sum;
+  float sums[1] = {x};
+  block_sums(sums, scratch);
+  return sums[0];
 }
 
 /// Blocks of a launch, and the threads of each.
