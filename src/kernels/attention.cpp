@@ -26,7 +26,7 @@ at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const a
   const at::Tensor out = at::scaled_dot_product_attention(
       aligned_heads(q_BHTK), aligned_heads(k_BHTK), aligned_heads(v_BHTK));
   // On a GPU the gradient is read like the heads: times one, it comes in a tensor of its own.
-  return out.is_cpu() ? out : out.mul(1);
+  return out.is_cpu() || !out.requires_grad() ? out : out.mul(1);
 }
 
 at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {

@@ -8,7 +8,7 @@
 namespace vit22b {
 namespace {
 
-// ATen's products, after some that choose kernels.
+// ATen's products, the best of a few: the first chooses kernels.
 double measured_gpu_rate(const Device& device, at::ScalarType dtype) {
   constexpr int64_t kSide = 8192;
   constexpr int kTries = 4;

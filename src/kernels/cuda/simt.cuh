@@ -60,13 +60,6 @@ __device__ inline void store(const float (&from)[kWidth], T* to) {
   *reinterpret_cast<Pack<T, kWidth>*>(to) = pack;
 }
 
-__device__ inline float warp_sum(float x) {
-#pragma unroll
-  for (int offset = kWarp / 2; offset > 0; offset /= 2)
-    x += __shfl_xor_sync(0xffffffffU, x, offset);
-  return x;
-}
-
 // The sum over kLanes neighbouring lanes, a power of two, in each of them.
 template <int kLanes>
 __device__ inline float lanes_sum(float x) {
@@ -74,6 +67,10 @@ __device__ inline float lanes_sum(float x) {
   for (int offset = kLanes / 2; offset > 0; offset /= 2)
     x += __shfl_xor_sync(0xffffffffU, x, offset);
   return x;
+}
+
+__device__ inline float warp_sum(float x) {
+  return lanes_sum<kWarp>(x);
 }
 
 // The sums of several values over a block of up to 32 warps, in every thread; `scratch` is
