@@ -16,6 +16,10 @@ if(VIT22B_SANITIZE)
   target_compile_options(vit22b_flags INTERFACE -fsanitize=${VIT22B_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(vit22b_flags INTERFACE -fsanitize=${VIT22B_SANITIZE})
 endif()
+# A time inside clang's precompiled header would make every build's objects new to ccache.
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  target_compile_options(vit22b_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+endif()
 
 file(WRITE "${CMAKE_BINARY_DIR}/pch_source.cpp.in" "// Owner of the precompiled header.\n")
 configure_file("${CMAKE_BINARY_DIR}/pch_source.cpp.in" "${CMAKE_BINARY_DIR}/pch_source.cpp" COPYONLY)
