@@ -36,18 +36,24 @@ function(vit22b_library folder)
   target_precompile_headers(vit22b_${folder} REUSE_FROM vit22b_pch)
 endfunction()
 
-# vit22b_tests(FOLDER LIBRARY...): tests/FOLDER/*_test.cpp as one binary; suites named Slow* carry the label slow.
+# vit22b_tests(FOLDER LIBRARY... [PART SUITES]): tests/FOLDER/*_test.cpp as one binary; suites named Slow* carry the label slow,
+# and those whose names SUITES (a gtest filter) tells are a test of their own, FOLDER_PART, that runs beside the others.
 function(vit22b_tests folder)
+  cmake_parse_arguments(arg "" "PART;SUITES" "" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp")
   set(name ${folder}_test)
   add_executable(${name} ${sources} "${PROJECT_SOURCE_DIR}/tests/support/test_main.cpp")
-  target_link_libraries(${name} PRIVATE ${ARGN} GTest::gtest)
+  target_link_libraries(${name} PRIVATE ${arg_UNPARSED_ARGUMENTS} GTest::gtest)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_precompile_headers(${name} REUSE_FROM vit22b_pch)
-  add_test(NAME ${folder} COMMAND ${name} --gtest_filter=-Slow* --gtest_brief=1)
-  set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT
-    "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR};OMP_WAIT_POLICY=passive")
+  set(entries ${folder} ${folder}_slow)
+  add_test(NAME ${folder} COMMAND ${name} "--gtest_filter=-Slow*:${arg_SUITES}" --gtest_brief=1)
   add_test(NAME ${folder}_slow COMMAND ${name} --gtest_filter=Slow* --gtest_brief=1)
-  set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 1800 ENVIRONMENT
+  if(arg_PART)
+    list(APPEND entries ${folder}_${arg_PART})
+    add_test(NAME ${folder}_${arg_PART} COMMAND ${name} "--gtest_filter=${arg_SUITES}" --gtest_brief=1)
+  endif()
+  set_tests_properties(${entries} PROPERTIES TIMEOUT 600 ENVIRONMENT
     "VIT22B_BINARY=$<TARGET_FILE:vit22b>;VIT22B_SOURCE_DIR=${PROJECT_SOURCE_DIR};OMP_WAIT_POLICY=passive")
+  set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 1800)
 endfunction()

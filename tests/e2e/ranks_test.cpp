@@ -164,15 +164,20 @@ class MeshOfProcesses : public Ranks {
   }
 };
 
-const std::vector<std::string> kMeshes = {"2 1 resident", "2 1 sharded",  "1 2 resident",
-                                          "2 2 sharded",  "2 2 resident", "4 1 resident",
-                                          "4 1 sharded",  "1 4 resident", "1 3 resident"};
+const std::vector<std::string> kMeshes = {"2 1 resident", "2 1 sharded", "1 2 resident",
+                                          "2 2 sharded", "2 2 resident"};
 
 TEST_F(MeshOfProcesses, TrainsAsOneProcessDoes) {
   expect_equal_on(kMeshes, "engine=fused optim.name=adamw", kPlain);
 }
 
 class SlowMeshOfProcesses : public MeshOfProcesses {};
+
+TEST_F(SlowMeshOfProcesses, OfOneAxisTrainsAsOneProcessDoes) {
+  for (const std::string engine : {"fused", "reference"})
+    expect_equal_on({"4 1 resident", "4 1 sharded", "1 4 resident", "1 3 resident"},
+                    "optim.name=adamw --no-resume engine=" + engine, kPlain);
+}
 
 TEST_F(SlowMeshOfProcesses, TrainsAsOneProcessDoesWithAdamWOnTheReference) {
   expect_equal_on(kMeshes, "engine=reference optim.name=adamw", kPlain);
