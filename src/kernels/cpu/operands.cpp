@@ -123,6 +123,7 @@ void pack_panel(const PanelSource& from, Arithmetic arithmetic, Scratch& scratch
   const auto* data = static_cast<const float*>(source.data);
   is_transposed ? pack_transposed(data, source.stride, k, n, panel)
                 : pack_rows(data, source.stride, k, n, panel);
+  if (b.is_rounded) round_to_half(panel, k * panel_width(n));
 }
 
 BlockOfA rows_of_a(const Rows& a, int64_t rows, int64_t k, Arithmetic arithmetic,

@@ -40,6 +40,11 @@ void pack_rows_impl(const float* b, int64_t stride, int64_t k, int64_t n, float*
   }
 }
 
+void round_to_half_impl(float* values, int64_t n) {
+  for (int64_t j = 0; j < n; j += lanes())
+    store(rounded_to_half(load(values + j, n - j)), values + j, n - j);
+}
+
 #if HWY_TARGET != HWY_SCALAR
 // Four rows of the transpose of four vectors, block of four lanes by block.
 template <class D>
@@ -126,6 +131,7 @@ HWY_EXPORT(pair_rows_impl);
 HWY_EXPORT(pack_pairs_impl);
 HWY_EXPORT(pack_rows_impl);
 HWY_EXPORT(pack_transposed_impl);
+HWY_EXPORT(round_to_half_impl);
 HWY_EXPORT(transpose_impl);
 }  // namespace
 
@@ -143,6 +149,10 @@ void pack_rows(const float* b, int64_t stride, int64_t k, int64_t n, float* pane
 
 void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float* panel) {
   HWY_DYNAMIC_DISPATCH(pack_transposed_impl)(w, stride, k, n, panel);
+}
+
+void round_to_half(float* values, int64_t n) {
+  HWY_DYNAMIC_DISPATCH(round_to_half_impl)(values, n);
 }
 
 void transpose(const float* from, int64_t stride, int64_t rows, int64_t columns, float* out,

@@ -14,6 +14,9 @@ void pack_transposed(const float* w, int64_t stride, int64_t k, int64_t n, float
 /// zero.
 void pack_pairs(const uint16_t* b, int64_t stride, int64_t k, int64_t n, float* panel);
 
+/// Rounds values to bfloat16 where they lie.
+void round_to_half(float* values, int64_t n);
+
 /// words[j] = the pair of low[j] and high[j]; `high` null stands for zeros.
 void pair_rows(const uint16_t* low, const uint16_t* high, int64_t n, float* words);
 /// out[column, row] = from[row, column]

@@ -33,7 +33,7 @@ constexpr int64_t kPackedFloats = 8 << 20;
 struct Term {
   Rows a;  ///< [m, k], or [k, m] when transposed
   bool is_a_transposed = false;
-  Rows b;  ///< [k, n], or [n, k] when transposed; float32 or bfloat16
+  Rows b;  ///< [k, n], or [n, k] when transposed; float32, which may be rounded, or bfloat16
   bool is_b_transposed = false;
   const PackedMatrix* packed = nullptr;  ///< stands for b
   int64_t k = 0;

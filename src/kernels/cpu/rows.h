@@ -20,10 +20,11 @@ struct Rows {
   void* data = nullptr;
   int64_t stride = 0;  ///< elements from one row to the next
   Storage storage = Storage::kFloat32;
+  bool is_rounded = false;  ///< a product takes these float32 values as bfloat16 has them
 
   Rows at(int64_t row, int64_t column) const {
     return {static_cast<char*>(data) + (row * stride + column) * storage_bytes(storage), stride,
-            storage};
+            storage, is_rounded};
   }
 };
 

@@ -57,14 +57,7 @@ BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& 
 
 BlockWeights::BlockWeights(const BlockLayout& layout, const NamedTensors& tensors,
                            at::ScalarType compute_type)
-    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {
-  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2}) {
-    const at::Tensor& weight = tensors_.at(linear->weight);
-    // The parallel block's projections lie in one matrix.
-    if (rounded_.count(linear->weight) == 0 && !is_rounded_by_product(weight, storage()))
-      rounded_[linear->weight] = weight.to(at::kBFloat16);
-  }
-}
+    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {}
 
 cpu::Storage BlockWeights::storage() const {
   return storage_of(compute_type_);
@@ -85,10 +78,7 @@ cpu::NormWeights BlockWeights::norm(const std::string& name) const {
 }
 
 cpu::Rows BlockWeights::matrix(const Linear& linear) const {
-  const auto rounded = rounded_.find(linear.weight);
-  const at::Tensor& weight =
-      rounded == rounded_.end() ? tensors_.at(linear.weight) : rounded->second;
-  return rows_of(weight).at(linear.first_row, 0);
+  return weight_rows(tensors_.at(linear.weight), storage()).at(linear.first_row, 0);
 }
 
 cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
@@ -102,9 +92,10 @@ cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::T
           .arithmetic = cpu::best_arithmetic(rows_of(qkv).storage)};
 }
 
-bool is_rounded_by_product(const at::Tensor& matrix, cpu::Storage storage) {
-  return storage == cpu::Storage::kFloat32 || matrix.scalar_type() == at::kBFloat16 ||
-         cpu::best_arithmetic(storage) == cpu::Arithmetic::kHalf;
+cpu::Rows weight_rows(const at::Tensor& weight, cpu::Storage results) {
+  cpu::Rows rows = rows_of(weight);
+  rows.is_rounded = results == cpu::Storage::kBFloat16;
+  return rows;
 }
 
 at::Tensor empty_factor(int64_t rows, int64_t columns, cpu::Storage storage) {

@@ -62,12 +62,11 @@ class BlockWeights {
   const BlockLayout& layout_;
   const NamedTensors& tensors_;
   const at::ScalarType compute_type_;
-  NamedTensors rounded_;  ///< matrices to bfloat16, where products would not do it
 };
 
-/// Whether a product for results of `storage` takes this matrix as that rounds it: where the CPU
-/// has no products of bfloat16, float32 factors stay as they are, and have to be rounded before.
-bool is_rounded_by_product(const at::Tensor& matrix, cpu::Storage storage);
+/// A weight as a product for such results takes it: for bfloat16 its values are rounded, also where
+/// the CPU has products of float32 alone.
+cpu::Rows weight_rows(const at::Tensor& weight, cpu::Storage results);
 
 /// Whether the kernels can read a tensor: float32 or bfloat16 on the CPU.
 bool is_readable(const at::Tensor& tensor);

@@ -14,23 +14,15 @@ at::Tensor as_rows(const at::Tensor& x) {
   return x.reshape({-1, x.size(-1)}).contiguous();
 }
 
-// The matrix as products for the results' dtype see it.
-at::Tensor as_factor(const at::Tensor& weight, const at::Tensor& result) {
-  return fused::is_rounded_by_product(weight, fused::rows_of(result).storage)
-             ? weight
-             : weight.to(at::kBFloat16);
-}
-
 at::Tensor forward_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor rows = as_rows(x);
   at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
   const Rows out = fused::rows_of(y);
-  const at::Tensor factor = as_factor(weight, y);
   const float* b = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   cpu::product(
       rows.size(0), weight.size(0),
       {{.a = fused::rows_of(rows),
-        .b = fused::rows_of(factor),
+        .b = fused::weight_rows(weight, out.storage),
         .is_b_transposed = true,
         .k = weight.size(1)}},
       [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
@@ -46,10 +38,11 @@ at::Tensor forward_product(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor input_gradient(const at::Tensor& d_y, const at::Tensor& weight) {
   at::Tensor d_x = at::empty({d_y.size(0), weight.size(1)}, d_y.options());
   const Rows out = fused::rows_of(d_x);
-  const at::Tensor factor = as_factor(weight, d_x);
   cpu::product(
       d_y.size(0), weight.size(1),
-      {{.a = fused::rows_of(d_y), .b = fused::rows_of(factor), .k = weight.size(0)}},
+      {{.a = fused::rows_of(d_y),
+        .b = fused::weight_rows(weight, out.storage),
+        .k = weight.size(0)}},
       [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
         cpu::store_rows(tile, out.at(row, column));
       },
