@@ -8,6 +8,7 @@
 #include "eval/vit_predictor.h"
 #include "kernels/device_ops.h"
 #include "kernels/shape.h"
+#include "model/flops.h"
 #include "model/initialise.h"
 #include "store/accumulate.h"
 #include "store/resident.h"

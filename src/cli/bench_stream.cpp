@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/load_predictor.h"
+#include "model/flops.h"
 #include "train/throughput.h"
 
 namespace vit22b {

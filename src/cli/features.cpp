@@ -16,6 +16,7 @@
 #include "core/signals.h"
 #include "eval/finite.h"
 #include "kernels/shape.h"
+#include "model/flops.h"
 #include "transfer/feature_shards.h"
 
 namespace vit22b {

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "eval/vit_predictor.h"
+#include "model/flops.h"
 #include "model/initialise.h"
 
 namespace vit22b {

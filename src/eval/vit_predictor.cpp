@@ -129,7 +129,7 @@ at::Tensor VitPredictor::pool_attention(const at::Tensor& images_BCHW) {
   const at::NoGradGuard no_grad;
   const at::Tensor tokens_BTD = features(images_BCHW, {}).tokens_BTD;
   const UnitLease lease = store_->acquire({UnitKind::kPool}, Pass::kForward);
-  return map_attention({config_, lease.weights(), mesh_}, tokens_BTD);
+  return map_attention(config_, {block_spec(config_, mesh_), lease.weights(), mesh_}, tokens_BTD);
 }
 
 }  // namespace vit22b

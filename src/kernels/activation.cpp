@@ -4,9 +4,17 @@
 
 namespace vit22b {
 
-at::Tensor gelu(const at::Tensor& x, const std::string& form) {
-  VIT22B_CHECK(form == "gelu" || form == "gelu_tanh", "gelu: no form '", form, "'");
-  return at::gelu(x, form == "gelu_tanh" ? "tanh" : "none");
+Activation parse_activation(const std::string& word) {
+  VIT22B_CHECK(word == "gelu" || word == "gelu_tanh", "no activation '", word, "'");
+  return word == "gelu" ? Activation::kGelu : Activation::kGeluTanh;
+}
+
+const char* gelu_approximation(Activation activation) {
+  return activation == Activation::kGeluTanh ? "tanh" : "none";
+}
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  return at::gelu(x, gelu_approximation(activation));
 }
 
 }  // namespace vit22b

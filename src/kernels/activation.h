@@ -3,12 +3,16 @@
 
 #include <string>
 
+#include "kernels/activation_kind.h"
+
 namespace vit22b {
 
-/// GELU in the tanh form ("gelu_tanh", the paper's) or the erf form ("gelu", many imported
-/// checkpoints).
-///
-/// The two differ by at most 4.73e-4 per value, at x = -2.70.
-at::Tensor gelu(const at::Tensor& x, const std::string& form);
+/// The activation of a config's word: "gelu_tanh" or "gelu".
+Activation parse_activation(const std::string& word);
+
+/// ATen's approximation of a GELU: "tanh" or "none".
+const char* gelu_approximation(Activation activation);
+
+at::Tensor activate(const at::Tensor& x, Activation activation);
 
 }  // namespace vit22b

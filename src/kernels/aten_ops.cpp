@@ -1,3 +1,4 @@
+#include "kernels/activation.h"
 #include "kernels/device_ops.h"
 #include "kernels/norm.h"
 #include "kernels/rounding.h"
@@ -41,10 +42,6 @@ at::Tensor with_bias(const at::Tensor& pre, const at::Tensor& bias) {
   return bias.defined() ? in_float(pre) + bias : in_float(pre);
 }
 
-const char* approximation(bool is_tanh) {
-  return is_tanh ? "tanh" : "none";
-}
-
 class PlainFunction : public ReplayedFunction {
  public:
   explicit PlainFunction(std::function<at::Tensor(const at::Tensor&)> function)
@@ -83,18 +80,19 @@ class AtenOps : public DeviceOps {
     d_qkv_BT3HK.select(2, 2).copy_(gradients.v);
   }
 
-  at::Tensor bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
-                       bool is_tanh) const override {
-    return at::gelu(with_bias(pre_NM, bias_M), approximation(is_tanh)).to(pre_NM.scalar_type());
+  at::Tensor bias_activation(const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                             Activation form) const override {
+    return activate(with_bias(pre_NM, bias_M), form).to(pre_NM.scalar_type());
   }
-  at::Tensor gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
-                           const at::Tensor& bias_M, bool is_tanh, at::Tensor d_pre_NM,
-                           at::Tensor bias_sums) const override {
+  at::Tensor activation_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
+                                 const at::Tensor& bias_M, Activation form, at::Tensor d_pre_NM,
+                                 at::Tensor bias_sums) const override {
     const at::Tensor x = with_bias(pre_NM, bias_M);
-    const at::Tensor d_x = at::gelu_backward(in_float(d_activation_NM), x, approximation(is_tanh));
+    const at::Tensor d_x =
+        at::gelu_backward(in_float(d_activation_NM), x, gelu_approximation(form));
     d_pre_NM.copy_(d_x);
     add_sums(bias_sums, d_x);
-    return at::gelu(x, approximation(is_tanh)).to(pre_NM.scalar_type());
+    return activate(x, form).to(pre_NM.scalar_type());
   }
 
   at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "kernels/activation_kind.h"
 #include "kernels/rounding.h"
 
 namespace vit22b {
@@ -95,14 +96,15 @@ class DeviceOps {
                                     const QkNorms& norms, at::Tensor d_qkv_BT3HK,
                                     const QkNormSums& sums) const = 0;
 
-  /// gelu(pre + bias); bias float32 [M], may be undefined.
-  virtual at::Tensor bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
-                               bool is_tanh) const = 0;
-  /// Writes d_pre and returns gelu(pre + bias). Adds d_pre's column sums to bias_sums where that is
+  /// form(pre + bias); bias float32 [M], may be undefined.
+  virtual at::Tensor bias_activation(const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                                     Activation form) const = 0;
+  /// Writes d_pre and returns form(pre + bias). Adds d_pre's column sums to bias_sums where that is
   /// defined.
-  virtual at::Tensor gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
-                                   const at::Tensor& bias_M, bool is_tanh, at::Tensor d_pre_NM,
-                                   at::Tensor bias_sums) const = 0;
+  virtual at::Tensor activation_backward(const at::Tensor& d_activation_NM,
+                                         const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                                         Activation form, at::Tensor d_pre_NM,
+                                         at::Tensor bias_sums) const = 0;
 
   /// residual + scale * branch, dtype of the residual; scale float32 [D], may be undefined.
   virtual at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,
@@ -153,6 +155,6 @@ const DeviceOps& device_ops(at::Device device);
 
 /// The C symbol by which libvit22b_cuda.so gives its operations, and the interface's version: a
 /// library of another build is refused.
-constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_2";
+constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_3";
 
 }  // namespace vit22b

@@ -21,9 +21,8 @@ struct Sizes {
 
   // What SavedBlock keeps.
   int64_t saved() const {
-    const int64_t middle = config.is_parallel() ? 0 : width;
-    const int64_t num_scales =
-        config.init_values == 0 ? 0 : (config.is_parallel() ? 1 : 2);  // LayerScale's branches
+    const int64_t middle = block.is_parallel() ? 0 : width;
+    const int64_t num_scales = block.scale2.empty() ? 0 : block.num_branches();
     int64_t bytes = rows * residual * (width + middle) +
                     rows * compute * (4 * width + hidden + num_scales * width) +
                     rows * config.num_heads / work.model_ranks * kFloatBytes;
@@ -42,7 +41,7 @@ struct Sizes {
   // qkv and what was attended lay; they are larger where factors are wider than activations.
   int64_t backward_beside() const {
     const int64_t as_factor = factor == kFloatBytes ? 0 : factor;
-    const int64_t wider = config.is_parallel() ? 4 * (factor - compute) : 0;
+    const int64_t wider = block.is_parallel() ? 4 * (factor - compute) : 0;
     return rows * (width * (kFloatBytes + as_factor + wider) + hidden * factor);
   }
   // The output's gradient as it came, where that is not the float32 one.
@@ -72,7 +71,7 @@ struct Sizes {
   // values, and the pooled vectors' own layers; then gradients of keys and values and of their
   // input, or those inside the final norm.
   int64_t composite_ends() const {
-    const bool is_rms = config.norm_layer == "rmsnorm";
+    const bool is_rms = !block.norm.is_centred;
     const int64_t copies = is_rms ? 2 : 1;
     const int64_t in_float =
         residual == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
@@ -84,6 +83,7 @@ struct Sizes {
 
   const ViTConfig& config;
   const ActivationWork& work;
+  const BlockSpec block = block_spec(config);
   int64_t rows, width, hidden, compute, residual, factor;
 };
 
@@ -120,7 +120,7 @@ int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork
   const Sizes s(config, work);
   // The embedding's output, the block's input, its normalised form and what was attended; then the
   // projection, or the activation and the output.
-  const int64_t residuals = config.is_parallel() ? 1 : 2;
+  const int64_t residuals = s.block.num_branches();
   return s.rows *
          ((1 + residuals) * s.width * s.residual + s.width * s.compute + s.width * s.factor +
           std::max(3 * s.width * s.compute, s.hidden * s.compute + s.width * s.residual));

@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "model/block_spec.h"
 #include "model/layers.h"
 
 namespace vit22b {

@@ -205,17 +205,4 @@ ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_nam
   return config;
 }
 
-double forward_flops(const ViTConfig& c) {
-  const auto tokens = static_cast<double>(c.num_tokens()), width = static_cast<double>(c.embed_dim);
-  const double block_products = width * (4 * width + 2 * static_cast<double>(c.mlp_dim()));
-  const double patch = static_cast<double>(c.patch_size * c.patch_size * c.in_chans);
-  const double patches = c.reads_words() ? 0 : static_cast<double>(c.num_patches());
-  return 2 * patch * width * patches +
-         static_cast<double>(c.depth) * (2 * block_products * tokens + 4 * tokens * tokens * width);
-}
-
-double train_flops(const ViTConfig& config) {
-  return 3 * forward_flops(config);
-}
-
 }  // namespace vit22b

@@ -93,10 +93,4 @@ ViTConfig base_model(const ConfigTree& tree, const std::string& default_name = "
 /// throws  UsageError for unknown keys and values that do not fit
 ViTConfig model_from_tree(const ConfigTree& tree, const std::string& default_name = "b16");
 
-/// Floating-point operations of one image's forward pass, 2 a multiply-add: patch embedding, block
-/// products, attention.
-double forward_flops(const ViTConfig& config);
-/// Three forward passes; recomputation does not count.
-double train_flops(const ViTConfig& config);
-
 }  // namespace vit22b

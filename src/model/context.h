@@ -7,6 +7,7 @@
 
 #include "dist/mesh.h"
 #include "model/block_inputs.h"
+#include "model/block_spec.h"
 #include "model/config.h"
 #include "model/engine.h"
 #include "model/packed_cache.h"
@@ -29,6 +30,8 @@ struct ModelContext {
   BlockInputs* inputs = nullptr;
   /// Of the residual stream between embedding and final norm; unset: the compute type.
   std::optional<at::ScalarType> residual_type = {};
+
+  BlockSpec block = block_spec(config, mesh);  ///< of each of the model's blocks
 
   at::ScalarType type_of_residual() const { return residual_type.value_or(compute_type); }
 };

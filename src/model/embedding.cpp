@@ -29,9 +29,9 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
   return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
 }
 
-at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type, at::ScalarType type) {
-  const ViTConfig& config = layers.config();
+at::Tensor embed_images(const ViTConfig& config, const Layers& layers,
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
+                        at::ScalarType type) {
   check_shape("Embedding", "images", images_BCHW, {{"B"}, {"C", config.in_chans}, {"H"}, {"W"}});
   ViTConfig actual = config;
   actual.img_size = {images_BCHW.size(2), images_BCHW.size(3)};
@@ -78,16 +78,17 @@ void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW) {
                      "in training, --img-size elsewhere)");
 }
 
-at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT, at::ScalarType type) {
-  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", layers.config().context_length}});
+at::Tensor embed_words(const ViTConfig& config, const Layers& layers, const at::Tensor& words_BT,
+                       at::ScalarType type) {
+  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", config.context_length}});
   const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);
   return (x + layers.weight("pos_embed")).to(type);
 }
 
-at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type,
-                 at::ScalarType type) {
-  return layers.config().reads_words() ? embed_words(layers, input, type)
-                                       : embed_images(layers, input, compute_type, type);
+at::Tensor embed(const ViTConfig& config, const Layers& layers, const at::Tensor& input,
+                 at::ScalarType compute_type, at::ScalarType type) {
+  return config.reads_words() ? embed_words(config, layers, input, type)
+                              : embed_images(config, layers, input, compute_type, type);
 }
 
 }  // namespace vit22b

@@ -12,8 +12,9 @@ namespace vit22b {
 /// returns      [B, prefix + patches, D] in `type`, on a model axis this rank's features:
 ///              class token, register tokens, patches
 /// throws       UsageError for another channel count, or a size that is no multiple of the patch
-at::Tensor embed_images(const Layers& layers, const at::Tensor& images_BCHW,
-                        at::ScalarType compute_type, at::ScalarType type);
+at::Tensor embed_images(const ViTConfig& config, const Layers& layers,
+                        const at::Tensor& images_BCHW, at::ScalarType compute_type,
+                        at::ScalarType type);
 
 /// throws  UsageError for images of other channels than the config's, or whole numbers; nothing for
 ///         words
@@ -25,11 +26,12 @@ void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW);
 ///
 /// words_BT  int64, exactly context_length of them
 /// returns   [B, T, D] in `type`
-at::Tensor embed_words(const Layers& layers, const at::Tensor& words_BT, at::ScalarType type);
+at::Tensor embed_words(const ViTConfig& config, const Layers& layers, const at::Tensor& words_BT,
+                       at::ScalarType type);
 
 /// What the tower's kind asks for: images, or words.
-at::Tensor embed(const Layers& layers, const at::Tensor& input, at::ScalarType compute_type,
-                 at::ScalarType type);
+at::Tensor embed(const ViTConfig& config, const Layers& layers, const at::Tensor& input,
+                 at::ScalarType compute_type, at::ScalarType type);
 
 /// The position table for another grid, prefix rows kept.
 ///

@@ -18,7 +18,7 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
     if (is_taped && context.policy == ActivationPolicy::kKeep) {
       EncoderTape::Block& block = request.tape->blocks[static_cast<size_t>(i)];
       block.input = x;
-      x = context.engine.forward_saving(context.config, lease.weights(), x,
+      x = context.engine.forward_saving(context.block, lease.weights(), x,
                                         trained_names(request.sink, block_unit(i)), block.saved);
       // Activations that hold weights which must go are computed again.
       if (!store.is_keeping() && !block.saved->drop_weights()) block.saved.reset();
@@ -31,9 +31,9 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
       const PackedWeights* packed =
           context.packed == nullptr
               ? nullptr
-              : context.packed->get(context.engine, context.config, block_unit(i), lease.weights(),
+              : context.packed->get(context.engine, context.block, block_unit(i), lease.weights(),
                                     context.compute_type);
-      x = context.engine.forward(context.config, lease.weights(), x, packed);
+      x = context.engine.forward(context.block, lease.weights(), x, packed);
     }
     if (request.taps.count(i) != 0) taps[i] = x;
   }
@@ -55,7 +55,7 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     if (block.saved == nullptr) {
       if (!block.input.defined()) block.input = context.inputs->take(i);
       if (context.inputs != nullptr && i > tape.first_block) context.inputs->prefetch(i - 1);
-      context.engine.save_again(context.config, lease.weights(), block.input, trained, block.saved);
+      context.engine.save_again(context.block, lease.weights(), block.input, trained, block.saved);
       block.input.reset();
     }
     if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);

@@ -8,7 +8,7 @@
 
 #include "dist/mesh.h"
 #include "kernels/device_ops.h"
-#include "model/config.h"
+#include "model/block_spec.h"
 #include "model/gradient_sink.h"
 #include "model/unit_graph.h"
 #include "model/weight_store.h"
@@ -52,22 +52,22 @@ class Engine {
   virtual const char* name() const = 0;
   /// Packs a block's weights for forward passes in a compute type; null where that would not make
   /// them faster. The weights stay the truth: who changes them packs anew.
-  virtual std::unique_ptr<PackedWeights> prepare(const ViTConfig& config,
+  virtual std::unique_ptr<PackedWeights> prepare(const BlockSpec& block,
                                                  const NamedTensors& weights,
                                                  at::ScalarType compute_type) const = 0;
   /// x_BTD → [B, T, D] without anything kept; `packed` comes from prepare, or is null.
-  virtual at::Tensor forward(const ViTConfig& config, const NamedTensors& weights,
+  virtual at::Tensor forward(const BlockSpec& block, const NamedTensors& weights,
                              const at::Tensor& x_BTD,
                              const PackedWeights* packed = nullptr) const = 0;
   /// The same, keeping what `backward` needs.
-  virtual at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+  virtual at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
                                     const at::Tensor& x_BTD, const std::set<std::string>& trained,
                                     std::unique_ptr<SavedActivations>& saved) const = 0;
   /// Keeps again what `backward` needs, where the block's output is known.
-  virtual void save_again(const ViTConfig& config, const NamedTensors& weights,
+  virtual void save_again(const BlockSpec& block, const NamedTensors& weights,
                           const at::Tensor& x_BTD, const std::set<std::string>& trained,
                           std::unique_ptr<SavedActivations>& saved) const {
-    forward_saving(config, weights, x_BTD, trained, saved);
+    forward_saving(block, weights, x_BTD, trained, saved);
   }
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
   virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,

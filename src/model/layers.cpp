@@ -8,15 +8,15 @@ namespace {
 
 // The norm of a row whose features lie on several ranks: one sum (two with centring) a token.
 at::Tensor norm_over_model(const Mesh& mesh, const at::Tensor& x, const at::Tensor& weight,
-                           const at::Tensor& bias, const ViTConfig& config) {
+                           const at::Tensor& bias, const BlockSpec& block) {
   const at::Tensor values = x.to(at::kFloat);
-  const auto width = static_cast<double>(config.embed_dim);
+  const auto width = static_cast<double>(block.whole_width);
   at::Tensor centred = values;
-  if (config.norm_layer == "layernorm")
+  if (block.norm.is_centred)
     centred = values - sum_over_model(mesh, values.sum(-1, /*keepdim=*/true)) / width;
   const at::Tensor mean_square =
       sum_over_model(mesh, centred.square().sum(-1, /*keepdim=*/true)) / width;
-  at::Tensor y = centred * (mean_square + config.norm_eps).rsqrt() * weight;
+  at::Tensor y = centred * (mean_square + block.norm.eps).rsqrt() * weight;
   if (bias.defined()) y = y + bias;
   return y.to(x.scalar_type());
 }
@@ -28,48 +28,52 @@ at::Tensor Layers::find(const std::string& name) const {
   return it == weights_.end() ? at::Tensor() : it->second;
 }
 
-int64_t Layers::num_heads() const {
-  return mesh_.share(MeshAxis::kModel, config_.num_heads).count;
-}
-
-at::Tensor Layers::with_bias(const std::string& name, const at::Tensor& y) const {
-  const at::Tensor bias = find(name + ".bias");
-  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+at::Tensor Layers::with_bias(const std::string& bias, const at::Tensor& y) const {
+  const at::Tensor values = find(bias);
+  return values.defined() ? y + values.to(y.scalar_type()) : y;
 }
 
 at::Tensor Layers::rows(const std::string& name, const at::Tensor& x) const {
-  if (is_alone()) return functions_.linear(x, weight(name + ".weight"), find(name + ".bias"));
-  return with_bias(name, row_linear(mesh_, x, weight(name + ".weight")));
+  return rows(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
 
 at::Tensor Layers::columns(const std::string& name, const at::Tensor& x) const {
-  if (is_alone()) return rows(name, x);
-  return with_bias(name, column_linear(mesh_, {{x, weight(name + ".weight")}}));
+  return columns(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
 
-at::Tensor Layers::columns(const std::string& name1, const at::Tensor& x1, const std::string& name2,
-                           const at::Tensor& x2) const {
-  if (is_alone()) return rows(name1, x1) + rows(name2, x2);
-  return with_bias(name2,
-                   with_bias(name1, column_linear(mesh_, {{x1, weight(name1 + ".weight")},
-                                                          {x2, weight(name2 + ".weight")}})));
+at::Tensor Layers::rows(const LinearSpec& linear, const at::Tensor& x) const {
+  if (is_alone()) return functions_.linear(x, weight(linear.weight), find(linear.bias));
+  return with_bias(linear.bias, row_linear(mesh_, x, weight(linear.weight)));
+}
+
+at::Tensor Layers::columns(const LinearSpec& linear, const at::Tensor& x) const {
+  if (is_alone()) return rows(linear, x);
+  return with_bias(linear.bias, column_linear(mesh_, {{x, weight(linear.weight)}}));
+}
+
+at::Tensor Layers::columns(const LinearSpec& linear1, const at::Tensor& x1,
+                           const LinearSpec& linear2, const at::Tensor& x2) const {
+  if (is_alone()) return rows(linear1, x1) + rows(linear2, x2);
+  return with_bias(linear2.bias,
+                   with_bias(linear1.bias, column_linear(mesh_, {{x1, weight(linear1.weight)},
+                                                                 {x2, weight(linear2.weight)}})));
 }
 
 at::Tensor Layers::norm(const std::string& name, const at::Tensor& x) const {
   if (is_alone()) return head_norm(name, x);
-  return norm_over_model(mesh_, x, weight(name + ".weight"), find(name + ".bias"), config_);
+  return norm_over_model(mesh_, x, weight(name + ".weight"), find(name + ".bias"), block_);
 }
 
 at::Tensor Layers::head_norm(const std::string& name, const at::Tensor& x) const {
-  const bool is_centred = config_.norm_layer == "layernorm";
+  const NormForm& form = block_.norm;
   return functions_.norm(x, {.weight = weight(name + ".weight"),
-                             .bias = is_centred ? find(name + ".bias") : at::Tensor(),
-                             .eps = config_.norm_eps,
-                             .is_centred = is_centred});
+                             .bias = form.has_bias ? find(name + ".bias") : at::Tensor(),
+                             .eps = form.eps,
+                             .is_centred = form.is_centred});
 }
 
 at::Tensor Layers::mlp(const std::string& prefix, const at::Tensor& x) const {
-  return columns(prefix + "fc2", gelu(rows(prefix + "fc1", x), config_.act_layer));
+  return columns(prefix + "fc2", activate(rows(prefix + "fc1", x), block_.activation));
 }
 
 at::Tensor Layers::scaled(const std::string& name, const at::Tensor& x) const {

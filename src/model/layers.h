@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "model/config.h"
+#include "model/block_spec.h"
 #include "model/engine.h"
 #include "model/weight_store.h"
 
@@ -15,16 +15,16 @@ namespace vit22b {
 class Layers {
  public:
   /// All outlive it.
-  Layers(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh,
+  Layers(const BlockSpec& block, const NamedTensors& weights, const Mesh& mesh,
          const LayerFunctions& functions = {})
-      : config_(config), weights_(weights), mesh_(mesh), functions_(functions) {}
+      : block_(block), weights_(weights), mesh_(mesh), functions_(functions) {}
 
-  const ViTConfig& config() const { return config_; }
+  const BlockSpec& block() const { return block_; }
   const at::Tensor& weight(const std::string& name) const { return weights_.at(name); }
   /// Undefined where the unit has none of that name.
   at::Tensor find(const std::string& name) const;
   /// Heads of this rank.
-  int64_t num_heads() const;
+  int64_t num_heads() const { return block_.heads; }
 
   /// x W^T + b with outputs shared out: x[..., D / k] → [..., rows of this rank]. A bias that is
   /// absent is not added.
@@ -37,14 +37,17 @@ class Layers {
   /// x W^T + b with inputs shared out: x[..., columns of this rank] → [..., D / k]. Two layers
   /// whose outputs add are one message.
   at::Tensor columns(const std::string& name, const at::Tensor& x) const;
-  at::Tensor columns(const std::string& name1, const at::Tensor& x1, const std::string& name2,
+  at::Tensor columns(const LinearSpec& linear1, const at::Tensor& x1, const LinearSpec& linear2,
                      const at::Tensor& x2) const;
+  /// The same two for a block's layers.
+  at::Tensor rows(const LinearSpec& linear, const at::Tensor& x) const;
+  at::Tensor columns(const LinearSpec& linear, const at::Tensor& x) const;
 
   /// The model's norm (RMSNorm or LayerNorm) over the features, of which x has this rank's.
   at::Tensor norm(const std::string& name, const at::Tensor& x) const;
   /// The same over the last dim of x, which is whole.
   at::Tensor head_norm(const std::string& name, const at::Tensor& x) const;
-  /// fc2(gelu(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
+  /// fc2(activation(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
   at::Tensor mlp(const std::string& prefix, const at::Tensor& x) const;
   /// Attention of one query of this rank's heads: see QueryAttentionFunction.
   at::Tensor query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D) const {
@@ -55,9 +58,9 @@ class Layers {
 
  private:
   bool is_alone() const { return mesh_.size(MeshAxis::kModel) == 1; }
-  at::Tensor with_bias(const std::string& name, const at::Tensor& y) const;
+  at::Tensor with_bias(const std::string& bias, const at::Tensor& y) const;
 
-  const ViTConfig& config_;
+  const BlockSpec& block_;
   const NamedTensors& weights_;
   const Mesh& mesh_;
   LayerFunctions functions_;

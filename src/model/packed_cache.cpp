@@ -9,7 +9,7 @@ bool is_same(const std::pair<at::Tensor, uint32_t>& a, const std::pair<at::Tenso
 
 }  // namespace
 
-const PackedWeights* PackedCache::get(const Engine& engine, const ViTConfig& config,
+const PackedWeights* PackedCache::get(const Engine& engine, const BlockSpec& block,
                                       const Unit& unit, const NamedTensors& weights,
                                       at::ScalarType compute_type) {
   Version version;
@@ -18,7 +18,7 @@ const PackedWeights* PackedCache::get(const Engine& engine, const ViTConfig& con
   Entry& entry = entries_[unit];
   if (!std::equal(version.begin(), version.end(), entry.version.begin(), entry.version.end(),
                   is_same)) {
-    entry.packed = engine.prepare(config, weights, compute_type);
+    entry.packed = engine.prepare(block, weights, compute_type);
     entry.version = std::move(version);
   }
   return entry.packed.get();

@@ -14,7 +14,7 @@ namespace vit22b {
 class PackedCache {
  public:
   /// The unit's packed weights, made anew where the weights have changed since the last call.
-  const PackedWeights* get(const Engine& engine, const ViTConfig& config, const Unit& unit,
+  const PackedWeights* get(const Engine& engine, const BlockSpec& block, const Unit& unit,
                            const NamedTensors& weights, at::ScalarType compute_type);
 
  private:

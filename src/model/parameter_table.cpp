@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/text.h"
+#include "model/block_spec.h"
 
 namespace vit22b {
 namespace {
@@ -71,19 +72,38 @@ class Rows {
     return row;
   }
 
-  void norm(const std::string& name, int64_t size, const ViTConfig& config) {
+  void norm(const std::string& name, int64_t size, const NormForm& form) {
     features(name + ".weight", {size}, constant(1), ParameterGroup::kNorm);
-    if (config.norm_layer == "layernorm")
-      features(name + ".bias", {size}, constant(0), ParameterGroup::kBias);
+    if (form.has_bias) features(name + ".bias", {size}, constant(0), ParameterGroup::kBias);
   }
 
-  /// The norm of each head's q or k: every rank has it whole and sees its own heads.
-  void head_norm(const std::string& name, const ViTConfig& config) {
-    add(name + ".weight", {config.head_dim()}, constant(1), ParameterGroup::kNorm)
-        .gradient_sum_over_model = true;
-    if (config.norm_layer == "layernorm")
-      add(name + ".bias", {config.head_dim()}, constant(0), ParameterGroup::kBias)
-          .gradient_sum_over_model = true;
+  /// The norm of each head's q or k, where there is one: every rank has it whole and sees its own
+  /// heads.
+  void head_norm(const std::string& name, int64_t size, const NormForm& form) {
+    if (name.empty()) return;
+    add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model =
+        true;
+    if (form.has_bias)
+      add(name + ".bias", {size}, constant(0), ParameterGroup::kBias).gradient_sum_over_model =
+          true;
+  }
+
+  /// A linear layer whose outputs a mesh cuts, section by section.
+  void in_layer(const LinearSpec& linear, const std::vector<int64_t>& sections,
+                Initialiser bias_initialiser) {
+    kernel(linear.weight, linear.out, linear.in, ModelCut::kRowsPerSection, sections);
+    if (!linear.bias.empty())
+      bias(linear.bias, bias_initialiser, ModelCut::kRowsPerSection, sections);
+  }
+  /// One whose inputs it cuts.
+  void out_layer(const LinearSpec& linear, Initialiser bias_initialiser) {
+    kernel(linear.weight, linear.out, linear.in, ModelCut::kColumns);
+    if (!linear.bias.empty()) bias(linear.bias, bias_initialiser, ModelCut::kColumns, {linear.out});
+  }
+  /// LayerScale, where there is one.
+  void scale(const std::string& name, const BlockSpec& block) {
+    if (!name.empty())
+      features(name, {block.whole_width}, constant(block.first_scale), ParameterGroup::kScale);
   }
 
  private:
@@ -114,61 +134,33 @@ void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   rows.bias("patch_embed.proj.bias", constant(0), ModelCut::kRowsPerSection, {c.embed_dim});
 }
 
-void add_parallel_block(std::vector<ParameterRow>& table, const ViTConfig& c, int64_t index) {
-  const int64_t width = c.embed_dim, hidden = c.mlp_dim();
-  const std::vector<int64_t> sections = {hidden, width, width, width};
+void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t index) {
   Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
-  rows.norm("in_norm", width, c);
-  rows.kernel("in_proj.weight", hidden + 3 * width, width, ModelCut::kRowsPerSection, sections);
-  if (c.qkv_bias)
-    rows.bias("in_proj.bias", constant(0), ModelCut::kRowsPerSection, sections);
-  else
-    rows.bias("mlp_bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection, {hidden});
-  if (c.qk_norm) {
-    rows.head_norm("q_norm", c);
-    rows.head_norm("k_norm", c);
+  const Initialiser mlp_bias = normal(kMlpBiasStddev);
+  rows.norm(b.norm1, b.width, b.norm);
+  if (b.is_parallel()) {
+    rows.in_layer(b.in_projection(), b.in_sections(), constant(0));
+    if (b.fc1.bias != b.qkv.bias)
+      rows.bias(b.fc1.bias, mlp_bias, ModelCut::kRowsPerSection, {b.hidden});
+  } else {
+    rows.in_layer(b.qkv, b.qkv_sections(), constant(0));
   }
-  rows.kernel("attn_out_proj.weight", width, width, ModelCut::kColumns);
-  rows.kernel("mlp_out_proj.weight", width, hidden, ModelCut::kColumns);
-  rows.bias("mlp_out_proj.bias", normal(kMlpBiasStddev), ModelCut::kColumns, {width});
-  if (c.init_values > 0)
-    rows.features("ls.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
-}
-
-void add_mlp(Rows& rows, const std::string& prefix, const ViTConfig& c) {
-  rows.kernel(prefix + "mlp.fc1.weight", c.mlp_dim(), c.embed_dim, ModelCut::kRowsPerSection);
-  rows.bias(prefix + "mlp.fc1.bias", normal(kMlpBiasStddev), ModelCut::kRowsPerSection,
-            {c.mlp_dim()});
-  rows.kernel(prefix + "mlp.fc2.weight", c.embed_dim, c.mlp_dim(), ModelCut::kColumns);
-  rows.bias(prefix + "mlp.fc2.bias", normal(kMlpBiasStddev), ModelCut::kColumns, {c.embed_dim});
-}
-
-void add_serial_block(std::vector<ParameterRow>& table, const ViTConfig& c, int64_t index) {
-  const int64_t width = c.embed_dim;
-  Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
-  rows.norm("norm1", width, c);
-  rows.kernel("attn.qkv.weight", 3 * width, width, ModelCut::kRowsPerSection,
-              {width, width, width});
-  if (c.qkv_bias)
-    rows.bias("attn.qkv.bias", constant(0), ModelCut::kRowsPerSection, {width, width, width});
-  if (c.qk_norm) {
-    rows.head_norm("attn.q_norm", c);
-    rows.head_norm("attn.k_norm", c);
+  rows.head_norm(b.q_norm, b.head_size(), b.norm);
+  rows.head_norm(b.k_norm, b.head_size(), b.norm);
+  rows.out_layer(b.proj, constant(0));
+  rows.scale(b.scale1, b);
+  if (!b.is_parallel()) {
+    rows.norm(b.norm2, b.width, b.norm);
+    rows.in_layer(b.fc1, {b.hidden}, mlp_bias);
   }
-  rows.kernel("attn.proj.weight", width, width, ModelCut::kColumns);
-  rows.bias("attn.proj.bias", constant(0), ModelCut::kColumns, {width});
-  if (c.init_values > 0)
-    rows.features("ls1.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
-  rows.norm("norm2", width, c);
-  add_mlp(rows, "", c);
-  if (c.init_values > 0)
-    rows.features("ls2.gamma", {width}, constant(c.init_values), ParameterGroup::kScale);
+  rows.out_layer(b.fc2, mlp_bias);
+  rows.scale(b.scale2, b);
 }
 
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   const int64_t width = c.embed_dim;
   Rows rows(table, {UnitKind::kPool}, "");
-  if (c.fc_norm) rows.norm("fc_norm", width, c);
+  if (c.fc_norm) rows.norm("fc_norm", width, norm_form(c));
   if (c.global_pool != "map") return;
   rows.features("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
   rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);
@@ -177,8 +169,12 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   rows.bias("attn_pool.kv.bias", constant(0), ModelCut::kRowsPerSection, {width, width});
   rows.kernel("attn_pool.proj.weight", width, width, ModelCut::kColumns);
   rows.bias("attn_pool.proj.bias", constant(0), ModelCut::kColumns, {width});
-  rows.norm("attn_pool.norm", width, c);
-  add_mlp(rows, "attn_pool.", c);
+  rows.norm("attn_pool.norm", width, norm_form(c));
+  const Initialiser mlp_bias = normal(kMlpBiasStddev);
+  rows.in_layer({"attn_pool.mlp.fc1.weight", "attn_pool.mlp.fc1.bias", 0, 0, c.mlp_dim(), width},
+                {c.mlp_dim()}, mlp_bias);
+  rows.out_layer({"attn_pool.mlp.fc2.weight", "attn_pool.mlp.fc2.bias", 0, 0, width, c.mlp_dim()},
+                 mlp_bias);
 }
 
 /// The projection to the embedding shared with an image tower, and the contrastive logits' scale
@@ -222,11 +218,10 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   config.validate();
   std::vector<ParameterRow> table;
   add_embedding(table, config);
-  for (int64_t i = 0; i < config.depth; ++i)
-    config.is_parallel() ? add_parallel_block(table, config, i)
-                         : add_serial_block(table, config, i);
+  const BlockSpec block = block_spec(config);
+  for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
   if (config.has_final_norm())
-    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, config);
+    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, block.norm);
   add_pool(table, config);
   if (config.has_head()) add_head(table, config);
   return table;

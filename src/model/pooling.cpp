@@ -21,30 +21,30 @@ at::Tensor map_pool(const Layers& l, const at::Tensor& tokens_BTD) {
 }
 
 // Tokens after the class token and registers, or all of them.
-at::Tensor pooled_tokens(const Layers& l, const at::Tensor& tokens_BTD) {
-  const int64_t first = l.config().pool_include_prefix ? 0 : l.config().num_prefix_tokens();
+at::Tensor pooled_tokens(const ViTConfig& config, const at::Tensor& tokens_BTD) {
+  const int64_t first = config.pool_include_prefix ? 0 : config.num_prefix_tokens();
   return first == 0 ? tokens_BTD : tokens_BTD.slice(1, first);
 }
 
 }  // namespace
 
-at::Tensor map_attention(const Layers& layers, const at::Tensor& tokens_BTD) {
-  const at::Tensor seen = pooled_tokens(layers, tokens_BTD);
+at::Tensor map_attention(const ViTConfig& config, const Layers& layers,
+                         const at::Tensor& tokens_BTD) {
+  const at::Tensor seen = pooled_tokens(config, tokens_BTD);
   const at::Tensor keys = layers.rows("attn_pool.kv", seen).chunk(2, -1)[0];
   const at::Tensor weights_BHN =
       attention_weights(split_heads(map_query(layers, seen.scalar_type()), layers.num_heads()),
                         split_heads(keys, layers.num_heads()))
           .select(2, 0);
-  return weights_BHN.slice(
-      2, seen.size(1) - (tokens_BTD.size(1) - layers.config().num_prefix_tokens()));
+  return weights_BHN.slice(2, seen.size(1) - (tokens_BTD.size(1) - config.num_prefix_tokens()));
 }
 
-at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD) {
-  const ViTConfig& config = layers.config();
+at::Tensor pool_tokens(const ViTConfig& config, const Layers& layers,
+                       const at::Tensor& tokens_BTD) {
   check_shape("Pooling", "tokens", tokens_BTD, {{"B"}, {"T"}, {"D"}});
   if (config.global_pool == "last") return tokens_BTD.select(1, -1);
   if (config.global_pool == "token") return tokens_BTD.select(1, 0);
-  const at::Tensor pooled = pooled_tokens(layers, tokens_BTD);
+  const at::Tensor pooled = pooled_tokens(config, tokens_BTD);
   if (config.global_pool == "map") return map_pool(layers, pooled);
   VIT22B_CHECK(config.global_pool == "avg", "Pooling: no kind '", config.global_pool, "'");
   const at::Tensor mean = pooled.mean(1);

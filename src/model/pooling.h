@@ -13,10 +13,11 @@ namespace vit22b {
 ///             result
 /// returns     [B, D], dtype of the input; no residual around MAP's attention, no final tanh
 /// source      Zhai et al. 2022 (arXiv 2106.04560) 3.2; timm AttentionPoolLatent
-at::Tensor pool_tokens(const Layers& layers, const at::Tensor& tokens_BTD);
+at::Tensor pool_tokens(const ViTConfig& config, const Layers& layers, const at::Tensor& tokens_BTD);
 
 /// Where the MAP head's query looks: its attention over the patches, [B, H, N] float32; less than 1
 /// in sum where it sees the prefix tokens too.
-at::Tensor map_attention(const Layers& layers, const at::Tensor& tokens_BTD);
+at::Tensor map_attention(const ViTConfig& config, const Layers& layers,
+                         const at::Tensor& tokens_BTD);
 
 }  // namespace vit22b

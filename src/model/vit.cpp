@@ -22,14 +22,14 @@ at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
 /// The forward passes of the units around the encoder.
 UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
   return [&context, kind](const NamedTensors& weights, const at::Tensor& x) {
-    const Layers layers(context.config, weights, context.mesh, context.engine.layer_functions());
+    const Layers layers(context.block, weights, context.mesh, context.engine.layer_functions());
     switch (kind) {
       case UnitKind::kEmbedding:
-        return embed(layers, x, context.compute_type, context.type_of_residual());
+        return embed(context.config, layers, x, context.compute_type, context.type_of_residual());
       case UnitKind::kFinalNorm:
         return layers.norm("norm", x).to(context.compute_type);
       case UnitKind::kPool:
-        return pool_tokens(layers, x.to(context.compute_type));
+        return pool_tokens(context.config, layers, x.to(context.compute_type));
       case UnitKind::kHead:
         return context.config.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
                                             : layers.rows("head", x.to(at::kFloat));
@@ -185,12 +185,12 @@ void observe_attention(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
-  at::Tensor x = embed({context.config, embedding.weights(), context.mesh}, images_BCHW,
-                       context.compute_type, context.type_of_residual());
+  at::Tensor x = embed(context.config, {context.block, embedding.weights(), context.mesh},
+                       images_BCHW, context.compute_type, context.type_of_residual());
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
-    observe(i, block_queries_keys({context.config, lease.weights(), context.mesh}, x));
-    x = context.engine.forward(context.config, lease.weights(), x);
+    observe(i, block_queries_keys({context.block, lease.weights(), context.mesh}, x));
+    x = context.engine.forward(context.block, lease.weights(), x);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "checkpoint/model_folder.h"
 #include "core/text.h"
 #include "data/tokenizer.h"
+#include "model/flops.h"
 
 namespace vit22b {
 namespace {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "model/flops.h"
 #include "plan/measured_device.h"
 #include "train/data_setup.h"
 

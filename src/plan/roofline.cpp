@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "eval/vit_predictor.h"
+#include "model/flops.h"
 #include "plan/step_time.h"
 
 namespace vit22b {

@@ -189,21 +189,21 @@ TEST_P(Cpu, HalfRowsAreReadAndRoundedAsAtenDoes) {
 
 TEST_P(Cpu, GeluAndItsDerivativeFollowTheDefinitionToTheTails) {
   const at::Tensor x = at::linspace(-12, 12, 2'001).reshape({3, 667});
-  for (const auto form : {cpu::Gelu::kTanh, cpu::Gelu::kErf}) {
-    const std::string name = form == cpu::Gelu::kTanh ? "gelu_tanh" : "gelu";
+  for (const auto form : {Activation::kGeluTanh, Activation::kGelu}) {
+    const std::string name = form == Activation::kGeluTanh ? "gelu_tanh" : "gelu";
     at::Tensor leaf = x.to(at::kDouble).requires_grad_(true);
     const at::AutoGradMode is_recording(true);
-    const at::Tensor want = gelu(leaf, name);
+    const at::Tensor want = activate(leaf, form);
     const at::Tensor slope = torch::autograd::grad({want.sum()}, {leaf}).front();
     const at::NoGradGuard no_grad;
     const at::Tensor tile = x.clone(), value = at::empty_like(x);
-    cpu::bias_gelu(tile_of(tile), nullptr, form, {}, rows_of(value));
+    cpu::bias_activation(tile_of(tile), nullptr, form, {}, rows_of(value));
     // Absolute: far to the left the value itself goes to zero. 7.1.26's error is 1.5e-7 times
     // |x|/2.
     EXPECT_LT((value - want).abs().max().item<double>(), 1.2e-6) << name;
     const at::Tensor dy = at::ones_like(x), dx = at::empty_like(x), sums = at::zeros({667});
-    cpu::gelu_backward(tile_of(dy), rows_of(x), form, rows_of(value), rows_of(dx),
-                       sums.mutable_data_ptr<float>());
+    cpu::activation_backward(tile_of(dy), rows_of(x), form, rows_of(value), rows_of(dx),
+                             sums.mutable_data_ptr<float>());
     EXPECT_LT((dx - slope).abs().max().item<double>(), 2e-6) << name;
     EXPECT_LT(relative_difference(sums, slope.sum(0)), 1e-5) << name;
   }

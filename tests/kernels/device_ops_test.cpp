@@ -146,14 +146,16 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
 TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
   for (const auto& [rows, columns] : {std::pair{1, 3}, {700, 8}, {37, 1030}})
     for (const bool is_full : {false, true}) {
+      const Activation form = is_full ? Activation::kGeluTanh : Activation::kGelu;
       const at::Tensor wide = random({rows, columns + 4}) * 3, pre = wide.narrow(1, 0, columns),
                        d = random({rows, columns}),
                        vector = is_full ? randn({columns}) : at::Tensor();
-      expect_near(cuda_.bias_gelu(pre, vector, is_full), aten_->bias_gelu(pre, vector, is_full));
+      expect_near(cuda_.bias_activation(pre, vector, form),
+                  aten_->bias_activation(pre, vector, form));
       const auto back = [&](const DeviceOps& ops) {
         const at::Tensor d_pre = at::empty_like(wide).narrow(1, 4, columns);
         const at::Tensor sums = ones({columns});
-        const at::Tensor activation = ops.gelu_backward(d, pre, vector, is_full, d_pre, sums);
+        const at::Tensor activation = ops.activation_backward(d, pre, vector, form, d_pre, sums);
         return std::tuple(activation, d_pre, sums);
       };
       const auto [activation, d_pre, sums] = back(cuda_);

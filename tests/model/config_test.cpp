@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "model/flops.h"
 #include "support/files.h"
 
 namespace vit22b {

@@ -1,3 +1,4 @@
+#include "model/flops.h"
 #include "plan/plan.h"
 
 #include <gtest/gtest.h>

@@ -7,6 +7,7 @@
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "model/block_spec.h"
 
 namespace vit22b {
 namespace {
@@ -46,7 +47,7 @@ Json defaults_of(const Json& json, const Json& cfg) {
 /// The number of blocks is the weights': a model may be cut short.
 void take_depth(const WeightFiles& weights, const Json& args, const std::string& place,
                 ViTConfig& c) {
-  const std::string norm = c.is_parallel() ? ".in_norm.weight" : ".norm1.weight";
+  const std::string norm = "." + block_spec(c).norm1 + ".weight";
   int64_t depth = 0;
   while (weights.contains(concat("blocks.", depth, norm))) ++depth;
   if (depth == 0)

@@ -51,8 +51,8 @@ HWY_INLINE GeluParts gelu_erf(V x) {
 }
 
 template <bool kSlope>
-HWY_INLINE GeluParts gelu(V x, Gelu form) {
-  return form == Gelu::kTanh ? gelu_tanh<kSlope>(x) : gelu_erf<kSlope>(x);
+HWY_INLINE GeluParts gelu(V x, Activation form) {
+  return form == Activation::kGeluTanh ? gelu_tanh<kSlope>(x) : gelu_erf<kSlope>(x);
 }
 
 // Calls f(row, column, columns left) for each vector of a tile.
@@ -98,8 +98,8 @@ void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
   });
 }
 
-void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre,
-                    const Rows& activation) {
+void bias_activation_impl(const Tile& t, const float* bias, Activation form, const Rows& pre,
+                          const Rows& activation) {
   typed_out(activation, [&](auto* out) {
     using T = std::remove_pointer_t<decltype(out)>;
     auto* kept = static_cast<T*>(pre.data);
@@ -111,8 +111,8 @@ void bias_gelu_impl(const Tile& t, const float* bias, Gelu form, const Rows& pre
   });
 }
 
-void gelu_backward_impl(const Tile& t, const Rows& pre, Gelu form, const Rows& activation,
-                        const Rows& to, float* column_sums) {
+void activation_backward_impl(const Tile& t, const Rows& pre, Activation form,
+                              const Rows& activation, const Rows& to, float* column_sums) {
   typed_out(activation, [&](auto* recomputed) {
     using T = std::remove_pointer_t<decltype(recomputed)>;
     const auto* kept = static_cast<const T*>(pre.data);
@@ -174,8 +174,8 @@ namespace {
 HWY_EXPORT(load_rows_impl);
 HWY_EXPORT(scale_copy_impl);
 HWY_EXPORT(bias_store_impl);
-HWY_EXPORT(bias_gelu_impl);
-HWY_EXPORT(gelu_backward_impl);
+HWY_EXPORT(bias_activation_impl);
+HWY_EXPORT(activation_backward_impl);
 HWY_EXPORT(bias_scale_residual_impl);
 HWY_EXPORT(add_column_sums_impl);
 HWY_EXPORT(scale_backward_impl);
@@ -193,14 +193,14 @@ void bias_store(const Tile& tile, const float* bias, const Rows& out) {
   HWY_DYNAMIC_DISPATCH(bias_store_impl)(tile, bias, out);
 }
 
-void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
-               const Rows& activation) {
-  HWY_DYNAMIC_DISPATCH(bias_gelu_impl)(tile, bias, form, pre_activation, activation);
+void bias_activation(const Tile& tile, const float* bias, Activation form,
+                     const Rows& pre_activation, const Rows& activation) {
+  HWY_DYNAMIC_DISPATCH(bias_activation_impl)(tile, bias, form, pre_activation, activation);
 }
 
-void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
-                   const Rows& out, float* column_sums) {
-  HWY_DYNAMIC_DISPATCH(gelu_backward_impl)
+void activation_backward(const Tile& tile, const Rows& pre_activation, Activation form,
+                         const Rows& activation, const Rows& out, float* column_sums) {
+  HWY_DYNAMIC_DISPATCH(activation_backward_impl)
   (tile, pre_activation, form, activation, out, column_sums);
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/activation_kind.h"
+
 /// Rows of activations on one core: storage types, biases, GELU, LayerScale, residuals, sums.
 ///
 /// All arithmetic is float32. Compiled once for each instruction set and chosen at run time; no
@@ -40,16 +42,13 @@ void store_rows(const Tile& from, const Rows& to);
 /// to = factor * from
 void scale_copy(const Rows& from, int64_t rows, int64_t columns, float factor, const Rows& to);
 
-/// The GELU: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) or x/2 (1 + erf(x / sqrt 2)).
-enum class Gelu { kTanh, kErf };
-
-/// tile += bias; pre_activation = tile (where wanted); activation = gelu(tile). `bias` may be null.
-void bias_gelu(const Tile& tile, const float* bias, Gelu form, const Rows& pre_activation,
-               const Rows& activation);
-/// out = tile * gelu'(pre_activation), and activation = gelu(pre_activation), which may
+/// tile += bias; pre_activation = tile (where wanted); activation = form(tile). `bias` may be null.
+void bias_activation(const Tile& tile, const float* bias, Activation form,
+                     const Rows& pre_activation, const Rows& activation);
+/// out = tile * form'(pre_activation), and activation = form(pre_activation), which may
 /// be the same memory. Adds the column sums of `out` to `column_sums` where it is not null.
-void gelu_backward(const Tile& tile, const Rows& pre_activation, Gelu form, const Rows& activation,
-                   const Rows& out, float* column_sums);
+void activation_backward(const Tile& tile, const Rows& pre_activation, Activation form,
+                         const Rows& activation, const Rows& out, float* column_sums);
 /// out = residual + scale * (tile + bias); `bias` and `scale` may be null, and so may `branch`,
 /// which receives tile + bias in a type of its own; residual and out have the same.
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,

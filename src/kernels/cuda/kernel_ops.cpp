@@ -122,24 +122,26 @@ void KernelOps::split_heads_backward(const QkvHeads& gradients, const at::Tensor
                    target(partial), stream(qkv_BT3HK.device()));
 }
 
-at::Tensor KernelOps::bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
-                                bool is_tanh) const {
+at::Tensor KernelOps::bias_activation(const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                                      Activation form) const {
   const c10::DeviceGuard guard(pre_NM.device());
   at::Tensor activation = at::empty(pre_NM.sizes(), pre_NM.options());
-  cuda::bias_gelu(rows_of(pre_NM), vector(bias_M), is_tanh, num_rows(pre_NM), pre_NM.size(-1),
-                  rows_of(activation), stream(pre_NM.device()));
+  cuda::bias_activation(rows_of(pre_NM), vector(bias_M), form, num_rows(pre_NM), pre_NM.size(-1),
+                        rows_of(activation), stream(pre_NM.device()));
   return activation;
 }
 
-at::Tensor KernelOps::gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
-                                    const at::Tensor& bias_M, bool is_tanh, at::Tensor d_pre_NM,
-                                    at::Tensor bias_sums) const {
+at::Tensor KernelOps::activation_backward(const at::Tensor& d_activation_NM,
+                                          const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                                          Activation form, at::Tensor d_pre_NM,
+                                          at::Tensor bias_sums) const {
   const c10::DeviceGuard guard(pre_NM.device());
   at::Tensor activation = at::empty(pre_NM.sizes(), pre_NM.options());
   const at::Tensor partial = partial_sums(pre_NM.size(-1), pre_NM);
-  cuda::gelu_backward(rows_of(d_activation_NM), rows_of(pre_NM), vector(bias_M), is_tanh,
-                      num_rows(pre_NM), pre_NM.size(-1), rows_of(d_pre_NM), rows_of(activation),
-                      target(bias_sums), target(partial), stream(pre_NM.device()));
+  cuda::activation_backward(rows_of(d_activation_NM), rows_of(pre_NM), vector(bias_M), form,
+                            num_rows(pre_NM), pre_NM.size(-1), rows_of(d_pre_NM),
+                            rows_of(activation), target(bias_sums), target(partial),
+                            stream(pre_NM.device()));
   return activation;
 }
 

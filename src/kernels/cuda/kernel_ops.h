@@ -17,11 +17,11 @@ class KernelOps : public DeviceOps {
   void split_heads_backward(const QkvHeads& gradients, const at::Tensor& qkv_BT3HK,
                             const QkNorms& norms, at::Tensor d_qkv_BT3HK,
                             const QkNormSums& sums) const override;
-  at::Tensor bias_gelu(const at::Tensor& pre_NM, const at::Tensor& bias_M,
-                       bool is_tanh) const override;
-  at::Tensor gelu_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
-                           const at::Tensor& bias_M, bool is_tanh, at::Tensor d_pre_NM,
-                           at::Tensor bias_sums) const override;
+  at::Tensor bias_activation(const at::Tensor& pre_NM, const at::Tensor& bias_M,
+                             Activation form) const override;
+  at::Tensor activation_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
+                                 const at::Tensor& bias_M, Activation form, at::Tensor d_pre_NM,
+                                 at::Tensor bias_sums) const override;
   at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,
                         const at::Tensor& scale_D) const override;
   at::Tensor branch_backward(const at::Tensor& gradient_ND, const at::Tensor& branch_ND,

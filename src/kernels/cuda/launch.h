@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/activation_kind.h"
 #include "kernels/part_layout.h"
 
 /// The CUDA kernels behind raw pointers and a stream: no libtorch on this side.
@@ -63,14 +64,14 @@ void qk_norm_backward(const QkvGradients& gradients, const Matrix& qkv, const He
                       const NormSums& q_sums, const NormSums& k_sums, float* partial,
                       Stream stream);
 
-/// activation = gelu(pre + bias); `bias` may be null.
-void bias_gelu(const Matrix& pre, const float* bias, bool is_tanh, int64_t rows, int64_t columns,
-               const Matrix& activation, Stream stream);
-/// d_pre = d_activation * gelu'(pre + bias), activation = gelu(pre + bias); d_pre's column sums are
+/// activation = form(pre + bias); `bias` may be null.
+void bias_activation(const Matrix& pre, const float* bias, Activation form, int64_t rows,
+                     int64_t columns, const Matrix& activation, Stream stream);
+/// d_pre = d_activation * form'(pre + bias), activation = form(pre + bias); d_pre's column sums are
 /// added to `bias_sums` where it is not null. `partial` holds partial_floats(columns).
-void gelu_backward(const Matrix& d_activation, const Matrix& pre, const float* bias, bool is_tanh,
-                   int64_t rows, int64_t columns, const Matrix& d_pre, const Matrix& activation,
-                   float* bias_sums, float* partial, Stream stream);
+void activation_backward(const Matrix& d_activation, const Matrix& pre, const float* bias,
+                         Activation form, int64_t rows, int64_t columns, const Matrix& d_pre,
+                         const Matrix& activation, float* bias_sums, float* partial, Stream stream);
 
 /// out = residual + scale * branch; `scale` may be null. The branch may have another type.
 void add_branch(const Matrix& residual, const Matrix& branch, const float* scale, int64_t rows,

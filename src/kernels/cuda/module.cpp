@@ -88,6 +88,6 @@ class CudaOps : public KernelOps {
 }  // namespace vit22b::cuda
 
 // Looked up by name after dlopen; the caller owns the result.
-extern "C" __attribute__((visibility("default"))) vit22b::DeviceOps* vit22b_make_cuda_ops_2() {
+extern "C" __attribute__((visibility("default"))) vit22b::DeviceOps* vit22b_make_cuda_ops_3() {
   return std::make_unique<vit22b::cuda::CudaOps>().release();
 }

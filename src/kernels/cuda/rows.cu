@@ -15,8 +15,8 @@ constexpr float kRootTwoPiInverse = 0.3989422804014327F;
 struct Gate {
   float value, slope;
 };
-__device__ inline Gate gate(float x, bool is_tanh) {
-  if (is_tanh) {
+__device__ inline Gate gate(float x, Activation form) {
+  if (form == Activation::kGeluTanh) {
     // (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), which is exact at both ends.
     const float u = kRootTwoOverPi * (x + kCubic * x * x * x);
     const float value = 1.0F / (1.0F + __expf(-2.0F * u));
@@ -27,8 +27,8 @@ __device__ inline Gate gate(float x, bool is_tanh) {
 
 // A thread has kWidth columns and every gridDim.y-th row.
 template <typename T, int kWidth>
-__global__ void bias_gelu_kernel(Typed<T> pre, const float* bias, bool is_tanh, int64_t rows,
-                                 int64_t columns, Typed<T> activation) {
+__global__ void bias_activation_kernel(Typed<T> pre, const float* bias, Activation form,
+                                       int64_t rows, int64_t columns, Typed<T> activation) {
   const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
   if (column >= columns) return;
   float own_bias[kWidth] = {};
@@ -38,16 +38,16 @@ __global__ void bias_gelu_kernel(Typed<T> pre, const float* bias, bool is_tanh, 
     load<kWidth>(pre.at(row, column), x);
     for (int i = 0; i < kWidth; ++i) {
       x[i] += own_bias[i];
-      x[i] *= gate(x[i], is_tanh).value;
+      x[i] *= gate(x[i], form).value;
     }
     store<kWidth>(x, activation.at(row, column));
   }
 }
 
 template <typename T, int kWidth>
-__global__ void gelu_backward_kernel(Typed<T> d_activation, Typed<T> pre, const float* bias,
-                                     bool is_tanh, int64_t rows, int64_t columns, Typed<T> d_pre,
-                                     Typed<T> activation, float* partial) {
+__global__ void activation_backward_kernel(Typed<T> d_activation, Typed<T> pre, const float* bias,
+                                           Activation form, int64_t rows, int64_t columns,
+                                           Typed<T> d_pre, Typed<T> activation, float* partial) {
   const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
   if (column >= columns) return;
   float own_bias[kWidth] = {}, sums[kWidth] = {};
@@ -58,7 +58,7 @@ __global__ void gelu_backward_kernel(Typed<T> d_activation, Typed<T> pre, const 
     load<kWidth>(d_activation.at(row, column), d);
     for (int i = 0; i < kWidth; ++i) {
       x[i] += own_bias[i];
-      const Gate g = gate(x[i], is_tanh);
+      const Gate g = gate(x[i], form);
       d[i] *= g.value + x[i] * g.slope;
       x[i] *= g.value;
       sums[i] += d[i];
@@ -130,25 +130,26 @@ void with_width(std::initializer_list<Matrix> matrices, int64_t columns, F&& f) 
 
 }  // namespace
 
-void bias_gelu(const Matrix& pre, const float* bias, bool is_tanh, int64_t rows, int64_t columns,
-               const Matrix& activation, Stream stream) {
+void bias_activation(const Matrix& pre, const float* bias, Activation form, int64_t rows,
+                     int64_t columns, const Matrix& activation, Stream stream) {
   with_width({pre, activation}, columns, [&](auto storage, auto width) {
     using T = decltype(storage);
     constexpr int kWidth = decltype(width)::value;
-    launch(bias_gelu_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kForwardShares), stream,
-           typed<T>(pre), bias, is_tanh, rows, columns, typed<T>(activation));
+    launch(bias_activation_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kForwardShares),
+           stream, typed<T>(pre), bias, form, rows, columns, typed<T>(activation));
   });
 }
 
-void gelu_backward(const Matrix& d_activation, const Matrix& pre, const float* bias, bool is_tanh,
-                   int64_t rows, int64_t columns, const Matrix& d_pre, const Matrix& activation,
-                   float* bias_sums, float* partial, Stream stream) {
+void activation_backward(const Matrix& d_activation, const Matrix& pre, const float* bias,
+                         Activation form, int64_t rows, int64_t columns, const Matrix& d_pre,
+                         const Matrix& activation, float* bias_sums, float* partial,
+                         Stream stream) {
   const int64_t shares = rows < kShares ? rows : kShares;
   with_width({d_activation, pre, d_pre, activation}, columns, [&](auto storage, auto width) {
     using T = decltype(storage);
     constexpr int kWidth = decltype(width)::value;
-    launch(gelu_backward_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kShares), stream,
-           typed<T>(d_activation), typed<T>(pre), bias, is_tanh, rows, columns, typed<T>(d_pre),
+    launch(activation_backward_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kShares), stream,
+           typed<T>(d_activation), typed<T>(pre), bias, form, rows, columns, typed<T>(d_pre),
            typed<T>(activation), partial);
   });
   add_partial({partial, shares, columns}, columns, bias_sums, stream);

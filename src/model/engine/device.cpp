@@ -12,28 +12,28 @@ class DeviceEngine : public Engine {
       : given_(ops), compute_type_(compute_type) {}
   const char* name() const override { return "fused"; }
 
-  std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors& weights,
+  std::unique_ptr<PackedWeights> prepare(const BlockSpec&, const NamedTensors& weights,
                                          at::ScalarType compute_type) const override {
     return std::make_unique<fused::DevicePacked>(weights, compute_type);
   }
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor forward(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    const fused::DeviceBlock block(ops(x_BTD), config, weights,
-                                   dynamic_cast<const fused::DevicePacked*>(packed), x_BTD,
-                                   compute_type_for(compute_type_, x_BTD));
-    return fused::device_forward(ops(x_BTD), block, x_BTD, nullptr, {});
+    const fused::DeviceBlock passes(ops(x_BTD), block, weights,
+                                    dynamic_cast<const fused::DevicePacked*>(packed), x_BTD,
+                                    compute_type_for(compute_type_, x_BTD));
+    return fused::device_forward(ops(x_BTD), passes, x_BTD, nullptr, {});
   }
 
-  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+  at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
     auto kept = std::make_unique<fused::SavedDeviceBlock>();
-    kept->config = &config;
+    kept->block = block;
     kept->compute_type = compute_type_for(compute_type_, x_BTD);
     kept->weights = weights;
-    const fused::DeviceBlock block(ops(x_BTD), config, weights, nullptr, x_BTD, kept->compute_type);
-    at::Tensor out = fused::device_forward(ops(x_BTD), block, x_BTD, kept.get(), trained);
+    const fused::DeviceBlock passes(ops(x_BTD), block, weights, nullptr, x_BTD, kept->compute_type);
+    at::Tensor out = fused::device_forward(ops(x_BTD), passes, x_BTD, kept.get(), trained);
     saved = std::move(kept);
     return out;
   }

@@ -18,12 +18,12 @@ class DeviceBackward {
   at::Tensor run(const at::Tensor& output_gradient_BTD) {
     const at::Tensor g = output_gradient_BTD.to(at::kFloat).reshape({-1, l_.width}).contiguous();
     const at::Tensor x = s_.x_BTD.flatten(0, 1);
-    return (l_.is_parallel ? parallel(g, x) : serial(g, x)).view(s_.x_BTD.sizes());
+    return (l_.is_parallel() ? parallel(g, x) : serial(g, x)).view(s_.x_BTD.sizes());
   }
 
  private:
   at::Tensor parallel(const at::Tensor& g, const at::Tensor& x) {
-    const Linear in = b_.in_projection();
+    const LinearSpec in = l_.in_projection();
     const at::Tensor d_branch = branch_backward(g, s_.branch2, l_.scale2, l_.fc2);
     at::Tensor d_projected = at::empty({x.size(0), in.out}, x.options().dtype(b_.type()));
     mlp_backward(d_branch, d_projected.narrow(1, 0, l_.hidden));
@@ -47,15 +47,15 @@ class DeviceBackward {
   }
 
   at::Tensor branch_backward(const at::Tensor& g, const at::Tensor& branch,
-                             const std::string& scale, const Linear& linear) {
+                             const std::string& scale, const LinearSpec& linear) {
     return ops_.branch_backward(g, branch, b_.vector(scale), b_.type(), bias_target(linear),
                                 target(scale));
   }
 
   void mlp_backward(const at::Tensor& d_branch, const at::Tensor& d_pre) {
     const at::Tensor activation =
-        ops_.gelu_backward(input_gradient(l_.fc2, d_branch), s_.pre_NM, b_.gelu_bias(),
-                           b_.is_tanh(), d_pre, bias_target(l_.fc1));
+        ops_.activation_backward(input_gradient(l_.fc2, d_branch), s_.pre_NM, b_.gelu_bias(),
+                                 l_.activation, d_pre, bias_target(l_.fc1));
     s_.pre_NM.reset();
     weight_gradient(l_.fc2, d_branch, activation);
   }
@@ -79,11 +79,12 @@ class DeviceBackward {
   }
 
   // d_output · W
-  at::Tensor input_gradient(const Linear& linear, const at::Tensor& d_output) const {
+  at::Tensor input_gradient(const LinearSpec& linear, const at::Tensor& d_output) const {
     return at::mm(d_output, b_.matrix(linear));
   }
 
-  void weight_gradient(const Linear& linear, const at::Tensor& d_output, const at::Tensor& input) {
+  void weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
+                       const at::Tensor& input) {
     if (const at::Tensor weight = target(linear.weight); weight.defined())
       ops_.weight_gradient(d_output, input, grads_->is_overwrite, weight);
   }
@@ -91,7 +92,7 @@ class DeviceBackward {
   at::Tensor target(const std::string& name) const {
     return grads_ == nullptr ? at::Tensor() : vector_of(grads_->tensors, name);
   }
-  at::Tensor bias_target(const Linear& linear) const {
+  at::Tensor bias_target(const LinearSpec& linear) const {
     return part(target(linear.bias), linear.bias_first, linear.out);
   }
   NormSums sums(const std::string& name) const {
@@ -101,7 +102,7 @@ class DeviceBackward {
 
   const DeviceOps& ops_;
   const DeviceBlock& b_;
-  const BlockLayout& l_;
+  const BlockSpec& l_;
   SavedDeviceBlock& s_;
   UnitGrads* grads_;
 };
@@ -110,7 +111,7 @@ class DeviceBackward {
 
 at::Tensor device_backward(const DeviceOps& ops, SavedDeviceBlock& saved,
                            const at::Tensor& output_gradient_BTD, UnitGrads* grads) {
-  const DeviceBlock block(ops, *saved.config, saved.weights, nullptr, saved.x_BTD,
+  const DeviceBlock block(ops, saved.block, saved.weights, nullptr, saved.x_BTD,
                           saved.compute_type);
   return DeviceBackward(ops, block, saved, grads).run(output_gradient_BTD);
 }

@@ -11,33 +11,33 @@ at::Tensor part(const at::Tensor& vector, int64_t first, int64_t count) {
   return vector.defined() ? vector.narrow(0, first, count) : vector;
 }
 
-DeviceBlock::DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
+DeviceBlock::DeviceBlock(const DeviceOps& ops, const BlockSpec& block, const NamedTensors& weights,
                          const DevicePacked* packed, const at::Tensor& x_BTD,
                          at::ScalarType compute_type)
     : ops_(ops),
-      layout_(config, weights, single_process()),
+      layout_(block),
       weights_(weights),
       packed_(packed),
       type_(compute_type),
       images_(x_BTD.size(0)),
       tokens_(x_BTD.size(1)) {}
 
-at::Tensor DeviceBlock::matrix(const Linear& linear) const {
+at::Tensor DeviceBlock::matrix(const LinearSpec& linear) const {
   const at::Tensor ready = packed_ != nullptr ? packed_->find(linear.weight) : at::Tensor();
   return ready.defined() ? ready : weights_.at(linear.weight).to(type_);
 }
 
-at::Tensor DeviceBlock::bias(const Linear& linear) const {
+at::Tensor DeviceBlock::bias(const LinearSpec& linear) const {
   return part(vector(linear.bias), linear.bias_first, linear.out);
 }
 
 NormSpec DeviceBlock::norm(const std::string& name) const {
   if (name.empty()) return {};
-  return {vector(name + ".weight"), vector(name + ".bias"), static_cast<double>(layout_.norm_eps),
-          layout_.is_centred};
+  return {vector(name + ".weight"), vector(name + ".bias"), layout_.norm.eps,
+          layout_.norm.is_centred};
 }
 
-at::Tensor DeviceBlock::apply(const Linear& linear, const at::Tensor& x,
+at::Tensor DeviceBlock::apply(const LinearSpec& linear, const at::Tensor& x,
                               const at::Tensor& bias) const {
   return at::linear(x, matrix(linear), bias.defined() ? bias.to(type_) : bias);
 }
@@ -56,12 +56,7 @@ QkvHeads DeviceBlock::split_heads(const at::Tensor& qkv_NQ) const {
 }
 
 at::Tensor DeviceBlock::gelu_bias() const {
-  return layout_.is_parallel && !layout_.qkv.bias.empty() ? at::Tensor() : bias(layout_.fc1);
-}
-
-Linear DeviceBlock::in_projection() const {
-  const int64_t out = layout_.fc1.out + layout_.qkv.out;
-  return {layout_.fc1.weight, layout_.qkv.bias, 0, 0, out, layout_.width};
+  return layout_.is_parallel() && !layout_.qkv.bias.empty() ? at::Tensor() : bias(layout_.fc1);
 }
 
 DevicePacked::DevicePacked(const NamedTensors& weights, at::ScalarType compute_type) {

@@ -20,7 +20,7 @@ struct SavedDeviceBlock : SavedActivations {
   }
   void take_weights(const NamedTensors& renewed) override { weights = renewed; }
 
-  const ViTConfig* config = nullptr;
+  BlockSpec block;
   at::ScalarType compute_type = at::kFloat;
   NamedTensors weights;
   at::Tensor x_BTD;
@@ -50,37 +50,34 @@ at::Tensor part(const at::Tensor& vector, int64_t first, int64_t count);
 class DeviceBlock {
  public:
   /// All outlive it; `packed` may be null.
-  DeviceBlock(const DeviceOps& ops, const ViTConfig& config, const NamedTensors& weights,
+  DeviceBlock(const DeviceOps& ops, const BlockSpec& block, const NamedTensors& weights,
               const DevicePacked* packed, const at::Tensor& x_BTD, at::ScalarType compute_type);
 
-  const BlockLayout& layout() const { return layout_; }
+  const BlockSpec& layout() const { return layout_; }
   at::ScalarType type() const { return type_; }
 
-  at::Tensor matrix(const Linear& linear) const;
+  at::Tensor matrix(const LinearSpec& linear) const;
   at::Tensor vector(const std::string& name) const { return vector_of(weights_, name); }
-  at::Tensor bias(const Linear& linear) const;
+  at::Tensor bias(const LinearSpec& linear) const;
   NormSpec norm(const std::string& name) const;
   /// That norm over the residual stream's rows, in the compute type.
   at::Tensor normalised(const std::string& name, const at::Tensor& x_ND) const {
     return ops_.norm(x_ND, norm(name), type_);
   }
   QkNorms qk_norms() const { return {norm(layout_.q_norm), norm(layout_.k_norm)}; }
-  at::Tensor apply(const Linear& linear, const at::Tensor& x, const at::Tensor& bias) const;
+  at::Tensor apply(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& bias) const;
 
   /// Rows of tokens as heads of a batch: [B, T, 3, H, K] and [B, T, H, K].
   at::Tensor qkv_heads(const at::Tensor& qkv_NQ) const;
   at::Tensor heads(const at::Tensor& rows_ND) const;
   QkvHeads split_heads(const at::Tensor& qkv_NQ) const;
 
-  bool is_tanh() const { return layout_.gelu == cpu::Gelu::kTanh; }
   /// The MLP's bias where the projection did not add it already.
   at::Tensor gelu_bias() const;
-  /// The parallel block's whole in-projection.
-  Linear in_projection() const;
 
  private:
   const DeviceOps& ops_;
-  const BlockLayout layout_;
+  const BlockSpec& layout_;
   const NamedTensors& weights_;
   const DevicePacked* packed_;
   const at::ScalarType type_;

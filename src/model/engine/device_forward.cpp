@@ -17,12 +17,12 @@ class DeviceForward {
   at::Tensor run() {
     if (saved_ != nullptr) saved_->x_BTD = x_BTD_;
     const at::Tensor x = x_BTD_.flatten(0, 1);
-    return (l_.is_parallel ? parallel(x) : serial(x)).view(x_BTD_.sizes());
+    return (l_.is_parallel() ? parallel(x) : serial(x)).view(x_BTD_.sizes());
   }
 
  private:
   at::Tensor parallel(const at::Tensor& x) {
-    const Linear in = b_.in_projection();
+    const LinearSpec in = l_.in_projection();
     const at::Tensor projected = b_.apply(in, b_.normalised(l_.norm1, x), b_.vector(in.bias));
     const at::Tensor activation = activate(projected.narrow(1, 0, l_.hidden));
     at::Tensor branch =
@@ -53,7 +53,7 @@ class DeviceForward {
 
   at::Tensor activate(const at::Tensor& pre_NM) {
     if (saved_ != nullptr) saved_->pre_NM = pre_NM;
-    return ops_.bias_gelu(pre_NM, b_.gelu_bias(), b_.is_tanh());
+    return ops_.bias_activation(pre_NM, b_.gelu_bias(), l_.activation);
   }
 
   void keep(const std::string& scale, const at::Tensor& branch,
@@ -63,7 +63,7 @@ class DeviceForward {
 
   const DeviceOps& ops_;
   const DeviceBlock& b_;
-  const BlockLayout& l_;
+  const BlockSpec& l_;
   const at::Tensor x_BTD_;
   SavedDeviceBlock* saved_;
   const std::set<std::string>& trained_;

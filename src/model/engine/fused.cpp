@@ -16,37 +16,34 @@ class FusedEngine : public Engine {
         reference_(make_reference_engine(mesh, compute_type)) {}
   const char* name() const override { return "fused"; }
 
-  std::unique_ptr<PackedWeights> prepare(const ViTConfig& config, const NamedTensors& weights,
+  std::unique_ptr<PackedWeights> prepare(const BlockSpec& block, const NamedTensors& weights,
                                          at::ScalarType compute_type) const override {
     if (is_on_model_axis()) return nullptr;  // packed panels are of whole rows
-    if (!weights.begin()->second.is_cpu())
-      return elsewhere().prepare(config, weights, compute_type);
-    const fused::BlockLayout layout(config, weights, mesh_);
-    return std::make_unique<fused::PackedBlock>(layout,
-                                                fused::BlockWeights(layout, weights, compute_type));
+    if (!weights.begin()->second.is_cpu()) return elsewhere().prepare(block, weights, compute_type);
+    return std::make_unique<fused::PackedBlock>(block,
+                                                fused::BlockWeights(block, weights, compute_type));
   }
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor forward(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().forward(config, weights, x_BTD, packed);
-    const fused::BlockLayout layout(config, weights, mesh_);
-    const fused::BlockWeights own(layout, weights, compute_type_for(compute_type_, x_BTD));
+    if (!x_BTD.is_cpu()) return elsewhere().forward(block, weights, x_BTD, packed);
+    const fused::BlockWeights own(block, weights, compute_type_for(compute_type_, x_BTD));
     if (is_on_model_axis()) return fused::mesh_forward(own, mesh_, x_BTD, nullptr, {});
     return fused::forward(own, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD, nullptr, {});
   }
 
-  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+  at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().forward_saving(config, weights, x_BTD, trained, saved);
-    return save(config, weights, x_BTD, trained, saved, true);
+    if (!x_BTD.is_cpu()) return elsewhere().forward_saving(block, weights, x_BTD, trained, saved);
+    return save(block, weights, x_BTD, trained, saved, true);
   }
 
-  void save_again(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+  void save_again(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
                   const std::set<std::string>& trained,
                   std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().save_again(config, weights, x_BTD, trained, saved);
-    save(config, weights, x_BTD, trained, saved, false);
+    if (!x_BTD.is_cpu()) return elsewhere().save_again(block, weights, x_BTD, trained, saved);
+    save(block, weights, x_BTD, trained, saved, false);
   }
 
   at::Tensor backward(std::unique_ptr<SavedActivations> saved,
@@ -66,20 +63,19 @@ class FusedEngine : public Engine {
   const Engine& elsewhere() const { return is_on_model_axis() ? *reference_ : *device_; }
 
   // NOLINTNEXTLINE(readability-function-size): forward_saving's arguments and one more
-  at::Tensor save(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor save(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
                   const std::set<std::string>& trained, std::unique_ptr<SavedActivations>& saved,
                   bool is_output_wanted) const {
-    auto block = std::make_unique<fused::SavedBlock>();
-    block->config = &config;
-    block->mesh = &mesh_;
-    block->compute_type = compute_type_for(compute_type_, x_BTD);
-    block->weights = weights;
-    const fused::BlockLayout layout(config, weights, mesh_);
-    const fused::BlockWeights own(layout, weights, block->compute_type);
-    at::Tensor out = is_on_model_axis() ? fused::mesh_forward(own, mesh_, x_BTD, block.get(),
+    auto kept = std::make_unique<fused::SavedBlock>();
+    kept->block = block;
+    kept->mesh = &mesh_;
+    kept->compute_type = compute_type_for(compute_type_, x_BTD);
+    kept->weights = weights;
+    const fused::BlockWeights own(block, weights, kept->compute_type);
+    at::Tensor out = is_on_model_axis() ? fused::mesh_forward(own, mesh_, x_BTD, kept.get(),
                                                               trained, is_output_wanted)
-                                        : fused::forward(own, nullptr, x_BTD, block.get(), trained);
-    saved = std::move(block);
+                                        : fused::forward(own, nullptr, x_BTD, kept.get(), trained);
+    saved = std::move(kept);
     return out;
   }
 

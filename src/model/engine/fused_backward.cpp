@@ -14,7 +14,7 @@ class Backward {
  public:
   Backward(SavedBlock& saved, UnitGrads* grads)
       : s_(saved),
-        l_(*saved.config, saved.weights, single_process()),
+        l_(saved.block),
         w_(l_, saved.weights, saved.compute_type),
         g_(w_, grads),
         rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)),
@@ -22,7 +22,7 @@ class Backward {
 
   at::Tensor run(const at::Tensor& output_gradient_BTD) {
     const at::Tensor g = output_gradient_BTD.to(at::kFloat).reshape({rows_, l_.width}).contiguous();
-    return (l_.is_parallel ? parallel(g) : serial(g)).view(s_.x_BTD.sizes());
+    return (l_.is_parallel() ? parallel(g) : serial(g)).view(s_.x_BTD.sizes());
   }
 
  private:
@@ -88,7 +88,7 @@ class Backward {
   }
 
   // d_output · W: the gradient of a linear layer's input.
-  Term input_term(const at::Tensor& d_output, const Linear& linear) const {
+  Term input_term(const at::Tensor& d_output, const LinearSpec& linear) const {
     return {.a = rows_of(d_output), .b = w_.matrix(linear), .k = linear.out};
   }
 
@@ -107,7 +107,7 @@ class Backward {
   }
 
   SavedBlock& s_;
-  const BlockLayout l_;
+  const BlockSpec& l_;
   const BlockWeights w_;
   const BlockGradients g_;
   const int64_t rows_;

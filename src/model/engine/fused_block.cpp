@@ -11,51 +11,9 @@ cpu::Storage storage_of(at::ScalarType type) {
   return type == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16;
 }
 
-cpu::Gelu gelu_form(const std::string& act_layer) {
-  VIT22B_CHECK(act_layer == "gelu" || act_layer == "gelu_tanh", "fused engine: no activation '",
-               act_layer, "'");
-  return act_layer == "gelu" ? cpu::Gelu::kErf : cpu::Gelu::kTanh;
-}
-
-std::string if_present(const NamedTensors& weights, const std::string& name) {
-  return weights.count(name) != 0 ? name : "";
-}
-
 }  // namespace
 
-BlockLayout::BlockLayout(const ViTConfig& c, const NamedTensors& w, const Mesh& mesh)
-    : is_parallel(c.is_parallel()),
-      width(mesh.share(MeshAxis::kModel, c.embed_dim).count),
-      hidden(mesh.share(MeshAxis::kModel, c.mlp_dim()).count),
-      heads(mesh.share(MeshAxis::kModel, c.num_heads).count),
-      whole_width(c.embed_dim),
-      gelu(gelu_form(c.act_layer)),
-      norm_eps(static_cast<float>(c.norm_eps)),
-      is_centred(c.norm_layer == "layernorm") {
-  const std::string attention = is_parallel ? "" : "attn.";
-  q_norm = c.qk_norm ? attention + "q_norm" : "";
-  k_norm = c.qk_norm ? attention + "k_norm" : "";
-  if (is_parallel) {
-    norm1 = norm2 = "in_norm";
-    const std::string in_bias = if_present(w, "in_proj.bias");
-    fc1 = {"in_proj.weight", in_bias.empty() ? "mlp_bias" : in_bias, 0, 0, hidden, whole_width};
-    qkv = {"in_proj.weight", in_bias, hidden, hidden, 3 * width, whole_width};
-    proj = {"attn_out_proj.weight", "", 0, 0, whole_width, width};
-    fc2 = {"mlp_out_proj.weight", if_present(w, "mlp_out_proj.bias"), 0, 0, whole_width, hidden};
-    scale2 = if_present(w, "ls.gamma");
-  } else {
-    norm1 = "norm1";
-    norm2 = "norm2";
-    qkv = {"attn.qkv.weight", if_present(w, "attn.qkv.bias"), 0, 0, 3 * width, whole_width};
-    proj = {"attn.proj.weight", if_present(w, "attn.proj.bias"), 0, 0, whole_width, width};
-    fc1 = {"mlp.fc1.weight", if_present(w, "mlp.fc1.bias"), 0, 0, hidden, whole_width};
-    fc2 = {"mlp.fc2.weight", if_present(w, "mlp.fc2.bias"), 0, 0, whole_width, hidden};
-    scale1 = if_present(w, "ls1.gamma");
-    scale2 = if_present(w, "ls2.gamma");
-  }
-}
-
-BlockWeights::BlockWeights(const BlockLayout& layout, const NamedTensors& tensors,
+BlockWeights::BlockWeights(const BlockSpec& layout, const NamedTensors& tensors,
                            at::ScalarType compute_type)
     : layout_(layout), tensors_(tensors), compute_type_(compute_type) {}
 
@@ -73,11 +31,12 @@ const float* BlockWeights::vector(const std::string& name, int64_t first) const 
 
 cpu::NormWeights BlockWeights::norm(const std::string& name) const {
   if (name.empty()) return {};
-  const std::string bias = if_present(tensors_, name + ".bias");
-  return {vector(name + ".weight"), vector(bias), layout_.norm_eps, layout_.is_centred};
+  const NormForm& form = layout_.norm;
+  return {vector(name + ".weight"), form.has_bias ? vector(name + ".bias") : nullptr,
+          static_cast<float>(form.eps), form.is_centred};
 }
 
-cpu::Rows BlockWeights::matrix(const Linear& linear) const {
+cpu::Rows BlockWeights::matrix(const LinearSpec& linear) const {
   return weight_rows(tensors_.at(linear.weight), storage()).at(linear.first_row, 0);
 }
 
@@ -120,15 +79,15 @@ cpu::Tile tile_of(const at::Tensor& tensor) {
           tensor.numel() / tensor.size(-1), tensor.size(-1)};
 }
 
-PackedBlock::PackedBlock(const BlockLayout& layout, const BlockWeights& weights) {
+PackedBlock::PackedBlock(const BlockSpec& layout, const BlockWeights& weights) {
   const cpu::Arithmetic arithmetic = cpu::best_arithmetic(weights.storage());
-  for (const Linear* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
+  for (const LinearSpec* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
     matrices_.emplace(
         std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),
         std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out, arithmetic));
 }
 
-const cpu::PackedMatrix* PackedBlock::find(const Linear& linear) const {
+const cpu::PackedMatrix* PackedBlock::find(const LinearSpec& linear) const {
   const auto it = matrices_.find({linear.weight, linear.first_row});
   return it == matrices_.end() ? nullptr : &it->second;
 }

@@ -8,58 +8,34 @@
 #include "dist/ring.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/product.h"
-#include "model/config.h"
+#include "model/block_spec.h"
 #include "model/engine.h"
 #include "model/unit_graph.h"
 #include "model/weight_store.h"
 
 namespace vit22b::fused {
 
-/// A linear layer inside a block: rows of a weight, in the panels of an earlier prepare() or not.
-struct Linear {
-  std::string weight, bias;  ///< local names; bias "" for none
-  int64_t first_row = 0;     ///< of the weight and of the bias where they are parts of a wider one
-  int64_t bias_first = 0;
-  int64_t out = 0, in = 0;
-};
-
-/// The parts of a block under the names of its kind: the parallel block reads both projections from
-/// one weight and has one norm, one output bias and one LayerScale. On a model axis sizes are this
-/// rank's.
-struct BlockLayout {
-  BlockLayout(const ViTConfig& config, const NamedTensors& weights, const Mesh& mesh);
-
-  bool is_parallel = true;
-  int64_t width = 0, hidden = 0, heads = 0;
-  int64_t whole_width = 0;   ///< of the residual stream over all ranks
-  std::string norm1, norm2;  ///< equal in the parallel block
-  std::string q_norm, k_norm;
-  Linear qkv, fc1, proj, fc2;
-  std::string scale1, scale2;  ///< LayerScale, "" for none
-  cpu::Gelu gelu = cpu::Gelu::kTanh;
-  float norm_eps = 1e-6F;
-  bool is_centred = false;
-};
-
 /// A block's weights as the kernels want them.
 class BlockWeights {
  public:
   /// compute_type  of what is computed from them
-  BlockWeights(const BlockLayout& layout, const NamedTensors& tensors, at::ScalarType compute_type);
+  BlockWeights(const BlockSpec& layout, const NamedTensors& tensors, at::ScalarType compute_type);
 
-  const BlockLayout& layout() const { return layout_; }
+  const BlockSpec& layout() const { return layout_; }
   const NamedTensors& tensors() const { return tensors_; }
   at::ScalarType compute_type() const { return compute_type_; }
   cpu::Storage storage() const;  ///< of the compute type
   cpu::NormWeights norm(const std::string& name) const;
   const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
-  const float* bias(const Linear& linear) const { return vector(linear.bias, linear.bias_first); }
-  cpu::Rows matrix(const Linear& linear) const;
+  const float* bias(const LinearSpec& linear) const {
+    return vector(linear.bias, linear.bias_first);
+  }
+  cpu::Rows matrix(const LinearSpec& linear) const;
   /// Attention over a batch x_BTD's projection qkv.
   cpu::AttentionShape attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const;
 
  private:
-  const BlockLayout& layout_;
+  const BlockSpec& layout_;
   const NamedTensors& tensors_;
   const at::ScalarType compute_type_;
 };
@@ -90,7 +66,7 @@ struct SavedBlock : SavedActivations {
   }
   void take_weights(const NamedTensors& renewed) override { weights = renewed; }
 
-  const ViTConfig* config = nullptr;
+  BlockSpec block;
   const Mesh* mesh = nullptr;
   at::ScalarType compute_type = at::kFloat;
   NamedTensors weights;
@@ -107,8 +83,8 @@ struct SavedBlock : SavedActivations {
 /// Packed forms of a block's linear layers by weight name and first row.
 class PackedBlock : public PackedWeights {
  public:
-  PackedBlock(const BlockLayout& layout, const BlockWeights& weights);
-  const cpu::PackedMatrix* find(const Linear& linear) const;
+  PackedBlock(const BlockSpec& layout, const BlockWeights& weights);
+  const cpu::PackedMatrix* find(const LinearSpec& linear) const;
 
  private:
   std::map<std::pair<std::string, int64_t>, cpu::PackedMatrix> matrices_;

@@ -22,7 +22,7 @@ class Forward {
     at::Tensor y = normalised(w_, l_.norm1, x_BTD_);
     const at::Tensor attended = attend(y);
     at::Tensor residual = x_BTD_;
-    if (!l_.is_parallel) {
+    if (!l_.is_parallel()) {
       residual = add_branch({term(attended, l_.proj)}, l_.proj, l_.scale1, x_BTD_,
                             saved_ != nullptr ? &saved_->branch1 : nullptr);
       if (saved_ != nullptr) saved_->middle = residual;
@@ -30,7 +30,7 @@ class Forward {
     }
     const at::Tensor activation = activate(y);
     std::vector<cpu::Term> terms = {term(activation, l_.fc2)};
-    if (l_.is_parallel) terms.push_back(term(attended, l_.proj));
+    if (l_.is_parallel()) terms.push_back(term(attended, l_.proj));
     at::Tensor out = add_branch(terms, l_.fc2, l_.scale2, residual,
                                 saved_ != nullptr ? &saved_->branch2 : nullptr);
     if (saved_ != nullptr) saved_->x_BTD = x_BTD_;
@@ -38,7 +38,7 @@ class Forward {
   }
 
  private:
-  cpu::Term term(const at::Tensor& a, const Linear& linear) const {
+  cpu::Term term(const at::Tensor& a, const LinearSpec& linear) const {
     return {.a = rows_of(a),
             .b = w_.matrix(linear),
             .is_b_transposed = true,
@@ -88,15 +88,16 @@ class Forward {
     cpu::product(
         rows_, l_.hidden, {term(y, l_.fc1)},
         [&](const Tile& tile, int64_t row, int64_t column, int64_t) {
-          cpu::bias_gelu(tile, bias == nullptr ? nullptr : bias + column, l_.gelu,
-                         kept.data == nullptr ? kept : kept.at(row, column), out.at(row, column));
+          cpu::bias_activation(tile, bias == nullptr ? nullptr : bias + column, l_.activation,
+                               kept.data == nullptr ? kept : kept.at(row, column),
+                               out.at(row, column));
         },
         arithmetic_);
     return activation;
   }
 
   // residual + scale * (sum of terms + bias)
-  at::Tensor add_branch(const std::vector<cpu::Term>& terms, const Linear& linear,
+  at::Tensor add_branch(const std::vector<cpu::Term>& terms, const LinearSpec& linear,
                         const std::string& scale_name, const at::Tensor& residual,
                         at::Tensor* kept) {
     at::Tensor out = at::empty_like(x_BTD_);
@@ -120,7 +121,7 @@ class Forward {
   }
 
   const BlockWeights& w_;
-  const BlockLayout& l_;
+  const BlockSpec& l_;
   const PackedBlock* packed_;
   const at::Tensor x_BTD_;
   SavedBlock* saved_;

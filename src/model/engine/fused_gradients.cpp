@@ -39,7 +39,7 @@ Target BlockGradients::target(const std::string& name, const char* suffix) const
   return {it->second.mutable_data_ptr<float>(), it->second.size(-1)};
 }
 
-void BlockGradients::weight_gradient(const Linear& linear, const at::Tensor& d_output,
+void BlockGradients::weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
                                      const at::Tensor& input) const {
   const Target weight = target(linear.weight);
   if (weight.data == nullptr) return;
@@ -52,7 +52,7 @@ void BlockGradients::weight_gradient(const Linear& linear, const at::Tensor& d_o
       !is_overwrite(), arithmetic_);
 }
 
-void BlockGradients::column_sums(const Linear& linear, const at::Tensor& d_output) const {
+void BlockGradients::column_sums(const LinearSpec& linear, const at::Tensor& d_output) const {
   const Target bias = target(linear.bias);
   if (bias.data == nullptr) return;
   add_row_sums(rows_of(d_output), d_output.size(0), d_output.size(1),
@@ -74,7 +74,7 @@ at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string&
 
 at::Tensor BlockGradients::through_attention(SavedBlock& saved,
                                              const at::Tensor& d_attended) const {
-  const BlockLayout& l = weights_.layout();
+  const BlockSpec& l = weights_.layout();
   at::Tensor d_qkv = empty(d_attended.size(0), 3 * l.width);
   cpu::attention_backward(weights_.attention(saved.x_BTD, saved.qkv), rows_of(saved.attended),
                           saved.lse_BHT.const_data_ptr<float>(), rows_of(d_attended),
@@ -87,7 +87,7 @@ at::Tensor BlockGradients::through_attention(SavedBlock& saved,
   return d_qkv;
 }
 
-HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockLayout& layout,
+HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockSpec& layout,
                                const at::Tensor& pre_activation)
     : layout_(layout),
       kept_(rows_of(pre_activation)),
@@ -99,8 +99,9 @@ cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
   return [this, first_row, out = rows_of(d_hidden_)](const Tile& tile, int64_t row, int64_t column,
                                                      int64_t share) {
     const Rows activation = kept_.at(first_row + row, column);
-    cpu::gelu_backward(tile, activation, layout_.gelu, activation, out.at(first_row + row, column),
-                       shares_.empty() ? nullptr : sums_of(share) + column);
+    cpu::activation_backward(tile, activation, layout_.activation, activation,
+                             out.at(first_row + row, column),
+                             shares_.empty() ? nullptr : sums_of(share) + column);
   };
 }
 

@@ -31,10 +31,10 @@ class BlockGradients {
   Target target(const std::string& name, const char* suffix = "") const;
 
   /// d_outputᵀ · input: the gradient of a linear layer's weight.
-  void weight_gradient(const Linear& linear, const at::Tensor& d_output,
+  void weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
                        const at::Tensor& input) const;
   /// The gradient of a linear layer's bias.
-  void column_sums(const Linear& linear, const at::Tensor& d_output) const;
+  void column_sums(const LinearSpec& linear, const at::Tensor& d_output) const;
   /// Through LayerScale; the gradient itself where the block has none.
   at::Tensor through_scale(const at::Tensor& g, const std::string& name,
                            const at::Tensor& branch) const;
@@ -52,7 +52,7 @@ class BlockGradients {
 /// pre-activation; the activation is computed again on the way, over the pre-activation's memory.
 class HiddenGradient {
  public:
-  HiddenGradient(const BlockGradients& gradients, const BlockLayout& layout,
+  HiddenGradient(const BlockGradients& gradients, const BlockSpec& layout,
                  const at::Tensor& pre_activation);
   /// For a product whose first row is `first_row` of the pre-activation.
   cpu::Epilogue epilogue(int64_t first_row = 0);
@@ -68,7 +68,7 @@ class HiddenGradient {
   };
   float* sums_of(int64_t share);
 
-  const BlockLayout& layout_;
+  const BlockSpec& layout_;
   const cpu::Rows kept_;
   const at::Tensor d_hidden_;
   const Target bias_;

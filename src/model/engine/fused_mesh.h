@@ -12,7 +12,7 @@ inline at::Tensor some_rows(const at::Tensor& tensor, const Share& rows) {
 /// One factor of a sum of products, and the layer whose weight is the other.
 struct Factor {
   at::Tensor values;
-  const Linear* linear;
+  const LinearSpec* linear;
 };
 
 }  // namespace vit22b::fused

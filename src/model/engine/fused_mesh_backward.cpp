@@ -15,14 +15,14 @@ class MeshBackward {
   MeshBackward(SavedBlock& saved, UnitGrads* grads)
       : s_(saved),
         mesh_(*saved.mesh),
-        l_(*saved.config, saved.weights, mesh_),
+        l_(saved.block),
         w_(l_, saved.weights, saved.compute_type),
         g_(w_, grads),
         rows_(saved.x_BTD.numel() / saved.x_BTD.size(-1)) {}
 
   at::Tensor run(const at::Tensor& output_gradient_BTD) {
     const at::Tensor g = output_gradient_BTD.to(at::kFloat).reshape({rows_, l_.width}).contiguous();
-    return (l_.is_parallel ? parallel(g) : serial(g)).view(s_.x_BTD.sizes());
+    return (l_.is_parallel() ? parallel(g) : serial(g)).view(s_.x_BTD.sizes());
   }
 
  private:
@@ -42,7 +42,7 @@ class MeshBackward {
   }
 
   // Gathers every rank's gradient of a branch, which the out-projections multiply as it arrives.
-  void gather(const at::Tensor& branch_gradient, const Linear& biased, bool is_hidden_wanted,
+  void gather(const at::Tensor& branch_gradient, const LinearSpec& biased, bool is_hidden_wanted,
               bool is_attended_wanted) {
     const at::Tensor branch = g_.factor(branch_gradient);
     g_.column_sums(biased, branch);
@@ -64,7 +64,7 @@ class MeshBackward {
   }
 
   // sum += block · (the weight's rows of its source)
-  void multiply(const RingBlock& block, const Linear& linear, const at::Tensor& sum,
+  void multiply(const RingBlock& block, const LinearSpec& linear, const at::Tensor& sum,
                 const cpu::Epilogue* epilogue) const {
     cpu::product_into(tile_of(some_rows(sum, block.rows)),
                       {{.a = rows_of(block.tensor),
@@ -86,7 +86,7 @@ class MeshBackward {
   }
 
   // The gradient of an out-projection's weight: rows of each rank's branch.
-  void out_gradients(const Linear& linear, const at::Tensor& input) const {
+  void out_gradients(const LinearSpec& linear, const at::Tensor& input) const {
     const Target weight = g_.target(linear.weight);
     if (weight.data == nullptr) return;
     for (const RingBlock& block : branches_)
@@ -120,7 +120,8 @@ class MeshBackward {
   }
 
   // The gradient of an in-projection's weight: columns of each rank's features.
-  void in_gradients(const Linear& linear, const at::Tensor& d_output, const SavedNorm& kept) const {
+  void in_gradients(const LinearSpec& linear, const at::Tensor& d_output,
+                    const SavedNorm& kept) const {
     const Target weight = g_.target(linear.weight);
     if (weight.data == nullptr) return;
     for (const RingBlock& block : kept.gathered)
@@ -142,16 +143,16 @@ class MeshBackward {
       at::from_blob(bias.data, {l_.width}).add_(d_y.sum(0));
     const at::Tensor scaled = d_y * s_.weights.at(name + ".weight");
     std::vector<at::Tensor> sums = {(scaled * x_hat).sum(1, /*keepdim=*/true)};
-    if (l_.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));
+    if (l_.norm.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));
     mesh_.sum_together_(sums, MeshAxis::kModel, name + " gradient");
     at::Tensor d_x = scaled - x_hat * (sums[0] / width);
-    if (l_.is_centred) d_x = d_x - sums[1] / width;
+    if (l_.norm.is_centred) d_x = d_x - sums[1] / width;
     return d_x * kept.rstd_N1;
   }
 
   SavedBlock& s_;
   const Mesh& mesh_;
-  const BlockLayout l_;
+  const BlockSpec& l_;
   const BlockWeights w_;
   const BlockGradients g_;
   const int64_t rows_;

@@ -17,17 +17,17 @@ struct Normalised {
 // One sum a token (two with centring) goes over the ranks.
 Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const std::string& name,
                      const at::Tensor& x_ND) {
-  const BlockLayout& l = weights.layout();
+  const BlockSpec& l = weights.layout();
   const auto width = static_cast<double>(l.whole_width);
   at::Tensor centred = x_ND.to(at::kFloat);
-  if (l.is_centred) {
+  if (l.norm.is_centred) {
     const at::Tensor sum = centred.sum(1, /*keepdim=*/true);
     mesh.sum_(sum, MeshAxis::kModel, name + " mean");
     centred = centred - sum / width;
   }
   at::Tensor square = centred.square().sum(1, /*keepdim=*/true);
   mesh.sum_(square, MeshAxis::kModel, name + " mean square");
-  const at::Tensor rstd = (square / width + l.norm_eps).rsqrt();
+  const at::Tensor rstd = (square / width + l.norm.eps).rsqrt();
   at::Tensor y = (centred * rstd).mul_(weights.tensors().at(name + ".weight"));
   if (const auto bias = weights.tensors().find(name + ".bias"); bias != weights.tensors().end())
     y.add_(bias->second);
@@ -51,7 +51,7 @@ class MeshForward {
   at::Tensor run(bool is_output_wanted) {
     const at::Tensor x_ND = x_BTD_.view({rows_, l_.width});
     if (saved_ != nullptr) saved_->x_BTD = x_BTD_;
-    if (!l_.is_parallel) return serial(x_ND, is_output_wanted);
+    if (!l_.is_parallel()) return serial(x_ND, is_output_wanted);
     gather(l_.norm1, x_ND, saved_ != nullptr ? &saved_->norm1 : nullptr, true, true);
     const at::Tensor attended = attend();
     if (!is_output_wanted && trained_.count(l_.scale2) == 0) return {};
@@ -95,7 +95,7 @@ class MeshForward {
   }
 
   // sum += block · (the weight's columns of its source)ᵀ
-  void multiply(const RingBlock& block, const Linear& linear, const at::Tensor& sum,
+  void multiply(const RingBlock& block, const LinearSpec& linear, const at::Tensor& sum,
                 const cpu::Epilogue& epilogue) const {
     cpu::product_into(tile_of(some_rows(sum, block.rows)),
                       {{.a = rows_of(block.tensor),
@@ -116,10 +116,10 @@ class MeshForward {
     const Rows out = rows_of(activation_).at(first_row, 0);
     Rows kept{nullptr, l_.hidden, out.storage};
     if (saved_ != nullptr) kept = rows_of(saved_->pre_activation).at(first_row, 0);
-    return [out, kept, gelu = l_.gelu, bias = w_.bias(l_.fc1)](const Tile& tile, int64_t row,
-                                                               int64_t column, int64_t) {
-      cpu::bias_gelu(tile, bias == nullptr ? nullptr : bias + column, gelu,
-                     kept.data == nullptr ? kept : kept.at(row, column), out.at(row, column));
+    return [out, kept, form = l_.activation, bias = w_.bias(l_.fc1)](const Tile& tile, int64_t row,
+                                                                     int64_t column, int64_t) {
+      cpu::bias_activation(tile, bias == nullptr ? nullptr : bias + column, form,
+                           kept.data == nullptr ? kept : kept.at(row, column), out.at(row, column));
     };
   }
 
@@ -139,7 +139,7 @@ class MeshForward {
   }
 
   // residual + scale * (the factors' products summed over the ranks + bias)
-  at::Tensor add_branch(const std::vector<Factor>& factors, const Linear& linear,
+  at::Tensor add_branch(const std::vector<Factor>& factors, const LinearSpec& linear,
                         const std::string& scale_name, const at::Tensor& residual,
                         at::Tensor* kept) {
     const at::Tensor sum = ring_reduce(
@@ -169,7 +169,7 @@ class MeshForward {
   at::Tensor empty(int64_t columns) const { return at::empty({rows_, columns}, w_.compute_type()); }
 
   const BlockWeights& w_;
-  const BlockLayout& l_;
+  const BlockSpec& l_;
   const Mesh& mesh_;
   const at::Tensor x_BTD_;
   SavedBlock* saved_;

@@ -14,21 +14,21 @@ class ReferenceEngine : public Engine {
       : mesh_(mesh), compute_type_(compute_type) {}
   const char* name() const override { return "reference"; }
 
-  std::unique_ptr<PackedWeights> prepare(const ViTConfig&, const NamedTensors&,
+  std::unique_ptr<PackedWeights> prepare(const BlockSpec&, const NamedTensors&,
                                          at::ScalarType) const override {
     return nullptr;
   }
 
-  at::Tensor forward(const ViTConfig& config, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor forward(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
                      const PackedWeights*) const override {
-    return block_forward({config, weights, mesh_}, x_BTD, compute_type_for(compute_type_, x_BTD));
+    return block_forward({block, weights, mesh_}, x_BTD, compute_type_for(compute_type_, x_BTD));
   }
 
-  at::Tensor forward_saving(const ViTConfig& config, const NamedTensors& weights,
+  at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
                             const at::Tensor& x_BTD, const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
     const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) {
-      return block_forward({config, w, mesh_}, x, compute_type_for(compute_type_, x));
+      return block_forward({block, w, mesh_}, x, compute_type_for(compute_type_, x));
     };
     auto graph = std::make_unique<UnitGraph>(
         record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));

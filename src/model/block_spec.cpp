@@ -1,0 +1,61 @@
+#include "model/block_spec.h"
+
+#include "kernels/activation.h"
+
+namespace vit22b {
+namespace {
+
+void name_parallel(BlockSpec& b, const ViTConfig& c) {
+  b.norm1 = b.norm2 = "in_norm";
+  // With biases on q, k and v the MLP's lie before them in one vector.
+  const std::string in_bias = c.qkv_bias ? "in_proj.bias" : "";
+  b.fc1 = {"in_proj.weight", c.qkv_bias ? in_bias : "mlp_bias", 0, 0, b.hidden, b.whole_width};
+  b.qkv = {"in_proj.weight", in_bias, b.hidden, b.hidden, 3 * b.width, b.whole_width};
+  b.proj = {"attn_out_proj.weight", "", 0, 0, b.whole_width, b.width};
+  b.fc2 = {"mlp_out_proj.weight", "mlp_out_proj.bias", 0, 0, b.whole_width, b.hidden};
+  if (c.init_values > 0) b.scale2 = "ls.gamma";
+}
+
+void name_serial(BlockSpec& b, const ViTConfig& c) {
+  b.norm1 = "norm1";
+  b.norm2 = "norm2";
+  b.qkv = {"attn.qkv.weight", c.qkv_bias ? "attn.qkv.bias" : "", 0, 0, 3 * b.width, b.whole_width};
+  b.proj = {"attn.proj.weight", "attn.proj.bias", 0, 0, b.whole_width, b.width};
+  b.fc1 = {"mlp.fc1.weight", "mlp.fc1.bias", 0, 0, b.hidden, b.whole_width};
+  b.fc2 = {"mlp.fc2.weight", "mlp.fc2.bias", 0, 0, b.whole_width, b.hidden};
+  if (c.init_values > 0) {
+    b.scale1 = "ls1.gamma";
+    b.scale2 = "ls2.gamma";
+  }
+}
+
+}  // namespace
+
+NormForm norm_form(const ViTConfig& config) {
+  const bool is_layer_norm = config.norm_layer == "layernorm";
+  return {.is_centred = is_layer_norm, .has_bias = is_layer_norm, .eps = config.norm_eps};
+}
+
+LinearSpec BlockSpec::in_projection() const {
+  return {fc1.weight, qkv.bias, 0, 0, fc1.out + qkv.out, qkv.in};
+}
+
+BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
+  BlockSpec b{.arrangement = c.is_parallel() ? Arrangement::kParallel : Arrangement::kSerial,
+              .width = mesh.share(MeshAxis::kModel, c.embed_dim).count,
+              .whole_width = c.embed_dim,
+              .hidden = mesh.share(MeshAxis::kModel, c.mlp_dim()).count,
+              .heads = mesh.share(MeshAxis::kModel, c.num_heads).count,
+              .activation = parse_activation(c.act_layer),
+              .norm = norm_form(c),
+              .first_scale = c.init_values};
+  b.is_parallel() ? name_parallel(b, c) : name_serial(b, c);
+  if (c.qk_norm) {
+    const std::string attention = b.is_parallel() ? "" : "attn.";
+    b.q_norm = attention + "q_norm";
+    b.k_norm = attention + "k_norm";
+  }
+  return b;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "kernels/activation_kind.h"
+#include "model/config.h"
+
+namespace vit22b {
+
+enum class Arrangement {
+  kSerial,   ///< x += attention(norm1(x)); x += mlp(norm2(x))
+  kParallel  ///< x += attention(norm(x)) + mlp(norm(x))
+};
+
+/// What all norms of a model are: RMSNorm, or LayerNorm with centring.
+struct NormForm {
+  bool is_centred = false, has_bias = false;
+  double eps = 1e-6;
+};
+NormForm norm_form(const ViTConfig& config);
+
+/// A linear layer inside a block: rows of a weight that may hold those of others too.
+struct LinearSpec {
+  std::string weight, bias;  ///< local names; bias "" for none
+  int64_t first_row = 0;     ///< of the weight and of the bias where they are parts of a wider one
+  int64_t bias_first = 0;
+  int64_t out = 0, in = 0;
+};
+
+/// A block, made from the config once: the parameter table, the engines, what counts bytes and
+/// operations, and importers read it, so that a name or a form of a block stands here alone.
+///
+/// The parallel block reads both in-projections from one weight and has one norm, one output bias
+/// and one LayerScale. Sizes are those of a rank on a mesh's model axis.
+struct BlockSpec {
+  Arrangement arrangement = Arrangement::kParallel;
+  int64_t width = 0;        ///< of queries, keys, values and this rank's residual stream
+  int64_t whole_width = 0;  ///< of the residual stream over all ranks
+  int64_t hidden = 0;       ///< units of the MLP
+  int64_t heads = 0;
+  Activation activation = Activation::kGeluTanh;
+  NormForm norm;
+  std::string norm1, norm2;    ///< equal in the parallel block
+  std::string q_norm, k_norm;  ///< over each head; "" for none
+  LinearSpec qkv, proj;        ///< attention's; qkv: queries, keys and values, one below the other
+  LinearSpec fc1, fc2;         ///< the MLP's
+  std::string scale1, scale2;  ///< LayerScale of both branches, "" for none
+  double first_scale = 0;      ///< its first value
+
+  bool is_parallel() const { return arrangement == Arrangement::kParallel; }
+  int64_t head_size() const { return width / heads; }
+  /// Sections of qkv's rows that a mesh cuts, each for itself.
+  std::vector<int64_t> qkv_sections() const { return {width, width, width}; }
+  /// The whole in-projection of the parallel block: the MLP's rows, then qkv's.
+  LinearSpec in_projection() const;
+  std::vector<int64_t> in_sections() const { return {hidden, width, width, width}; }
+  /// Branches that join the residual stream one after the other.
+  int64_t num_branches() const { return is_parallel() ? 1 : 2; }
+};
+
+/// The block of a model on one rank of a mesh.
+BlockSpec block_spec(const ViTConfig& config, const Mesh& mesh = single_process());
+
+}  // namespace vit22b
