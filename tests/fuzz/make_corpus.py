@@ -191,6 +191,7 @@ def make_data():
             seed("image", name[: -len("/bytes")], bytes_)
 
 
+ALONE = 10  # overrides that the target tries alone, of an input
 # A config, and what makes each of the checks refuse it, or takes another way.
 CHOOSING = 'total_steps = 9\nmodel.name = "test8"\ndata.root = "d"\n'
 CHOICES = """total_steps=0
@@ -278,7 +279,8 @@ CHOICES_TOGETHER = {
 def make_texts():
     for path in sorted((root / "configs/train").glob("*.toml")):
         seed("config", path.stem, path.read_text(), "optim.lr=1e-3\nmodel.name=demo7\ndata.val=\"\"")
-    seed("config", "choices", CHOOSING, "\n".join(CHOICES))
+    for first in range(0, len(CHOICES), ALONE):
+        seed("config", f"choices-{first}", CHOOSING, "\n".join(CHOICES[first : first + ALONE]))
     for name, choices in CHOICES_TOGETHER.items():
         seed("config", f"choices-{name}", CHOOSING + TOGETHER[name], "\n".join(choices))
     seed("config", "include", 'include = ["base.toml"]\ntotal_steps = 9\n', 'data.root=d', 'total_epochs = 2\n[model]\nname = "test8"\n[fresh_model]\ndepth = 1\n')

@@ -14,8 +14,8 @@ vit22b::ParameterRow row_of(const std::string& name) {
 
 }  // namespace
 
-// model.safetensors.index.json, and one shard of the two that it may name; and some parameters of
-// it. readers: checkpoint/weights.cpp checkpoint/safetensors.cpp
+// model.safetensors.index.json, one shard of the two that it may name, and some parameters.
+// readers: checkpoint/weights.cpp checkpoint/safetensors.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
