@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "kernels/shape.h"
 
 namespace vit22b {
 
@@ -26,7 +27,8 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
     first_rows_.push_back(first);
     first += labels.back().size(0);
     const auto ids = parse_json<nlohmann::json>(shard->metadata().at("paths"),
-                                                shard->path().string(), ExitCode::kCheckpoint);
+                                                shard->path().string(), ExitCode::kCheckpoint)
+                         .get<std::vector<std::string>>();
     ids_.insert(ids_.end(), ids.begin(), ids.end());
     const std::vector<std::string> contents = read_contents(*shard, labels.back().size(0));
     contents_.insert(contents_.end(), contents.begin(), contents.end());
@@ -36,9 +38,14 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
 }
 
 int64_t FeatureTable::width(const std::string& name) const {
-  for (const auto& shard : shards_)
-    if (shard->contains(name)) return shard->entry(name).shape.at(1);
-  throw InternalError("FeatureTable: no shard has ", name);
+  for (const auto& shard : shards_) {
+    if (!shard->contains(name)) continue;
+    const std::vector<int64_t>& shape = shard->entry(name).shape;
+    if (shape.size() == 2) return shape[1];
+    throw CheckpointError(shard->path().string(), ": its tensor '", name, "' is ",
+                          shape_text(shape), ", want [N, D]; remove the file");
+  }
+  throw CheckpointError(folder_.string(), " has no features '", name, "'; remove the folder");
 }
 
 at::Tensor FeatureTable::mapped(size_t shard, const std::string& name) const {

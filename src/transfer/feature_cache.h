@@ -23,6 +23,7 @@ class FeatureTable {
                std::filesystem::path folder);
 
   int64_t size() const { return labels_N_.size(0); }
+  /// throws  CheckpointError for a feature that the shards have not, or that is no vector
   int64_t width(const std::string& name) const;
   const at::Tensor& labels() const { return labels_N_; }
   /// Where each row's sample stands in its source.

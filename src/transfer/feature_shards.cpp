@@ -10,6 +10,7 @@
 #include "data/loader.h"
 #include "data/preprocessing.h"
 #include "eval/finite.h"
+#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
@@ -20,6 +21,7 @@ constexpr const char* kLabels = "labels";
 constexpr const char* kIndices = "indices";
 constexpr const char* kMadeFrom = "made_from";
 constexpr const char* kLeftOut = "left_out";
+constexpr const char* kPaths = "paths";
 /// Raised when a shard says more than it did.
 constexpr int kShardVersion = 2;
 
@@ -37,6 +39,48 @@ std::span<const std::byte> bytes_of_tensor(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
+/// throws  CheckpointError where a shard's metadata lack it, Json::exception where it is no JSON
+nlohmann::json said_by(const SafetensorsFile& shard, const char* key) {
+  const auto found = shard.metadata().find(key);
+  if (found == shard.metadata().end())
+    throw CheckpointError(shard.path().string(), ": its metadata have no `", key, "`");
+  return parse_json<nlohmann::json>(found->second, shard.path().string(), ExitCode::kCheckpoint);
+}
+
+std::vector<BadSample> left_out_of(const SafetensorsFile& shard) {
+  std::vector<BadSample> left_out;
+  for (const auto& bad : said_by(shard, kLeftOut))
+    left_out.push_back({bad.at(1), bad.at(2), whole_number(bad.at(0))});
+  return left_out;
+}
+
+/// Checks what the hash of the tensors does not cover: the header says whose rows they are.
+///
+/// throws  CheckpointError
+void check_form(const SafetensorsFile& shard) {
+  const std::vector<int64_t>& labels = shard.entry(kLabels).shape;
+  const int64_t num_rows = labels.size() == 1 ? labels[0] : -1;
+  shard.entry(kIndices);
+  for (const auto& [name, entry] : shard.entries()) {
+    const bool is_number = name == kLabels || name == kIndices;
+    if (entry.dtype != (is_number ? at::kLong : at::kFloat) || entry.shape.empty() ||
+        entry.shape[0] != num_rows || (is_number && entry.shape.size() != 1))
+      throw CheckpointError(shard.path().string(), ": its tensor '", name, "' is ",
+                            c10::toString(entry.dtype), " ", shape_text(entry.shape), ", with ",
+                            num_rows, " labels");
+  }
+  try {
+    const auto paths = said_by(shard, kPaths).get<std::vector<std::string>>();
+    if (static_cast<int64_t>(paths.size()) != num_rows)
+      throw CheckpointError(shard.path().string(), ": its metadata have ", paths.size(),
+                            " `paths` of ", num_rows, " rows");
+    left_out_of(shard);
+  } catch (const nlohmann::json::exception& e) {
+    throw CheckpointError(shard.path().string(), ": its metadata are damaged (", e.what(), ")");
+  }
+  read_contents(shard, num_rows);
+}
+
 /// A shard that is there, whole, and made from the same; or null.
 std::unique_ptr<SafetensorsFile> open_shard(const fs::path& path, const std::string& identity) {
   if (!fs::exists(path)) return nullptr;
@@ -51,7 +95,10 @@ std::unique_ptr<SafetensorsFile> open_shard(const fs::path& path, const std::str
     for (const auto& [name, entry] : file->entries()) stream.add(file->bytes(entry));
     const auto want = file->metadata().find("xxh3_128");
     file->forget();  // of many shards none is held
-    if (want != file->metadata().end() && want->second == stream.hash()) return file;
+    if (want != file->metadata().end() && want->second == stream.hash()) {
+      check_form(*file);
+      return file;
+    }
     log_warn(path.string() + " is damaged and is made again");
   } catch (const CheckpointError& error) {
     log_warn(concat(error.what(), "; it is made again"));
@@ -77,15 +124,6 @@ std::string left_out_json(const std::vector<BadSample>& left_out) {
   nlohmann::json list = nlohmann::json::array();
   for (const BadSample& bad : left_out) list.push_back({bad.index, bad.id, bad.reason});
   return json_text(list);
-}
-
-/// What a shard of this program's says that it left out.
-std::vector<BadSample> left_out_of(const SafetensorsFile& shard) {
-  std::vector<BadSample> left_out;
-  for (const auto& bad : parse_json<nlohmann::json>(shard.metadata().at(kLeftOut),
-                                                    shard.path().string(), ExitCode::kCheckpoint))
-    left_out.push_back({bad.at(1), bad.at(2), bad.at(0)});
-  return left_out;
 }
 
 /// Counts what all shards leave out, whether they are made now or were found.

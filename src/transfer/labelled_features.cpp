@@ -14,16 +14,22 @@ namespace {
 std::vector<bool> labels_in_use(const LabelledFeatures& set) {
   const at::Tensor counts =
       class_counts(set.labels_N, static_cast<int64_t>(set.label_names.size()));
-  std::vector<bool> is_used;
-  for (int64_t c = 0; c < counts.numel(); ++c) is_used.push_back(counts[c].item<int64_t>() > 0);
+  const std::span count(counts.const_data_ptr<int64_t>(), static_cast<size_t>(counts.numel()));
+  std::vector<bool> is_used(count.size());
+  std::transform(count.begin(), count.end(), is_used.begin(), [](int64_t n) { return n > 0; });
   return is_used;
 }
 
+constexpr int64_t kMaxClasses = 10'000'000;
+
+/// Checks labels before they are counted, which takes memory for the largest.
 void check_labelled(const LabelledFeatures& set) {
   if (set.labels_N.min().item<int64_t>() < 0)
     throw DataError(set.place,
                     " has samples without a label; want class folders, or a manifest with the "
                     "column `label`");
+  if (const int64_t most = set.labels_N.max().item<int64_t>(); most >= kMaxClasses)
+    throw DataError(set.place, " has label ", most, ", want labels below ", kMaxClasses);
 }
 
 LabelledFeatures read_table(const SafetensorsFile& file, const std::filesystem::path& path,
@@ -108,7 +114,6 @@ int64_t count_classes(const LabelledFeatures& train, const LabelledFeatures& tes
   if (named > 0 && classes > named)
     throw DataError(test.place, " has label ", classes - 1, ", but there are ", named, " classes");
   classes = std::max(classes, named);
-  constexpr int64_t kMaxClasses = 10'000'000;
   if (classes < 2 || classes > kMaxClasses)
     throw DataError(train.place, " has ", classes, " classes, want 2 or more");
   return classes;

@@ -3,6 +3,7 @@
 VIT22B is the built program, which makes the small checkpoints. Seeds are named seed-*; inputs that fuzzing found lie beside
 them under their hashes, those that found a fault as fault-*.
 """
+import ctypes
 import gzip
 import json
 import pathlib
@@ -36,11 +37,34 @@ def safetensors(tensors, metadata=None):
     return struct.pack("<Q", len(text)) + text + data
 
 
-def tensors_of(path):
-    bytes_ = path.read_bytes()
+def tensors_of(bytes_):
     (length,) = struct.unpack("<Q", bytes_[:8])
     header, data = json.loads(bytes_[8 : 8 + length]), bytes_[8 + length :]
     return {k: (v["dtype"], v["shape"], data[slice(*v["data_offsets"])]) for k, v in header.items() if k != "__metadata__"}
+
+
+class Xxh128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def xxh3_128(bytes_):
+    """As manifest.json and config.json have it, by Debian's libxxhash."""
+    function = ctypes.CDLL("libxxhash.so.0").XXH3_128bits
+    function.restype, function.argtypes = Xxh128, [ctypes.c_char_p, ctypes.c_size_t]
+    hash_ = function(bytes_, len(bytes_))
+    return f"{hash_.high:016x}{hash_.low:016x}"
+
+
+def float32(shape, values=None):
+    """A tensor, of 1/8, 2/8, ... unless said."""
+    count = 1
+    for side in shape:
+        count *= side
+    return "F32", list(shape), struct.pack(f"<{count}f", *(values or [(i + 1) / 8 for i in range(count)]))
+
+
+def int64(values):
+    return "I64", [len(values)], struct.pack(f"<{len(values)}q", *values)
 
 
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -53,6 +77,29 @@ def make_safetensors():
 
 
 TINY = "img_size=4 patch_size=2 embed_dim=4 num_heads=2 depth=1 mlp_ratio=1 num_classes=3".split()
+STATE = {"step": 3, "seed": 1, "examples_seen": 4, "train_seconds": 1.5, "best_metric": 0.5, "best_step": 2, "is_eval_pending": False,
+         "metrics_bytes": 10, "layout": {"threads": "2"}, "data": {"train": {"names": "0", "contents": "1", "size": 2, "classes": ["x"]}},
+         "sources": {"a": "b"}}
+TEXT = {"name": '"t"', "block": '"serial"', "embed_dim": "2", "num_heads": "1", "depth": "1", "mlp_ratio": "1", "vocab_size": "5",
+        "context_length": "3", "num_classes": "0", "joint_dim": "2", "class_token": "false", "global_pool": '"last"'}
+
+
+def text_weights():
+    block = {"norm1.weight": [2], "attn.qkv.weight": [6, 2], "attn.q_norm.weight": [2], "attn.k_norm.weight": [2], "attn.proj.weight": [2, 2],
+             "attn.proj.bias": [2], "norm2.weight": [2], "mlp.fc1.weight": [2, 2], "mlp.fc1.bias": [2], "mlp.fc2.weight": [2, 2], "mlp.fc2.bias": [2]}
+    shapes = {"token_embedding.weight": [5, 2], "pos_embed": [1, 3, 2], **{f"blocks.0.{name}": shape for name, shape in block.items()},
+              "norm.weight": [2], "joint.weight": [2, 2], "joint.bias": [2], "logit_scale": [1], "logit_bias": [1]}
+    return safetensors({name: float32(shape) for name, shape in shapes.items()})
+
+
+def make_run(block, config, weights):
+    momentum = {f"momentum/{name}": tensor for name, tensor in tensors_of(weights).items() if name.endswith("bias")}
+    seed("run_state", f"run-{block}", json.dumps(STATE), json.dumps(config), weights, safetensors({**momentum, "count": int64([3])}))
+    tokenizer = sentencepiece(1)
+    text = {"model": TEXT, "tokenizer": "tokenizer.model", "tokenizer_xxh3_128": xxh3_128(tokenizer), "templates": ["a {}"]}
+    two = {**config, "vit22b": {**config["vit22b"], "text": text, "any_size": True}}
+    seed("two_towers", block, json.dumps(two), text_weights(), weights, tokenizer)
+    seed("two_towers", f"{block}-locked-only", json.dumps(config), text_weights(), weights, tokenizer)
 
 
 def make_checkpoints(vit22b):
@@ -63,6 +110,7 @@ def make_checkpoints(vit22b):
             config = json.loads((place / "config.json").read_text())
             weights = (place / "model.safetensors").read_bytes()
             seed("model_folder", block, json.dumps(config), weights)
+            make_run(block, config, weights)
             config.pop("vit22b")
             seed("model_folder", f"timm-{block}", json.dumps({**config, "label_names": ["a", "b", "c"]}), weights)
             seed("manifest", block, (place / "manifest.json").read_bytes())
@@ -79,17 +127,53 @@ def make_checkpoints(vit22b):
                                "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]},
             "model_args": {"depth": 1, "embed_dim": 4, "num_heads": 2, "global_pool": "avg", "img_size": [32, 16], "fc_norm": None, "class_token": False,
                            "norm_layer": "LayerNorm", "act_layer": "gelu"}}
+    seed("model_folder", "timm-unknown", json.dumps({**args, "architecture": "vit_bose_patch16_224"}), safetensors({}))
     block = {f"blocks.0.{name}": ("F32", [0], b"") for name in ("norm1.weight", "attn.qkv.weight")}
     seed("model_folder", "timm-arguments", json.dumps(args), safetensors({**block, "pos_embed": ("F32", [1, 2, 0], b"")}))
-    # The fields of manifest.json for the files that the target has beside it.
-    files = {"config.json": {"size": 3, "xxh3_128": "0"}, "model.safetensors": {"size": 140, "xxh3_128": "0", "tensors": {"a": "0"}}}
-    seed("manifest", "files", json.dumps({"format": 1, "files": files}))
+    make_manifests()
     part = safetensors({"a": ("F32", [1], bytes(4)), "c": ("BF16", [2, 1], bytes(4))})
     index = {"metadata": {"total_size": 20}, "weight_map": {"a": "a", "b": "b", "c": "a"}}
     seed("shard_index", "two", json.dumps(index), part)
-    data = {"train": {"names": "0", "contents": "1", "size": 2, "classes": ["x"]}}
-    seed("run_state", "state", json.dumps({"step": 3, "seed": 1, "examples_seen": 4, "train_seconds": 1.5, "best_metric": 0.5, "best_step": 2,
-         "is_eval_pending": False, "metrics_bytes": 10, "layout": {"threads": "2"}, "data": data, "sources": {"a": "b"}}))
+    twins = {name: float32([3]) for name in ("a", "attn_out_proj.bias", "mlp_out_proj.bias")}
+    places = {**{name: "a" for name in twins}, "b": "b"}
+    seed("shard_index", "parameters", json.dumps({"weight_map": places}), safetensors(twins))
+    seed("shard_index", "whole-numbers", json.dumps({"weight_map": places}), safetensors({**twins, "a": ("I32", [3], bytes(12))}))
+    seed("shard_index", "not-there", json.dumps({"weight_map": {**places, "c": "a"}}), safetensors(twins))
+    seed("shard_index", "not-listed", json.dumps({"weight_map": {"a": "a"}}), safetensors(twins))
+    seed("shard_index", "place", json.dumps({"weight_map": {"a": "../a"}}), safetensors(twins))
+    seed("run_state", "state", json.dumps(STATE))
+
+
+def make_manifests():
+    """manifest.json for the files that the target has beside it: whole, and with one thing wrong each."""
+    header = b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}'
+    header = struct.pack("<Q", 120) + header.ljust(120)
+    config, none = {"size": 3, "xxh3_128": xxh3_128(b"{}\n")}, "0" * 32
+    weights = {"size": len(header) + 12, "xxh3_128": xxh3_128(header), "tensors": {"a": xxh3_128(bytes(12))}}
+    whole = {"config.json": config, "model.safetensors": weights, "trainer.json": config}
+    for name, files in {
+            "files": whole, "text": {**whole, "config.json": {**config, "xxh3_128": none}}, "size": {**whole, "config.json": {**config, "size": 4}},
+            "header": {**whole, "model.safetensors": {**weights, "xxh3_128": none}}, "tensor": {**whole, "model.safetensors": {**weights, "tensors": {"a": none}}},
+            "missing": {**whole, "optimizer.safetensors": config}, "place": {"../config.json": config}}.items():
+        seed("manifest", name, json.dumps({"format": 1, "files": files}))
+
+
+def make_features():
+    """Shards of the three pictures that the target has, and files of features."""
+    marks = {"made_from": "IDENTITY-OF-THESE-THREE-PICTURES", "xxh3_128": "HASH-OF-ALL-TENSORS-OF-THE-SHARD"}
+    contents = json.dumps(["a", "b", "c"])
+    tensors = {"indices": int64([0, 1, 2]), "labels": int64([0, 1, 0]), "pooled": float32([3, 3])}
+    seed("feature_cache", "whole", safetensors(tensors, {**marks, "paths": '["0","1","2"]', "contents": contents, "left_out": "[]"}))
+    two = {"indices": int64([0, 2]), "labels": int64([0, 0]), "pooled": float32([2, 3])}
+    seed("feature_cache", "left-out", safetensors(two, {**marks, "paths": '["0","2"]', "left_out": '[[1,"1","why"]]'}))
+    seed("feature_cache", "others", safetensors(tensors, {**marks, "made_from": "0" * 32}))
+    seed("feature_cache", "damaged", safetensors(tensors, {**marks, "xxh3_128": "0" * 32}))
+    seed("feature_cache", "none", safetensors({"indices": int64([]), "labels": int64([])}, {**marks, "paths": "[]", "left_out": '[[0,"0","why"],[1,"1","why"]]'}))
+    pairs = {"features": float32([3, 2]), "labels": int64([0, 1, 1]), "texts": float32([2, 2]), "text_labels": int64([0, 1])}
+    seed("feature_cache", "pairs", safetensors(pairs, {"contents": contents}))
+    seed("feature_cache", "unfit", safetensors({**pairs, "texts": float32([2, 3])}))
+    seed("feature_cache", "infinite", safetensors({**pairs, "features": float32([1, 2], [1, float("inf")]), "labels": int64([0])}))
+    seed("feature_cache", "negative", safetensors({**pairs, "labels": int64([0, -1, 1])}))
 
 
 def make_data():
@@ -99,15 +183,112 @@ def make_data():
     seed("idx", "zipped", gzip.compress(labels, mtime=0), gzip.compress(images, mtime=0))
     seed("image_table", "captions", 'filepath,caption,split\na.png,"a ""cat"", sitting",train\na.png,a dog,train\nb.png,,test\n')
     seed("image_table", "labels", "\ufefffilepath\tlabel\na.png\t3\nb.png\t1\n")
+    seed("image_table", "long-name", f"label,filepath\n{'x' * 256},a.png\n")
+    seed("image_table", "broken-name", b"label,filepath\n\xff,a.png\n")
     seed("image_table", "names", "label,filepath\r\nox,a.png\r\ncat,b.png\r\n")
-    for name, (_, _, bytes_) in tensors_of(oracle / "images.safetensors").items():
-        if name.endswith("/bytes") and len(bytes_) < 4000:
+    for name, (_, _, bytes_) in tensors_of((oracle / "images.safetensors").read_bytes()).items():
+        if name.endswith("/bytes") and (len(bytes_) < 4000 or name == "webp_animated/bytes"):
             seed("image", name[: -len("/bytes")], bytes_)
+
+
+ALONE = 10  # overrides that the target tries alone, of an input
+# A config, and what makes each of the checks refuse it, or takes another way.
+CHOOSING = 'total_steps = 9\nmodel.name = "test8"\ndata.root = "d"\n'
+CHOICES = """total_steps=0
+total_examples=5
+warmup_epochs=1
+warmup_percent=10
+data.root=""
+data.batch_size=0
+accumulate=3
+data.val=val
+data.class_map=c
+data.class_map=
+mesh.data=-1
+mesh.model=4
+mesh.model=3
+mesh.deadline_s=0
+mesh.prefetch=65
+data.workers=-1
+keep_last=0
+block_inputs=file
+update=now
+state=file
+store=sharded
+data.mixup=2
+data.max_bad_fraction=nan
+data.max_pixels=0
+optim.name=sgd
+optim.lr=-1
+optim.lr=inf
+optim.momentum=1
+optim.layer_decay=0
+optim.polyak=1
+schedule.name=cosine
+schedule.name=none
+task=distill
+task=lit
+distill.teachers=["a"]
+distill.class_map=c
+lit.image_tower=a
+seed=-1
+no_such_option=1
+no equals
+=1
+optim.lr=many
+seed=1.5
+freeze=[1, "a"]
+freeze=[1.5]
+precision=fp31
+model.name=b17
+model.name=3
+model.block=other
+model.img_size=225
+model.img_size=5
+model.img_size=8x16
+model.img_size=0
+model.patch_size=2000000
+model.patch_size=7
+model.in_chans=1000000
+model.depth=0
+model.num_heads=5
+model.mlp_ratio=0
+model.reg_tokens=-1
+model.num_classes=-1
+model.num_classes=1
+model.norm_eps=-1
+model.global_pool=token
+model.global_pool=last
+model.fc_norm=true
+model.pool_include_prefix=true
+model.vocab_size=5
+model.context_length=5
+init_from=none
+optim.weight_decay=2024.10""".splitlines()
+TOGETHER = {
+    "lit": 'task = "lit"\nlit.image_tower = "a"\n', "distill": 'task = "distill"\ndistill.teachers = ["a"]\n',
+    "words": "model.vocab_size = 5\nmodel.context_length = 3\nmodel.num_classes = 0\nmodel.joint_dim = 4\n",
+    "now": 'update = "now"\noptim.clip = "previous"\naccumulate = 2\n', "val": 'data.val = "val"\ndata.class_map = "c"\n'}
+CHOICES_TOGETHER = {
+    "lit": ["lit.image_lr=0", "lit.unlock=some", "lit.unlock=2", "lit.templates=[]", "lit.templates=[\"a\"]", "data.mixup=0.5", "init_from=a", "mesh.model=2", "data.class_map=c", "model.global_pool=token"],
+    "distill": ["distill.temperature=0", "distill.feature_weight=-1", "mesh.model=2", "distill.logits=cached", "distill.class_map=c"],
+    "words": ["model.context_length=0", "model.vocab_size=1000000000", "model.joint_dim=-1", "model.class_token=true", "model.num_classes=3"],
+    "now": ["accumulate=1", "update=deferred"], "val": ["data.val=5%", "data.class_map=", "task=lit"]}
 
 
 def make_texts():
     for path in sorted((root / "configs/train").glob("*.toml")):
         seed("config", path.stem, path.read_text(), "optim.lr=1e-3\nmodel.name=demo7\ndata.val=\"\"")
+    for first in range(0, len(CHOICES), ALONE):
+        seed("config", f"choices-{first}", CHOOSING, "\n".join(CHOICES[first : first + ALONE]))
+    for name, choices in CHOICES_TOGETHER.items():
+        seed("config", f"choices-{name}", CHOOSING + TOGETHER[name], "\n".join(choices))
+    seed("config", "include", 'include = ["base.toml"]\ntotal_steps = 9\n', 'data.root=d', 'total_epochs = 2\n[model]\nname = "test8"\n[fresh_model]\ndepth = 1\n')
+    seed("config", "includes-itself", 'include = ["config.toml"]\n')
+    seed("config", "includes-none", 'include = ["none.toml"]\n')
+    seed("config", "include-kind", 'include = "base.toml"\n')
+    seed("config", "date", "a = 1979-05-27\n")
+    seed("config", "list-of-lists", "a = [[1], [2]]\n")
     seed("config", "kinds", 'total_epochs = 2\ninit_skip = ["head.*", \'b\']\nseed = 0x1f\nmodel = {name = "demo7", img_size = "28x14", patch_size = 7}\n',
          "optim.lr = 1e-3\nmodel.depth=2\nfreeze=[\"a\"]\ndevice=cpu")
     for i, text in enumerate([
@@ -120,6 +301,24 @@ def make_texts():
             "inception_crop(4,5,50,100)|resize(6,hamming,pil)|resize_small(9,bicubic,pil)",
             "decode|resize(9,8,bicubic,pil)|crop_or_pad(7,6)|value_range(0,1)"]):
         seed("transforms", str(i), text)
+    for name, file in {"names": "cat\nox\n", "numbers": "\ufeffcat 1\r\nox,0\r\n\r\n", "tabs": "cat\t0\nox\t7\n", "twice": "cat\nox\ncat\n", "gap": "cat\n\nox", "empty": "\n"}.items():
+        seed("class_map", name, file, "ox\ncat", "cat\nox")
+    seed("class_map", "unknown", "cat", "cow\nox", "cat\nox\nemu\nox")
+    seed("class_map", "order", "dog", "cat\nox", "0\n1")
+    seed("class_map", "unnamed", "dog", "cat", "0\n1")
+    seed("class_map", "by-number", "0\n1", "0\n1\n2", "cat\nox")
+    config = 'total_steps = 9\ninit_from = "."\ndata.root = "d"\nmodel.name = "test8"\n'
+    lit = config.replace("init_from", "lit.image_tower") + 'task = "lit"\nlit.tokenizer = "config.json"\n'
+    meta = json.dumps({"working_folder": "/tmp"})
+    as_it_was = {"names": "names", "contents": "contents", "size": 3, "classes": ["cat", "ox"]}
+    for name, train, val in (
+            ("same", {}, {}), ("contents", {"contents": ""}, {}), ("size", {"size": 4}, {}), ("names", {"names": ""}, {"names": ""}),
+            ("class", {"classes": ["cat", "dog"]}, {}), ("classes", {"classes": []}, {})):
+        state = {**STATE, "data": {"train": {**as_it_was, **train}, "val": {**as_it_was, **val}}, "sources": {"init_from": "0", "lit.image_tower": "0"}}
+        seed("run_sources", name, config if name != "class" else lit, meta if name == "same" else "", json.dumps(state))
+    distill = config.replace('init_from = "."', 'distill.teachers = [".", "none"]') + 'task = "distill"\n'
+    seed("run_sources", "distill", distill, '{"working_folder": 3}', json.dumps({**STATE, "data": {}}))
+    seed("run_sources", "teacher", distill.replace(', "none"', ""), "torn", json.dumps({**STATE, "data": {}}))
     demo = root / "tests/report/golden/demo"
     result = json.loads((demo / "results/eval-test.json").read_text())
     short = {**result, "examples": result["examples"][:2], "calibration": result["calibration"][:4],
@@ -153,6 +352,12 @@ def make_tokenizers():
     seed("tokenizer", "zipped", "gz\n" + caption, gzip.compress(merges.encode(), mtime=0))
     for kind, name in ((1, "unigram"), (2, "bpe"), (3, "word"), (4, "char")):
         seed("tokenizer", name, "model\na cat", sentencepiece(kind))
+    seed("tokenizer", "train", "train\na cat and a dog sat", "a cat sat\na dog sat\n\ncats and dogs\n")
+    seed("tokenizer", "train-too-many", "train\n" + 90 * "a", "a cat")
+    seed("tokenizer", "train-none", "train\na", "!\n")
+    seed("tokenizer", "no-end", "model\na", sentencepiece(1).replace(b"</s>", b"<ss>"))
+    seed("tokenizer", "kind", "zip\na", "PK")
+    seed("tokenizer", "cut", "gz\na", gzip.compress(merges.encode(), mtime=0)[:20])
     seed("caption", "html", caption + "<b>&amp;amp;</b> &#x41;&#65;&notit; &NotEqualTilde;")
     seed("caption", "controls", "\x1b[36;44mblue\x1b[0m \x85\x93quoted\x94 \uff21\u3000\ufeffend\r\n&quot;")
 
@@ -160,6 +365,7 @@ def make_tokenizers():
 if __name__ == "__main__":
     make_safetensors()
     make_checkpoints(sys.argv[1])
+    make_features()
     make_data()
     make_texts()
     make_tokenizers()

@@ -1,14 +1,17 @@
 #include "checkpoint/model_folder.h"
 #include "fuzz/input.h"
+#include "fuzz/tensors.h"
 
 // A checkpoint folder: config.json, ours or timm's, beside weights, which timm's depth and image
-// size are read from; and the weights by the shapes that it announces.
+// size are read from; and the weights by the shapes that it announces. What is whole is written in
+// shards and read again.
 // readers: checkpoint/model_folder.cpp checkpoint/weights.cpp checkpoint/import/timm.cpp
-// checkpoint/import/timm_args.cpp checkpoint/import/timm_preprocessing.cpp
-// checkpoint/import/timm_registry.cpp model/config.cpp
+// checkpoint/import/timm_args.cpp
+// checkpoint/import/timm_preprocessing.cpp checkpoint/import/timm_registry.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
+  static FileOps ops;
   const auto [config, weights] = fuzz::files_of<2>(fuzz::text_of(data, size));
   folder.write("config.json", config);
   folder.write("model.safetensors", weights);
@@ -18,6 +21,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     folder.write("config.json", model_info_text(info));
     const std::string again = model_info_text(read_model_info(folder.path()));
     VIT22B_CHECK(again == model_info_text(info), "config.json changes where it is written again");
-    load_weights(folder.path(), parameter_table(info.config));
+    default_pp_eval(info.config);
+    model_fingerprint(folder.path());
+
+    const std::vector<ParameterRow> table = parameter_table(info.config);
+    const NamedTensors loaded = load_weights(folder.path(), table);
+    const std::filesystem::path copy = folder.path() / "copy";
+    ops.remove_all(copy);
+    ops.make_folder(copy);
+    constexpr int64_t kShardBytes = 64;
+    Manifest manifest;
+    const auto whole = [&](const ParameterRow& row) { return loaded.at(row.name); };
+    write_model(ops, copy, info, whole, {at::kFloat, kShardBytes}, manifest);
+    write_manifest(ops, copy, manifest);
+    fuzz::check_same(loaded, load_weights(copy, table), fuzz::has_same_numbers);
+    model_fingerprint(copy);
+    weights_identity(copy);
   });
 }

@@ -142,6 +142,27 @@ TEST_F(FeatureCache, MakesADamagedShardAgain) {
   EXPECT_EQ(extractor_.num_seen, 32);
 }
 
+// The hash is of the tensors' bytes: a header that was changed is found by what it says.
+TEST_F(FeatureCache, MakesAShardAgainWhoseHeaderIsDamaged) {
+  const at::Tensor before = make().all("pooled");
+  const fs::path path = shard("features-00001.safetensors");
+  const std::string whole = test::read_file(path);
+  const auto damaged = [&](const std::string& from, const std::string& to) {
+    std::string bytes = whole;
+    bytes.replace(bytes.find(from), from.size(), to);
+    test::write_file(path, bytes);
+    extractor_.num_seen = 0;
+    EXPECT_TRUE(make().all("pooled").equal(before)) << from;
+    EXPECT_EQ(extractor_.num_seen, 16) << from;
+  };
+  damaged("\"paths\"", "\"pathz\"");
+  damaged("\"left_out\":\"[]\"", "\"left_out\":\"[1\"");
+  damaged("\"left_out\":\"[]\"", "\"left_out\":\"10\"");
+  damaged("\"indices\"", "\"indicez\"");
+  damaged("\"shape\":[16,2]", "\"shape\":[2,16]");
+  damaged("\"dtype\":\"F32\"", "\"dtype\":\"I32\"");
+}
+
 TEST_F(FeatureCache, OfOtherWeightsOrOtherDataIsAnother) {
   make();
   extractor_.version = "2";

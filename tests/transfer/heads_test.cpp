@@ -220,6 +220,15 @@ TEST(LabelledFeatures, WithoutLabelsAreRefused) {
             "`label`");
 }
 
+TEST(LabelledFeatures, OfALabelThatNoMemoryCountsAreRefused) {
+  LabelledFeatures many = make_set(4, 3, {}, "test");
+  many.labels_N[1] = int64_t{1} << 60;
+  EXPECT_EQ(text_of_error([&] {
+              in_classes_of(make_set(4, 3, {"cat", "dog"}, "train"), many);
+            }),
+            "test has label 1152921504606846976, want labels below 10000000");
+}
+
 TEST(LabelledFeatures, OfOtherWidthsAreRefused) {
   EXPECT_NE(text_of_error([] {
               count_classes(make_set(4, 3, {}, "train"), make_set(4, 5, {}, "test"));
