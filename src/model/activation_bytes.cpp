@@ -36,6 +36,11 @@ struct Sizes {
   int64_t forward_beside() const {
     return rows * (width * factor + hidden * compute + width * residual);
   }
+  // The same while a block is computed again: its output only where LayerScale, which may train,
+  // wants the branch.
+  int64_t again_beside() const {
+    return block.scale2.empty() ? rows * (hidden * compute + width * factor) : forward_beside();
+  }
   // While the backward pass is there: the output's gradient, also as a factor, and the hidden
   // layer's. In the parallel block those of qkv and of the normalised input stand beside it, where
   // qkv and what was attended lay; they are larger where factors are wider than activations.
@@ -98,7 +103,7 @@ ActivationBytes training_activation_bytes(const ViTConfig& config, const Activat
             .block_backward = kept + s.came_in() + s.backward_beside()};
   }
   const int64_t own = s.saved() - s.input();
-  const int64_t again = own + s.rows * s.width * kFloatBytes + s.forward_beside(),
+  const int64_t again = own + s.rows * s.width * kFloatBytes + s.again_beside(),
                 back = own + s.came_in() + s.backward_beside();
   if (work.keeps_inputs) {
     const int64_t inputs = s.patches() + config.depth * s.input();

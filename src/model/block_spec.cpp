@@ -41,6 +41,7 @@ LinearSpec BlockSpec::in_projection() const {
 }
 
 BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
+  c.validate();
   BlockSpec b{.arrangement = c.is_parallel() ? Arrangement::kParallel : Arrangement::kSerial,
               .width = mesh.share(MeshAxis::kModel, c.embed_dim).count,
               .whole_width = c.embed_dim,

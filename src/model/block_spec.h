@@ -61,6 +61,8 @@ struct BlockSpec {
 };
 
 /// The block of a model on one rank of a mesh.
+///
+/// throws  as ViTConfig::validate
 BlockSpec block_spec(const ViTConfig& config, const Mesh& mesh = single_process());
 
 }  // namespace vit22b

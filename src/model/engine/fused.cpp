@@ -1,5 +1,5 @@
 #include "model/engine/engines.h"
-#include "model/engine/fused_block.h"
+#include "model/engine/projections.h"
 
 namespace vit22b {
 namespace {
@@ -28,8 +28,9 @@ class FusedEngine : public Engine {
                      const PackedWeights* packed) const override {
     if (!x_BTD.is_cpu()) return elsewhere().forward(block, weights, x_BTD, packed);
     const fused::BlockWeights own(block, weights, compute_type_for(compute_type_, x_BTD));
-    if (is_on_model_axis()) return fused::mesh_forward(own, mesh_, x_BTD, nullptr, {});
-    return fused::forward(own, dynamic_cast<const fused::PackedBlock*>(packed), x_BTD, nullptr, {});
+    const auto projections = fused::make_projections(
+        own, mesh_, dynamic_cast<const fused::PackedBlock*>(packed), nullptr);
+    return fused::forward(own, *projections, x_BTD, nullptr, {});
   }
 
   at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
@@ -50,8 +51,7 @@ class FusedEngine : public Engine {
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
     if (block == nullptr) return elsewhere().backward(std::move(saved), output_gradient_BTD, grads);
-    return is_on_model_axis() ? fused::mesh_backward(*block, output_gradient_BTD, grads)
-                              : fused::backward(*block, output_gradient_BTD, grads);
+    return fused::backward(*block, output_gradient_BTD, grads);
   }
 
   LayerFunctions layer_functions() const override {
@@ -72,9 +72,9 @@ class FusedEngine : public Engine {
     kept->compute_type = compute_type_for(compute_type_, x_BTD);
     kept->weights = weights;
     const fused::BlockWeights own(block, weights, kept->compute_type);
-    at::Tensor out = is_on_model_axis() ? fused::mesh_forward(own, mesh_, x_BTD, kept.get(),
-                                                              trained, is_output_wanted)
-                                        : fused::forward(own, nullptr, x_BTD, kept.get(), trained);
+    const auto projections = fused::make_projections(own, mesh_, nullptr, nullptr);
+    at::Tensor out =
+        fused::forward(own, *projections, x_BTD, kept.get(), trained, is_output_wanted);
     saved = std::move(kept);
     return out;
   }

@@ -109,20 +109,15 @@ void add_row_sums(const cpu::Rows& from, int64_t rows, int64_t columns, float* s
 /// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
 
-/// The forward pass of one process; fills `saved` where it is not null. `packed` may be null.
-at::Tensor forward(const BlockWeights& weights, const PackedBlock* packed, const at::Tensor& x_BTD,
-                   SavedBlock* saved, const std::set<std::string>& trained);
+class Projections;
 
-/// The backward pass of one process; `grads` may be null.
+/// The forward pass; fills `saved` where it is not null. Without `is_output_wanted` the last
+/// out-projection is left out, and the result undefined, where nothing that is saved needs it.
+at::Tensor forward(const BlockWeights& weights, Projections& projections, const at::Tensor& x_BTD,
+                   SavedBlock* saved, const std::set<std::string>& trained,
+                   bool is_output_wanted = true);
+
+/// The backward pass; `grads` may be null.
 at::Tensor backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD, UnitGrads* grads);
-
-/// The same two passes on a mesh's model axis: one gathering and one scattering ring each (two in
-/// the serial block), a sum a token for each norm. Without `is_output_wanted` the last ring of the
-/// forward pass is left out, and its result undefined, where nothing that is saved needs it.
-at::Tensor mesh_forward(const BlockWeights& weights, const Mesh& mesh, const at::Tensor& x_BTD,
-                        SavedBlock* saved, const std::set<std::string>& trained,
-                        bool is_output_wanted = true);
-at::Tensor mesh_backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD,
-                         UnitGrads* grads);
 
 }  // namespace vit22b::fused

@@ -1,0 +1,217 @@
+#include "model/engine/projections.h"
+
+namespace vit22b::fused {
+namespace {
+
+using cpu::Term;
+
+at::Tensor some_rows(const at::Tensor& tensor, const Share& rows) {
+  return tensor.narrow(0, rows.first, rows.count);
+}
+
+struct Normalised {
+  at::Tensor y_ND;  // a factor
+  SavedNorm saved;
+};
+
+// One sum a token (two with centring) goes over the ranks.
+Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const std::string& name,
+                     const at::Tensor& x_ND) {
+  const BlockSpec& l = weights.layout();
+  const auto width = static_cast<double>(l.whole_width);
+  at::Tensor centred = x_ND.to(at::kFloat);
+  if (l.norm.is_centred) {
+    const at::Tensor sum = centred.sum(1, /*keepdim=*/true);
+    mesh.sum_(sum, MeshAxis::kModel, name + " mean");
+    centred = centred - sum / width;
+  }
+  at::Tensor square = centred.square().sum(1, /*keepdim=*/true);
+  mesh.sum_(square, MeshAxis::kModel, name + " mean square");
+  const at::Tensor rstd = (square / width + l.norm.eps).rsqrt();
+  at::Tensor y = (centred * rstd).mul_(weights.tensors().at(name + ".weight"));
+  if (l.norm.has_bias) y.add_(weights.tensors().at(name + ".bias"));
+  const at::Tensor out = empty_factor(x_ND.size(0), x_ND.size(1), weights.storage()).copy_(y);
+  return {out, {{}, centred, rstd}};
+}
+
+// A wanted product on its way round the ring.
+struct Sum {
+  const LinearSpec& linear;
+  Destination to;
+  at::Tensor sum;  // float32
+};
+
+std::vector<Sum> begin_sums(const std::vector<Wanted>& wanted, int64_t rows,
+                            int64_t LinearSpec::*columns) {
+  std::vector<Sum> sums;
+  sums.reserve(wanted.size());
+  for (const Wanted& w : wanted) {
+    Destination to = w.begin();
+    const at::Tensor sum = to.whole.defined() ? to.whole : at::empty({rows, w.linear->*columns});
+    sums.push_back({*w.linear, std::move(to), sum});
+  }
+  return sums;
+}
+
+class RingProjections : public Projections {
+ public:
+  RingProjections(const BlockWeights& weights, const Mesh& mesh, const BlockGradients* gradients)
+      : w_(weights),
+        width_(weights.layout().width),
+        mesh_(mesh),
+        g_(gradients),
+        arithmetic_(cpu::best_arithmetic(weights.storage())) {}
+
+  void in(const std::string& norm, const at::Tensor& x, SavedNorm* kept,
+          const std::vector<Wanted>& wanted) override {
+    Normalised normed = normalise(w_, mesh_, norm, x.view({-1, width_}));
+    {
+      const std::vector<Sum> sums = begin_sums(wanted, normed.y_ND.size(0), &LinearSpec::out);
+      ring_gather(
+          mesh_, normed.y_ND,
+          [&](const RingBlock& block) {
+            // The weight's columns of the block's source.
+            for (const Sum& s : sums)
+              add(block, s, w_.matrix(s.linear).at(0, block.source * width_), true);
+            if (kept != nullptr) normed.saved.gathered.push_back(block);
+          },
+          norm);
+    }
+    if (kept != nullptr) *kept = std::move(normed.saved);
+    for (const Wanted& w : wanted) w.done();
+  }
+
+  void out(const std::vector<Factor>& factors,
+           const std::function<cpu::Epilogue()>& begin) const override {
+    const at::Tensor sum = ring_reduce(
+        mesh_, {factors[0].values.size(0), width_},
+        [&](const RingPart& part) {
+          std::vector<Term> terms;
+          terms.reserve(factors.size());
+          for (const Factor& f : factors)
+            terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
+                             .b = w_.matrix(*f.linear).at(part.destination * width_, 0),
+                             .is_b_transposed = true,
+                             .k = f.linear->in});
+          cpu::product_into(tile_of(part.sum), terms, false, arithmetic_);
+        },
+        factors[0].linear->weight);
+    begin()(tile_of(sum), 0, 0, 0);
+  }
+
+  void back_out(const at::Tensor& branch_gradient, const LinearSpec& biased,
+                const std::vector<Wanted>& wanted) override {
+    const at::Tensor branch = g_->factor(branch_gradient);
+    g_->column_sums(biased, branch);
+    {
+      const std::vector<Sum> sums = begin_sums(wanted, branch.size(0), &LinearSpec::in);
+      ring_gather(
+          mesh_, branch,
+          [&](const RingBlock& block) {
+            // The weight's rows of the block's source.
+            for (const Sum& s : sums)
+              add(block, s, w_.matrix(s.linear).at(block.source * width_, 0), false);
+            branches_.push_back(block);
+          },
+          biased.weight + " gradient");
+    }
+    for (const Wanted& w : wanted) w.done();
+    branches_.clear();
+  }
+
+  // Rows of each rank's branch.
+  void out_weight_gradient(const LinearSpec& linear, const at::Tensor& input) const override {
+    const Target weight = g_->target(linear.weight);
+    if (weight.data == nullptr) return;
+    for (const RingBlock& block : branches_)
+      add_weight_gradient(
+          {weight.data + block.source * width_ * weight.columns, weight.columns, width_, linear.in},
+          block.tensor, some_rows(input, block.rows), block.rows.first > 0);
+  }
+
+  at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor&,
+                     const SavedNorm& kept, const at::Tensor& residual_gradient) const override {
+    for (const Factor& f : factors) in_weight_gradient(f, kept);
+    const at::Tensor d_y = ring_reduce(
+        mesh_, {factors[0].values.size(0), width_},
+        [&](const RingPart& part) {
+          std::vector<Term> terms;
+          terms.reserve(factors.size());
+          for (const Factor& f : factors)
+            terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
+                             .b = w_.matrix(*f.linear).at(0, part.destination * width_),
+                             .k = f.linear->out});
+          cpu::product_into(tile_of(part.sum), terms, false, arithmetic_);
+        },
+        factors[0].linear->weight + " input gradient");
+    return through_norm(norm, kept, d_y).add_(residual_gradient);
+  }
+
+ private:
+  // sum += block · the part of the weight that belongs to its source
+  void add(const RingBlock& block, const Sum& s, const cpu::Rows& weight,
+           bool is_transposed) const {
+    cpu::Epilogue epilogue;
+    if (block.is_last && !s.to.whole.defined()) epilogue = s.to.epilogue(block.rows.first);
+    cpu::product_into(
+        tile_of(some_rows(s.sum, block.rows)),
+        {{.a = rows_of(block.tensor), .b = weight, .is_b_transposed = is_transposed, .k = width_}},
+        !block.is_first, arithmetic_, epilogue ? &epilogue : nullptr);
+  }
+
+  // Columns of each rank's features.
+  void in_weight_gradient(const Factor& f, const SavedNorm& kept) const {
+    const Target weight = g_->target(f.linear->weight);
+    if (weight.data == nullptr) return;
+    for (const RingBlock& block : kept.gathered)
+      add_weight_gradient(
+          {weight.data + f.linear->first_row * weight.columns + block.source * width_,
+           weight.columns, f.linear->out, width_},
+          some_rows(f.values, block.rows), block.tensor, block.rows.first > 0);
+  }
+
+  // d_outputᵀ · input; the first rows overwrite where the gradient begins here.
+  void add_weight_gradient(const cpu::Tile& target, const at::Tensor& d_output,
+                           const at::Tensor& input, bool is_begun) const {
+    cpu::product_into(target,
+                      {{.a = rows_of(d_output),
+                        .is_a_transposed = true,
+                        .b = rows_of(input),
+                        .k = d_output.size(0)}},
+                      !g_->is_overwrite() || is_begun, arithmetic_);
+  }
+
+  at::Tensor through_norm(const std::string& name, const SavedNorm& kept,
+                          const at::Tensor& d_y) const {
+    const BlockSpec& l = w_.layout();
+    const auto width = static_cast<double>(l.whole_width);
+    const at::Tensor x_hat = kept.centred_ND * kept.rstd_N1;
+    if (const Target weight = g_->target(name, ".weight"); weight.data != nullptr)
+      at::from_blob(weight.data, {width_}).add_((d_y * x_hat).sum(0));
+    if (const Target bias = g_->target(name, ".bias"); bias.data != nullptr)
+      at::from_blob(bias.data, {width_}).add_(d_y.sum(0));
+    const at::Tensor scaled = d_y * w_.tensors().at(name + ".weight");
+    std::vector<at::Tensor> sums = {(scaled * x_hat).sum(1, /*keepdim=*/true)};
+    if (l.norm.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));
+    mesh_.sum_together_(sums, MeshAxis::kModel, name + " gradient");
+    at::Tensor d_x = scaled - x_hat * (sums[0] / width);
+    if (l.norm.is_centred) d_x = d_x - sums[1] / width;
+    return d_x * kept.rstd_N1;
+  }
+
+  const BlockWeights& w_;
+  const int64_t width_;
+  const Mesh& mesh_;
+  const BlockGradients* g_;
+  const cpu::Arithmetic arithmetic_;
+  std::vector<RingBlock> branches_;  // every rank's gradient of a branch, in back_out
+};
+
+}  // namespace
+
+std::unique_ptr<Projections> make_ring_projections(const BlockWeights& weights, const Mesh& mesh,
+                                                   const BlockGradients* gradients) {
+  return std::make_unique<RingProjections>(weights, mesh, gradients);
+}
+
+}  // namespace vit22b::fused
