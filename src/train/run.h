@@ -6,7 +6,6 @@
 #include "model/context.h"
 #include "optim/schedule.h"
 #include "train/data_setup.h"
-#include "train/lit_setup.h"
 #include "train/run_folder.h"
 #include "train/state_setup.h"
 #include "train/step.h"
@@ -43,8 +42,9 @@ class Run {
   /// Every parameter of every tower that trains.
   std::vector<ParameterRow> table() const;
   TrainedTowers towers() const;
-  bool trains_images() const { return lit_ && lit_->is_unlocked; }
   double flops_of_sample() const;
+  /// Whether a validation is the best so far, which it is then.
+  bool take_best(const std::map<std::string, double>& metrics);
   void make_weights(const std::vector<ParameterRow>& table, const SavedRun* saved);
   void log_memory() const;
   void log_setting(const std::vector<ParameterRow>& table) const;
@@ -60,8 +60,6 @@ class Run {
   void validate_and_record();
   void save();
   ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
-  std::shared_ptr<const Tokenizer> tokenizer() const { return lit_ ? lit_->tokenizer : nullptr; }
-  ModelInfo model_info() const;
   bool is_stop_asked() const;
   void append_metrics(const std::function<std::string()>& line);
 
@@ -75,11 +73,11 @@ class Run {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Task> task_;
-  std::unique_ptr<StateMemory> memory_;  ///< outlives the store and the sink, which lie in it
+  std::optional<ImageTower> image_tower_;  ///< the task's
+  std::unique_ptr<StateMemory> memory_;    ///< outlives the store and the sink, which lie in it
   std::shared_ptr<MasterStore> store_;
   Sinks sinks_;
   std::unique_ptr<BlockInputs> main_inputs_, image_inputs_;
-  std::optional<LitParts> lit_;  ///< task=lit
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   std::map<std::string, DataRecord> data_now_;      ///< on the rank that keeps the books

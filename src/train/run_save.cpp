@@ -13,6 +13,17 @@ bool Run::is_stop_asked() const {
   return stop_signal() != 0;
 }
 
+bool Run::take_best(const std::map<std::string, double>& metrics) {
+  const Metric primary = task_->metrics().front();
+  const auto it = metrics.find(primary.name);
+  VIT22B_CHECK(it != metrics.end(), "task=", config_.task, " gives no ", primary.name);
+  if (!BestSave{state_.best_step, state_.best_metric}.is_beaten_by(it->second, primary))
+    return false;
+  state_.best_metric = it->second;
+  state_.best_step = state_.step;
+  return true;
+}
+
 void Run::validate() {
   if (data_.val == nullptr) return;
   const PredictorOptions how{options_.device,
@@ -23,8 +34,8 @@ void Run::validate() {
                              config_.data.any_size};
   VitPredictor predictor(config_.model, store_, how);
   std::optional<VitPredictor> image;
-  if (trains_images())
-    image.emplace(lit_->image.config, std::make_shared<TowerStore>(*store_, Tower::kImage), how);
+  if (image_tower_)
+    image.emplace(image_tower_->config, std::make_shared<TowerStore>(*store_, Tower::kImage), how);
   size_t num_bad = 0;
   // Images that cannot be read are named and left out: none of them is worth the training.
   const EvalOptions options{.loss = config_.loss,
@@ -45,14 +56,8 @@ void Run::validate() {
     state_.is_eval_pending = false;
     if (num_bad > 0) metrics["bad_samples"] = static_cast<double>(num_bad);
     append_metrics([&] { return validation_line(state_.step, metrics); });
-    const double accuracy = metrics.at("accuracy");
-    is_best_ = accuracy > state_.best_metric;
-    if (is_best_) {
-      state_.best_metric = accuracy;
-      state_.best_step = state_.step;
-    }
-    log_info(concat("step ", state_.step, "  val accuracy ", accuracy, "  val loss ",
-                    metrics.at("loss"),
+    is_best_ = take_best(metrics);
+    log_info(concat(validation_text(state_.step, task_->metrics(), metrics),
                     num_bad > 0 ? concat("  (", num_bad, " images left out)") : ""));
   } catch (const Stopped&) {
     is_stopping_ = true;  // the validation is done first thing after the resume
@@ -78,12 +83,6 @@ void Run::keep_step(const BatchLoader& loader) {
   if (state_.is_eval_pending) validate_and_record();
 }
 
-ModelInfo Run::model_info() const {
-  if (lit_) return lit_->info(config_.model);
-  return {config_.model, config_.data.pp_eval, config_.data.label_names, std::nullopt,
-          config_.data.any_size};
-}
-
 void Run::append_metrics(const std::function<std::string()>& line) {
   mesh_.do_once([&] { folder_->append_metrics(line()); });
 }
@@ -101,9 +100,10 @@ void Run::save() {
   }
   state_.layout = run_layout(config_, mesh_);
   const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, state_.step);
-  RunParts parts{model_info(), owned_parts(*store_, table()), sinks_.updating->state(), state_,
+  RunParts parts{task_->model_info(config_), owned_parts(*store_, table()),
+                 sinks_.updating->state(), state_,
                  [this](const at::Tensor& part) { memory_->release(part); }};
-  if (lit_) parts.frozen = lit_->frozen();
+  parts.frozen = task_->frozen_parts();
   parts.optimizer.merge(averages.raw());
   checkpoints.save(parts, mesh_, is_best_, keep);
   saved_step_ = state_.step;

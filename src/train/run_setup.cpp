@@ -9,7 +9,6 @@
 #include "train/run_log.h"
 #include "train/run_sources.h"
 #include "train/state_setup.h"
-#include "train/tasks/tasks.h"
 #include "train/transform_setup.h"
 
 namespace vit22b {
@@ -51,26 +50,23 @@ ModelContext Run::context(const ViTConfig& config, BlockInputs* inputs) const {
 
 std::vector<ParameterRow> Run::table() const {
   std::vector<ParameterRow> table = parameter_table(config_.model);
-  if (trains_images())
-    for (ParameterRow& row : image_tower_table(lit_->image.config)) table.push_back(std::move(row));
+  if (image_tower_)
+    for (ParameterRow& row : image_tower_table(image_tower_->config))
+      table.push_back(std::move(row));
   return table;
 }
 
 TrainedTowers Run::towers() const {
   TrainedTowers towers{context(config_.model, main_inputs_.get()), *store_, sinks_.first()};
-  if (trains_images()) towers.image.emplace(context(lit_->image.config, image_inputs_.get()));
+  if (image_tower_) towers.image.emplace(context(image_tower_->config, image_inputs_.get()));
   return towers;
 }
 
 // Backward passes cost twice a forward one, from the first block that trains on.
 double Run::flops_of_sample() const {
   double flops = train_flops(config_.model);
-  if (trains_images()) {
-    const auto depth = static_cast<double>(lit_->image.config.depth);
-    const auto first = static_cast<double>(
-        std::max<int64_t>(0, config_.lit.first_trained_block(lit_->image.config.depth)));
-    flops += forward_flops(lit_->image.config) * (1 + 2 * (depth - first) / depth);
-  }
+  if (image_tower_)
+    flops += forward_flops(image_tower_->config) * (1 + 2 * image_tower_->trained_share);
   return flops;
 }
 
@@ -98,8 +94,7 @@ void Run::make_weights(const std::vector<ParameterRow>& table, const SavedRun* s
   if (saved != nullptr)
     source = weights_of(*saved, from_.string());
   else
-    source =
-        lit_ ? first_weights(*lit_, static_cast<uint64_t>(config_.seed)) : first_weights(config_);
+    source = task_->first_weights(config_);
   store_ = make_store(config_, table, *source, *memory_, torch_device(options_.device), mesh_);
 }
 
@@ -144,7 +139,7 @@ void Run::open_folder() {
 void Run::open_data() {
   mesh_.agree([&] { data_ = open_train_data(config_.data); });
   mesh_.do_once([&] { data_now_ = data_records(data_); });
-  if (config_.task == "lit") mesh_.agree([&] { keep_captioned(config_, data_); });
+  mesh_.agree([&] { task_->choose_data(config_, data_); });
 }
 
 // The checkpoint to go on from as it looks before the folder is held.
@@ -156,18 +151,14 @@ std::filesystem::path Run::start_in_view() const {
 
 // Fills in what data and checkpoints decide, and checks that all of it goes together.
 void Run::complete_config(const std::filesystem::path& start) {
-  if (config_.task == "lit" && start.empty())
-    mesh_.do_once([&] { train_tokenizer(config_, *data_.train, options_.out, ops_); });
+  task_->complete({config_, data_, mesh_, ops_, options_.out, start});
   mesh_.agree([&] {
-    if (config_.task == "lit") lit_ = open_lit(config_, options_.out, start);
-    complete_from_data(config_, *data_.train, start.string());
-    match_validation(config_, data_);
     check_mesh(config_, mesh_);
-    pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
-    const ViTConfig& model = lit_ ? lit_->image.config : config_.model;
-    const Transforms pp_train(config_.data.pp_train, 0, tokenizer());
+    pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, task_->tokenizer());
+    const Transforms pp_train(config_.data.pp_train, 0, task_->tokenizer());
     for (const Transforms* transforms : {&pp_train, &std::as_const(*pp_eval_)})
-      check_transform(model, *data_.train, *transforms, config_.data.any_size);
+      check_transform(task_->image_model(config_), *data_.train, *transforms,
+                      config_.data.any_size);
   });
 }
 
@@ -180,7 +171,7 @@ void Run::check_resume() {
     if (options_.is_resuming && folder_->has_steps())
       folder_->check_same_config(config_, moved_sources(then.sources, sources_now_));
     warn_of_other_data(config_.data, then.data, data_now_);
-    warn_of_other_sources(then.sources, sources_now_);
+    warn_of_other_sources(config_, then.sources, sources_now_);
   });
 }
 
@@ -211,7 +202,8 @@ void Run::take_up() {
     if (from_.empty()) {
       folder_->cut_metrics(0);
     } else {
-      found = folder_->go_on_from(state_, is_from_own_, !options_.resume.empty());
+      found = folder_->go_on_from(state_, is_from_own_, !options_.resume.empty(),
+                                  task_->metrics().front());
     }
     folder_->begin(config_, options_.command_line);
     char metric[32];
@@ -231,21 +223,21 @@ void Run::take_up() {
 }
 
 bool Run::start() {
+  task_ = config_.task_options().make();
   open_data();
-  // What is refused leaves no folder behind; LiT's tokenizer is trained in a folder that is held.
-  const bool needs_folder = config_.task == "lit";
-  if (!needs_folder) complete_config(start_in_view());
+  // What is refused leaves no folder behind, but where that is needed before.
+  if (!task_->needs_folder()) complete_config(start_in_view());
   open_folder();
-  if (needs_folder) complete_config(from_);
+  if (task_->needs_folder()) complete_config(from_);
   check_resume();
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);
-  if (lit_) embed_images_once(config_, *lit_, options_.device, mesh_, data_);
+  task_->prepare(config_, options_.device);
+  task_->look_once(config_, options_.device, mesh_, data_);
+  image_tower_ = task_->image_tower();
   const std::vector<ParameterRow> table = this->table();
   engine_ = make_engine(config_.engine, mesh_, precision_type(config_.precision));
   optimizer_ = make_optimizer(config_.optim);
-  task_ = make_task(config_, options_.device);
-  attach_teachers(config_, options_.device, mesh_, data_);
   std::optional<SavedRun> saved;
   if (!from_.empty()) saved.emplace(from_, mesh_);
   mesh_.agree([&] {

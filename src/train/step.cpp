@@ -17,9 +17,9 @@ class TowerPass {
   TowerPass(const ModelContext& context, const TrainedTowers& towers, Tower tower)
       : context_(context), store_(towers.store, tower), sink_(towers.sink, tower) {}
 
-  VitOutputs forward(const Batch& batch) {
+  VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {}) {
     return vit_forward(context_, store_, model_input(context_.config, batch),
-                       {.tape = &tape_, .sink = &sink_});
+                       {.taps = taps, .tape = &tape_, .sink = &sink_});
   }
   void backward(const VitOutputGrads& gradients) {
     vit_backward(context_, store_, tape_, gradients, &sink_);
@@ -53,7 +53,7 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       TowerOutputs outputs;
       if (image) outputs.image = image->forward(batches[piece]);
-      outputs.main = main.forward(batches[piece]);
+      outputs.main = main.forward(batches[piece], task.taps());
       const TaskLoss loss = task.loss(outputs, batches[piece], mesh);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {

@@ -41,7 +41,7 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 void Run::loop() {
   const SavesFirst until_saved;
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed),
-                            tokenizer());
+                            task_->tokenizer());
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
   BatchLoader loader(*data_.train, pp_train,
                      {.batch_size = share.count,
@@ -112,7 +112,7 @@ Batch Run::next_batch(BatchLoader& loader) {
   mesh_.agree([&] {
     loader.next(batch);
     if (batch.images_BCHW.defined() && !config_.data.any_size)
-      check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
+      check_image_size(task_->image_model(config_), batch.images_BCHW);
   });
   batch = batch.to(torch_device(options_.device));
   if (config_.data.mixup > 0)
