@@ -51,8 +51,8 @@ void Run::validate() {
                                 }};
   const AveragedWeights averages = model_->averages(state_.step);
   try {
-    auto metrics =
-        task_->validate({predictor, image ? &*image : nullptr}, *data_.val, *pp_eval_, options);
+    auto metrics = task_->validate({predictor, image ? &*image : nullptr, model_->own_weights()},
+                                   *data_.val, *pp_eval_, options);
     state_.is_eval_pending = false;
     if (num_bad > 0) metrics["bad_samples"] = static_cast<double>(num_bad);
     books_.append_metrics([&] { return validation_line(state_.step, metrics); });

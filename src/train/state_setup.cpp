@@ -38,7 +38,8 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) {
                                     InitChoice{config.init_skip, config.init_allow});
   for (const std::string& note : start->notes()) log_info(note);
   return std::make_unique<FunctionSource>([start, seed](const ParameterRow& row) {
-    return start->value(row, initial_tensor(row, seed));
+    const at::Tensor fresh = initial_tensor(row, seed);
+    return row.unit.kind == UnitKind::kTask ? fresh : start->value(row, fresh);
   });
 }
 

@@ -34,6 +34,38 @@ class TowerPass {
 
 }  // namespace
 
+namespace {
+
+constexpr Unit kOwnUnit{UnitKind::kTask};
+
+void commit_own(GradientSink& sink, const NamedTensors& gradients) {
+  if (gradients.empty() || sink.trained(kOwnUnit).empty()) return;
+  UnitGrads& grads = sink.begin(kOwnUnit);
+  for (auto& [name, target] : grads.tensors) {
+    const auto it = gradients.find(name);
+    if (it != gradients.end())
+      grads.is_overwrite ? target.copy_(it->second) : target.add_(it->second);
+    else if (grads.is_overwrite)
+      target.zero_();
+  }
+  sink.commit(kOwnUnit);
+}
+
+/// The task's loss of what the towers gave.
+TaskLoss loss_of(const Task& task, const TrainedTowers& towers, TowerOutputs& outputs,
+                 const Batch& batch) {
+  std::optional<UnitLease> own;
+  if (towers.has_own_weights) {
+    own.emplace(towers.store.acquire(kOwnUnit, Pass::kForward));
+    outputs.own = own->weights();
+  }
+  TaskLoss loss = task.loss(outputs, batch, towers.main.mesh);
+  outputs.own.clear();
+  return loss;
+}
+
+}  // namespace
+
 StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWork& work) {
   const Mesh& mesh = towers.main.mesh;
   GradientSink& sink = towers.sink;
@@ -54,7 +86,7 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       TowerOutputs outputs;
       if (image) outputs.image = image->forward(batches[piece]);
       outputs.main = main.forward(batches[piece], task.taps());
-      const TaskLoss loss = task.loss(outputs, batches[piece], mesh);
+      const TaskLoss loss = loss_of(task, towers, outputs, batches[piece]);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {
         // On the model axis all ranks have the same loss; the stop flag is any rank's.
@@ -65,6 +97,7 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       }
       if (is_last) sink.begin_phase(phase, step);
       span.emplace(TraceLane::kCompute, "backward");
+      commit_own(sink, loss.own_gradients);
       main.backward(loss.gradients);
       if (image) image->backward(loss.image_gradients);
     }

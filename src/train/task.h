@@ -27,6 +27,7 @@ namespace vit22b {
 struct TowerOutputs {
   VitOutputs main;
   VitOutputs image = {};  ///< of an image tower that trains beside the main one; else undefined
+  NamedTensors own = {};  ///< the task's own weights, whole, by local name
 };
 
 /// A batch's loss, and its gradient with respect to the towers' outputs: on a model axis, to this
@@ -35,12 +36,14 @@ struct TaskLoss {
   at::Tensor loss;  ///< scalar, mean over the images, on the device; the same on the model axis
   VitOutputGrads gradients;
   VitOutputGrads image_gradients = {};
+  NamedTensors own_gradients = {};  ///< of the same loss; what is not here is zero
 };
 
 /// The towers as predictors, for validation.
 struct TowerPredictors {
   Predictor& main;
   Predictor* image = nullptr;  ///< of an image tower that trains beside the main one
+  NamedTensors own = {};       ///< the task's own weights, whole, by local name
 };
 
 /// An image tower that trains beside the main one, which is a text tower then.

@@ -48,6 +48,9 @@ class TaskOptions {
   virtual void shape(ViTConfig&) const {}
   /// Everything on disk that the options name, pointing into them.
   virtual std::vector<TaskPlace> places() { return {}; }
+  /// Parameters of its own: named "task." and more, in the unit kTask of the main tower. `freeze`
+  /// and the optimizer's rules take them as all others.
+  virtual std::vector<ParameterRow> rows(const TrainConfig&) const { return {}; }
   /// Says of its own towers what trains, and how fast.
   ///
   /// rules  a row of the table each

@@ -39,6 +39,8 @@ class TrainedModel {
   TrainedTowers towers() const;
   /// For as long as the value lives, the averages stand where the weights were.
   AveragedWeights averages(int64_t updates) const;
+  /// A copy of the task's own weights, whole, by local name. Every rank calls it.
+  NamedTensors own_weights() const;
   /// This rank's parts of all weights, sharing storage.
   NamedParts weights() const { return owned_parts(*store_, table_); }
   /// A part is not used for now.
@@ -48,6 +50,8 @@ class TrainedModel {
 
  private:
   ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
+
+  bool has_own_weights() const { return table_.back().unit.kind == UnitKind::kTask; }
 
   Parts parts_;  ///< its memory outlives the store and the sinks, which lie in it
   std::vector<ParameterRow> table_;

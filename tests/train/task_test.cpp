@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "support/datasets.h"
 #include "support/files.h"
+#include "support/mesh_run.h"
 #include "support/small_run.h"
 #include "train/run_folder.h"
 #include "train/tasks/lit.h"
@@ -109,6 +110,103 @@ TEST_F(TaskOfItsOwn, HasASectionOfTheConfigAndItsChecks) {
   const TrainConfig copy = own;
   EXPECT_EQ(test::error_of<UsageError>([&] { check_choices(copy); }),
             "measured.scale is -2, want more than 0");
+}
+
+/// A task that learns a number of its own, 3, whatever its images are: its loss reaches no tower.
+class Guess : public Task {
+ public:
+  TaskLoss loss(const TowerOutputs& outputs, const Batch&, const Mesh&) const override {
+    const at::Tensor gap = outputs.own.at("guess") - 3;
+    return {.loss = gap.square().sum(), .own_gradients = {{"guess", 2 * gap}}};
+  }
+  std::vector<Metric> metrics() const override { return {kError}; }
+  std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource&,
+                                         const Transforms&, const EvalOptions&) const override {
+    return {{"error", std::abs(towers.own.at("guess").item<double>() - 3)}};
+  }
+};
+
+class GuessOptions : public TaskOptions {
+ public:
+  const char* name() const override { return "guess"; }
+  std::unique_ptr<TaskOptions> copy() const override { return std::make_unique<GuessOptions>(); }
+  std::unique_ptr<Task> make() const override { return std::make_unique<Guess>(); }
+  std::vector<ParameterRow> rows(const TrainConfig&) const override {
+    return {{.name = "task.guess",
+             .local_name = "guess",
+             .shape = {1},
+             .initialiser = {Initialiser::Kind::kConstant, 1},
+             .group = ParameterGroup::kScale,
+             .unit = {UnitKind::kTask}}};
+  }
+};
+
+class RowsOfATask : public TaskOfItsOwn {
+ protected:
+  TrainConfig guess(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {
+        "total_steps=6",          "eval_steps=2",          "ckpt_steps=2", "keep_ckpt_steps=2",
+        "optim.name=sgd",         "optim.momentum=0.0",    "optim.lr=0.1", "optim.clip_norm=0.0",
+        "optim.weight_decay=0.0", "schedule.name=constant"};
+    all.insert(all.end(), more.begin(), more.end());
+    TrainConfig config = test::small_run(folder_ / "data", all);
+    config.tasks.add(std::make_unique<GuessOptions>());
+    config.task = "guess";
+    return config;
+  }
+  static double learnt(const std::filesystem::path& checkpoint) {
+    return SavedRun(checkpoint, single_process())
+        .weight(GuessOptions().rows({}).front())
+        .item<double>();
+  }
+  // Each step leaves 1 - 2 * 0.1 of the gap.
+  static double after(int64_t steps) { return 3 - 2 * std::pow(0.8, steps); }
+};
+
+TEST_F(RowsOfATask, TrainAreSavedAndAreValidated) {
+  for (const char* update : {"update=deferred", "update=now"}) {
+    const auto out = folder_ / update;
+    test::run_quietly(guess({update}), out);
+    EXPECT_NEAR(learnt(out / "ckpt" / step_folder_name(2)), after(2), 1e-6) << update;
+    EXPECT_NEAR(learnt(out / "ckpt/latest"), after(6), 1e-6) << update;
+    const TrainerState state = *saved_state(out / "ckpt/latest");
+    EXPECT_EQ(state.best_step, 6) << update;
+    EXPECT_NEAR(state.best_metric, 3 - after(6), 1e-6) << update;
+  }
+}
+
+TEST_F(RowsOfATask, LeaveTheModelsFileWithoutThemAndTheModelAsItWas) {
+  test::run_quietly(guess(), folder_ / "run");
+  const auto of_step = [&](int64_t step) {
+    return load_run_checkpoint(folder_ / "run/ckpt" / step_folder_name(step)).weights;
+  };
+  const NamedTensors first = of_step(2), last = of_step(6);
+  EXPECT_EQ(first.count("task.guess"), 0);
+  for (const auto& [name, tensor] : first) EXPECT_TRUE(at::equal(tensor, last.at(name))) << name;
+}
+
+TEST_F(RowsOfATask, GoOnFromACheckpoint) {
+  test::run_quietly(guess(), folder_ / "run");
+  FileOps ops(ExitCode::kCheckpoint);
+  TrainOptions options;
+  options.out = folder_ / "other";
+  options.resume = (folder_ / "run/ckpt" / step_folder_name(2)).string();
+  options.is_quiet = true;
+  train(guess({"total_steps=3"}), options, ops);
+  EXPECT_NEAR(learnt(folder_ / "other/ckpt/latest"), after(3), 1e-6);
+}
+
+TEST_F(RowsOfATask, DoNotTrainWhereTheyAreFrozen) {
+  test::run_quietly(guess({"freeze=[\"task.*\"]"}), folder_ / "run");
+  EXPECT_EQ(learnt(folder_ / "run/ckpt/latest"), 1);
+}
+
+TEST_F(RowsOfATask, AreTheSameOnRanks) {
+  for (const char* store : {"store=resident", "store=sharded"}) {
+    const auto out = folder_ / store;
+    test::train_on({2, 1}, guess({store}), out);
+    EXPECT_NEAR(learnt(out / "ckpt/latest"), after(6), 1e-6) << store;
+  }
 }
 
 TEST(TaskSections, OfACopyAreItsOwn) {
