@@ -251,6 +251,12 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
   const auto is_of_image = [](const auto& part) { return part.first.starts_with(kImagePrefix); };
   if (std::any_of(weights.parts.begin(), weights.parts.end(), is_of_image))
     write(info.config, kImagePrefix, "model.safetensors");
+  PartList own;
+  for (const auto& [name, part] : weights.parts)
+    if (name.starts_with(kTaskPrefix)) own.emplace_back(name, part);
+  if (!own.empty())
+    manifest[kTaskFile] =
+        write_parts(ops, folder / kTaskFile, own, {{"format", "pt"}}, mesh, weights.written);
   mesh.do_once(
       [&] { write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest); });
 }

@@ -53,6 +53,9 @@ std::string model_info_text(const ModelInfo& info);
 /// The default input transform of a model: resize, crop and range as timm's plain ViTs have them.
 std::string default_pp_eval(const ViTConfig& config);
 
+/// What a training task has learnt beside the model: a file beside the model's, which stays timm's.
+constexpr const char* kTaskFile = "task.safetensors";
+
 /// How a model's weights lie on disk.
 struct WeightLayout {
   at::ScalarType dtype = at::kFloat;  ///< of matrices: see held_type
@@ -74,7 +77,7 @@ struct PartsToWrite {
   PartWritten written = {};
 };
 /// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors, and
-/// the image tower's where it trains.
+/// the image tower's where it trains; a task's own parameters as kTaskFile.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest);
 

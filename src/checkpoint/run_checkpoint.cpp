@@ -252,9 +252,15 @@ SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
       optimizer_(folder / "optimizer.safetensors") {
   check_no_extra(weights_, parameter_table(trained_config(info_)));
   if (info_.text) image_weights_.emplace(folder);
+  if (fs::exists(folder / kTaskFile)) task_weights_.emplace(CheckpointPath{folder, kTaskFile});
 }
 
 at::Tensor SavedRun::weight(const ParameterRow& row) const {
+  if (row.unit.kind == UnitKind::kTask) {
+    if (!task_weights_)
+      throw CheckpointError(weights_.place(), " has no ", kTaskFile, " beside it");
+    return load_weight(*task_weights_, row);
+  }
   if (row.unit.tower == Tower::kImage)
     return load_weight(image_weights_.value(), alone_in_its_tower(row));
   return load_weight(weights_, row);

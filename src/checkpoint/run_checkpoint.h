@@ -125,6 +125,7 @@ class SavedRun {
   TrainerState state_;
   WeightFiles weights_;
   std::optional<WeightFiles> image_weights_;  ///< of a two-tower model
+  std::optional<WeightFiles> task_weights_;   ///< where the task has its own
   SafetensorsFile optimizer_;
 };
 

@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "kernels/norm.h"
 #include "train/batch_trainer.h"
-#include "train/tasks/tasks.h"
 #include "transfer/feature_source.h"
 
 namespace vit22b {
@@ -24,6 +23,7 @@ class FixedGradient : public Task {
   TaskLoss loss(const TowerOutputs& outputs, const Batch&, const Mesh&) const override {
     return {at::zeros({}), {.logits_BC = at::ones_like(outputs.main.logits_BC)}};
   }
+  std::vector<Metric> metrics() const override { return {}; }
   std::map<std::string, double> validate(const TowerPredictors&, const DataSource&,
                                          const Transforms&, const EvalOptions&) const override {
     return {};
@@ -67,7 +67,9 @@ void run_bench_lit(const LitBenchFlags& flags) {
   const at::NoGradGuard no_grad;
   BatchTrainer trainer(text_config(flags));
   const Batch batch = random_pairs(flags);
-  const auto lit = make_lit(TrainConfig{}, device);  // sigmoid loss, embeddings from the batch
+  TrainConfig task;  // sigmoid loss, embeddings from the batch
+  task.task = "lit";
+  const auto lit = make_task(task, device);
   const double error = check_answer(trainer, *lit, batch);
   constexpr double kTolerance = 1e-4;  // float32 sums over all pairs
   if (!(error <= kTolerance)) throw NumbersError("bench: the chunked loss differs by ", error);

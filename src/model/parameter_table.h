@@ -59,6 +59,9 @@ constexpr std::string_view kImagePrefix = "image.";
 /// The rows of an image tower that trains beside the model: named "image." and timm's name.
 std::vector<ParameterRow> image_tower_table(const ViTConfig& config);
 
+/// What the names of a task's own rows begin with, which are in the unit kTask.
+constexpr std::string_view kTaskPrefix = "task.";
+
 /// A row of an image tower's own table, from that of two towers.
 ParameterRow alone_in_its_tower(ParameterRow row);
 

@@ -14,9 +14,11 @@ std::string name_in_tower(const Unit& unit) {
     case UnitKind::kPool:
       return "pool";
     case UnitKind::kHead:
+      return "head";
+    case UnitKind::kTask:
       break;
   }
-  return "head";
+  return "task";
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 namespace vit22b {
 
 /// The parts that weights are leased and gradients committed by: nothing stays outside of one.
-enum class UnitKind { kEmbedding, kBlock, kFinalNorm, kPool, kHead };
+/// kTask is of what a training task adds to the model.
+enum class UnitKind { kEmbedding, kBlock, kFinalNorm, kPool, kHead, kTask };
 
 /// The tower that a config's model is, or the image tower that trains beside a text tower.
 enum class Tower { kMain, kImage };
@@ -20,7 +21,7 @@ struct Unit {
   bool operator==(const Unit&) const = default;
   /// Tower by tower, each in the order of its forward pass.
   std::strong_ordering operator<=>(const Unit& other) const;
-  /// "embedding", "block 7", "final norm", "pool", "head"; "image tower's block 7".
+  /// "embedding", "block 7", "final norm", "pool", "head", "task"; "image tower's block 7".
   std::string name() const;
 };
 

@@ -34,9 +34,10 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
         return context.config.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
                                             : layers.rows("head", x.to(at::kFloat));
       case UnitKind::kBlock:
+      case UnitKind::kTask:
         break;
     }
-    throw InternalError("unit_function: blocks are the engine's");
+    throw InternalError("unit_function: blocks are the engine's, a task's unit is the task's");
   };
 }
 

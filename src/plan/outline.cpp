@@ -17,6 +17,7 @@ TrainOutline::TrainOutline(const PlanRequest& request)
   if (request.others.trained_image)
     for (ParameterRow& row : image_tower_table(*request.others.trained_image))
       table_.push_back(std::move(row));
+  for (ParameterRow& row : config.task_options().rows(config)) table_.push_back(std::move(row));
   NoSource source;
   store_ = make_store(config, table_, source, memory_, c10::kMeta, mesh_);
   sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});

@@ -102,7 +102,7 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   const TrainData data = open_train_data(request.config.data);
   complete_from_data(request.config, *data.train);
   data_bytes_ = data.train->held_bytes();
-  if (request.config.task != "lit")
+  if (request.config.task_options().has_classes())
     words_.push_back(concat("model.num_classes=", request.config.model.num_classes));
 }
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "core/device_spec.h"
-#include "plan/other_models.h"
 #include "train/config.h"
+#include "train/other_models.h"
 
 namespace vit22b {
 

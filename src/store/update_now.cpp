@@ -35,6 +35,7 @@ void UpdateNow::begin_phase(StepPhase phase, const StepContext& context) {
   phase_ = phase;
   context_ = context;
   squares_ = at::Tensor();
+  committed_.clear();
   bad_tensor_.clear();
 }
 
@@ -84,6 +85,16 @@ void UpdateNow::commit(const Unit& unit) {
           bad_tensor_ = trained->row.name;
   }
   current_ = {};
+  committed_.insert(unit);
+}
+
+// A unit that no loss has reached in this step has a gradient of zero, as with a deferred update.
+void UpdateNow::commit_unreached() {
+  for (const auto& [unit, trained] : units_) {
+    if (committed_.count(unit) != 0) continue;
+    for (auto& [name, gradient] : begin(unit).tensors) gradient.zero_();
+    commit(unit);
+  }
 }
 
 int64_t UpdateNow::gradient_bytes(const Unit& unit) const {
@@ -94,6 +105,7 @@ int64_t UpdateNow::gradient_bytes(const Unit& unit) const {
 }
 
 StepReport UpdateNow::finish(const StepContext&) {
+  commit_unreached();
   end_norm();
   store().begin_update();  // copies from before are of no use now
   // Waits for the device: here, once a step, with all updates under way.

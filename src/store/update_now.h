@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <set>
 #include <vector>
 
 #include "store/updating_sink.h"
@@ -32,8 +33,10 @@ class UpdateNow : public UpdatingSink {
   bool is_by_previous() const;
   void end_norm();
   void bring_clip_to(const at::Tensor& squares);
+  void commit_unreached();
 
   std::map<Unit, std::vector<Trained*>> units_;
+  std::set<Unit> committed_;  ///< in this phase
   UnitGrads current_;
   StepPhase phase_ = StepPhase::kUpdate;
   StepContext context_;

@@ -3,40 +3,28 @@
 #include "checkpoint/model_folder.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
-#include "train/averaged_weights.h"
 
 namespace vit22b {
 
 BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
     : config_(config),
-      table_(parameter_table(config.model)),
       device_(torch_device(device)),
-      memory_(make_state_memory(config.state, device_)),
-      engine_(make_engine(config.engine, mesh_, precision_type(config.precision))),
-      optimizer_(make_optimizer(config.optim)),
       schedule_(make_schedule(config, /*examples_per_epoch=*/0)) {
   if (config_.state == "file")
     throw UsageError("state=", config_.state, " is of a run's folder; use state=memory");
   const auto source = first_weights(config_);
-  store_ = make_store(config_, table_, *source, *memory_, device_, mesh_);
-  sinks_ = make_sinks(config_, table_, {*optimizer_, *store_, mesh_, *memory_});
-  inputs_ = make_block_inputs(config_, std::filesystem::temp_directory_path());
-}
-
-ModelContext BatchTrainer::context() const {
-  return {config_.model,
-          *engine_,
-          mesh_,
-          precision_type(config_.precision),
-          activation_policy(config_),
-          /*packed=*/nullptr,
-          inputs_.get(),
-          residual_type(config_.precision)};
+  model_ = std::make_unique<TrainedModel>(
+      TrainedModel::Parts{.config = config_,
+                          .device = device_,
+                          .mesh = mesh_,
+                          .memory = make_state_memory(config_.state, device_),
+                          .folder = std::filesystem::temp_directory_path()},
+      *source);
 }
 
 StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepContext& step) {
   const at::NoGradGuard no_grad;
-  return run_step({context(), *store_, sinks_.first()}, task,
+  return run_step(model_->towers(), task,
                   {batch.to(device_), config_.accumulate, /*is_stop_asked=*/false, step});
 }
 
@@ -61,18 +49,19 @@ StepResult BatchTrainer::rehearse(const Task& task, const Batch& batch,
 
 VitOutputs BatchTrainer::forward(const at::Tensor& input) {
   const at::NoGradGuard no_grad;
-  const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, steps_);
-  return vit_forward(context(), *store_, input.to(device_), {});
+  const AveragedWeights averages = model_->averages(steps_);
+  return vit_forward(model_->towers().main, *model_->store(), input.to(device_), {});
 }
 
 void BatchTrainer::save(FileOps& ops, const std::filesystem::path& folder) {
   const at::NoGradGuard no_grad;
-  const AveragedWeights averages(*sinks_.updating, *store_, config_.optim.polyak, steps_);
+  const AveragedWeights averages = model_->averages(steps_);
   const std::string& pp_eval = config_.data.pp_eval;
   const ModelInfo info{config_.model, pp_eval.empty() ? default_pp_eval(config_.model) : pp_eval,
                        config_.data.label_names};
+  const NamedParts weights = model_->weights();
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
-    write_model(ops, beside, info, PartsToWrite{owned_parts(*store_, table_)}, mesh_, manifest);
+    write_model(ops, beside, info, PartsToWrite{weights}, mesh_, manifest);
   });
 }
 

@@ -5,8 +5,7 @@
 #include "core/file.h"
 #include "optim/schedule.h"
 #include "train/config.h"
-#include "train/state_setup.h"
-#include "train/step.h"
+#include "train/trained_model.h"
 
 namespace vit22b {
 
@@ -41,19 +40,12 @@ class BatchTrainer {
   void save(FileOps& ops, const std::filesystem::path& folder);
 
  private:
-  ModelContext context() const;
   StepResult run(const Task& task, const Batch& batch, const StepContext& step);
 
   TrainConfig config_;
-  std::vector<ParameterRow> table_;
   Mesh mesh_;
   c10::Device device_;
-  std::unique_ptr<StateMemory> memory_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<MasterStore> store_;
-  Sinks sinks_;
-  std::unique_ptr<BlockInputs> inputs_;
+  std::unique_ptr<TrainedModel> model_;
   Schedule schedule_;
   int64_t steps_ = 0;
 };

@@ -41,44 +41,6 @@ void MeshConfig::fields(FieldVisitor& v) {
   v.choice("transfers", transfers, "async|blocking", "beside the products, or before them");
 }
 
-void DistillConfig::fields(FieldVisitor& v) {
-  v.field("teachers", teachers, "task=distill: checkpoints; of several the mean is learnt");
-  v.field("temperature", temperature, "of both softmaxes; the loss is multiplied by its square");
-  v.field("feature_weight", feature_weight, "adds so much of 1 - cosine of the pooled features");
-  v.choice("logits", logits, "live|cached",
-           "of exactly the student's images in every step, or of the plain ones through the "
-           "teacher's own transform, once");
-  v.field("cache", cache, "folder of cached logits; each teacher's cache/ where empty");
-  v.field("class_map", class_map,
-          "file that says which of the teachers' classes the data's are, as data.class_map");
-}
-
-void LitConfig::fields(FieldVisitor& v) {
-  v.field("image_tower", image_tower, "task=lit: checkpoint of the image tower");
-  v.field(
-      "tokenizer", tokenizer,
-      "SentencePiece .model, CLIP's merges .txt[.gz], or train:N for N pieces from the captions");
-  v.field("templates", templates,
-          "sentences with {} for a class's name, kept in the checkpoint for zeroshot");
-  v.choice("images", images, "cached|live",
-           "of a locked tower: embedded once and kept, or in every step through data.pp_train");
-  v.field("cache", cache, "folder of image features; the image tower's cache/ where empty");
-  v.field("unlock", unlock,
-          "what of the image tower trains: none, all, or a number of last blocks (with what stands "
-          "above them); its images are live");
-  v.field("image_lr", image_lr, "multiplies optim.lr for an unlocked image tower");
-}
-
-int64_t LitConfig::first_trained_block(int64_t depth) const {
-  if (unlock == "none") return depth;
-  if (unlock == "all") return -1;
-  const auto blocks = leading_number(unlock);
-  if (!blocks || !blocks->second.empty() || blocks->first < 1 || blocks->first > 1e6 ||
-      blocks->first != std::floor(blocks->first))
-    throw UsageError("lit.unlock is '", unlock, "', want none, all, or a number of last blocks");
-  return std::max<int64_t>(0, depth - static_cast<int64_t>(blocks->first));
-}
-
 void TrainConfig::fields(FieldVisitor& v) {
   v.field("total", total, "length of training");
   v.field("warmup", warmup, "linear warm-up from 0");
@@ -100,7 +62,7 @@ void TrainConfig::fields(FieldVisitor& v) {
            "activation=recompute: where blocks' inputs wait for the backward pass; file is a "
            "nameless one in RUN");
   v.field("accumulate", accumulate, "pieces that a batch is cut into");
-  v.choice("task", task, "classify|distill|lit", "what is trained");
+  v.choice("task", task, tasks.names().c_str(), "what is trained");
   v.field("init_from", init_from, "checkpoint whose weights the run starts from");
   v.field("init_skip", init_skip, "name patterns that keep fresh values");
   v.field("init_allow", init_allow,
@@ -133,12 +95,11 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.begin_section("mesh");
   mesh.fields(v);
   v.end_section();
-  v.begin_section("distill");
-  distill.fields(v);
-  v.end_section();
-  v.begin_section("lit");
-  lit.fields(v);
-  v.end_section();
+  for (const auto& options : tasks.all()) {
+    v.begin_section(options->name());
+    options->fields(v);
+    v.end_section();
+  }
 }
 
 namespace {
@@ -183,18 +144,9 @@ ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree,
   config.model = base_model(model_tree);
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
   const bool is_written = model_tree.count("name") + model_tree.count("block") > 0;
-  if (is_written || config.init_from.empty() || config.task == "lit") return base_model(model_tree);
+  if (is_written || config.init_from.empty() || !config.task_options().may_start_from())
+    return base_model(model_tree);
   return read_model_info(resolve_checkpoint(start.empty() ? config.init_from : start)).config;
-}
-
-/// Turns a preset into a tower that reads words; how many there are is known with the tokenizer.
-void make_text_tower(ViTConfig& model) {
-  constexpr int64_t kLitContext = 16;  // Zhai et al. 2022 (LiT)
-  if (model.vocab_size == 0) model.vocab_size = 1;
-  if (model.context_length == 0) model.context_length = kLitContext;
-  model.num_classes = 0;
-  model.class_token = false;
-  if (model.global_pool == "token") model.global_pool = "last";
 }
 
 }  // namespace
@@ -205,7 +157,7 @@ TrainConfig train_config_from_tree(const ConfigTree& whole, const std::string& s
   config.model = first_model(tree, model_tree, start);
   config.has_num_classes = model_tree.count("num_classes") != 0;
   apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
-  if (config.task == "lit") make_text_tower(config.model);
+  config.task_options().shape(config.model);
   config.model.validate();
   check_choices(config);
   return config;

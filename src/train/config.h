@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "train/task_options.h"
 
 namespace vit22b {
 
@@ -46,40 +47,6 @@ struct MeshConfig {
   void fields(FieldVisitor& visitor);
 };
 
-/// The options under `distill.`.
-struct DistillConfig {
-  std::vector<std::string> teachers;
-  double temperature = 1;
-  double feature_weight = 0;
-  std::string logits = "live";
-  std::string cache;
-  std::string class_map;
-
-  void fields(FieldVisitor& visitor);
-};
-
-/// The options under `lit.`.
-struct LitConfig {
-  std::string image_tower;
-  std::string tokenizer = "train:4000";
-  std::vector<std::string> templates = {"{}"};
-  std::string images = "cached";
-  std::string cache;
-  std::string unlock = "none";
-  double image_lr = 1;
-
-  /// Whether the image tower trains too.
-  bool is_unlocked() const { return unlock != "none"; }
-  /// Whether images go through the image tower in every step.
-  bool is_live() const { return images == "live" || is_unlocked(); }
-  /// The first block of an image tower of `depth` blocks that trains; none: depth; all: -1, the
-  /// embedding too.
-  ///
-  /// throws  UsageError for a text that is none of them
-  int64_t first_trained_block(int64_t depth) const;
-  void fields(FieldVisitor& visitor);
-};
-
 /// Everything that decides a training run.
 struct TrainConfig {
   Duration total, warmup, cooldown, log, eval, ckpt, keep_ckpt;
@@ -110,9 +77,10 @@ struct TrainConfig {
   OptimConfig optim;
   ScheduleConfig schedule;
   MeshConfig mesh;
-  DistillConfig distill;
-  LitConfig lit;
+  TaskSections tasks;
 
+  /// Those of the task that the config names.
+  const TaskOptions& task_options() const { return tasks.at(task); }
   void fields(FieldVisitor& visitor);
 };
 

@@ -8,44 +8,14 @@
 namespace vit22b {
 namespace {
 
-void check_distill(const TrainConfig& c) {
-  if (c.task != "distill") {
-    if (!c.distill.teachers.empty())
-      throw UsageError("distill.teachers is set, but task=", c.task, "; use task=distill");
-    if (!c.distill.class_map.empty())
-      throw UsageError("distill.class_map is set, but task=", c.task, "; use task=distill");
-    return;
+void check_tasks(const TrainConfig& c) {
+  for (const auto& options : c.tasks.all()) {
+    if (c.task == options->name()) {
+      options->check(c);
+    } else if (const std::string option = options->set_in_vain(); !option.empty()) {
+      throw UsageError(option, " is set, but task=", c.task, "; use task=", options->name());
+    }
   }
-  if (c.distill.teachers.empty())
-    throw UsageError(
-        "task=distill: name the checkpoints to learn from, distill.teachers=[\"RUN\"]");
-  check_range("distill.temperature", c.distill.temperature, Range::positive());
-  check_range("distill.feature_weight", c.distill.feature_weight, Range::from_zero());
-  if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
-  if (c.distill.logits == "cached" && (c.data.mixup > 0 || c.distill.feature_weight > 0))
-    throw UsageError(
-        "distill.logits=cached keeps what teachers say of plain images; use live with ",
-        c.data.mixup > 0 ? "data.mixup" : "distill.feature_weight");
-}
-
-void check_lit(const TrainConfig& c) {
-  if (c.task != "lit") {
-    if (!c.lit.image_tower.empty())
-      throw UsageError("lit.image_tower is set, but task=", c.task, "; use task=lit");
-    return;
-  }
-  if (c.lit.image_tower.empty())
-    throw UsageError("task=lit: name the image tower's checkpoint, lit.image_tower=RUN");
-  if (!c.init_from.empty())
-    throw UsageError("task=lit starts with a fresh text tower; no init_from");
-  if (c.mesh.model > 1) throw UsageError("task=lit: use mesh.model=1");
-  check_range("lit.image_lr", c.lit.image_lr, Range::positive());
-  c.lit.first_trained_block(1);  // refuses another word
-  if (c.lit.templates.empty()) throw UsageError("lit.templates is empty; want at least [\"{}\"]");
-  for (const std::string& text : c.lit.templates)
-    if (text.find("{}") == std::string::npos)
-      throw UsageError("lit.templates: '", text, "' has no {} for the class's name");
-  if (c.data.mixup > 0) throw UsageError("task=lit: mixed images have no caption; data.mixup=0");
 }
 
 }  // namespace
@@ -61,10 +31,11 @@ void check_choices(const TrainConfig& c) {
   if (c.accumulate < 1 || c.data.batch_size % c.accumulate != 0)
     throw UsageError("accumulate is ", c.accumulate, ", want a divisor of data.batch_size ",
                      c.data.batch_size);
-  if (!c.data.class_map.empty() && (c.task == "lit" || c.data.val.empty() || percent(c.data.val)))
-    throw UsageError(
-        "data.class_map names the classes of a split of its own; ",
-        c.task == "lit" ? "task=lit has captions" : concat("data.val is '", c.data.val, "'"));
+  const bool has_classes = c.task_options().has_classes();
+  if (!c.data.class_map.empty() && (!has_classes || c.data.val.empty() || percent(c.data.val)))
+    throw UsageError("data.class_map names the classes of a split of its own; ",
+                     has_classes ? concat("data.val is '", c.data.val, "'")
+                                 : concat("task=", c.task, " has captions"));
   if (c.mesh.data < 0 || c.mesh.model < 1)
     throw UsageError("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model,
                      ": want counts of ranks");
@@ -92,8 +63,7 @@ void check_choices(const TrainConfig& c) {
   check_range("data.max_pixels", static_cast<double>(c.data.max_pixels), Range::positive());
   c.optim.check();
   c.schedule.check();
-  check_distill(c);
-  check_lit(c);
+  check_tasks(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 

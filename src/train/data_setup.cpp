@@ -51,7 +51,7 @@ TrainData open_train_data(const DataConfig& config) {
 }
 
 void complete_from_data(TrainConfig& config, const DataSource& source, const std::string& start) {
-  if (config.task == "lit") return;  // open_lit has completed it
+  if (!config.task_options().has_classes()) return;
   const auto classes = static_cast<int64_t>(source.label_names().size());
   if (classes == 0)
     throw DataError(config.data.root, " has no labels, which task=", config.task,
@@ -70,7 +70,7 @@ void complete_from_data(TrainConfig& config, const DataSource& source, const std
 }
 
 void match_validation(const TrainConfig& config, TrainData& data) {
-  if (config.task == "lit" || data.val == nullptr || percent(config.data.val)) return;
+  if (data.val == nullptr || percent(config.data.val)) return;
   const std::vector<std::string>& names = data.train->label_names();
   const KnownClasses known{static_cast<int64_t>(names.size()),
                            names,

@@ -26,14 +26,14 @@ SourceOptions source_options(const DataConfig& config);
 ///         is neither
 TrainData open_train_data(const DataConfig& config);
 
-/// Fills in what the data decides: the number of classes, their names, the transforms.
+/// Fills in what the data decides for a task of classes: their number, their names, the transforms.
 ///
 /// start   the checkpoint that stands in for init_from where the run goes on from one of its own
 /// throws  DataError when the data has more classes than the model
 void complete_from_data(TrainConfig& config, const DataSource& source,
                         const std::string& start = "");
 
-/// Gives the images of a validation split the training split's classes, by name; task=lit has none.
+/// Gives the images of a validation split the training split's classes, by name.
 ///
 /// throws  DataError naming a class that the training split lacks
 void match_validation(const TrainConfig& config, TrainData& data);

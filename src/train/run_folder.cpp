@@ -35,15 +35,16 @@ const std::vector<std::string> kFreeKeys = {"threads",
                                             "store",
                                             "state",
                                             "state_path",
-                                            "mesh.transfers",
-                                            "lit.cache",
-                                            "distill.cache"};
+                                            "mesh.transfers"};
 
 /// What may change on resume of this config.
 std::vector<std::string> free_keys(const TrainConfig& config) {
   std::vector<std::string> keys = kFreeKeys;
   // A sum over images may be taken in pieces; a contrastive loss is of the pairs of a piece.
-  if (config.task != "lit") keys.emplace_back("accumulate");
+  if (config.task_options().is_mean_over_images()) keys.emplace_back("accumulate");
+  for (const auto& options : config.tasks.all())
+    for (const TaskPlace& place : options->places())
+      if (place.kind == TaskPlace::Kind::kCache) keys.push_back(place.option);
   return keys;
 }
 
@@ -110,7 +111,8 @@ void RunFolder::set_aside() {
   log_info(concat("the earlier run was moved to ", aside.string()));
 }
 
-BestSave RunFolder::go_on_from(const TrainerState& state, bool is_own, bool is_going_back) {
+BestSave RunFolder::go_on_from(const TrainerState& state, bool is_own, bool is_going_back,
+                               const Metric& primary) {
   cut_metrics(state.metrics_bytes);
   std::vector<int64_t> steps = checkpoints_.steps();
   if (is_own && is_going_back && !steps.empty() && steps.back() > state.step) {
@@ -121,24 +123,26 @@ BestSave RunFolder::go_on_from(const TrainerState& state, bool is_own, bool is_g
   }
   if (!is_own) return {};
   const bool is_here = std::binary_search(steps.begin(), steps.end(), state.best_step);
-  const BestSave best = is_here ? BestSave{state.best_step, state.best_metric} : best_of_rows();
+  const BestSave best =
+      is_here ? BestSave{state.best_step, state.best_metric} : best_of_rows(primary);
   checkpoints_.set_best(best.step);
   return best;
 }
 
 // The best of the checkpoints that are here, by the rows of their validations.
-BestSave RunFolder::best_of_rows() const {
+BestSave RunFolder::best_of_rows(const Metric& primary) const {
+  const std::string key = "val/" + primary.name;
   BestSave best;
   const fs::path path = path_ / "metrics.jsonl";
   const std::vector<int64_t> steps = checkpoints_.steps();
   if (metrics_bytes() == 0) return best;
   for (const std::string& line : split(read_text(path, ExitCode::kUsage), '\n')) {
     const auto row = parse_json_line<nlohmann::json>(line);
-    if (!row.is_object() || !row.contains("step") || !row.contains("val/accuracy")) continue;
-    if (!row["step"].is_number_integer() || !row["val/accuracy"].is_number()) continue;
+    if (!row.is_object() || !row.contains("step") || !row.contains(key)) continue;
+    if (!row["step"].is_number_integer() || !row[key].is_number()) continue;
     const auto step = row["step"].get<int64_t>();
-    const auto metric = row["val/accuracy"].get<double>();
-    if (metric > best.metric && std::binary_search(steps.begin(), steps.end(), step))
+    const auto metric = row[key].get<double>();
+    if (best.is_beaten_by(metric, primary) && std::binary_search(steps.begin(), steps.end(), step))
       best = {step, metric};
   }
   return best;

@@ -7,6 +7,7 @@
 #include "checkpoint/run_checkpoint.h"
 #include "core/config.h"
 #include "core/file.h"
+#include "metrics/metric.h"
 #include "train/config.h"
 #include "train/event_log.h"
 
@@ -25,6 +26,10 @@ std::filesystem::path start_of_run(const std::filesystem::path& folder, const st
 struct BestSave {
   int64_t step = -1;
   double metric = -1;
+
+  bool is_beaten_by(double value, const Metric& primary) const {
+    return step < 0 ? !std::isnan(value) : primary.is_better(value, metric);
+  }
 };
 
 /// A run's folder, held by one process: config.resolved.toml, meta.json, log.txt, metrics.jsonl,
@@ -57,8 +62,10 @@ class RunFolder {
   /// will be written again are cut; what is later, where it goes back, is moved into previous-N/;
   /// `best` leads to the best checkpoint that is here, which is returned.
   ///
-  /// is_own  the checkpoint is of this folder
-  BestSave go_on_from(const TrainerState& state, bool is_own, bool is_going_back);
+  /// is_own   the checkpoint is of this folder
+  /// primary  what the best is the best by
+  BestSave go_on_from(const TrainerState& state, bool is_own, bool is_going_back,
+                      const Metric& primary);
   /// Writes config.resolved.toml and meta.json.
   void begin(const TrainConfig& config, const std::string& command_line);
 
@@ -74,7 +81,7 @@ class RunFolder {
 
  private:
   std::filesystem::path next_aside() const;
-  BestSave best_of_rows() const;
+  BestSave best_of_rows(const Metric& primary) const;
 
   FileOps& ops_;
   std::filesystem::path path_;

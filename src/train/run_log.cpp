@@ -93,6 +93,15 @@ std::string validation_line(int64_t step, const std::map<std::string, double>& m
   return row.dump();
 }
 
+std::string validation_text(int64_t step, const std::vector<Metric>& metrics,
+                            const std::map<std::string, double>& values) {
+  constexpr size_t kShown = 2;
+  std::string line = concat("step ", step);
+  for (size_t i = 0; i < std::min(kShown, metrics.size()); ++i)
+    line += concat("  val ", metrics[i].name, " ", values.at(metrics[i].name));
+  return line;
+}
+
 std::map<std::string, std::string> run_layout(const TrainConfig& config, const Mesh& mesh) {
   return {{"accumulate", std::to_string(config.accumulate)},
           {"mesh", concat(mesh.size(MeshAxis::kData), "x", mesh.size(MeshAxis::kModel))},

@@ -39,6 +39,10 @@ class RunLog {
 /// A validation's row of metrics.jsonl: "val/NAME" for each metric, null where undefined.
 std::string validation_line(int64_t step, const std::map<std::string, double>& metrics);
 
+/// A validation's line of the log: the first two metrics.
+std::string validation_text(int64_t step, const std::vector<Metric>& metrics,
+                            const std::map<std::string, double>& values);
+
 /// Where resume is bitwise: mesh, threads, pieces of a batch, instruction set, program.
 std::map<std::string, std::string> run_layout(const TrainConfig& config, const Mesh& mesh);
 

@@ -1,5 +1,3 @@
-#include <cstdio>
-
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/vit_predictor.h"
@@ -10,7 +8,6 @@
 #include "train/run_log.h"
 #include "train/run_sources.h"
 #include "train/state_setup.h"
-#include "train/tasks/tasks.h"
 #include "train/transform_setup.h"
 
 namespace vit22b {
@@ -35,44 +32,9 @@ Run::Run(TrainConfig config, const TrainOptions& options, FileOps& ops)
     : config_(std::move(config)),
       options_(options),
       ops_(ops),
-      mesh_(options.mesh != nullptr ? *options.mesh : single_process()) {
+      mesh_(options.mesh != nullptr ? *options.mesh : single_process()),
+      books_(options, ops, mesh_) {
   make_places_absolute(config_, std::filesystem::current_path());
-}
-
-ModelContext Run::context(const ViTConfig& config, BlockInputs* inputs) const {
-  return {config,
-          *engine_,
-          mesh_,
-          precision_type(config_.precision),
-          activation_policy(config_),
-          /*packed=*/nullptr,
-          inputs,
-          residual_type(config_.precision)};
-}
-
-std::vector<ParameterRow> Run::table() const {
-  std::vector<ParameterRow> table = parameter_table(config_.model);
-  if (trains_images())
-    for (ParameterRow& row : image_tower_table(lit_->image.config)) table.push_back(std::move(row));
-  return table;
-}
-
-TrainedTowers Run::towers() const {
-  TrainedTowers towers{context(config_.model, main_inputs_.get()), *store_, sinks_.first()};
-  if (trains_images()) towers.image.emplace(context(lit_->image.config, image_inputs_.get()));
-  return towers;
-}
-
-// Backward passes cost twice a forward one, from the first block that trains on.
-double Run::flops_of_sample() const {
-  double flops = train_flops(config_.model);
-  if (trains_images()) {
-    const auto depth = static_cast<double>(lit_->image.config.depth);
-    const auto first = static_cast<double>(
-        std::max<int64_t>(0, config_.lit.first_trained_block(lit_->image.config.depth)));
-    flops += forward_flops(lit_->image.config) * (1 + 2 * (depth - first) / depth);
-  }
-  return flops;
 }
 
 namespace {
@@ -93,17 +55,6 @@ std::unique_ptr<WeightSource> weights_of(const SavedRun& saved, const std::strin
 
 }  // namespace
 
-// A run that goes on needs nothing of what it started from.
-void Run::make_weights(const std::vector<ParameterRow>& table, const SavedRun* saved) {
-  std::unique_ptr<WeightSource> source;
-  if (saved != nullptr)
-    source = weights_of(*saved, from_.string());
-  else
-    source =
-        lit_ ? first_weights(*lit_, static_cast<uint64_t>(config_.seed)) : first_weights(config_);
-  store_ = make_store(config_, table, *source, *memory_, torch_device(options_.device), mesh_);
-}
-
 std::unique_ptr<StateMemory> Run::make_memory() const {
   if (config_.state != "file")
     return make_state_memory(config_.state, torch_device(options_.device));
@@ -115,151 +66,86 @@ std::unique_ptr<StateMemory> Run::make_memory() const {
       concat("run ", run.string(), ", model ", config_.model.name));
 }
 
+// A run that goes on needs nothing of what it started from.
+void Run::make_model(const SavedRun* saved) {
+  mesh_.agree([&] {
+    std::unique_ptr<StateMemory> memory = make_memory();
+    const std::unique_ptr<WeightSource> source = saved != nullptr
+                                                     ? weights_of(*saved, books_.start().string())
+                                                     : task_->first_weights(config_);
+    model_ = std::make_unique<TrainedModel>(
+        TrainedModel::Parts{config_, torch_device(options_.device), mesh_, std::move(memory),
+                            task_->image_tower(), options_.out},
+        *source);
+  });
+  if (saved != nullptr) load(*saved);
+}
+
 void Run::load(const SavedRun& saved) {
-  sinks_.updating->load_state([&](const std::string& name) { return saved.optimizer(name); });
+  model_->optimizer_state().load_state(
+      [&](const std::string& name) { return saved.optimizer(name); });
   state_ = saved.state();
-  saved_step_ = is_from_own_ ? state_.step : -1;
+  saved_step_ = books_.is_start_own() ? state_.step : -1;
   for (const auto& [key, value] : run_layout(config_, mesh_))
     if (const auto it = state_.layout.find(key); it != state_.layout.end() && it->second != value)
       log_warn(concat("resuming with ", key, " ", value, ", the checkpoint had ", it->second,
                       ": equal within rounding, not bitwise"));
-  log_info(concat("resumed from ", from_.string(), " at step ", state_.step));
-}
-
-// Opens the run's folder on one rank, which alone writes there; all learn where to go on from.
-void Run::open_folder() {
-  constexpr std::string_view kOwn = "own ", kOther = "other ";
-  const std::string start = mesh_.once([&] {
-    folder_ = std::make_unique<RunFolder>(ops_, options_.out);
-    if (!options_.is_resuming && folder_->has_config()) folder_->set_aside();
-    if (!options_.is_resuming) return std::string();
-    std::filesystem::path from = start_of_run(options_.out, options_.resume);
-    if (from.empty()) return std::string();
-    from = resolve_checkpoint(from).folder;
-    return concat(folder_->checkpoints().holds(from) ? kOwn : kOther, from.string());
-  });
-  is_from_own_ = start.starts_with(kOwn);
-  if (!start.empty()) from_ = start.substr((is_from_own_ ? kOwn : kOther).size());
+  log_info(concat("resumed from ", books_.start().string(), " at step ", state_.step));
 }
 
 void Run::open_data() {
   mesh_.agree([&] { data_ = open_train_data(config_.data); });
-  mesh_.do_once([&] { data_now_ = data_records(data_); });
-  if (config_.task == "lit") mesh_.agree([&] { keep_captioned(config_, data_); });
-}
-
-// The checkpoint to go on from as it looks before the folder is held.
-std::filesystem::path Run::start_in_view() const {
-  return mesh_.once([&] {
-    return options_.is_resuming ? start_of_run(options_.out, options_.resume).string() : "";
-  });
+  books_.note_data(data_);
+  mesh_.agree([&] { task_->choose_data(config_, data_); });
 }
 
 // Fills in what data and checkpoints decide, and checks that all of it goes together.
 void Run::complete_config(const std::filesystem::path& start) {
-  if (config_.task == "lit" && start.empty())
-    mesh_.do_once([&] { train_tokenizer(config_, *data_.train, options_.out, ops_); });
+  task_->complete({config_, data_, mesh_, ops_, options_.out, start});
   mesh_.agree([&] {
-    if (config_.task == "lit") lit_ = open_lit(config_, options_.out, start);
-    complete_from_data(config_, *data_.train, start.string());
-    match_validation(config_, data_);
     check_mesh(config_, mesh_);
-    pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, tokenizer());
-    const ViTConfig& model = lit_ ? lit_->image.config : config_.model;
-    const Transforms pp_train(config_.data.pp_train, 0, tokenizer());
+    pp_eval_ = std::make_unique<Transforms>(config_.data.pp_eval, /*seed=*/0, task_->tokenizer());
+    const Transforms pp_train(config_.data.pp_train, 0, task_->tokenizer());
     for (const Transforms* transforms : {&pp_train, &std::as_const(*pp_eval_)})
-      check_transform(model, *data_.train, *transforms, config_.data.any_size);
+      check_transform(task_->image_model(config_), *data_.train, *transforms,
+                      config_.data.any_size);
   });
 }
 
-// Compares with the run that is gone on from, before any work.
-void Run::check_resume() {
-  mesh_.do_once([&] {
-    sources_now_ = source_hashes(config_);
-    const auto saved = from_.empty() ? std::nullopt : saved_state(from_);
-    const TrainerState then = saved.value_or(TrainerState());
-    if (options_.is_resuming && folder_->has_steps())
-      folder_->check_same_config(config_, moved_sources(then.sources, sources_now_));
-    warn_of_other_data(config_.data, then.data, data_now_);
-    warn_of_other_sources(then.sources, sources_now_);
-  });
-}
-
-void Run::log_memory() const {
-  const auto weights = static_cast<double>(bytes_of(owned_parts(*store_, table())));
-  const auto state = static_cast<double>(bytes_of(sinks_.updating->state()));
-  log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
-                  human_bytes(state), " of optimizer state"));
-}
-
-void Run::log_setting(const std::vector<ParameterRow>& table) const {
-  log_info(concat("model ", config_.model.name, ": ", count_parameters(table).total,
+void Run::log_setting() const {
+  log_info(concat("model ", config_.model.name, ": ", count_parameters(model_->table()).total,
                   " parameters; ", data_.train->size(), " training images, ",
                   data_.val ? data_.val->size() : 0, " for validation; ", cadence_.total,
                   " steps"));
-  log_info(concat("engine ", engine_->name(), ": ", at::get_num_threads(), " threads, kernels ",
-                  cpu::kernels_in_use()));
-  log_memory();
+  log_info(concat("engine ", model_->engine().name(), ": ", at::get_num_threads(),
+                  " threads, kernels ", cpu::kernels_in_use()));
+  const auto weights = static_cast<double>(bytes_of(model_->weights())),
+             state = static_cast<double>(bytes_of(model_->optimizer_state().state()));
+  log_info(concat("memory of this rank: ", human_bytes(weights), " of weights, ",
+                  human_bytes(state), " of optimizer state"));
   if (mesh_.size(MeshAxis::kAll) > 1)
     log_info(concat("mesh: ", mesh_.size(MeshAxis::kData), " x ", mesh_.size(MeshAxis::kModel),
                     " ranks (data x model), weights ", config_.store));
 }
 
-// What the run goes on from, in step with its folder.
-void Run::take_up() {
-  const std::string best = mesh_.once([&] {
-    BestSave found;
-    if (from_.empty()) {
-      folder_->cut_metrics(0);
-    } else {
-      found = folder_->go_on_from(state_, is_from_own_, !options_.resume.empty());
-    }
-    folder_->begin(config_, options_.command_line);
-    char metric[32];
-    std::snprintf(metric, sizeof metric, "%.17g", found.metric);
-    return concat(found.step, " ", metric);
-  });
-  const std::string bad =
-      mesh_.once([&] { return from_.empty() ? "" : join(folder_->bad_samples(), "\n"); });
-  for (const std::string& line : split(bad, '\n'))
-    if (!line.empty()) bad_lines_.insert(line);
-  const size_t space = best.find(' ');
-  state_.best_step = std::stoll(best.substr(0, space));
-  state_.best_metric = std::stod(best.substr(space + 1));
-  state_.data = data_now_;
-  for (const auto& [option, hash] : sources_now_)
-    if (!hash.empty() && state_.sources.count(option) == 0) state_.sources[option] = hash;
-}
-
 bool Run::start() {
+  task_ = config_.task_options().make();
   open_data();
-  // What is refused leaves no folder behind; LiT's tokenizer is trained in a folder that is held.
-  const bool needs_folder = config_.task == "lit";
-  if (!needs_folder) complete_config(start_in_view());
-  open_folder();
-  if (needs_folder) complete_config(from_);
-  check_resume();
+  // What is refused leaves no folder behind, but where that is needed before.
+  if (!task_->needs_folder()) complete_config(books_.start_in_view());
+  books_.open();
+  if (task_->needs_folder()) complete_config(books_.start());
+  books_.check_resume(config_);
   cadence_ = make_cadence(config_, data_.train->size());
   state_.seed = static_cast<uint64_t>(config_.seed);
-  if (lit_) embed_images_once(config_, *lit_, options_.device, mesh_, data_);
-  const std::vector<ParameterRow> table = this->table();
-  engine_ = make_engine(config_.engine, mesh_, precision_type(config_.precision));
-  optimizer_ = make_optimizer(config_.optim);
-  task_ = make_task(config_, options_.device);
-  attach_teachers(config_, options_.device, mesh_, data_);
+  task_->prepare(config_, options_.device);
+  task_->look_once(config_, options_.device, mesh_, data_);
   std::optional<SavedRun> saved;
-  if (!from_.empty()) saved.emplace(from_, mesh_);
-  mesh_.agree([&] {
-    memory_ = make_memory();
-    main_inputs_ = make_block_inputs(config_, options_.out);
-    image_inputs_ = make_block_inputs(config_, options_.out);
-    make_weights(table, saved ? &*saved : nullptr);
-    sinks_ = make_sinks(config_, table, {*optimizer_, *store_, mesh_, *memory_});
-  });
-  if (saved) load(*saved);
+  if (!books_.start().empty()) saved.emplace(books_.start(), mesh_);
+  make_model(saved ? &*saved : nullptr);
   if (state_.step >= cadence_.total && !state_.is_eval_pending) return false;
-  take_up();
-  log_setting(table);
+  books_.take_up(config_, task_->metrics().front(), state_);
+  log_setting();
   return true;
 }
 

@@ -43,21 +43,33 @@ std::string checkpoint_hash(const std::string& place) {
   return weights_identity(resolve_checkpoint(place));
 }
 
-std::string tokenizer_hash(const std::string& place) {
+std::string file_hash(const std::string& place) {
   std::error_code error;
   if (has_scheme(place)) return place;
   return fs::is_regular_file(place, error) ? hash_of_text(read_text(place, ExitCode::kCheckpoint))
                                            : "";
 }
 
+// "" for what is not there, which is said where it is opened.
+std::string place_hash(const TaskPlace& place) {
+  std::string all;
+  for (const std::string* value : place.values) {
+    const bool is_file = place.kind == TaskPlace::Kind::kStart;
+    const std::string hash = is_file ? file_hash(*value) : checkpoint_hash(*value);
+    if (hash.empty()) return "";
+    all += hash;
+  }
+  return place.is_list && !all.empty() ? hash_of_text(all) : all;
+}
+
 }  // namespace
 
 void make_places_absolute(TrainConfig& config, const fs::path& base) {
-  for (std::string* place :
-       {&config.data.root, &config.init_from, &config.state_path, &config.lit.image_tower,
-        &config.lit.tokenizer, &config.lit.cache, &config.distill.cache})
+  for (std::string* place : {&config.data.root, &config.init_from, &config.state_path})
     make_absolute(*place, base);
-  for (std::string& teacher : config.distill.teachers) make_absolute(teacher, base);
+  for (const auto& options : config.tasks.all())
+    for (const TaskPlace& place : options->places())
+      for (std::string* value : place.values) make_absolute(*value, base);
 }
 
 TrainConfig read_run_config(const fs::path& run) {
@@ -70,17 +82,12 @@ TrainConfig read_run_config(const fs::path& run) {
 std::map<std::string, std::string> source_hashes(const TrainConfig& config) {
   std::map<std::string, std::string> hashes;
   if (!config.init_from.empty()) hashes["init_from"] = checkpoint_hash(config.init_from);
-  if (config.task == "lit") {
-    hashes["lit.image_tower"] = checkpoint_hash(config.lit.image_tower);
-    hashes["lit.tokenizer"] = tokenizer_hash(config.lit.tokenizer);
+  const auto options = config.task_options().copy();
+  for (const TaskPlace& place : options->places()) {
+    if (place.kind == TaskPlace::Kind::kCache) continue;
+    const std::string hash = place_hash(place);
+    if (!place.is_list || !hash.empty()) hashes[place.option] = hash;
   }
-  std::string of_teachers;
-  for (const std::string& teacher : config.distill.teachers) {
-    const std::string hash = checkpoint_hash(teacher);
-    if (hash.empty()) return hashes;  // said where it is opened
-    of_teachers += hash;
-  }
-  if (!of_teachers.empty()) hashes["distill.teachers"] = hash_of_text(of_teachers);
   return hashes;
 }
 
@@ -94,13 +101,16 @@ std::vector<std::string> moved_sources(const std::map<std::string, std::string>&
   return moved;
 }
 
-void warn_of_other_sources(const std::map<std::string, std::string>& then,
+void warn_of_other_sources(const TrainConfig& config,
+                           const std::map<std::string, std::string>& then,
                            const std::map<std::string, std::string>& now) {
-  for (const auto& [option, hash] : then) {
-    const auto it = now.find(option);
-    if (option == "init_from" || option == "lit.tokenizer" || it == now.end()) continue;
-    if (!it->second.empty() && it->second != hash)
-      log_warn(concat("resuming with other weights of ", option, " than the checkpoint's"));
+  const auto options = config.task_options().copy();
+  for (const TaskPlace& place : options->places()) {
+    const auto was = then.find(place.option), is = now.find(place.option);
+    if (place.kind != TaskPlace::Kind::kCheckpoint || was == then.end() || is == now.end())
+      continue;
+    if (!is->second.empty() && is->second != was->second)
+      log_warn(concat("resuming with other weights of ", place.option, " than the checkpoint's"));
   }
 }
 

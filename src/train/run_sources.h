@@ -11,7 +11,7 @@
 namespace vit22b {
 
 /// Makes the places that a config names whole paths, so that its run works from any folder: the
-/// data, init_from, the image tower, the tokenizer, teachers, caches and the state's file.
+/// data, init_from, the state's file, and the places of every task.
 ///
 /// base  the folder that relative ones are in
 void make_places_absolute(TrainConfig& config, const std::filesystem::path& base);
@@ -22,8 +22,8 @@ void make_places_absolute(TrainConfig& config, const std::filesystem::path& base
 /// throws  UsageError as train_config_from_tree
 TrainConfig read_run_config(const std::filesystem::path& run);
 
-/// What the checkpoints and the tokenizer that a config names are, by the option that names them:
-/// hashes that do not depend on their places; "" for what is not there.
+/// What the checkpoints and files that a config names beside its data are, by the option that names
+/// them: hashes that do not depend on their places; "" for what is not there.
 std::map<std::string, std::string> source_hashes(const TrainConfig& config);
 
 /// The options of a run whose things were only moved: what is there now is what the run had, or is
@@ -33,7 +33,8 @@ std::vector<std::string> moved_sources(const std::map<std::string, std::string>&
 
 /// Says what a resumed run goes on with beside its own weights and is not what it was: what it
 /// started from is not asked for any more.
-void warn_of_other_sources(const std::map<std::string, std::string>& then,
+void warn_of_other_sources(const TrainConfig& config,
+                           const std::map<std::string, std::string>& then,
                            const std::map<std::string, std::string>& now);
 
 /// What a run's images are: "train" and, where there is one, "val".

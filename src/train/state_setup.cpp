@@ -38,7 +38,8 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) {
                                     InitChoice{config.init_skip, config.init_allow});
   for (const std::string& note : start->notes()) log_info(note);
   return std::make_unique<FunctionSource>([start, seed](const ParameterRow& row) {
-    return start->value(row, initial_tensor(row, seed));
+    const at::Tensor fresh = initial_tensor(row, seed);
+    return row.unit.kind == UnitKind::kTask ? fresh : start->value(row, fresh);
   });
 }
 
@@ -53,32 +54,10 @@ std::unique_ptr<BlockInputs> make_block_inputs(const TrainConfig& config,
   return nullptr;
 }
 
-namespace {
-
-// An unlocked image tower trains from a block on, at a rate of its own.
-std::vector<ParameterRule> rules_of(const TrainConfig& config,
-                                    const std::vector<ParameterRow>& table) {
-  std::vector<ParameterRule> rules = make_rules(table, config.optim, config.freeze);
-  int64_t depth = 0;
-  for (const ParameterRow& row : table)
-    if (row.unit.tower == Tower::kImage) depth = std::max(depth, row.unit.index + 1);
-  const int64_t first = config.lit.first_trained_block(depth);
-  for (size_t i = 0; i < table.size(); ++i) {
-    const Unit& unit = table[i].unit;
-    if (unit.tower != Tower::kImage) continue;
-    rules[i].learning_rate_factor *= config.lit.image_lr;
-    const bool is_below =
-        unit.kind == UnitKind::kBlock ? unit.index < first : unit.kind < UnitKind::kBlock;
-    if (first >= 0 && is_below) rules[i].is_trained = false;
-  }
-  return rules;
-}
-
-}  // namespace
-
 Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& table,
                  const UpdatingSink::Parts& parts) {
-  const std::vector<ParameterRule> rules = rules_of(config, table);
+  std::vector<ParameterRule> rules = make_rules(table, config.optim, config.freeze);
+  config.task_options().adjust_rules(table, rules);
   Sinks sinks;
   if (config.update == "now")
     sinks.updating = std::make_unique<UpdateNow>(table, rules, config.optim, parts);

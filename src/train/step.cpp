@@ -17,9 +17,9 @@ class TowerPass {
   TowerPass(const ModelContext& context, const TrainedTowers& towers, Tower tower)
       : context_(context), store_(towers.store, tower), sink_(towers.sink, tower) {}
 
-  VitOutputs forward(const Batch& batch) {
+  VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {}) {
     return vit_forward(context_, store_, model_input(context_.config, batch),
-                       {.tape = &tape_, .sink = &sink_});
+                       {.taps = taps, .tape = &tape_, .sink = &sink_});
   }
   void backward(const VitOutputGrads& gradients) {
     vit_backward(context_, store_, tape_, gradients, &sink_);
@@ -31,6 +31,38 @@ class TowerPass {
   TowerSink sink_;
   VitTape tape_;
 };
+
+}  // namespace
+
+namespace {
+
+constexpr Unit kOwnUnit{UnitKind::kTask};
+
+void commit_own(GradientSink& sink, const NamedTensors& gradients) {
+  if (gradients.empty() || sink.trained(kOwnUnit).empty()) return;
+  UnitGrads& grads = sink.begin(kOwnUnit);
+  for (auto& [name, target] : grads.tensors) {
+    const auto it = gradients.find(name);
+    if (it != gradients.end())
+      grads.is_overwrite ? target.copy_(it->second) : target.add_(it->second);
+    else if (grads.is_overwrite)
+      target.zero_();
+  }
+  sink.commit(kOwnUnit);
+}
+
+/// The task's loss of what the towers gave.
+TaskLoss loss_of(const Task& task, const TrainedTowers& towers, TowerOutputs& outputs,
+                 const Batch& batch) {
+  std::optional<UnitLease> own;
+  if (towers.has_own_weights) {
+    own.emplace(towers.store.acquire(kOwnUnit, Pass::kForward));
+    outputs.own = own->weights();
+  }
+  TaskLoss loss = task.loss(outputs, batch, towers.main.mesh);
+  outputs.own.clear();
+  return loss;
+}
 
 }  // namespace
 
@@ -53,8 +85,8 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       TowerOutputs outputs;
       if (image) outputs.image = image->forward(batches[piece]);
-      outputs.main = main.forward(batches[piece]);
-      const TaskLoss loss = task.loss(outputs, batches[piece], mesh);
+      outputs.main = main.forward(batches[piece], task.taps());
+      const TaskLoss loss = loss_of(task, towers, outputs, batches[piece]);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {
         // On the model axis all ranks have the same loss; the stop flag is any rank's.
@@ -65,6 +97,7 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       }
       if (is_last) sink.begin_phase(phase, step);
       span.emplace(TraceLane::kCompute, "backward");
+      commit_own(sink, loss.own_gradients);
       main.backward(loss.gradients);
       if (image) image->backward(loss.image_gradients);
     }

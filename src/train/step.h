@@ -33,6 +33,7 @@ struct TrainedTowers {
   WeightStore& store;
   GradientSink& sink;
   std::optional<ModelContext> image = std::nullopt;  ///< trains beside the main one, a text tower
+  bool has_own_weights = false;                      ///< the task's
 };
 
 /// Every tower's forward, one loss, and every tower's backward for a batch in its pieces, then the

@@ -41,7 +41,7 @@ bool is_due(int64_t step, int64_t every, int64_t total) {
 void Run::loop() {
   const SavesFirst until_saved;
   const Transforms pp_train(config_.data.pp_train, static_cast<uint64_t>(config_.seed),
-                            tokenizer());
+                            task_->tokenizer());
   const Share share = mesh_.share(MeshAxis::kData, config_.data.batch_size);
   BatchLoader loader(*data_.train, pp_train,
                      {.batch_size = share.count,
@@ -58,17 +58,17 @@ void Run::loop() {
   } catch (const UserError& error) {
     // Data that ends a run costs it no step; and the list is what a person mends the data by.
     if (error.code() != ExitCode::kData) throw;
-    note_bad_samples(loader.bad_samples());
+    books_.note_bad_samples(loader.bad_samples());
     if (state_.step > 0 && saved_step_ != state_.step) save();
     throw;
   }
-  note_bad_samples(loader.bad_samples());
-  if (const std::string text = store_->transfers_text(); !text.empty()) log_info(text);
+  books_.note_bad_samples(loader.bad_samples());
+  if (const std::string text = model_->store()->transfers_text(); !text.empty()) log_info(text);
 }
 
 void Run::train_steps(BatchLoader& loader) {
-  const TrainedTowers towers = this->towers();
-  RunLog run_log(config_, flops_of_sample(), cadence_.total,
+  const TrainedTowers towers = model_->towers();
+  RunLog run_log(config_, model_->flops_of_sample(), cadence_.total,
                  mesh_.sum(peak_flops(options_.device, config_.precision), MeshAxis::kAll),
                  options_.device, options_.is_quiet);
   if (mesh_.any(is_stop_asked()))
@@ -97,8 +97,8 @@ void Run::train_steps(BatchLoader& loader) {
     run_log.add_step(config_.data.batch_size, took, waited);
     if (is_due(state_.step, cadence_.log, cadence_.total)) {
       const auto signals = attention_monitor(
-          towers.main, *store_, model_input(config_.model, batch), config_.data.batch_size);
-      append_metrics(
+          towers.main, towers.store, model_input(config_.model, batch), config_.data.batch_size);
+      books_.append_metrics(
           [&] { return run_log.report(state_, result, config_.optim.lr * rate, signals); });
     } else {
       run_log.show_progress(state_.step);
@@ -112,7 +112,7 @@ Batch Run::next_batch(BatchLoader& loader) {
   mesh_.agree([&] {
     loader.next(batch);
     if (batch.images_BCHW.defined() && !config_.data.any_size)
-      check_image_size(lit_ ? lit_->image.config : config_.model, batch.images_BCHW);
+      check_image_size(task_->image_model(config_), batch.images_BCHW);
   });
   batch = batch.to(torch_device(options_.device));
   if (config_.data.mixup > 0)
@@ -121,30 +121,12 @@ Batch Run::next_batch(BatchLoader& loader) {
   return batch;
 }
 
-// All ranks' lists, and those of earlier starts, go into one file.
-void Run::note_bad_samples(const std::vector<BadSample>& bad) {
-  std::string own;
-  for (const BadSample& sample : bad) own += sample.id + "\t" + sample.reason + "\n";
-  const size_t num_known = bad_lines_.size();
-  // Ranks of the model axis read the same samples.
-  for (const std::string& of_rank : mesh_.gather_text(own, MeshAxis::kAll))
-    for (const std::string& line : split(of_rank, '\n'))
-      if (!line.empty()) bad_lines_.insert(line);
-  if (bad_lines_.size() == num_known) return;
-  mesh_.do_once([&] { folder_->write_bad_samples({bad_lines_.begin(), bad_lines_.end()}); });
-  log_warn(concat(bad_lines_.size(), " unusable samples; see ",
-                  (options_.out / "bad_samples.txt").string()));
-}
-
 TrainSummary Run::go() {
   const at::NoGradGuard no_grad;
-  const auto latest = [&] {
-    return folder_ != nullptr ? folder_->checkpoints().latest() : std::filesystem::path();
-  };
   if (!start()) {
     log_info(concat("already finished at step ", state_.step,
                     "; nothing to do (raise the total to go on, or --no-resume)"));
-    return {state_.step, cadence_.total, true, latest()};
+    return {state_.step, cadence_.total, true, books_.latest()};
   }
   if (!options_.trace.empty()) start_trace();
   loop();
@@ -153,7 +135,7 @@ TrainSummary Run::go() {
     throw Stopped("stopped by ", signal_name(stop_signal()), " at step ", state_.step,
                   " with the checkpoint saved; run the same command to go on");
   }
-  return {state_.step, cadence_.total, false, latest()};
+  return {state_.step, cadence_.total, false, books_.latest()};
 }
 
 TrainSummary train(const TrainConfig& config, const TrainOptions& options, FileOps& ops) {

@@ -42,6 +42,18 @@ struct Training {
 
   /// One step towards logits of one sign; `scale` multiplies the gradient.
   StepReport step(int64_t number, double scale = 1) {
+    return step(number, [scale](const VitOutputs& out) {
+      return VitOutputGrads{.logits_BC = (out.logits_BC + 0.5) * scale};
+    });
+  }
+  /// One step that ends with the first block's outputs.
+  StepReport step_below(int64_t number) {
+    return step(number, [](const VitOutputs& out) {
+      return VitOutputGrads{.blocks = {{0, out.blocks.at(0) * 1e-3}}};
+    });
+  }
+  StepReport step(int64_t number,
+                  const std::function<VitOutputGrads(const VitOutputs&)>& gradients) {
     const at::NoGradGuard no_grad;
     at::manual_seed(number);
     const at::Tensor images =
@@ -50,9 +62,10 @@ struct Training {
     for (const StepPhase phase : sink->phases()) {
       const ModelContext model{config, *engine, single_process(), at::kFloat, policy};
       VitTape tape;
-      const VitOutputs out = vit_forward(model, store, images, {.tape = &tape, .sink = sink.get()});
+      const VitOutputs out =
+          vit_forward(model, store, images, {.taps = {0}, .tape = &tape, .sink = sink.get()});
       sink->begin_phase(phase, context);
-      vit_backward(model, store, tape, {.logits_BC = (out.logits_BC + 0.5) * scale}, sink.get());
+      vit_backward(model, store, tape, gradients(out), sink.get());
     }
     return sink->finish(context);
   }
@@ -107,6 +120,19 @@ TEST(UpdateNow, EqualsTheDeferredUpdateBitForBit) {
           }
           now.expect_same_as(deferred);
         }
+}
+
+// The head goes on by its momentum and shrinks by its decay in both.
+TEST(UpdateNow, AUnitThatNoLossHasReachedHasAGradientOfZero) {
+  for (const std::string name : {"adafactor", "adamw", "sgd"}) {
+    Training deferred(optim_of(name), {false}, heap()), now(optim_of(name), {true}, heap());
+    for (Training* training : {&deferred, &now}) {
+      training->step(0);
+      training->step_below(1);
+      training->step(2);
+    }
+    now.expect_same_as(deferred);
+  }
 }
 
 TEST(UpdateNow, InAStateFileEqualsMemoryBitForBit) {

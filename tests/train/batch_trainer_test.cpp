@@ -8,7 +8,7 @@
 #include "support/small_run.h"
 #include "support/tensors.h"
 #include "train/data_setup.h"
-#include "train/tasks/tasks.h"
+#include "train/task.h"
 
 namespace vit22b {
 namespace {

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "support/pictures.h"
 #include "support/small_run.h"
+#include "train/tasks/lit.h"
 
 namespace vit22b {
 namespace {
@@ -97,11 +98,12 @@ TEST_F(RunSources, RelativePlacesOfAnOlderRunAreFromWhereItWasStarted) {
 
 TEST(Places, WithAWordAndAColonAreNoPaths) {
   TrainConfig config;
-  config.lit.tokenizer = "train:60";
+  auto& lit = config.tasks.of<LitConfig>();
+  lit.tokenizer = "train:60";
   config.init_from = "a:b/../c";
   config.data.root = "d/a:b";
   make_places_absolute(config, "/base");
-  EXPECT_EQ(config.lit.tokenizer, "train:60");
+  EXPECT_EQ(lit.tokenizer, "train:60");
   EXPECT_EQ(config.init_from, "a:b/../c");
   EXPECT_EQ(config.data.root, "/base/d/a:b");
 }

@@ -8,7 +8,8 @@
 #include "support/files.h"
 #include "support/small_run.h"
 #include "support/tensors.h"
-#include "train/tasks/tasks.h"
+#include "train/task.h"
+#include "train/tasks/distill.h"
 #include "train/trainer.h"
 #include "train/transform_setup.h"
 
@@ -150,7 +151,7 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   const TaskLoss got = task->loss(outputs, batch, single_process());
 
   at::Tensor wanted = at::zeros({6, 4}), features;
-  for (const std::string& teacher : config.distill.teachers) {
+  for (const std::string& teacher : config.tasks.of<DistillConfig>().teachers) {
     const LoadedModel model = load_predictor(teacher, {});
     const VitOutputs said = model.predictor->features(batch.images_BCHW, {});
     wanted += at::softmax(said.logits_BC / 2.5, 1) / 2;
@@ -282,7 +283,7 @@ TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
       folder_ / "teacher");
   TrainConfig config = small_run(data(), {"data.label_names=[\"dog\", \"bee\"]"});
   config.task = "distill";
-  config.distill.teachers = {(folder_ / "teacher").string()};
+  config.tasks.of<DistillConfig>().teachers = {(folder_ / "teacher").string()};
   config.model.num_classes = 2;
   at::manual_seed(0);
   const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
@@ -290,7 +291,7 @@ TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
   outputs.main.logits_BC = at::zeros({6, 2});
   outputs.main.pooled_BD = at::zeros({6, 16});
   const TaskLoss got = make_task(config, {})->loss(outputs, batch, single_process());
-  const at::Tensor said = load_predictor(config.distill.teachers[0], {})
+  const at::Tensor said = load_predictor(config.tasks.of<DistillConfig>().teachers[0], {})
                               .predictor->logits(batch.images_BCHW)
                               .index_select(1, at::tensor({3, 1}, at::kLong));
   EXPECT_LT(relative_difference(got.gradients.logits_BC, (0.5 - at::softmax(said, 1)) / 6), 1e-5);
@@ -302,7 +303,7 @@ TEST_F(TransferTraining, TeachersOfOtherClassesOrChannelsAreRefused) {
   const auto error = [&](const std::vector<std::string>& overrides) {
     TrainConfig config = small_run(data(), overrides);
     config.task = "distill";
-    config.distill.teachers = {(folder_ / "teacher").string()};
+    config.tasks.of<DistillConfig>().teachers = {(folder_ / "teacher").string()};
     return error_of<UserError>([&] { make_task(config, {}); });
   };
   EXPECT_NE(

@@ -8,8 +8,10 @@ namespace {
 /// linear in the targets, so that mixed images have mixed losses.
 class Classify : public Task {
  public:
-  Classify(std::string loss, int64_t num_classes)
-      : loss_(std::move(loss)), num_classes_(num_classes) {}
+  void prepare(const TrainConfig& config, const Device&) override {
+    loss_ = config.loss;
+    num_classes_ = config.model.num_classes;
+  }
 
   TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
     const VitOutputs& outputs = towers.main;
@@ -21,34 +23,46 @@ class Classify : public Task {
             {.logits_BC = at::lerp(other.gradient_BC, own.gradient_BC, batch.share)}};
   }
 
+  std::vector<Metric> metrics() const override { return classification_metrics(); }
+
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
-    return classification_metrics(towers.main, source, transforms, options);
+    return classification_values(towers.main, source, transforms, options);
   }
 
  private:
   std::string loss_;
-  int64_t num_classes_;
+  int64_t num_classes_ = 0;
+};
+
+class ClassifyOptions : public TaskOptions {
+ public:
+  const char* name() const override { return "classify"; }
+  std::unique_ptr<TaskOptions> copy() const override {
+    return std::make_unique<ClassifyOptions>(*this);
+  }
+  std::unique_ptr<Task> make() const override { return std::make_unique<Classify>(); }
 };
 
 }  // namespace
 
-std::map<std::string, double> classification_metrics(Predictor& predictor, const DataSource& source,
-                                                     const Transforms& transforms,
-                                                     const EvalOptions& options) {
+std::vector<Metric> classification_metrics() {
+  return {{"accuracy", "share", Better::kLarger},
+          {"loss", "nats", Better::kSmaller},
+          {"nll", "nats", Better::kSmaller},
+          {"ece", "share", Better::kSmaller}};
+}
+
+std::map<std::string, double> classification_values(Predictor& predictor, const DataSource& source,
+                                                    const Transforms& transforms,
+                                                    const EvalOptions& options) {
   const ClassificationResult r = evaluate_classification(predictor, source, transforms, options);
   return {{"accuracy", r.top1}, {"loss", r.loss}, {"nll", r.nll}, {"ece", r.ece}};
 }
 
-std::unique_ptr<Task> make_classify(const TrainConfig& config) {
-  return std::make_unique<Classify>(config.loss, config.model.num_classes);
-}
-
-std::unique_ptr<Task> make_task(const TrainConfig& config, const Device& device) {
-  if (config.task == "distill") return make_distill(config, device);
-  if (config.task == "lit") return make_lit(config, device);
-  return make_classify(config);
+std::unique_ptr<TaskOptions> classify_options() {
+  return std::make_unique<ClassifyOptions>();
 }
 
 }  // namespace vit22b

@@ -1,5 +1,8 @@
+#include "train/tasks/distill.h"
+
 #include "core/error.h"
 #include "core/log.h"
+#include "core/range.h"
 #include "data/pixel_range.h"
 #include "eval/label_map.h"
 #include "eval/load_predictor.h"
@@ -12,7 +15,7 @@ namespace {
 
 /// Which of a teacher's classes the student's are, in their order: by name where all have names.
 at::Tensor teacher_columns(const NamedModel& teacher, const TrainConfig& config,
-                           const std::string& path) {
+                           const std::string& class_map, const std::string& path) {
   const std::vector<std::string>& names = config.data.label_names;
   const KnownClasses known{teacher.info.config.num_classes, teacher.info.label_names, teacher.wnids,
                            concat("teacher ", path),
@@ -20,7 +23,7 @@ at::Tensor teacher_columns(const NamedModel& teacher, const TrainConfig& config,
   const auto count = static_cast<size_t>(config.model.num_classes);
   DataClasses own{names, std::vector<bool>(count, true), config.data.root};
   if (names.size() != count) own.names.clear();  // some of the student's have none
-  return at::tensor(label_map(own, known, config.distill.class_map).classes, at::kLong);
+  return at::tensor(label_map(own, known, class_map).classes, at::kLong);
 }
 
 /// Trains a student to say what its teachers say of exactly the images that it sees: "a good
@@ -30,15 +33,17 @@ at::Tensor teacher_columns(const NamedModel& teacher, const TrainConfig& config,
 /// asked for, feature_weight (1 - cosine) of the pooled features.
 class Distill : public Task {
  public:
-  Distill(const TrainConfig& config, const Device& device) : config_(config.distill) {
-    for (const std::string& path : config_.teachers) {
+  explicit Distill(const DistillConfig& options) : options_(options) {}
+
+  void prepare(const TrainConfig& config, const Device& device) override {
+    for (const std::string& path : options_.teachers) {
       LoadedModel teacher = load_predictor(path, {.device = device,
                                                   .precision = config.precision,
                                                   .engine = config.engine,
                                                   .any_size = config.data.any_size});
       check_teacher(teacher, config, path);
-      at::Tensor columns = teacher_columns(teacher, config, path);
-      if (config_.logits == "live") {
+      at::Tensor columns = teacher_columns(teacher, config, options_.class_map, path);
+      if (options_.logits == "live") {
         check_teachers_view(teacher, config, path);
         teachers_.push_back({std::move(teacher.predictor), range_of(teacher.info.pp_eval, path),
                              std::move(columns)});
@@ -48,10 +53,24 @@ class Distill : public Task {
     if (!teachers_.empty()) range_ = range_of(config.data.pp_train, "data.pp_train");
   }
 
+  /// Gives the images their teachers' logits.
+  void look_once(const TrainConfig& config, const Device& device, const Mesh& mesh,
+                 TrainData& data) const override {
+    if (options_.logits != "cached") return;
+    std::vector<TaughtTable> tables;
+    for (const std::string& teacher : options_.teachers)
+      tables.push_back(
+          {features_once(config, {teacher, "logits", cache_places(teacher, options_.cache)},
+                         *data.train, device, mesh),
+           teacher_columns(read_named_model(resolve_checkpoint(teacher)), config,
+                           options_.class_map, teacher)});
+    data.train = make_taught_source(data.train, std::move(tables), "logits");
+  }
+
   TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
     const VitOutputs& outputs = towers.main;
     VIT22B_CHECK(mesh.size(MeshAxis::kModel) == 1, "distill: not on a model axis");
-    const double t = config_.temperature;
+    const double t = options_.temperature;
     at::Tensor features_BD;
     const at::Tensor said_BNC = teachers_say(batch, features_BD);
     const at::Tensor wanted_BC = at::softmax(said_BNC / t, 2).mean(1);
@@ -60,14 +79,16 @@ class Distill : public Task {
     const at::Tensor own = at::xlogy(wanted_BC, wanted_BC) - wanted_BC * logs_BC;
     TaskLoss result{own.sum() * (t * t / images),
                     {.logits_BC = (logs_BC.exp() - wanted_BC) * (t / images)}};
-    if (config_.feature_weight > 0) add_features(outputs.pooled_BD, features_BD, result);
+    if (options_.feature_weight > 0) add_features(outputs.pooled_BD, features_BD, result);
     return result;
   }
+
+  std::vector<Metric> metrics() const override { return classification_metrics(); }
 
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const EvalOptions& options) const override {
-    return classification_metrics(towers.main, source, transforms, options);
+    return classification_values(towers.main, source, transforms, options);
   }
 
  private:
@@ -104,14 +125,14 @@ class Distill : public Task {
                        "positions, or distill.logits=cached");
   }
 
-  static void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
-                            const std::string& path) {
+  void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
+                     const std::string& path) const {
     const ViTConfig& model = teacher.info.config;
     if (!model.has_head()) throw CheckpointError("teacher ", path, " has no classifier");
     if (model.in_chans != config.model.in_chans)
       throw UsageError("teacher ", path, " sees ", model.in_chans, " channels, the student ",
                        config.model.in_chans, "; they see the same images: set model.in_chans");
-    if (config.distill.feature_weight > 0 && model.embed_dim != config.model.embed_dim)
+    if (options_.feature_weight > 0 && model.embed_dim != config.model.embed_dim)
       throw UsageError("teacher ", path, " has features of width ", model.embed_dim,
                        ", the student ", config.model.embed_dim,
                        "; distill.feature_weight wants equal ones");
@@ -122,7 +143,7 @@ class Distill : public Task {
                     TaskLoss& result) const {
     const at::AutoGradMode grad(true);
     const at::Tensor x = student_BD.detach().to(at::kFloat).requires_grad_();
-    const at::Tensor gap = config_.feature_weight *
+    const at::Tensor gap = options_.feature_weight *
                            (1 - at::cosine_similarity(x, teacher_BD.to(at::kFloat), 1)).mean();
     gap.backward();
     result.loss = result.loss + gap.detach();
@@ -136,27 +157,66 @@ class Distill : public Task {
     at::Tensor columns;
   };
 
-  DistillConfig config_;
+  DistillConfig options_;
   std::vector<Teacher> teachers_;
   PixelRange range_;  ///< of the student's images
 };
 
 }  // namespace
 
-void attach_teachers(const TrainConfig& config, const Device& device, const Mesh& mesh,
-                     TrainData& data) {
-  if (config.task != "distill" || config.distill.logits != "cached") return;
-  std::vector<TaughtTable> tables;
-  for (const std::string& teacher : config.distill.teachers)
-    tables.push_back(
-        {features_once(config, {teacher, "logits", cache_places(teacher, config.distill.cache)},
-                       *data.train, device, mesh),
-         teacher_columns(read_named_model(resolve_checkpoint(teacher)), config, teacher)});
-  data.train = make_taught_source(data.train, std::move(tables), "logits");
+std::unique_ptr<TaskOptions> DistillConfig::copy() const {
+  return std::make_unique<DistillConfig>(*this);
 }
 
-std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device) {
-  return std::make_unique<Distill>(config, device);
+std::unique_ptr<Task> DistillConfig::make() const {
+  return std::make_unique<Distill>(*this);
+}
+
+void DistillConfig::fields(FieldVisitor& v) {
+  v.field("teachers", teachers, "task=distill: checkpoints; of several the mean is learnt");
+  v.field("temperature", temperature, "of both softmaxes; the loss is multiplied by its square");
+  v.field("feature_weight", feature_weight, "adds so much of 1 - cosine of the pooled features");
+  v.choice("logits", logits, "live|cached",
+           "of exactly the student's images in every step, or of the plain ones through the "
+           "teacher's own transform, once");
+  v.field("cache", cache, "folder of cached logits; each teacher's cache/ where empty");
+  v.field("class_map", class_map,
+          "file that says which of the teachers' classes the data's are, as data.class_map");
+}
+
+void DistillConfig::check(const TrainConfig& c) const {
+  if (teachers.empty())
+    throw UsageError(
+        "task=distill: name the checkpoints to learn from, distill.teachers=[\"RUN\"]");
+  check_range("distill.temperature", temperature, Range::positive());
+  check_range("distill.feature_weight", feature_weight, Range::from_zero());
+  if (c.mesh.model > 1) throw UsageError("task=distill: use mesh.model=1");
+  if (logits == "cached" && (c.data.mixup > 0 || feature_weight > 0))
+    throw UsageError(
+        "distill.logits=cached keeps what teachers say of plain images; use live with ",
+        c.data.mixup > 0 ? "data.mixup" : "distill.feature_weight");
+}
+
+std::string DistillConfig::set_in_vain() const {
+  if (!teachers.empty()) return "distill.teachers";
+  return class_map.empty() ? "" : "distill.class_map";
+}
+
+std::vector<TaskPlace> DistillConfig::places() {
+  TaskPlace of_teachers{"distill.teachers", {}, TaskPlace::Kind::kCheckpoint, /*is_list=*/true};
+  for (std::string& teacher : teachers) of_teachers.values.push_back(&teacher);
+  return {of_teachers, {"distill.cache", {&cache}, TaskPlace::Kind::kCache}};
+}
+
+OtherModels DistillConfig::other_models(TrainConfig&) const {
+  OtherModels others;
+  for (const std::string& teacher : teachers)
+    (logits == "live" ? others.looking : others.looked_once).push_back(config_at(teacher));
+  return others;
+}
+
+std::unique_ptr<TaskOptions> distill_options() {
+  return std::make_unique<DistillConfig>();
 }
 
 }  // namespace vit22b

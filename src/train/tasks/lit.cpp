@@ -1,3 +1,5 @@
+#include "train/tasks/lit.h"
+
 #include <cmath>
 
 #include "core/error.h"
@@ -5,6 +7,7 @@
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"
 #include "train/tasks/contrastive_loss.h"
+#include "train/tasks/lit_parts.h"
 #include "train/tasks/tasks.h"
 #include "transfer/feature_source.h"
 
@@ -42,14 +45,46 @@ class SharedRows {
 /// with the batch or are made of its images where the image tower is locked, else of its outputs.
 class Lit : public Task {
  public:
-  Lit(const TrainConfig& config, const Device& device) : loss_(config.loss) {
-    if (config.lit.is_live() && !config.lit.is_unlocked())
-      image_tower_ = load_predictor(config.lit.image_tower, {.device = device,
-                                                             .precision = config.precision,
-                                                             .engine = config.engine,
-                                                             .any_size = config.data.any_size})
+  explicit Lit(const LitConfig& options) : options_(options) {}
+
+  void choose_data(const TrainConfig& config, TrainData& data) const override {
+    keep_captioned(config, data);
+  }
+  bool needs_folder() const override { return true; }  // for a tokenizer that is trained there
+  void complete(const RunScene& scene) override {
+    if (scene.start.empty())
+      scene.mesh.do_once(
+          [&] { train_tokenizer(options_, *scene.data.train, scene.folder, scene.ops); });
+    scene.mesh.agree([&] { parts_ = open_lit(options_, scene.config, scene.folder, scene.start); });
+  }
+  void prepare(const TrainConfig& config, const Device& device) override {
+    loss_ = config.loss;
+    if (options_.is_live() && !options_.is_unlocked())
+      image_tower_ = load_predictor(options_.image_tower, {.device = device,
+                                                           .precision = config.precision,
+                                                           .engine = config.engine,
+                                                           .any_size = config.data.any_size})
                          .predictor;
   }
+  void look_once(const TrainConfig& config, const Device& device, const Mesh& mesh,
+                 TrainData& data) const override {
+    embed_images_once(options_, config, device, mesh, data);
+  }
+
+  std::optional<ImageTower> image_tower() const override {
+    if (!options_.is_unlocked()) return std::nullopt;
+    const ViTConfig& config = parts_.image.config;
+    return ImageTower{config, options_.trained_share(config.depth)};
+  }
+  const ViTConfig& image_model(const TrainConfig&) const override { return parts_.image.config; }
+  std::shared_ptr<const Tokenizer> tokenizer() const override { return parts_.tokenizer; }
+  std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) const override {
+    return vit22b::first_weights(parts_, static_cast<uint64_t>(config.seed));
+  }
+  ModelInfo model_info(const TrainConfig& config) const override {
+    return parts_.info(config.model);
+  }
+  std::optional<FrozenParts> frozen_parts() const override { return parts_.frozen(); }
 
   TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
     const at::Tensor& pooled_BD = outputs.image.pooled_BD;
@@ -62,6 +97,13 @@ class Lit : public Task {
           unit_length_gradient(pooled_BD.to(at::kFloat), result.image_gradient_BE)
               .to(pooled_BD.scalar_type());
     return all;
+  }
+
+  std::vector<Metric> metrics() const override {
+    return {{"accuracy", "share", Better::kLarger},
+            {"loss", "nats", Better::kSmaller},
+            {"recall_at_5", "share", Better::kLarger},
+            {"text_to_image_recall_at_1", "share", Better::kLarger}};
   }
 
   /// Retrieval among the validation's images, each with one of its captions: "accuracy" is the
@@ -108,14 +150,24 @@ class Lit : public Task {
     return unit_length(tower->features(batch.images_BCHW, {}).pooled_BD.to(at::kFloat));
   }
 
+  LitConfig options_;
+  LitParts parts_;
   std::string loss_;
-  std::unique_ptr<Predictor> image_tower_;
+  std::unique_ptr<Predictor> image_tower_;  ///< locked, of live images
 };
 
 }  // namespace
 
-std::unique_ptr<Task> make_lit(const TrainConfig& config, const Device& device) {
-  return std::make_unique<Lit>(config, device);
+std::unique_ptr<TaskOptions> LitConfig::copy() const {
+  return std::make_unique<LitConfig>(*this);
+}
+
+std::unique_ptr<Task> LitConfig::make() const {
+  return std::make_unique<Lit>(*this);
+}
+
+std::unique_ptr<TaskOptions> lit_options() {
+  return std::make_unique<LitConfig>();
 }
 
 }  // namespace vit22b

@@ -3,25 +3,20 @@
 #include <memory>
 #include <string>
 
-#include "train/data_setup.h"
 #include "train/task.h"
+#include "train/task_options.h"
 
 namespace vit22b {
 
-// The tasks, each in the file of its name.
-std::unique_ptr<Task> make_classify(const TrainConfig& config);
-/// throws  UsageError for a teacher of other classes, channels or widths
-std::unique_ptr<Task> make_distill(const TrainConfig& config, const Device& device);
+// The tasks, each in the file of its name; tasks/registry.cpp lists them.
+std::unique_ptr<TaskOptions> classify_options();
+std::unique_ptr<TaskOptions> distill_options();
+std::unique_ptr<TaskOptions> lit_options();
 
-/// Gives a run's images its teachers' logits where the config wants them cached.
-void attach_teachers(const TrainConfig& config, const Device& device, const Mesh& mesh,
-                     TrainData& data);
-
-std::unique_ptr<Task> make_lit(const TrainConfig& config, const Device& device);
-
-/// What a classifier's validation says.
-std::map<std::string, double> classification_metrics(Predictor& predictor, const DataSource& source,
-                                                     const Transforms& transforms,
-                                                     const EvalOptions& options);
+/// What a classifier's validation says: the metrics, and their values.
+std::vector<Metric> classification_metrics();
+std::map<std::string, double> classification_values(Predictor& predictor, const DataSource& source,
+                                                    const Transforms& transforms,
+                                                    const EvalOptions& options);
 
 }  // namespace vit22b

@@ -7,6 +7,7 @@
 #include "data/tokenizer.h"
 #include "store/weight_source.h"
 #include "train/data_setup.h"
+#include "train/tasks/lit.h"
 
 namespace vit22b {
 
@@ -30,11 +31,14 @@ struct LitParts {
 /// throws  DataError for data without captions
 void keep_captioned(const TrainConfig& config, TrainData& data);
 
-/// Trains the tokenizer that a config asks for (train:N) from the captions, and leaves it in the
+/// How many pieces the options' tokenizer has, or is to have.
+int64_t num_pieces(const LitConfig& lit);
+
+/// Trains the tokenizer that the options ask for (train:N) from the captions, and leaves it in the
 /// run's folder.
 ///
 /// throws  UsageError for another lit.tokenizer
-void train_tokenizer(const TrainConfig& config, const DataSource& train,
+void train_tokenizer(const LitConfig& lit, const DataSource& train,
                      const std::filesystem::path& run, FileOps& ops);
 
 /// Opens the image tower and the tokenizer, and completes the text tower's config: vocabulary,
@@ -43,7 +47,7 @@ void train_tokenizer(const TrainConfig& config, const DataSource& train,
 /// from    the checkpoint that the run goes on from, whose tokenizer it is then; "" for a first
 ///         start, whose is the config's, or the one that train_tokenizer has left in the folder
 /// throws  CheckpointError for either
-LitParts open_lit(TrainConfig& config, const std::filesystem::path& run,
+LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesystem::path& run,
                   const std::filesystem::path& from);
 
 /// The weights that a run of these parts starts from: the image tower's from its checkpoint, the
@@ -52,7 +56,7 @@ std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed
 
 /// Replaces images by the image tower's cached features where the config says so; what is not
 /// cached yet one rank makes for all.
-void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
+void embed_images_once(const LitConfig& lit, const TrainConfig& config, const Device& device,
                        const Mesh& mesh, TrainData& data);
 
 }  // namespace vit22b

@@ -1,4 +1,4 @@
-#include "train/lit_setup.h"
+#include "train/tasks/lit_parts.h"
 
 #include "core/checksum.h"
 #include "core/error.h"
@@ -20,12 +20,18 @@ std::vector<std::string> all_captions(const DataSource& source) {
   return texts;
 }
 
+CheckpointPath resolved_image_tower(const LitConfig& lit) {
+  CheckpointPath tower = resolve_checkpoint(lit.image_tower);
+  tower.folder = std::filesystem::canonical(tower.folder);
+  return tower;
+}
+
 std::filesystem::path trained_tokenizer(const std::filesystem::path& run) {
   return run / "tokenizer.model";
 }
 
-bool is_to_train(const TrainConfig& config) {
-  return config.lit.tokenizer.starts_with(kTrain);
+bool is_to_train(const LitConfig& lit) {
+  return lit.tokenizer.starts_with(kTrain);
 }
 
 }  // namespace
@@ -42,12 +48,19 @@ void keep_captioned(const TrainConfig& config, TrainData& data) {
     if (*source != nullptr) *source = with_captions(*source, config.data.root);
 }
 
-void train_tokenizer(const TrainConfig& config, const DataSource& train,
+// "train:4000" is to be of so many pieces; another is a file.
+int64_t num_pieces(const LitConfig& lit) {
+  if (!is_to_train(lit)) return open_tokenizer(lit.tokenizer)->vocab_size();
+  const auto number = leading_number(lit.tokenizer.substr(kTrain.size()));
+  return number ? static_cast<int64_t>(number->first) : 0;
+}
+
+void train_tokenizer(const LitConfig& lit, const DataSource& train,
                      const std::filesystem::path& run, FileOps& ops) {
-  if (!is_to_train(config)) return;
-  const auto size = leading_number(config.lit.tokenizer.substr(kTrain.size()));
+  if (!is_to_train(lit)) return;
+  const auto size = leading_number(lit.tokenizer.substr(kTrain.size()));
   if (!size || !size->second.empty() || size->first < 1)
-    throw UsageError("lit.tokenizer is '", config.lit.tokenizer,
+    throw UsageError("lit.tokenizer is '", lit.tokenizer,
                      "', want a file, or train:N for N pieces learnt from the captions");
   write_text(ops, trained_tokenizer(run),
              train_sentencepiece(all_captions(train), static_cast<int64_t>(size->first)));
@@ -55,11 +68,11 @@ void train_tokenizer(const TrainConfig& config, const DataSource& train,
 
 namespace {
 
-std::unique_ptr<Tokenizer> tokenizer_of(const TrainConfig& config, const std::filesystem::path& run,
+std::unique_ptr<Tokenizer> tokenizer_of(const LitConfig& lit, const std::filesystem::path& run,
                                         const std::filesystem::path& from) {
   if (from.empty())
-    return open_tokenizer(is_to_train(config) ? trained_tokenizer(run)
-                                              : std::filesystem::path(config.lit.tokenizer));
+    return open_tokenizer(is_to_train(lit) ? trained_tokenizer(run)
+                                           : std::filesystem::path(lit.tokenizer));
   const ModelInfo saved = read_model_info(from);
   if (!saved.text)
     throw CheckpointError(from.string(),
@@ -70,37 +83,35 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TrainConfig& config, const std::fi
 
 }  // namespace
 
-LitParts open_lit(TrainConfig& config, const std::filesystem::path& run,
+LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesystem::path& run,
                   const std::filesystem::path& from) {
   LitParts parts;
-  parts.image_tower = resolve_checkpoint(config.lit.image_tower);
-  parts.image_tower.folder = std::filesystem::canonical(parts.image_tower.folder);
+  parts.image_tower = resolved_image_tower(lit);
   parts.image = read_model_info(parts.image_tower);
-  parts.is_unlocked = config.lit.is_unlocked();
-  parts.templates = config.lit.templates;
+  parts.is_unlocked = lit.is_unlocked();
+  parts.templates = lit.templates;
   if (parts.is_unlocked) {
     verify_manifest(parts.image_tower.folder, ManifestScope::kModel);
     // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = 0;
     parts.image.label_names.clear();
   }
-  parts.tokenizer = tokenizer_of(config, run, from);
+  parts.tokenizer = tokenizer_of(lit, run, from);
   ViTConfig& text = config.model;
   text.vocab_size = parts.tokenizer->vocab_size();
   text.joint_dim = parts.image.config.embed_dim;
   text.validate();
   const std::string tokenize = concat("tokenize(", text.context_length, ")");
   const std::string images = parts.image.pp_eval + "|";
-  const bool is_live = config.lit.is_live();
+  const bool is_live = lit.is_live();
   if (!is_live) config.data.pp_train = tokenize;
   if (config.data.pp_train.empty()) config.data.pp_train = images + tokenize;
   if (config.data.pp_train.find("tokenize(") == std::string::npos)
     config.data.pp_train += "|" + tokenize;
   config.data.pp_eval = is_live ? images + tokenize : tokenize;
-  if (is_live) warn_of_other_range(config.data, config.lit.image_tower, parts.image.pp_eval);
+  if (is_live) warn_of_other_range(config.data, lit.image_tower, parts.image.pp_eval);
   log_info(concat("image tower ", parts.image_tower.path().string(), " (", parts.image.config.name,
-                  ", unlocked: ", config.lit.unlock, "); tokenizer of ", text.vocab_size,
-                  " pieces"));
+                  ", unlocked: ", lit.unlock, "); tokenizer of ", text.vocab_size, " pieces"));
   return parts;
 }
 
@@ -112,11 +123,11 @@ std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed
   });
 }
 
-void embed_images_once(const TrainConfig& config, const LitParts& parts, const Device& device,
+void embed_images_once(const LitConfig& lit, const TrainConfig& config, const Device& device,
                        const Mesh& mesh, TrainData& data) {
-  if (config.lit.is_live()) return;
-  const OnlookingModel tower{parts.image_tower.path(), "pooled",
-                             cache_places(config.lit.image_tower, config.lit.cache)};
+  if (lit.is_live()) return;
+  const OnlookingModel tower{resolved_image_tower(lit).path(), "pooled",
+                             cache_places(lit.image_tower, lit.cache)};
   for (std::shared_ptr<const DataSource>* source : {&data.train, &data.val})
     if (*source != nullptr)
       *source = make_feature_source(*source, features_once(config, tower, **source, device, mesh),
