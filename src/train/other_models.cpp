@@ -1,6 +1,7 @@
 #include "train/other_models.h"
 
 #include "checkpoint/model_folder.h"
+#include "model/flops.h"
 #include "train/config.h"
 
 namespace vit22b {

@@ -2,7 +2,6 @@
 #include "core/log.h"
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/tile.h"
-#include "model/flops.h"
 #include "train/averaged_weights.h"
 #include "train/run.h"
 #include "train/run_log.h"

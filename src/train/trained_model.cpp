@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "eval/vit_predictor.h"
+#include "model/flops.h"
 
 namespace vit22b {
 namespace {
