@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto hashes = source_hashes(config);
     const TrainerState saved = saved_state(folder.path()).value();
     moved_sources(saved.sources, hashes);
-    warn_of_other_sources(saved.sources, hashes);
+    warn_of_other_sources(config, saved.sources, hashes);
     warn_of_other_data(config.data, saved.data, data_records(sources));
     check_held_out(folder.path(), config.data, sources);
   });
