@@ -1,4 +1,3 @@
-#include "model/flops.h"
 #include "plan/plan.h"
 
 #include <gtest/gtest.h>
@@ -6,6 +5,7 @@
 #include "checkpoint/model_folder.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "model/flops.h"
 #include "model/vit.h"
 #include "support/files.h"
 #include "support/tiny_model.h"
