@@ -215,10 +215,9 @@ int64_t ParameterRow::count() const {
 }
 
 std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
-  config.validate();
+  const BlockSpec block = block_spec(config);  // validates
   std::vector<ParameterRow> table;
   add_embedding(table, config);
-  const BlockSpec block = block_spec(config);
   for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
   if (config.has_final_norm())
     Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, block.norm);

@@ -32,10 +32,6 @@ class TowerPass {
   VitTape tape_;
 };
 
-}  // namespace
-
-namespace {
-
 constexpr Unit kOwnUnit{UnitKind::kTask};
 
 void commit_own(GradientSink& sink, const NamedTensors& gradients) {

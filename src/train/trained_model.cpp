@@ -65,11 +65,9 @@ AveragedWeights TrainedModel::averages(int64_t updates) const {
   return {*sinks_.updating, *store_, parts_.config.optim.polyak, updates};
 }
 
-// Backward passes cost twice a forward one, from the first block that trains on.
 double TrainedModel::flops_of_sample() const {
   double flops = train_flops(parts_.config.model);
-  if (parts_.image)
-    flops += forward_flops(parts_.image->config) * (1 + 2 * parts_.image->trained_share);
+  if (parts_.image) flops += train_flops(parts_.image->config, parts_.image->trained_share);
   return flops;
 }
 

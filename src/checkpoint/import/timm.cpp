@@ -47,7 +47,9 @@ Json defaults_of(const Json& json, const Json& cfg) {
 /// The number of blocks is the weights': a model may be cut short.
 void take_depth(const WeightFiles& weights, const Json& args, const std::string& place,
                 ViTConfig& c) {
-  const std::string norm = "." + block_spec(c).norm1 + ".weight";
+  ViTConfig block = c;
+  block.depth = 1;  // the file's own may be anything yet
+  const std::string norm = "." + block_spec(block).norm1 + ".weight";
   int64_t depth = 0;
   while (weights.contains(concat("blocks.", depth, norm))) ++depth;
   if (depth == 0)

@@ -9,7 +9,7 @@ class DeviceBackward {
  public:
   DeviceBackward(const DeviceOps& ops, const DeviceBlock& block, SavedDeviceBlock& saved,
                  UnitGrads* grads)
-      : ops_(ops), b_(block), l_(block.layout()), s_(saved), grads_(grads) {
+      : ops_(ops), b_(block), l_(block.block()), s_(saved), grads_(grads) {
     if (grads_ != nullptr && grads_->is_overwrite)
       for (auto& [name, tensor] : grads_->tensors)
         if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten

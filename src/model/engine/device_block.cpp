@@ -15,7 +15,7 @@ DeviceBlock::DeviceBlock(const DeviceOps& ops, const BlockSpec& block, const Nam
                          const DevicePacked* packed, const at::Tensor& x_BTD,
                          at::ScalarType compute_type)
     : ops_(ops),
-      layout_(block),
+      block_(block),
       weights_(weights),
       packed_(packed),
       type_(compute_type),
@@ -33,8 +33,8 @@ at::Tensor DeviceBlock::bias(const LinearSpec& linear) const {
 
 NormSpec DeviceBlock::norm(const std::string& name) const {
   if (name.empty()) return {};
-  return {vector(name + ".weight"), vector(name + ".bias"), layout_.norm.eps,
-          layout_.norm.is_centred};
+  return {vector(name + ".weight"), vector(name + ".bias"), block_.norm.eps,
+          block_.norm.is_centred};
 }
 
 at::Tensor DeviceBlock::apply(const LinearSpec& linear, const at::Tensor& x,
@@ -43,12 +43,12 @@ at::Tensor DeviceBlock::apply(const LinearSpec& linear, const at::Tensor& x,
 }
 
 at::Tensor DeviceBlock::qkv_heads(const at::Tensor& qkv_NQ) const {
-  return qkv_NQ.unflatten(1, {3, layout_.heads, layout_.width / layout_.heads})
+  return qkv_NQ.unflatten(1, {3, block_.heads, block_.width / block_.heads})
       .unflatten(0, {images_, tokens_});
 }
 
 at::Tensor DeviceBlock::heads(const at::Tensor& rows_ND) const {
-  return rows_ND.view({images_, tokens_, layout_.heads, layout_.width / layout_.heads});
+  return rows_ND.view({images_, tokens_, block_.heads, block_.width / block_.heads});
 }
 
 QkvHeads DeviceBlock::split_heads(const at::Tensor& qkv_NQ) const {
@@ -56,7 +56,7 @@ QkvHeads DeviceBlock::split_heads(const at::Tensor& qkv_NQ) const {
 }
 
 at::Tensor DeviceBlock::gelu_bias() const {
-  return layout_.is_parallel() && !layout_.qkv.bias.empty() ? at::Tensor() : bias(layout_.fc1);
+  return block_.is_parallel() && !block_.qkv.bias.empty() ? at::Tensor() : bias(block_.fc1);
 }
 
 DevicePacked::DevicePacked(const NamedTensors& weights, at::ScalarType compute_type) {

@@ -53,7 +53,7 @@ class DeviceBlock {
   DeviceBlock(const DeviceOps& ops, const BlockSpec& block, const NamedTensors& weights,
               const DevicePacked* packed, const at::Tensor& x_BTD, at::ScalarType compute_type);
 
-  const BlockSpec& layout() const { return layout_; }
+  const BlockSpec& block() const { return block_; }
   at::ScalarType type() const { return type_; }
 
   at::Tensor matrix(const LinearSpec& linear) const;
@@ -64,7 +64,7 @@ class DeviceBlock {
   at::Tensor normalised(const std::string& name, const at::Tensor& x_ND) const {
     return ops_.norm(x_ND, norm(name), type_);
   }
-  QkNorms qk_norms() const { return {norm(layout_.q_norm), norm(layout_.k_norm)}; }
+  QkNorms qk_norms() const { return {norm(block_.q_norm), norm(block_.k_norm)}; }
   at::Tensor apply(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& bias) const;
 
   /// Rows of tokens as heads of a batch: [B, T, 3, H, K] and [B, T, H, K].
@@ -77,7 +77,7 @@ class DeviceBlock {
 
  private:
   const DeviceOps& ops_;
-  const BlockSpec& layout_;
+  const BlockSpec& block_;
   const NamedTensors& weights_;
   const DevicePacked* packed_;
   const at::ScalarType type_;

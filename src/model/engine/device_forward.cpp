@@ -9,7 +9,7 @@ class DeviceForward {
                 SavedDeviceBlock* saved, const std::set<std::string>& trained)
       : ops_(ops),
         b_(block),
-        l_(block.layout()),
+        l_(block.block()),
         x_BTD_(x_BTD.contiguous()),
         saved_(saved),
         trained_(trained) {}

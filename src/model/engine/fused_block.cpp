@@ -13,9 +13,9 @@ cpu::Storage storage_of(at::ScalarType type) {
 
 }  // namespace
 
-BlockWeights::BlockWeights(const BlockSpec& layout, const NamedTensors& tensors,
+BlockWeights::BlockWeights(const BlockSpec& block, const NamedTensors& tensors,
                            at::ScalarType compute_type)
-    : layout_(layout), tensors_(tensors), compute_type_(compute_type) {}
+    : block_(block), tensors_(tensors), compute_type_(compute_type) {}
 
 cpu::Storage BlockWeights::storage() const {
   return storage_of(compute_type_);
@@ -31,7 +31,7 @@ const float* BlockWeights::vector(const std::string& name, int64_t first) const 
 
 cpu::NormWeights BlockWeights::norm(const std::string& name) const {
   if (name.empty()) return {};
-  const NormForm& form = layout_.norm;
+  const NormForm& form = block_.norm;
   return {vector(name + ".weight"), form.has_bias ? vector(name + ".bias") : nullptr,
           static_cast<float>(form.eps), form.is_centred};
 }
@@ -43,11 +43,11 @@ cpu::Rows BlockWeights::matrix(const LinearSpec& linear) const {
 cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
   return {.images = x_BTD.size(0),
           .tokens = x_BTD.size(1),
-          .heads = layout_.heads,
-          .head_size = layout_.width / layout_.heads,
+          .heads = block_.heads,
+          .head_size = block_.width / block_.heads,
           .qkv = rows_of(qkv),
-          .q_norm = norm(layout_.q_norm),
-          .k_norm = norm(layout_.k_norm),
+          .q_norm = norm(block_.q_norm),
+          .k_norm = norm(block_.k_norm),
           .arithmetic = cpu::best_arithmetic(rows_of(qkv).storage)};
 }
 
@@ -79,9 +79,9 @@ cpu::Tile tile_of(const at::Tensor& tensor) {
           tensor.numel() / tensor.size(-1), tensor.size(-1)};
 }
 
-PackedBlock::PackedBlock(const BlockSpec& layout, const BlockWeights& weights) {
+PackedBlock::PackedBlock(const BlockSpec& block, const BlockWeights& weights) {
   const cpu::Arithmetic arithmetic = cpu::best_arithmetic(weights.storage());
-  for (const LinearSpec* linear : {&layout.qkv, &layout.fc1, &layout.proj, &layout.fc2})
+  for (const LinearSpec* linear : {&block.qkv, &block.fc1, &block.proj, &block.fc2})
     matrices_.emplace(
         std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),
         std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out, arithmetic));

@@ -19,9 +19,9 @@ namespace vit22b::fused {
 class BlockWeights {
  public:
   /// compute_type  of what is computed from them
-  BlockWeights(const BlockSpec& layout, const NamedTensors& tensors, at::ScalarType compute_type);
+  BlockWeights(const BlockSpec& block, const NamedTensors& tensors, at::ScalarType compute_type);
 
-  const BlockSpec& layout() const { return layout_; }
+  const BlockSpec& block() const { return block_; }
   const NamedTensors& tensors() const { return tensors_; }
   at::ScalarType compute_type() const { return compute_type_; }
   cpu::Storage storage() const;  ///< of the compute type
@@ -35,7 +35,7 @@ class BlockWeights {
   cpu::AttentionShape attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const;
 
  private:
-  const BlockSpec& layout_;
+  const BlockSpec& block_;
   const NamedTensors& tensors_;
   const at::ScalarType compute_type_;
 };
@@ -83,7 +83,7 @@ struct SavedBlock : SavedActivations {
 /// Packed forms of a block's linear layers by weight name and first row.
 class PackedBlock : public PackedWeights {
  public:
-  PackedBlock(const BlockSpec& layout, const BlockWeights& weights);
+  PackedBlock(const BlockSpec& block, const BlockWeights& weights);
   const cpu::PackedMatrix* find(const LinearSpec& linear) const;
 
  private:

@@ -11,7 +11,7 @@ class Forward {
   Forward(const BlockWeights& weights, Projections& projections, const at::Tensor& x_BTD,
           SavedBlock* saved, const std::set<std::string>& trained)
       : w_(weights),
-        l_(weights.layout()),
+        l_(weights.block()),
         projections_(projections),
         x_BTD_(x_BTD.contiguous()),
         saved_(saved),

@@ -64,7 +64,7 @@ at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string&
   if (name.empty()) return g;
   const Target scale = target(name);
   if (scale.data == nullptr) return g * weights_.tensors().at(name);
-  const int64_t width = weights_.layout().width;
+  const int64_t width = weights_.block().width;
   std::vector<float> sums(static_cast<size_t>(width), 0.0F);
   at::Tensor scaled = g.clone();
   cpu::scale_backward(tile_of(scaled), weights_.vector(name), rows_of(branch), sums.data());
@@ -74,7 +74,7 @@ at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string&
 
 at::Tensor BlockGradients::through_attention(SavedBlock& saved,
                                              const at::Tensor& d_attended) const {
-  const BlockSpec& l = weights_.layout();
+  const BlockSpec& l = weights_.block();
   at::Tensor d_qkv = empty(d_attended.size(0), 3 * l.width);
   cpu::attention_backward(weights_.attention(saved.x_BTD, saved.qkv), rows_of(saved.attended),
                           saved.lse_BHT.const_data_ptr<float>(), rows_of(d_attended),
@@ -87,19 +87,19 @@ at::Tensor BlockGradients::through_attention(SavedBlock& saved,
   return d_qkv;
 }
 
-HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockSpec& layout,
+HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockSpec& block,
                                const at::Tensor& pre_activation)
-    : layout_(layout),
+    : block_(block),
       kept_(rows_of(pre_activation)),
-      d_hidden_(gradients.empty(pre_activation.size(0), layout.hidden)),
-      bias_(gradients.target(layout.fc1.bias)),
+      d_hidden_(gradients.empty(pre_activation.size(0), block.hidden)),
+      bias_(gradients.target(block.fc1.bias)),
       shares_(bias_.data != nullptr ? cpu::max_row_shares(pre_activation.size(0)) : 0) {}
 
 cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
   return [this, first_row, out = rows_of(d_hidden_)](const Tile& tile, int64_t row, int64_t column,
                                                      int64_t share) {
     const Rows activation = kept_.at(first_row + row, column);
-    cpu::activation_backward(tile, activation, layout_.activation, activation,
+    cpu::activation_backward(tile, activation, block_.activation, activation,
                              out.at(first_row + row, column),
                              shares_.empty() ? nullptr : sums_of(share) + column);
   };
@@ -107,15 +107,15 @@ cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
 
 float* HiddenGradient::sums_of(int64_t share) {
   Share& own = shares_[static_cast<size_t>(share)];
-  std::call_once(own.is_made, [&] { own.sums.assign(static_cast<size_t>(layout_.hidden), 0.0F); });
+  std::call_once(own.is_made, [&] { own.sums.assign(static_cast<size_t>(block_.hidden), 0.0F); });
   return own.sums.data();
 }
 
 const at::Tensor& HiddenGradient::finish() {
   for (Share& share : shares_)
     if (!share.sums.empty())
-      cpu::add_column_sums({share.sums.data(), layout_.hidden}, 1, layout_.hidden,
-                           bias_.data + layout_.fc1.bias_first);
+      cpu::add_column_sums({share.sums.data(), block_.hidden}, 1, block_.hidden,
+                           bias_.data + block_.fc1.bias_first);
   return d_hidden_;
 }
 

@@ -52,7 +52,7 @@ class BlockGradients {
 /// pre-activation; the activation is computed again on the way, over the pre-activation's memory.
 class HiddenGradient {
  public:
-  HiddenGradient(const BlockGradients& gradients, const BlockSpec& layout,
+  HiddenGradient(const BlockGradients& gradients, const BlockSpec& block,
                  const at::Tensor& pre_activation);
   /// For a product whose first row is `first_row` of the pre-activation.
   cpu::Epilogue epilogue(int64_t first_row = 0);
@@ -68,7 +68,7 @@ class HiddenGradient {
   };
   float* sums_of(int64_t share);
 
-  const BlockSpec& layout_;
+  const BlockSpec& block_;
   const cpu::Rows kept_;
   const at::Tensor d_hidden_;
   const Target bias_;

@@ -28,7 +28,7 @@ class LocalProjections : public Projections {
     std::vector<Term> terms;
     terms.reserve(factors.size());
     for (const Factor& f : factors) terms.push_back(output_term(f));
-    cpu::product(factors[0].values.size(0), w_.layout().width, terms, begin(), arithmetic_);
+    cpu::product(factors[0].values.size(0), w_.block().width, terms, begin(), arithmetic_);
   }
 
   void back_out(const at::Tensor& branch_gradient, const LinearSpec& biased,

@@ -17,7 +17,7 @@ struct Normalised {
 // One sum a token (two with centring) goes over the ranks.
 Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const std::string& name,
                      const at::Tensor& x_ND) {
-  const BlockSpec& l = weights.layout();
+  const BlockSpec& l = weights.block();
   const auto width = static_cast<double>(l.whole_width);
   at::Tensor centred = x_ND.to(at::kFloat);
   if (l.norm.is_centred) {
@@ -57,7 +57,7 @@ class RingProjections : public Projections {
  public:
   RingProjections(const BlockWeights& weights, const Mesh& mesh, const BlockGradients* gradients)
       : w_(weights),
-        width_(weights.layout().width),
+        width_(weights.block().width),
         mesh_(mesh),
         g_(gradients),
         arithmetic_(cpu::best_arithmetic(weights.storage())) {}
@@ -83,19 +83,7 @@ class RingProjections : public Projections {
 
   void out(const std::vector<Factor>& factors,
            const std::function<cpu::Epilogue()>& begin) const override {
-    const at::Tensor sum = ring_reduce(
-        mesh_, {factors[0].values.size(0), width_},
-        [&](const RingPart& part) {
-          std::vector<Term> terms;
-          terms.reserve(factors.size());
-          for (const Factor& f : factors)
-            terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
-                             .b = w_.matrix(*f.linear).at(part.destination * width_, 0),
-                             .is_b_transposed = true,
-                             .k = f.linear->in});
-          cpu::product_into(tile_of(part.sum), terms, false, arithmetic_);
-        },
-        factors[0].linear->weight);
+    const at::Tensor sum = reduce(factors, /*is_output=*/true, factors[0].linear->weight);
     begin()(tile_of(sum), 0, 0, 0);
   }
 
@@ -132,18 +120,8 @@ class RingProjections : public Projections {
   at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor&,
                      const SavedNorm& kept, const at::Tensor& residual_gradient) const override {
     for (const Factor& f : factors) in_weight_gradient(f, kept);
-    const at::Tensor d_y = ring_reduce(
-        mesh_, {factors[0].values.size(0), width_},
-        [&](const RingPart& part) {
-          std::vector<Term> terms;
-          terms.reserve(factors.size());
-          for (const Factor& f : factors)
-            terms.push_back({.a = rows_of(some_rows(f.values, part.rows)),
-                             .b = w_.matrix(*f.linear).at(0, part.destination * width_),
-                             .k = f.linear->out});
-          cpu::product_into(tile_of(part.sum), terms, false, arithmetic_);
-        },
-        factors[0].linear->weight + " input gradient");
+    const at::Tensor d_y =
+        reduce(factors, /*is_output=*/false, factors[0].linear->weight + " input gradient");
     return through_norm(norm, kept, d_y).add_(residual_gradient);
   }
 
@@ -157,6 +135,27 @@ class RingProjections : public Projections {
         tile_of(some_rows(s.sum, block.rows)),
         {{.a = rows_of(block.tensor), .b = weight, .is_b_transposed = is_transposed, .k = width_}},
         !block.is_first, arithmetic_, epilogue ? &epilogue : nullptr);
+  }
+
+  // The sum over the ranks of the factors' products, each rank's features of it: of the layers'
+  // outputs (values · Wᵀ), or of the gradients of their inputs (values · W).
+  at::Tensor reduce(const std::vector<Factor>& factors, bool is_output,
+                    const std::string& name) const {
+    return ring_reduce(
+        mesh_, {factors[0].values.size(0), width_},
+        [&](const RingPart& part) {
+          const int64_t first = part.destination * width_;
+          std::vector<Term> terms;
+          terms.reserve(factors.size());
+          for (const Factor& f : factors)
+            terms.push_back(
+                {.a = rows_of(some_rows(f.values, part.rows)),
+                 .b = w_.matrix(*f.linear).at(is_output ? first : 0, is_output ? 0 : first),
+                 .is_b_transposed = is_output,
+                 .k = is_output ? f.linear->in : f.linear->out});
+          cpu::product_into(tile_of(part.sum), terms, false, arithmetic_);
+        },
+        name);
   }
 
   // Columns of each rank's features.
@@ -183,7 +182,7 @@ class RingProjections : public Projections {
 
   at::Tensor through_norm(const std::string& name, const SavedNorm& kept,
                           const at::Tensor& d_y) const {
-    const BlockSpec& l = w_.layout();
+    const BlockSpec& l = w_.block();
     const auto width = static_cast<double>(l.whole_width);
     const at::Tensor x_hat = kept.centred_ND * kept.rstd_N1;
     if (const Target weight = g_->target(name, ".weight"); weight.data != nullptr)
