@@ -5,7 +5,8 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$project/.deps
 # The virtual environment of the oracles, kept from one checkout to the next.
 oracles=${VIT22B_ORACLES:-${XDG_CACHE_HOME:-$HOME/.cache}/vit22b-oracles}
-jobs=${JOBS:-$(nproc)}
+# nproc counts OMP_NUM_THREADS, which has nothing to say of a build.
+jobs=${JOBS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/vit22b-ccache} CCACHE_MAXSIZE=5G
 export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$project CCACHE_NOHASHDIR=1
 
