@@ -43,7 +43,7 @@ class BenchBlock {
         (forward_flops(two) - forward_flops(one)) * static_cast<double>(x_BTD_.size(0));
     const double bound = type_ == at::kFloat ? 1e-4 : 0.05;
     const auto forward = [this](const Engine& engine, const PackedWeights* ready) {
-      return engine.forward(block_, weights_, x_BTD_, ready).to(at::kFloat);
+      return engine.forward({block_, weights_, sequence_}, x_BTD_, ready).to(at::kFloat);
     };
     std::vector<Work> all = {
         {"block forward", flops, [=, this] { return forward(*ours_, packed_.get()); },
@@ -56,7 +56,7 @@ class BenchBlock {
     replayed_ = device_ops(x_BTD_.device())
                     .replayed(
                         [=, this](const at::Tensor& x) {
-                          return ours_->forward(block_, weights_, x, packed_.get());
+                          return ours_->forward({block_, weights_, sequence_}, x, packed_.get());
                         },
                         x_BTD_);
     all.push_back({"block forward, replayed", flops,
@@ -68,7 +68,8 @@ class BenchBlock {
  private:
   at::Tensor both(const Engine& engine) {
     std::unique_ptr<SavedActivations> saved;
-    const at::Tensor y = engine.forward_saving(block_, weights_, x_BTD_, trained_, saved);
+    const at::Tensor y =
+        engine.forward_saving({block_, weights_, sequence_}, x_BTD_, trained_, saved);
     return engine.backward(std::move(saved), y, &grads_).to(at::kFloat);
   }
 
@@ -82,6 +83,7 @@ class BenchBlock {
 
   const ViTConfig config_;
   const BlockSpec block_ = block_spec(config_);
+  const Sequence sequence_;
   const at::ScalarType type_;
   OptimConfig optim_;
   std::unique_ptr<Optimizer> optimizer_;

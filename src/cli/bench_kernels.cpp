@@ -122,7 +122,13 @@ void run_attention(const BenchFlags& flags) {
     return qkv.slice(1, i * d, (i + 1) * d).view({b, t, h, d / h}).transpose(1, 2);
   };
   const cpu::Rows rows = fused::rows_of(qkv);
-  const cpu::AttentionShape shape{b, t, h, d / h, rows, {}, {}, cpu::best_arithmetic(rows.storage)};
+  const cpu::AttentionShape shape{.images = b,
+                                  .queries = t,
+                                  .tokens = t,
+                                  .heads = h,
+                                  .head_size = d / h,
+                                  .rows = cpu::columns_of(rows, d),
+                                  .arithmetic = cpu::best_arithmetic(rows.storage)};
   const double flops = 4.0 * static_cast<double>(b * t * t) * static_cast<double>(d);
   measure({{concat("attention T ", t, " K ", d / h, " B ", b), flops,
             [=] {

@@ -22,9 +22,14 @@ at::Tensor aligned_heads(const at::Tensor& x_BHTK) {
   return is_aligned ? x_BHTK : x_BHTK.clone(at::MemoryFormat::Contiguous);
 }
 
-at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK) {
+at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK,
+                     const AttentionMask& mask) {
+  mask.check(q_BHTK.size(0), q_BHTK.size(2), k_BHTK.size(2));
+  std::optional<at::Tensor> seen;
+  if (mask.lengths_B.defined()) seen = mask.seen(q_BHTK.size(2), k_BHTK.size(2), q_BHTK.device());
   const at::Tensor out = at::scaled_dot_product_attention(
-      aligned_heads(q_BHTK), aligned_heads(k_BHTK), aligned_heads(v_BHTK));
+      aligned_heads(q_BHTK), aligned_heads(k_BHTK), aligned_heads(v_BHTK), seen, /*dropout_p=*/0,
+      /*is_causal=*/mask.is_causal && !seen.has_value());
   // On a GPU the gradient is read like the heads: times one, it comes in a tensor of its own.
   return out.is_cpu() || !out.requires_grad() ? out : out.mul(1);
 }

@@ -1,13 +1,17 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "kernels/attention_mask.h"
+
 namespace vit22b {
 
 /// Scaled dot-product attention, softmax(q k^T / sqrt(K)) v, with softmax statistics in float32.
 ///
 /// q_BHTK, k_BHTK, v_BHTK  one dtype; T of q may differ from T of k and v
 /// returns                 [B, H, T of q, K]
-at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK);
+/// throws                  as AttentionMask::check
+at::Tensor attention(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK, const at::Tensor& v_BHTK,
+                     const AttentionMask& mask = {});
 
 /// The same heads [B, H, T, K] where libtorch's GPU kernels may read them: they take 16 bytes at a
 /// time wherever a tensor begins, and do not check its address. A copy where they could not.

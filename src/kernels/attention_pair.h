@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "kernels/attention_mask.h"
 #include "kernels/device_ops.h"
 
 namespace vit22b {
@@ -18,15 +19,17 @@ struct AttentionTape {
 
 /// Softmax attention and its derivative by libtorch's kernels, without its autograd: the flash form
 /// on the CPU and for bfloat16 on a GPU (cuDNN's on Hopper and later), the memory-efficient form
-/// for float32 there, and explicit weights for heads that these do not take.
+/// for float32 there, and explicit weights for heads that these do not take and for lengths.
 ///
-/// heads    q, k, v [B, T, H, K], one dtype, K dense
+/// heads    q, k, v [B, T, H, K], one dtype, K dense; T of q may differ from T of k and v
 /// tape     receives what attention_pair_backward needs; null for inference
-/// returns  [B, T, H, K], contiguous
-at::Tensor attention_pair_forward(const QkvHeads& heads, AttentionTape* tape);
+/// returns  [B, T of q, H, K], contiguous
+/// throws   as AttentionMask::check
+at::Tensor attention_pair_forward(const QkvHeads& heads, const AttentionMask& mask,
+                                  AttentionTape* tape);
 
 /// Gradients of q, k and v, [B, T, H, K] each.
-QkvHeads attention_pair_backward(const QkvHeads& heads, const AttentionTape& tape,
-                                 const at::Tensor& d_out_BTHK);
+QkvHeads attention_pair_backward(const QkvHeads& heads, const AttentionMask& mask,
+                                 const AttentionTape& tape, const at::Tensor& d_out_BTHK);
 
 }  // namespace vit22b

@@ -18,7 +18,8 @@ at::Tensor normed_heads(const Layers& l, const std::string& norm, const at::Tens
   return norm.empty() ? x_BHTK : l.head_norm(norm, x_BHTK);
 }
 
-Projected project(const Layers& l, const at::Tensor& x_BTD, at::ScalarType type) {
+Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequence,
+                  at::ScalarType type) {
   const BlockSpec& b = l.block();
   const at::Tensor y = l.norm(b.norm1, x_BTD).to(type);
   std::vector<at::Tensor> parts =
@@ -30,18 +31,19 @@ Projected project(const Layers& l, const at::Tensor& x_BTD, at::ScalarType type)
         b.fc1.bias == b.qkv.bias ? parts.front() : parts.front() + l.weight(b.fc1.bias).to(type);
     parts.erase(parts.begin());
   }
-  p.q_BHTK = normed_heads(l, b.q_norm, parts[0]);
-  p.k_BHTK = normed_heads(l, b.k_norm, parts[1]);
+  p.q_BHTK = rotate(normed_heads(l, b.q_norm, parts[0]), sequence.rotary, 2);
+  p.k_BHTK = rotate(normed_heads(l, b.k_norm, parts[1]), sequence.rotary, 2);
   p.v_BHTK = normed_heads(l, "", parts[2]);
   return p;
 }
 
 }  // namespace
 
-at::Tensor block_forward(const Layers& l, const at::Tensor& x_BTD, at::ScalarType type) {
+at::Tensor block_forward(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequence,
+                         at::ScalarType type) {
   const BlockSpec& b = l.block();
-  const Projected p = project(l, x_BTD, type);
-  const at::Tensor attended = merge_heads(attention(p.q_BHTK, p.k_BHTK, p.v_BHTK));
+  const Projected p = project(l, x_BTD, sequence, type);
+  const at::Tensor attended = merge_heads(attention(p.q_BHTK, p.k_BHTK, p.v_BHTK, sequence.mask));
   if (b.is_parallel())
     return x_BTD + l.scaled(b.scale2, l.columns(b.proj, attended, b.fc2,
                                                 activate(p.hidden_BTM, b.activation)));
@@ -50,8 +52,9 @@ at::Tensor block_forward(const Layers& l, const at::Tensor& x_BTD, at::ScalarTyp
   return middle + l.scaled(b.scale2, l.columns(b.fc2, activate(hidden, b.activation)));
 }
 
-QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD) {
-  const Projected p = project(layers, x_BTD, x_BTD.scalar_type());
+QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD,
+                               const Sequence& sequence) {
+  const Projected p = project(layers, x_BTD, sequence, x_BTD.scalar_type());
   return {p.q_BHTK, p.k_BHTK};
 }
 

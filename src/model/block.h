@@ -3,6 +3,7 @@
 
 #include "model/block_spec.h"
 #include "model/layers.h"
+#include "model/sequence.h"
 
 namespace vit22b {
 
@@ -17,7 +18,7 @@ namespace vit22b {
 /// compute_type  of products and activations; norms and softmax statistics are float32
 /// returns       [B, T, D], dtype of x
 /// source        arXiv 2302.05442 section 2; timm ParallelScalingBlock and Block
-at::Tensor block_forward(const Layers& layers, const at::Tensor& x_BTD,
+at::Tensor block_forward(const Layers& layers, const at::Tensor& x_BTD, const Sequence& sequence,
                          at::ScalarType compute_type);
 
 /// Queries and keys of a block's heads (this rank's) as attention sees them, each [B, H, T, K].
@@ -25,6 +26,7 @@ struct QueriesKeys {
   at::Tensor q_BHTK;
   at::Tensor k_BHTK;
 };
-QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD);
+QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD,
+                               const Sequence& sequence);
 
 }  // namespace vit22b

@@ -10,16 +10,18 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
   if (request.tape != nullptr) {
     request.tape->blocks = std::vector<EncoderTape::Block>(static_cast<size_t>(depth));
     request.tape->first_block = request.first_block;
+    request.tape->sequence = request.sequence;
   }
   for (int64_t i = 0; i < depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
+    const BlockCall call{context.block, lease.weights(), request.sequence};
     if (i + 1 < depth) store.prefetch(block_unit(i + 1), Pass::kForward);
     const bool is_taped = request.tape != nullptr && i >= request.first_block;
     if (is_taped && context.policy == ActivationPolicy::kKeep) {
       EncoderTape::Block& block = request.tape->blocks[static_cast<size_t>(i)];
       block.input = x;
-      x = context.engine.forward_saving(context.block, lease.weights(), x,
-                                        trained_names(request.sink, block_unit(i)), block.saved);
+      x = context.engine.forward_saving(call, x, trained_names(request.sink, block_unit(i)),
+                                        block.saved);
       // Activations that hold weights which must go are computed again.
       if (!store.is_keeping() && !block.saved->drop_weights()) block.saved.reset();
       if (block.saved != nullptr) block.input.reset();
@@ -33,7 +35,7 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
               ? nullptr
               : context.packed->get(context.engine, context.block, block_unit(i), lease.weights(),
                                     context.compute_type);
-      x = context.engine.forward(context.block, lease.weights(), x, packed);
+      x = context.engine.forward(call, x, packed);
     }
     if (request.taps.count(i) != 0) taps[i] = x;
   }
@@ -55,7 +57,8 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     if (block.saved == nullptr) {
       if (!block.input.defined()) block.input = context.inputs->take(i);
       if (context.inputs != nullptr && i > tape.first_block) context.inputs->prefetch(i - 1);
-      context.engine.save_again(context.block, lease.weights(), block.input, trained, block.saved);
+      context.engine.save_again({context.block, lease.weights(), tape.sequence}, block.input,
+                                trained, block.saved);
       block.input.reset();
     }
     if (i > tape.first_block) store.prefetch(block_unit(i - 1), Pass::kBackward);

@@ -21,6 +21,7 @@ struct EncoderTape {
   };
   std::vector<Block> blocks;
   int64_t first_block = 0;  ///< the lowest block that the backward pass reaches
+  Sequence sequence;
 };
 
 /// Block outputs by block index.
@@ -28,6 +29,7 @@ using BlockTensors = std::map<int64_t, at::Tensor>;
 
 /// What a forward pass shall give and keep.
 struct EncoderRequest {
+  Sequence sequence;            ///< of the tokens
   std::set<int64_t> taps;       ///< blocks whose raw output is wanted
   EncoderTape* tape = nullptr;  ///< filled for a backward pass; null for inference
   const GradientSink* sink =

@@ -10,6 +10,7 @@
 #include "kernels/device_ops.h"
 #include "model/block_spec.h"
 #include "model/gradient_sink.h"
+#include "model/sequence.h"
 #include "model/unit_graph.h"
 #include "model/weight_store.h"
 
@@ -44,6 +45,13 @@ class PackedWeights {
   virtual ~PackedWeights() = default;
 };
 
+/// A block and what it is called with beside the tokens; all of it outlives the call.
+struct BlockCall {
+  const BlockSpec& block;
+  const NamedTensors& weights;
+  const Sequence& sequence;
+};
+
 /// How a block's forward and backward passes are computed; `reference` is plain ATen. On a mesh
 /// with a model axis, activations are this rank's features and weights its part of the model.
 class Engine {
@@ -56,18 +64,17 @@ class Engine {
                                                  const NamedTensors& weights,
                                                  at::ScalarType compute_type) const = 0;
   /// x_BTD → [B, T, D] without anything kept; `packed` comes from prepare, or is null.
-  virtual at::Tensor forward(const BlockSpec& block, const NamedTensors& weights,
-                             const at::Tensor& x_BTD,
+  virtual at::Tensor forward(const BlockCall& call, const at::Tensor& x_BTD,
                              const PackedWeights* packed = nullptr) const = 0;
   /// The same, keeping what `backward` needs.
-  virtual at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
-                                    const at::Tensor& x_BTD, const std::set<std::string>& trained,
+  virtual at::Tensor forward_saving(const BlockCall& call, const at::Tensor& x_BTD,
+                                    const std::set<std::string>& trained,
                                     std::unique_ptr<SavedActivations>& saved) const = 0;
   /// Keeps again what `backward` needs, where the block's output is known.
-  virtual void save_again(const BlockSpec& block, const NamedTensors& weights,
-                          const at::Tensor& x_BTD, const std::set<std::string>& trained,
+  virtual void save_again(const BlockCall& call, const at::Tensor& x_BTD,
+                          const std::set<std::string>& trained,
                           std::unique_ptr<SavedActivations>& saved) const {
-    forward_saving(block, weights, x_BTD, trained, saved);
+    forward_saving(call, x_BTD, trained, saved);
   }
   /// Gradient of the block's input; the weights' gradients go to `grads` (null when none trains).
   virtual at::Tensor backward(std::unique_ptr<SavedActivations> saved,

@@ -149,7 +149,10 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
   VitOutputs outputs;
   at::Tensor x = runner.run(UnitKind::kEmbedding, images_BCHW, &VitTape::embedding);
 
-  EncoderRequest encoder_request{.taps = request.taps, .sink = request.sink, .first_block = 0};
+  EncoderRequest encoder_request{.sequence = sequence_of(config, images_BCHW),
+                                 .taps = request.taps,
+                                 .sink = request.sink,
+                                 .first_block = 0};
   while (encoder_request.first_block < config.depth) {
     runner.note_trained(block_unit(encoder_request.first_block));
     if (runner.has_gradient()) break;
@@ -188,10 +191,11 @@ void observe_attention(const ModelContext& context, WeightStore& store,
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
   at::Tensor x = embed(context.config, {context.block, embedding.weights(), context.mesh},
                        images_BCHW, context.compute_type, context.type_of_residual());
+  const Sequence sequence = sequence_of(context.config, images_BCHW);
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
-    observe(i, block_queries_keys({context.block, lease.weights(), context.mesh}, x));
-    x = context.engine.forward(context.block, lease.weights(), x);
+    observe(i, block_queries_keys({context.block, lease.weights(), context.mesh}, x, sequence));
+    x = context.engine.forward({context.block, lease.weights(), sequence}, x);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/text.h"
 #include "kernels/activation.h"
+#include "kernels/attention_mask.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/product.h"
@@ -275,7 +276,13 @@ TEST_P(Cpu, SumsOfSquaresAreExactBeyondFloat32) {
 TEST_P(Cpu, AttentionOfHugeLogitsStaysFinite) {
   const int64_t tokens = 600, size = 16;  // two blocks of keys: the maximum moves
   const at::Tensor qkv = at::randn({tokens, 3 * size}) * 30, out = at::empty({tokens, size});
-  cpu::attention_forward({1, tokens, 1, size, rows_of(qkv), {}, {}}, rows_of(out), nullptr);
+  cpu::attention_forward({.images = 1,
+                          .queries = tokens,
+                          .tokens = tokens,
+                          .heads = 1,
+                          .head_size = size,
+                          .rows = cpu::columns_of(rows_of(qkv), size)},
+                         rows_of(out), nullptr);
   const auto part = [&](int64_t i) {
     return qkv.slice(1, i * size, (i + 1) * size).to(at::kDouble);
   };
@@ -284,50 +291,126 @@ TEST_P(Cpu, AttentionOfHugeLogitsStaysFinite) {
   EXPECT_LT(relative_difference(out, want), 5e-3);
 }
 
-TEST_P(Cpu, AttentionFollowsItsDefinitionInBothArithmetics) {
-  struct Case {
-    int64_t images, tokens, heads, size;
-  };
-  for (const Case& c : {Case{2, 1, 1, 8}, {1, 7, 3, 5}, {1, 101, 2, 64}, {1, 600, 1, 16}})
-    for (const auto arithmetic : {cpu::Arithmetic::kFloat32, cpu::Arithmetic::kHalf}) {
-      const bool is_half = arithmetic == cpu::Arithmetic::kHalf;
-      const auto type = is_half ? at::kBFloat16 : at::kFloat;
-      const int64_t rows = c.images * c.tokens, width = c.heads * c.size;
-      const at::Tensor qkv = at::randn({rows, 3 * width}).to(type),
-                       d_out = at::randn({rows, width}).to(type), weight = at::rand({c.size}) + 0.5;
-      const cpu::NormWeights norm{weight.const_data_ptr<float>(), nullptr, 1e-6F, false};
-      const cpu::AttentionShape shape{c.images,     c.tokens, c.heads, c.size,
-                                      rows_of(qkv), norm,     norm,    arithmetic};
-      const at::Tensor out = at::empty({rows, width}, type), d_qkv = at::empty_like(qkv),
-                       lse = at::empty({c.images, c.heads, c.tokens}), sums = at::zeros({c.size});
-      cpu::attention_forward(shape, rows_of(out), lse.mutable_data_ptr<float>());
-      cpu::attention_backward(shape, rows_of(out), lse.const_data_ptr<float>(), rows_of(d_out),
-                              rows_of(d_qkv), {sums.mutable_data_ptr<float>()});
+struct AttentionCase {
+  int64_t images, queries, tokens, heads, size;
+  bool is_causal = false;
+  std::vector<int64_t> lengths;
+  bool is_turned = false, is_half = false;
+};
 
-      const at::AutoGradMode is_recording(true);
-      at::Tensor leaf = qkv.to(at::kDouble).requires_grad_(true),
-                 q_weight = weight.to(at::kDouble).requires_grad_(true);
-      const auto part = [&](int64_t i) {
-        return leaf.slice(1, i * width, (i + 1) * width)
-            .view({c.images, c.tokens, c.heads, c.size})
-            .transpose(1, 2);
-      };
-      const at::Tensor q = rms_norm(part(0), q_weight, 1e-6),
-                       k = rms_norm(part(1), q_weight.detach(), 1e-6);
-      const at::Tensor scores =
-          at::matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(c.size));
-      const at::Tensor p = at::softmax(scores, -1);
-      const at::Tensor want = at::matmul(p, part(2)).transpose(1, 2).reshape({rows, width});
-      const auto gradients =
-          torch::autograd::grad({want}, {leaf, q_weight}, {d_out.to(at::kDouble)});
-      // Half: q, k, v, weights, results and their gradients are rounded to 2^-9 each, and a weight
-      // is off by what its score is off, which is a share of the score.
-      const double bound = is_half ? (6 + scores.abs().max().item<double>()) / 512 : 2e-5;
-      const std::string name = concat(c.tokens, " tokens, bits ", is_half ? 16 : 32);
-      EXPECT_LT(relative_difference(out.to(at::kDouble), want.detach()), bound) << name;
-      EXPECT_LT(relative_difference(d_qkv.to(at::kDouble), gradients[0]), bound) << name;
-      if (c.tokens == 1) continue;  // one weight is 1 whatever its score: no gradient
-      EXPECT_LT(relative_difference(sums, gradients[1]), 4 * bound) << name;
+RotaryTables rotary_of(const AttentionCase& c) {
+  if (!c.is_turned) return {};
+  const at::Tensor angles = at::randn({c.tokens, c.size / 2});
+  const auto table = [&](const at::Tensor& values) {
+    return c.is_half ? at::cat({values, values}, 1) : values.repeat_interleave(2, 1);
+  };
+  return {table(angles.cos()), table(angles.sin()), c.is_half};
+}
+
+void expect_attention(const AttentionCase& c, cpu::Arithmetic arithmetic) {
+  const bool is_half = arithmetic == cpu::Arithmetic::kHalf;
+  const auto type = is_half ? at::kBFloat16 : at::kFloat;
+  const int64_t width = c.heads * c.size;
+  const auto rows = [&](int64_t tokens) { return at::randn({c.images * tokens, width}).to(type); };
+  const std::vector<at::Tensor> qkv = {rows(c.queries), rows(c.tokens), rows(c.tokens)};
+  const at::Tensor d_out = rows(c.queries), weight = at::rand({c.size}) + 0.5;
+  AttentionMask mask{.is_causal = c.is_causal};
+  if (!c.lengths.empty()) mask.lengths_B = at::tensor(c.lengths, at::kLong);
+  const RotaryTables rotary = rotary_of(c);
+  const cpu::NormWeights norm{weight.const_data_ptr<float>(), nullptr, 1e-6F, false};
+  cpu::AttentionShape shape{.images = c.images,
+                            .queries = c.queries,
+                            .tokens = c.tokens,
+                            .heads = c.heads,
+                            .head_size = c.size,
+                            .rows = {rows_of(qkv[0]), rows_of(qkv[1]), rows_of(qkv[2])},
+                            .q_norm = norm,
+                            .k_norm = norm,
+                            .is_causal = c.is_causal,
+                            .lengths = c.lengths.empty() ? nullptr : c.lengths.data(),
+                            .arithmetic = arithmetic};
+  if (c.is_turned)
+    shape.rotation = {rotary.cos_TK.const_data_ptr<float>(), rotary.sin_TK.const_data_ptr<float>(),
+                      c.is_half};
+  const at::Tensor out = at::empty_like(d_out), sums = at::zeros({c.size}),
+                   lse = at::empty({c.images, c.heads, c.queries});
+  const std::vector<at::Tensor> got = {at::empty_like(qkv[0]), at::empty_like(qkv[1]),
+                                       at::empty_like(qkv[2])};
+  cpu::attention_forward(shape, rows_of(out), lse.mutable_data_ptr<float>());
+  cpu::attention_backward(shape, rows_of(out), lse.const_data_ptr<float>(), rows_of(d_out),
+                          {rows_of(got[0]), rows_of(got[1]), rows_of(got[2])},
+                          {sums.mutable_data_ptr<float>()});
+
+  const at::AutoGradMode is_recording(true);
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& part : qkv) leaves.push_back(part.to(at::kDouble).requires_grad_(true));
+  leaves.push_back(weight.to(at::kDouble).requires_grad_(true));
+  const auto heads = [&](const at::Tensor& x) {
+    return x.view({c.images, -1, c.heads, c.size}).transpose(1, 2);
+  };
+  const at::Tensor q = rotate(rms_norm(heads(leaves[0]), leaves[3], 1e-6), rotary, 2),
+                   k = rotate(rms_norm(heads(leaves[1]), leaves[3].detach(), 1e-6), rotary, 2);
+  const at::Tensor scores =
+      at::matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(c.size));
+  const at::Tensor p =
+      at::softmax(scores.masked_fill(mask.seen(c.queries, c.tokens, at::kCPU).logical_not(),
+                                     -std::numeric_limits<double>::infinity()),
+                  -1);
+  const at::Tensor want = at::matmul(p, heads(leaves[2])).transpose(1, 2).reshape(out.sizes());
+  const auto gradients = torch::autograd::grad({want}, leaves, {d_out.to(at::kDouble)});
+  // Half: q, k, v, weights, results and their gradients are rounded to 2^-9 each, and a weight
+  // is off by what its score is off, which is a share of the score.
+  const double bound = is_half ? (6 + scores.abs().max().item<double>()) / 512 : 2e-5;
+  EXPECT_LT(relative_difference(out.to(at::kDouble), want.detach()), bound);
+  EXPECT_LT(relative_difference(got[2].to(at::kDouble), gradients[2]), bound);
+  if (c.tokens == 1) return;  // one weight is 1 whatever its score: no gradient
+  EXPECT_LT(relative_difference(got[0].to(at::kDouble), gradients[0]), bound);
+  EXPECT_LT(relative_difference(got[1].to(at::kDouble), gradients[1]), bound);
+  EXPECT_LT(relative_difference(sums, gradients[3]), 4 * bound);
+}
+
+TEST_P(Cpu, AttentionFollowsItsDefinitionInBothArithmetics) {
+  const AttentionCase cases[] = {
+      {2, 1, 1, 1, 8},
+      {1, 7, 7, 3, 5},
+      {1, 101, 101, 2, 64},
+      {1, 600, 600, 1, 16},
+      {.images = 2, .queries = 7, .tokens = 7, .heads = 2, .size = 8, .is_causal = true},
+      {.images = 1, .queries = 601, .tokens = 601, .heads = 1, .size = 16, .is_causal = true},
+      {.images = 3, .queries = 9, .tokens = 9, .heads = 2, .size = 8, .lengths = {1, 9, 4}},
+      {.images = 2, .queries = 600, .tokens = 600, .heads = 1, .size = 8, .lengths = {513, 70}},
+      {.images = 2,
+       .queries = 130,
+       .tokens = 130,
+       .heads = 1,
+       .size = 8,
+       .is_causal = true,
+       .lengths = {97, 2}},
+      // Queries from elsewhere.
+      {.images = 2, .queries = 3, .tokens = 130, .heads = 3, .size = 8},
+      {.images = 2, .queries = 201, .tokens = 11, .heads = 1, .size = 24, .lengths = {11, 5}},
+      {.images = 2, .queries = 11, .tokens = 11, .heads = 2, .size = 12, .is_turned = true},
+      {.images = 1,
+       .queries = 200,
+       .tokens = 200,
+       .heads = 2,
+       .size = 72,
+       .is_turned = true,
+       .is_half = true},
+      {.images = 1,
+       .queries = 101,
+       .tokens = 101,
+       .heads = 1,
+       .size = 64,
+       .is_causal = true,
+       .is_turned = true}};
+  for (const AttentionCase& c : cases)
+    for (const auto arithmetic : {cpu::Arithmetic::kFloat32, cpu::Arithmetic::kHalf}) {
+      SCOPED_TRACE(testing::Message()
+                   << c.queries << " queries, " << c.tokens << " tokens, causal " << c.is_causal
+                   << ", " << c.lengths.size() << " lengths, turned " << c.is_turned << ", half "
+                   << (arithmetic == cpu::Arithmetic::kHalf));
+      expect_attention(c, arithmetic);
     }
 }
 

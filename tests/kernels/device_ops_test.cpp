@@ -310,9 +310,9 @@ void expect_attention(at::ScalarType type, int64_t tokens, int64_t size, int64_t
            std::max(kSmall, exact_BTHK.abs().max().item<double>());
   };
   AttentionTape tape;
-  EXPECT_LT(difference(attention_pair_forward(heads, &tape), want.detach()), bound);
-  EXPECT_LT(difference(attention_pair_forward(heads, nullptr), want.detach()), bound);
-  const QkvHeads got = attention_pair_backward(heads, tape, d_out);
+  EXPECT_LT(difference(attention_pair_forward(heads, {}, &tape), want.detach()), bound);
+  EXPECT_LT(difference(attention_pair_forward(heads, {}, nullptr), want.detach()), bound);
+  const QkvHeads got = attention_pair_backward(heads, {}, tape, d_out);
   EXPECT_LT(difference(got.q, gradients[0]), bound);
   EXPECT_LT(difference(got.k, gradients[1]), bound);
   EXPECT_LT(difference(got.v, gradients[2]), bound);
@@ -343,8 +343,8 @@ TEST(AttentionPair, GivesTheSameBitsAgain) {
       const at::Tensor d_out = rows();
       const auto run = [&] {
         AttentionTape tape;
-        at::Tensor out = attention_pair_forward(heads, &tape);
-        const QkvHeads back = attention_pair_backward(heads, tape, d_out);
+        at::Tensor out = attention_pair_forward(heads, {}, &tape);
+        const QkvHeads back = attention_pair_backward(heads, {}, tape, d_out);
         return std::vector{out, back.q, back.k, back.v};
       };
       const std::vector<at::Tensor> first = run();

@@ -27,8 +27,8 @@ BlockResult run_block(const std::unique_ptr<Engine>& engine, const ViTConfig& co
   }
   std::unique_ptr<SavedActivations> saved;
   BlockResult result;
-  result.output = engine->forward_saving(block_spec(config), weights, x, trained, saved);
-  EXPECT_TRUE(at::equal(result.output, engine->forward(block_spec(config), weights, x)));
+  result.output = engine->forward_saving({block_spec(config), weights, {}}, x, trained, saved);
+  EXPECT_TRUE(at::equal(result.output, engine->forward({block_spec(config), weights, {}}, x)));
   result.input_gradient = engine->backward(std::move(saved), dy, &grads);
   result.gradients = grads.tensors;
   return result;
@@ -171,8 +171,8 @@ TEST_P(FusedBlock, RoundsMatricesToBf16OnEveryCpu) {
   const at::Tensor x =
       at::randn({GetParam().images, GetParam().tokens, GetParam().width}).to(at::kBFloat16);
   const auto engine = make_engine("fused");
-  EXPECT_TRUE(at::equal(engine->forward(block_spec(config), weights, x),
-                        engine->forward(block_spec(config), rounded, x)));
+  EXPECT_TRUE(at::equal(engine->forward({block_spec(config), weights, {}}, x),
+                        engine->forward({block_spec(config), rounded, {}}, x)));
 }
 
 TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
@@ -286,8 +286,8 @@ TEST(PackedCache, PacksAnewWhenAWeightHasChanged) {
   for (const bool is_in_place : {true, false}) {
     at::Tensor& weight = weights.at("in_proj.weight");
     is_in_place ? static_cast<void>(weight.mul_(2)) : static_cast<void>(weight = weight * 2);
-    EXPECT_LT(relative_difference(engine->forward(block_spec(config), weights, x, packed()),
-                                  engine->forward(block_spec(config), weights, x)),
+    EXPECT_LT(relative_difference(engine->forward({block_spec(config), weights, {}}, x, packed()),
+                                  engine->forward({block_spec(config), weights, {}}, x)),
               1e-6);
   }
 }

@@ -60,11 +60,11 @@ TEST(BlockOnAModelAxis, SendsWhatTheFormulasSayWithEachActivationPolicy) {
           return bytes;
         };
         const at::Tensor y = rank.engine->forward_saving(
-            block_spec(rank.config, mesh), rank.weights, rank.x_BTD, rank.trained, saved);
+            {block_spec(rank.config, mesh), rank.weights, {}}, rank.x_BTD, rank.trained, saved);
         EXPECT_EQ(sent(), layers * (2 * ring + norm)) << "forward, k = " << k;
         rank.engine->backward(std::move(saved), y, &rank.grads);
         EXPECT_EQ(sent(), layers * (2 * ring + norm)) << "backward with the gathered input kept";
-        rank.engine->save_again(block_spec(rank.config, mesh), rank.weights, rank.x_BTD,
+        rank.engine->save_again({block_spec(rank.config, mesh), rank.weights, {}}, rank.x_BTD,
                                 rank.trained, saved);
         // One more gathering a norm; between the serial block's halves one scattering too.
         EXPECT_EQ(sent(), layers * (ring + norm) + (layers - 1) * ring) << "recomputation";

@@ -12,15 +12,15 @@ struct BackwardWork {
   Panels block_queries, block_d_out;                // [queries, K]
   Rows normalised_keys, queries;                    // [T, K], [queries, K], as factors
   float *d_keys, *d_values;                         // [T, K]
-  float *d_queries, *scores, *d_scores, *delta, *pairs;
+  float *d_queries, *scores, *d_scores, *delta, *pairs, *turned;
 
   explicit BackwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block = std::min(kBlockKeys, t),
                   queries_rows = kBlockQueries;
-    const int64_t floats = panels_floats(t, d) + 2 * panels_floats(d, t) +
-                           2 * panels_floats(queries_rows, d) + 3 * t * d +
-                           queries_rows * (2 * d + 2 * block + 1) +
-                           transposed_floats(block, queries_rows) + 32 * kPanelStep;
+    const int64_t floats =
+        panels_floats(t, d) + 2 * panels_floats(d, t) + 2 * panels_floats(queries_rows, d) +
+        3 * t * d + queries_rows * (2 * d + 2 * block + 1) +
+        transposed_floats(block, queries_rows) + turned_floats(s) + 32 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
     const Arithmetic arithmetic = s.arithmetic;
     const Storage storage = storage_of(arithmetic);
@@ -38,6 +38,7 @@ struct BackwardWork {
     d_scores = parts.take(queries_rows * block);
     pairs = parts.take(transposed_floats(block, queries_rows));
     delta = parts.take(queries_rows);
+    turned = parts.take(turned_floats(s));
   }
 };
 
@@ -46,7 +47,7 @@ struct BackwardTensors {
   const Rows& out;
   const float* lse;
   const Rows& d_out;
-  const Rows& d_qkv;
+  const HeadRows& gradients;
 };
 
 struct BackwardHead {
@@ -55,20 +56,24 @@ struct BackwardHead {
   BackwardWork& w;
 
   void load() const {
-    w.values_transposed.pack(head.of(s.qkv, 2), true);
-    head.normalised(1, 0, s.tokens, w.normalised_keys);
+    w.values_transposed.pack(head.tokens(s.rows.v), true);
+    head.normalised_keys(w.normalised_keys, w.turned);
     w.keys_transposed.pack(w.normalised_keys, true);
     w.keys.pack(w.normalised_keys, false);
+    if (!is_masked(s)) return;
+    std::fill_n(w.d_keys, s.tokens * s.head_size, 0.0F);
+    std::fill_n(w.d_values, s.tokens * s.head_size, 0.0F);
   }
 
   // Adds one block of queries to d_keys and d_values, and gives d_queries.
   void queries(int64_t first, int64_t count, const Rows& out, const float* lse,
                const Rows& d_out_rows) {
     const int64_t d = s.head_size;
-    const Rows d_out = head.of(d_out_rows, 0, first);
+    const int64_t all_keys = head.keys_before(first + count);
+    const Rows d_out = head.queries(d_out_rows, first);
     const Tile d_q{w.d_queries, d, count, d};
-    head.normalised(0, first, count, w.queries);
-    row_dots(d_out, head.of(out, 0, first), count, d, w.delta);
+    head.normalised_queries(first, count, w.queries, w.turned);
+    row_dots(d_out, head.queries(out, first), count, d, w.delta);
     Panels q_panels = w.block_queries, d_out_panels = w.block_d_out;
     q_panels.k = d_out_panels.k = count;
     q_panels.pack(w.queries, false);
@@ -76,15 +81,16 @@ struct BackwardHead {
     ThreadScratch& scratch = thread_scratch();
     const BlockOfA q_factors = rows_of_a(w.queries, count, d, s.arithmetic, scratch.row),
                    d_out_factors = rows_of_a(d_out, count, d, s.arithmetic, scratch.groups);
-    for (int64_t key = 0; key < s.tokens; key += kBlockKeys) {
-      const int64_t keys = std::min(kBlockKeys, s.tokens - key);
+    for (int64_t key = 0; key < all_keys; key += kBlockKeys) {
+      const int64_t keys = std::min(kBlockKeys, all_keys - key);
       const Tile scores{w.scores, keys, count, keys}, d_p{w.d_scores, keys, count, keys};
       const Tile d_v{w.d_values + key * d, d, keys, d}, d_k{w.d_keys + key * d, d, keys, d};
       const Rows p = factors_over(scores, s.arithmetic);
       multiply({.a = q_factors, .k = d, .first_column = key}, w.keys_transposed, scores);
+      head.hide(scores, first, key);
       softmax_by_lse(scores, lse + first, p);
       multiply({.a = d_out_factors, .k = d, .first_column = key}, w.values_transposed, d_p);
-      const bool is_adding = first > 0;
+      const bool is_adding = first > 0 || is_masked(s);
       multiply({.a = transposed(p, count, keys), .k = count, .is_accumulating = is_adding},
                d_out_panels, d_v);
       softmax_backward(p, d_p, w.delta);
@@ -113,28 +119,29 @@ struct BackwardHead {
 
 void backward_head(const AttentionShape& s, int64_t index, BackwardWork& w,
                    const BackwardTensors& tensors, const QkNormGradients& sums) {
-  const auto& [out, lse, d_out, d_qkv] = tensors;
+  const auto& [out, lse, d_out, gradients] = tensors;
   const Head head(s, index);
   BackwardHead backward{s, head, w};
   backward.load();
   const int64_t d = s.head_size;
-  for (int64_t first = 0; first < s.tokens; first += kBlockQueries) {
-    const int64_t count = std::min(kBlockQueries, s.tokens - first);
-    backward.queries(first, count, out, lse + index * s.tokens, d_out);
+  for (int64_t first = 0; first < s.queries; first += kBlockQueries) {
+    const int64_t count = std::min(kBlockQueries, s.queries - first);
+    backward.queries(first, count, out, lse + index * s.queries, d_out);
     const Tile d_q{w.d_queries, d, count, d};
-    head.normalised_backward(0, first, d_q, sums.q_weight, sums.q_bias);
-    store_rows(d_q, head.of(d_qkv, 0, first));
+    head.queries_backward(first, d_q, sums);
+    store_rows(d_q, head.queries(gradients.q, first));
   }
   const Tile d_k{w.d_keys, d, s.tokens, d}, d_v{w.d_values, d, s.tokens, d};
-  head.normalised_backward(1, 0, d_k, sums.k_weight, sums.k_bias);
-  store_rows(d_k, head.of(d_qkv, 1));
-  store_rows(d_v, head.of(d_qkv, 2));
+  head.keys_backward(d_k, sums);
+  store_rows(d_k, head.tokens(gradients.k));
+  store_rows(d_v, head.tokens(gradients.v));
 }
 
 }  // namespace
 
 void attention_backward(const AttentionShape& s, const Rows& out, const float* lse,
-                        const Rows& d_out, const Rows& d_qkv, const QkNormGradients& norms) {
+                        const Rows& d_out, const HeadRows& gradients,
+                        const QkNormGradients& norms) {
   // Each head adds the norms' gradients to rows of its own, which are then summed in a fixed order.
   const int64_t heads = s.images * s.heads, d = s.head_size;
   float* const targets[] = {norms.q_weight, norms.q_bias, norms.k_weight, norms.k_bias};
@@ -143,7 +150,7 @@ void attention_backward(const AttentionShape& s, const Rows& out, const float* l
     BackwardWork work(s);
     float* sums = partial.data() + 4 * i * d;
     backward_head(
-        s, i, work, {out, lse, d_out, d_qkv},
+        s, i, work, {out, lse, d_out, gradients},
         {norms.q_weight != nullptr ? sums : nullptr, norms.q_bias != nullptr ? sums + d : nullptr,
          norms.k_weight != nullptr ? sums + 2 * d : nullptr,
          norms.k_bias != nullptr ? sums + 3 * d : nullptr});

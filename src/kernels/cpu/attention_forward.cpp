@@ -12,13 +12,14 @@ namespace {
 struct ForwardWork {
   Panels keys, values;       // [K, T] and [T, K]
   Rows normalised, queries;  // [T, K] and [queries, K], as factors
-  float *scores, *out, *maxima, *sums, *corrections;
+  float *scores, *out, *maxima, *sums, *corrections, *turned;
 
   explicit ForwardWork(const AttentionShape& s) {
     const int64_t t = s.tokens, d = s.head_size, block_keys = std::min(kBlockKeys, t);
     const Storage storage = storage_of(s.arithmetic);
     const int64_t floats = panels_floats(d, t) + panels_floats(t, d) + t * d +
-                           kBlockQueries * (2 * d + block_keys + 3) + 16 * kPanelStep;
+                           kBlockQueries * (2 * d + block_keys + 3) + turned_floats(s) +
+                           16 * kPanelStep;
     Parts parts(thread_scratch().c.get(floats));
     keys = {parts.take(panels_floats(d, t)), d, t, s.arithmetic};
     values = {parts.take(panels_floats(t, d)), t, d, s.arithmetic};
@@ -29,13 +30,14 @@ struct ForwardWork {
     maxima = parts.take(kBlockQueries);
     sums = parts.take(kBlockQueries);
     corrections = parts.take(kBlockQueries);
+    turned = parts.take(turned_floats(s));
   }
 };
 
 void load_keys_values(const AttentionShape& s, const Head& head, const ForwardWork& work) {
-  head.normalised(1, 0, s.tokens, work.normalised);
+  head.normalised_keys(work.normalised, work.turned);
   work.keys.pack(work.normalised, true);
-  work.values.pack(head.of(s.qkv, 2), false);
+  work.values.pack(head.tokens(s.rows.v), false);
 }
 
 struct Block {
@@ -49,16 +51,18 @@ void forward_queries(const AttentionShape& s, const Head& head, const ForwardWor
   const int64_t d = s.head_size;
   Scratch& scratch = thread_scratch().a;
   const Tile sum{w.out, d, count, d};
-  head.normalised(0, first, count, w.queries);
+  const int64_t all_keys = head.keys_before(first + count);
+  head.normalised_queries(first, count, w.queries, w.turned);
   std::fill_n(w.maxima, count, -std::numeric_limits<float>::infinity());
   std::fill_n(w.sums, count, 0.0F);
-  for (int64_t key = 0; key < s.tokens; key += kBlockKeys) {
-    const int64_t keys = std::min(kBlockKeys, s.tokens - key);
+  for (int64_t key = 0; key < all_keys; key += kBlockKeys) {
+    const int64_t keys = std::min(kBlockKeys, all_keys - key);
     const Tile scores{w.scores, keys, count, keys};
     const Rows weights = factors_over(scores, s.arithmetic);
     multiply(
         {.a = rows_of_a(w.queries, count, d, s.arithmetic, scratch), .k = d, .first_column = key},
         w.keys, scores);
+    head.hide(scores, first, key);
     online_softmax(scores, weights, w.maxima, w.sums, w.corrections);
     if (key > 0) scale_rows(sum, w.corrections);
     multiply({.a = rows_of_a(weights, count, keys, s.arithmetic, scratch),
@@ -72,14 +76,14 @@ void forward_queries(const AttentionShape& s, const Head& head, const ForwardWor
     if (lse != nullptr) lse[first + i] = w.maxima[i] + std::log(w.sums[i]);
   }
   scale_rows(sum, w.corrections);
-  store_rows(sum, head.of(out, 0, first));
+  store_rows(sum, head.queries(out, first));
 }
 
 }  // namespace
 
 void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
   // Few heads and many threads: cut each head's queries, at the price of packing its keys again.
-  const int64_t heads = s.images * s.heads, blocks = ceil_div(s.tokens, kBlockQueries);
+  const int64_t heads = s.images * s.heads, blocks = ceil_div(s.queries, kBlockQueries);
   const int64_t tasks = 2 * static_cast<int64_t>(at::get_num_threads());
   const int64_t cuts = std::min(blocks, ceil_div(tasks, heads));
   const int64_t blocks_per_cut = ceil_div(blocks, cuts);
@@ -88,10 +92,10 @@ void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
     const Head head(s, task / cuts);
     load_keys_values(s, head, work);
     const int64_t first = task % cuts * blocks_per_cut * kBlockQueries;
-    const int64_t last = std::min(s.tokens, first + blocks_per_cut * kBlockQueries);
+    const int64_t last = std::min(s.queries, first + blocks_per_cut * kBlockQueries);
     for (int64_t i = first; i < last; i += kBlockQueries)
       forward_queries(s, head, work, {i, std::min(kBlockQueries, last - i)}, out,
-                      lse == nullptr ? nullptr : lse + task / cuts * s.tokens);
+                      lse == nullptr ? nullptr : lse + task / cuts * s.queries);
   });
 }
 

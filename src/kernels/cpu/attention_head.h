@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/operands.h"
@@ -27,6 +28,16 @@ class Parts {
  private:
   float* next_;
 };
+
+/// Whether some keys are seen by some queries alone, or by none.
+inline bool is_masked(const AttentionShape& s) {
+  return s.is_causal || s.lengths != nullptr;
+}
+
+/// Scratch in which queries or keys are turned, before they are factors.
+inline int64_t turned_floats(const AttentionShape& s) {
+  return s.rotation.cos == nullptr ? 0 : std::max(s.tokens, kBlockQueries) * s.head_size;
+}
 
 /// B[k, n] in panels of 64 columns, one after the other.
 struct Panels {
@@ -87,31 +98,85 @@ class Head {
   Head(const AttentionShape& s, int64_t index)
       : s_(s), image_(index / s.heads), head_(index % s.heads) {}
 
-  int64_t width() const { return s_.heads * s_.head_size; }
-  // A head's columns of a [B * T, parts * H * K] matrix, from a token on.
-  Rows of(const Rows& matrix, int64_t part, int64_t token = 0) const {
-    return matrix.at(image_ * s_.tokens + token, part * width() + head_ * s_.head_size);
+  // A head's columns of a matrix of queries, [B * queries, H * K], from a query on.
+  Rows queries(const Rows& matrix, int64_t query = 0) const {
+    return matrix.at(image_ * s_.queries + query, head_ * s_.head_size);
   }
-  // Queries (part 0, scaled) or keys (part 1) as the scores see them.
-  void normalised(int64_t part, int64_t token, int64_t rows, const Rows& to) const {
-    const NormWeights& norm = part == 0 ? s_.q_norm : s_.k_norm;
-    const float factor = part == 0 ? scale() : 1.0F;
-    const Rows from = of(s_.qkv, part, token);
-    norm.weight != nullptr ? norm_forward(from, rows, s_.head_size, norm, factor, to)
-                           : scale_copy(from, rows, s_.head_size, factor, to);
+  // The same of keys or values, [B * tokens, H * K].
+  Rows tokens(const Rows& matrix) const {
+    return matrix.at(image_ * s_.tokens, head_ * s_.head_size);
   }
-  // The gradient of what `normalised` gave becomes that of the raw queries or keys.
-  void normalised_backward(int64_t part, int64_t token, const Tile& gradient, float* weight_sums,
-                           float* bias_sums) const {
-    const NormWeights& norm = part == 0 ? s_.q_norm : s_.k_norm;
-    if (norm.weight != nullptr)
-      return norm_backward(of(s_.qkv, part, token), gradient, norm, part == 0 ? scale() : 1.0F,
-                           weight_sums, bias_sums);
-    const Rows rows{gradient.data, gradient.stride};
-    if (part == 0) scale_copy(rows, gradient.rows, gradient.columns, scale(), rows);
+
+  // Keys that scores of the image's queries before `end` are computed for, the first ones: those
+  // that one of them sees, in whole panels.
+  int64_t keys_before(int64_t end) const {
+    return std::min(s_.tokens, ceil_div(seen_before(end), kPanelWidth) * kPanelWidth);
+  }
+  // Scores of queries from `query` on with keys from `key` on: those not seen become -inf.
+  void hide(const Tile& scores, int64_t query, int64_t key) const {
+    if (!is_masked(s_)) return;
+    for (int64_t i = 0; i < scores.rows; ++i) {
+      const int64_t seen = std::clamp<int64_t>(seen_before(query + i + 1) - key, 0, scores.columns);
+      float* row = scores.data + i * scores.stride;
+      std::fill(row + seen, row + scores.columns, -std::numeric_limits<float>::infinity());
+    }
+  }
+
+  // Queries (scaled) or keys as the scores see them; `work` has `rows` x K floats.
+  void normalised_queries(int64_t query, int64_t rows, const Rows& to, float* work) const {
+    normalise({queries(s_.rows.q, query), s_.q_norm, scale(), query}, rows, to, work);
+  }
+  void normalised_keys(const Rows& to, float* work) const {
+    normalise({tokens(s_.rows.k), s_.k_norm, 1, 0}, s_.tokens, to, work);
+  }
+  // The gradient of what these gave becomes that of the raw queries or keys.
+  void queries_backward(int64_t query, const Tile& gradient, const QkNormGradients& sums) const {
+    normalise_backward({queries(s_.rows.q, query), s_.q_norm, scale(), query}, gradient,
+                       sums.q_weight, sums.q_bias);
+  }
+  void keys_backward(const Tile& gradient, const QkNormGradients& sums) const {
+    normalise_backward({tokens(s_.rows.k), s_.k_norm, 1, 0}, gradient, sums.k_weight, sums.k_bias);
   }
 
  private:
+  // Keys that queries before `end` see.
+  int64_t seen_before(int64_t end) const {
+    const int64_t all = s_.lengths == nullptr ? s_.tokens : s_.lengths[image_];
+    return s_.is_causal ? std::min(all, end) : all;
+  }
+
+  // Raw queries or keys, and what scores see of them: factor * norm, then turned.
+  struct Side {
+    Rows raw;
+    const NormWeights& norm;
+    float factor;
+    int64_t first;  // token
+  };
+
+  void normalise(const Side& side, int64_t rows, const Rows& to, float* work) const {
+    const int64_t d = s_.head_size;
+    const bool is_turned = s_.rotation.cos != nullptr;
+    const Rows out = is_turned ? Rows{work, d} : to;
+    side.norm.weight != nullptr ? norm_forward(side.raw, rows, d, side.norm, side.factor, out)
+                                : scale_copy(side.raw, rows, d, side.factor, out);
+    if (!is_turned) return;
+    turn({work, d, rows, d}, side.first, 1);
+    store_rows({work, d, rows, d}, to);
+  }
+  void normalise_backward(const Side& side, const Tile& gradient, float* weight_sums,
+                          float* bias_sums) const {
+    turn(gradient, side.first, -1);
+    if (side.norm.weight != nullptr)
+      return norm_backward(side.raw, gradient, side.norm, side.factor, weight_sums, bias_sums);
+    const Rows rows{gradient.data, gradient.stride};
+    if (side.factor != 1) scale_copy(rows, gradient.rows, gradient.columns, side.factor, rows);
+  }
+  void turn(const Tile& tile, int64_t token, float direction) const {
+    const auto& [cos, sin, is_half] = s_.rotation;
+    if (cos == nullptr) return;
+    const int64_t first = token * s_.head_size;
+    rotate_rows(tile, cos + first, sin + first, is_half, direction);
+  }
   float scale() const { return 1 / std::sqrt(static_cast<float>(s_.head_size)); }
 
   const AttentionShape& s_;

@@ -89,6 +89,47 @@ void scale_copy_impl(const Rows& from, int64_t rows, int64_t columns, float fact
   });
 }
 
+HWY_INLINE void rotate_halves(float* row, const float* cos, const float* sin, int64_t half,
+                              V direction) {
+  for (int64_t j = 0; j < half; j += lanes()) {
+    const int64_t n = half - j;
+    const V a = load(row + j, n), b = load(row + half + j, n), c = load(cos + j, n),
+            s = hn::Mul(direction, load(sin + j, n));
+    store(hn::NegMulAdd(b, s, hn::Mul(a, c)), row + j, n);
+    store(hn::MulAdd(a, s, hn::Mul(b, c)), row + half + j, n);
+  }
+}
+
+HWY_INLINE void rotate_pairs(float* row, const float* cos, const float* sin, int64_t columns,
+                             V direction) {
+#if HWY_TARGET == HWY_SCALAR
+  const float sign = hn::GetLane(direction);
+  for (int64_t j = 0; j < columns; j += 2) {
+    const float a = row[j], b = row[j + 1], s = sign * sin[j];
+    row[j] = a * cos[j] - b * s;
+    row[j + 1] = b * cos[j] + a * s;
+  }
+#else
+  const Float d;
+  for (int64_t j = 0; j < columns; j += lanes()) {
+    const int64_t n = columns - j;
+    const V x = load(row + j, n), s = hn::Mul(direction, load(sin + j, n));
+    const V signed_s = hn::OddEven(s, hn::Neg(s));
+    store(hn::MulAdd(hn::Reverse2(d, x), signed_s, hn::Mul(x, load(cos + j, n))), row + j, n);
+  }
+#endif
+}
+
+void rotate_rows_impl(const Tile& t, const float* cos, const float* sin, bool is_half,
+                      float direction) {
+  const V sign = hn::Set(Float(), direction);
+  for (int64_t i = 0; i < t.rows; ++i, cos += t.columns, sin += t.columns) {
+    float* row = t.data + i * t.stride;
+    is_half ? rotate_halves(row, cos, sin, t.columns / 2, sign)
+            : rotate_pairs(row, cos, sin, t.columns, sign);
+  }
+}
+
 void bias_store_impl(const Tile& t, const float* bias, const Rows& to) {
   typed_out(to, [&](auto* out) {
     each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
@@ -173,6 +214,7 @@ namespace vit22b::cpu {
 namespace {
 HWY_EXPORT(load_rows_impl);
 HWY_EXPORT(scale_copy_impl);
+HWY_EXPORT(rotate_rows_impl);
 HWY_EXPORT(bias_store_impl);
 HWY_EXPORT(bias_activation_impl);
 HWY_EXPORT(activation_backward_impl);
@@ -183,6 +225,11 @@ HWY_EXPORT(scale_backward_impl);
 
 void load_rows(const Rows& from, const Tile& to) {
   HWY_DYNAMIC_DISPATCH(load_rows_impl)(from, to);
+}
+
+void rotate_rows(const Tile& tile, const float* cos, const float* sin, bool is_half,
+                 float direction) {
+  HWY_DYNAMIC_DISPATCH(rotate_rows_impl)(tile, cos, sin, is_half, direction);
 }
 
 void store_rows(const Tile& from, const Rows& to) {

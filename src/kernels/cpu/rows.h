@@ -42,6 +42,11 @@ void store_rows(const Tile& from, const Rows& to);
 /// to = factor * from
 void scale_copy(const Rows& from, int64_t rows, int64_t columns, float factor, const Rows& to);
 
+/// Turns each row's pairs of columns, (2i, 2i + 1) or (i, i + half of the columns), by the angles
+/// of its row of cos and sin [rows, columns], whose partners are alike; `direction` -1 turns back.
+void rotate_rows(const Tile& tile, const float* cos, const float* sin, bool is_half,
+                 float direction);
+
 /// tile += bias; pre_activation = tile (where wanted); activation = form(tile). `bias` may be null.
 void bias_activation(const Tile& tile, const float* bias, Activation form,
                      const Rows& pre_activation, const Rows& activation);

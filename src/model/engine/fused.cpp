@@ -1,87 +1,117 @@
+#include "model/engine/block_steps.h"
 #include "model/engine/engines.h"
-#include "model/engine/projections.h"
 
 namespace vit22b {
 namespace {
 
 /// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
-/// pass written by hand. Tensors on other devices go to the device engine, on a model axis to the
-/// reference.
+/// pass written by hand. Tensors on other devices take those devices' steps; there on a model axis
+/// the reference.
 class FusedEngine : public Engine {
  public:
   FusedEngine(const Mesh& mesh, std::optional<at::ScalarType> compute_type)
       : mesh_(mesh),
         compute_type_(compute_type),
-        device_(make_device_engine(nullptr, compute_type)),
         reference_(make_reference_engine(mesh, compute_type)) {}
   const char* name() const override { return "fused"; }
 
   std::unique_ptr<PackedWeights> prepare(const BlockSpec& block, const NamedTensors& weights,
                                          at::ScalarType compute_type) const override {
     if (is_on_model_axis()) return nullptr;  // packed panels are of whole rows
-    if (!weights.begin()->second.is_cpu()) return elsewhere().prepare(block, weights, compute_type);
-    return std::make_unique<fused::PackedBlock>(block,
-                                                fused::BlockWeights(block, weights, compute_type));
+    if (is_own(weights.begin()->second)) return fused::pack_locally(block, weights, compute_type);
+    return fused::pack_for_device(weights, compute_type);
   }
 
-  at::Tensor forward(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor forward(const BlockCall& call, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().forward(block, weights, x_BTD, packed);
-    const fused::BlockWeights own(block, weights, compute_type_for(compute_type_, x_BTD));
-    const auto projections = fused::make_projections(
-        own, mesh_, dynamic_cast<const fused::PackedBlock*>(packed), nullptr);
-    return fused::forward(own, *projections, x_BTD, nullptr, {});
+    if (is_references(x_BTD)) return reference_->forward(call, x_BTD, packed);
+    const at::ScalarType type = compute_type_for(compute_type_, x_BTD);
+    const auto steps = make_steps({call.block, call.weights, call.sequence, type, x_BTD}, packed);
+    return fused::forward(call.block, *steps, x_BTD, nullptr, {});
   }
 
-  at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
-                            const at::Tensor& x_BTD, const std::set<std::string>& trained,
+  at::Tensor forward_saving(const BlockCall& call, const at::Tensor& x_BTD,
+                            const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().forward_saving(block, weights, x_BTD, trained, saved);
-    return save(block, weights, x_BTD, trained, saved, true);
+    if (is_references(x_BTD)) return reference_->forward_saving(call, x_BTD, trained, saved);
+    return save(call, x_BTD, trained, saved, true);
   }
 
-  void save_again(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
+  void save_again(const BlockCall& call, const at::Tensor& x_BTD,
                   const std::set<std::string>& trained,
                   std::unique_ptr<SavedActivations>& saved) const override {
-    if (!x_BTD.is_cpu()) return elsewhere().save_again(block, weights, x_BTD, trained, saved);
-    save(block, weights, x_BTD, trained, saved, false);
+    if (is_references(x_BTD)) return reference_->save_again(call, x_BTD, trained, saved);
+    save(call, x_BTD, trained, saved, false);
   }
 
   at::Tensor backward(std::unique_ptr<SavedActivations> saved,
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
-    if (block == nullptr) return elsewhere().backward(std::move(saved), output_gradient_BTD, grads);
-    return fused::backward(*block, output_gradient_BTD, grads);
+    if (block == nullptr) return reference_->backward(std::move(saved), output_gradient_BTD, grads);
+    const at::Tensor x_BTD = block->x_BTD;
+    const auto steps = make_steps(
+        {block->block, block->weights, block->sequence, block->compute_type, x_BTD, grads},
+        nullptr);
+    return fused::backward(*block, *steps, output_gradient_BTD);
   }
 
   LayerFunctions layer_functions() const override {
     return {fused_linear, fused_norm, fused_query_attention};
   }
 
+ protected:
+  /// Whether the CPU's own steps take a tensor.
+  virtual bool is_own(const at::Tensor& tensor) const { return tensor.is_cpu(); }
+  virtual const DeviceOps& ops(const at::Tensor& tensor) const {
+    return device_ops(tensor.device());
+  }
+
  private:
   bool is_on_model_axis() const { return mesh_.size(MeshAxis::kModel) > 1; }
-  const Engine& elsewhere() const { return is_on_model_axis() ? *reference_ : *device_; }
+  bool is_references(const at::Tensor& x) const { return is_on_model_axis() && !is_own(x); }
 
-  // NOLINTNEXTLINE(readability-function-size): forward_saving's arguments and one more
-  at::Tensor save(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
+  std::unique_ptr<fused::BlockSteps> make_steps(const fused::BlockWork& work,
+                                                const PackedWeights* packed) const {
+    if (!is_own(work.x_BTD)) return fused::make_device_steps(work, ops(work.x_BTD), packed);
+    return is_on_model_axis() ? fused::make_ring_steps(work, mesh_)
+                              : fused::make_local_steps(work, packed);
+  }
+
+  at::Tensor save(const BlockCall& call, const at::Tensor& x_BTD,
                   const std::set<std::string>& trained, std::unique_ptr<SavedActivations>& saved,
                   bool is_output_wanted) const {
     auto kept = std::make_unique<fused::SavedBlock>();
-    kept->block = block;
-    kept->mesh = &mesh_;
+    kept->block = call.block;
+    kept->sequence = call.sequence;
     kept->compute_type = compute_type_for(compute_type_, x_BTD);
-    kept->weights = weights;
-    const fused::BlockWeights own(block, weights, kept->compute_type);
-    const auto projections = fused::make_projections(own, mesh_, nullptr, nullptr);
+    kept->weights = call.weights;
+    const auto steps =
+        make_steps({call.block, call.weights, call.sequence, kept->compute_type, x_BTD}, nullptr);
     at::Tensor out =
-        fused::forward(own, *projections, x_BTD, kept.get(), trained, is_output_wanted);
+        fused::forward(call.block, *steps, x_BTD, kept.get(), trained, is_output_wanted);
     saved = std::move(kept);
     return out;
   }
 
   const Mesh& mesh_;
   const std::optional<at::ScalarType> compute_type_;
-  std::unique_ptr<Engine> device_, reference_;
+  const std::unique_ptr<Engine> reference_;
+};
+
+/// The same with every tensor taken for a device's.
+class DeviceEngine : public FusedEngine {
+ public:
+  DeviceEngine(const DeviceOps* ops, std::optional<at::ScalarType> compute_type)
+      : FusedEngine(single_process(), compute_type), given_(ops) {}
+
+ protected:
+  bool is_own(const at::Tensor&) const override { return false; }
+  const DeviceOps& ops(const at::Tensor& tensor) const override {
+    return given_ != nullptr ? *given_ : FusedEngine::ops(tensor);
+  }
+
+ private:
+  const DeviceOps* given_;
 };
 
 }  // namespace
@@ -89,6 +119,11 @@ class FusedEngine : public Engine {
 std::unique_ptr<Engine> make_fused_engine(const Mesh& mesh,
                                           std::optional<at::ScalarType> compute_type) {
   return std::make_unique<FusedEngine>(mesh, compute_type);
+}
+
+std::unique_ptr<Engine> make_device_engine(const DeviceOps* ops,
+                                           std::optional<at::ScalarType> compute_type) {
+  return std::make_unique<DeviceEngine>(ops, compute_type);
 }
 
 }  // namespace vit22b

@@ -1,6 +1,7 @@
 #include "model/engine/fused_block.h"
 
 #include "core/error.h"
+#include "model/engine/block_steps.h"
 
 namespace vit22b::fused {
 namespace {
@@ -40,17 +41,6 @@ cpu::Rows BlockWeights::matrix(const LinearSpec& linear) const {
   return weight_rows(tensors_.at(linear.weight), storage()).at(linear.first_row, 0);
 }
 
-cpu::AttentionShape BlockWeights::attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const {
-  return {.images = x_BTD.size(0),
-          .tokens = x_BTD.size(1),
-          .heads = block_.heads,
-          .head_size = block_.width / block_.heads,
-          .qkv = rows_of(qkv),
-          .q_norm = norm(block_.q_norm),
-          .k_norm = norm(block_.k_norm),
-          .arithmetic = cpu::best_arithmetic(rows_of(qkv).storage)};
-}
-
 cpu::Rows weight_rows(const at::Tensor& weight, cpu::Storage results) {
   cpu::Rows rows = rows_of(weight);
   rows.is_rounded = results == cpu::Storage::kBFloat16;
@@ -87,9 +77,21 @@ PackedBlock::PackedBlock(const BlockSpec& block, const BlockWeights& weights) {
         std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out, arithmetic));
 }
 
+std::unique_ptr<PackedWeights> pack_locally(const BlockSpec& block, const NamedTensors& weights,
+                                            at::ScalarType compute_type) {
+  return std::make_unique<PackedBlock>(block, BlockWeights(block, weights, compute_type));
+}
+
 const cpu::PackedMatrix* PackedBlock::find(const LinearSpec& linear) const {
   const auto it = matrices_.find({linear.weight, linear.first_row});
   return it == matrices_.end() ? nullptr : &it->second;
+}
+
+at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
+  const int64_t rows = x.numel() / x.size(-1), columns = x.size(-1);
+  at::Tensor y = empty_factor(rows, columns, weights.storage());
+  norm_rows(rows_of(x), rows, columns, weights.norm(name), rows_of(y));
+  return y;
 }
 
 }  // namespace vit22b::fused

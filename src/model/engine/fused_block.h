@@ -1,16 +1,13 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <set>
 #include <string>
 #include <vector>
 
-#include "dist/ring.h"
-#include "kernels/cpu/attention.h"
+#include "kernels/cpu/norms.h"
 #include "kernels/cpu/product.h"
 #include "model/block_spec.h"
 #include "model/engine.h"
-#include "model/unit_graph.h"
 #include "model/weight_store.h"
 
 namespace vit22b::fused {
@@ -31,8 +28,6 @@ class BlockWeights {
     return vector(linear.bias, linear.bias_first);
   }
   cpu::Rows matrix(const LinearSpec& linear) const;
-  /// Attention over a batch x_BTD's projection qkv.
-  cpu::AttentionShape attention(const at::Tensor& x_BTD, const at::Tensor& qkv) const;
 
  private:
   const BlockSpec& block_;
@@ -50,35 +45,6 @@ bool is_readable(const at::Tensor& tensor);
 /// A contiguous tensor [..., N] as rows of N.
 cpu::Rows rows_of(const at::Tensor& tensor);
 cpu::Tile tile_of(const at::Tensor& tensor);
-
-/// What a norm's backward pass needs on a model axis, where a row lies on several ranks.
-struct SavedNorm {
-  std::vector<RingBlock> gathered;  ///< every rank's normalised features
-  at::Tensor centred_ND, rstd_N1;   ///< float32
-};
-
-/// What the forward pass keeps for the backward pass; [B * T, ...] in the compute type, but for the
-/// residual stream's x and middle.
-struct SavedBlock : SavedActivations {
-  bool drop_weights() override {
-    weights.clear();
-    return true;
-  }
-  void take_weights(const NamedTensors& renewed) override { weights = renewed; }
-
-  BlockSpec block;
-  const Mesh* mesh = nullptr;
-  at::ScalarType compute_type = at::kFloat;
-  NamedTensors weights;
-  SavedNorm norm1, norm2;  ///< on a model axis
-  at::Tensor x_BTD;
-  at::Tensor middle;            ///< serial block: after the attention's residual
-  at::Tensor pre_activation;    ///< [B * T, M]
-  at::Tensor qkv;               ///< [B * T, 3 D], before QK normalisation
-  at::Tensor attended;          ///< [B * T, D]
-  at::Tensor lse_BHT;           ///< float32
-  at::Tensor branch1, branch2;  ///< before LayerScale, where it trains
-};
 
 /// Packed forms of a block's linear layers by weight name and first row.
 class PackedBlock : public PackedWeights {
@@ -108,16 +74,5 @@ void add_row_sums(const cpu::Rows& from, int64_t rows, int64_t columns, float* s
 
 /// The norm of that name over the rows of x: [B * T, D], a factor.
 at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
-
-class Projections;
-
-/// The forward pass; fills `saved` where it is not null. Without `is_output_wanted` the last
-/// out-projection is left out, and the result undefined, where nothing that is saved needs it.
-at::Tensor forward(const BlockWeights& weights, Projections& projections, const at::Tensor& x_BTD,
-                   SavedBlock* saved, const std::set<std::string>& trained,
-                   bool is_output_wanted = true);
-
-/// The backward pass; `grads` may be null.
-at::Tensor backward(SavedBlock& saved, const at::Tensor& output_gradient_BTD, UnitGrads* grads);
 
 }  // namespace vit22b::fused

@@ -72,21 +72,6 @@ at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string&
   return scaled;
 }
 
-at::Tensor BlockGradients::through_attention(SavedBlock& saved,
-                                             const at::Tensor& d_attended) const {
-  const BlockSpec& l = weights_.block();
-  at::Tensor d_qkv = empty(d_attended.size(0), 3 * l.width);
-  cpu::attention_backward(weights_.attention(saved.x_BTD, saved.qkv), rows_of(saved.attended),
-                          saved.lse_BHT.const_data_ptr<float>(), rows_of(d_attended),
-                          rows_of(d_qkv),
-                          {target(l.q_norm, ".weight").data, target(l.q_norm, ".bias").data,
-                           target(l.k_norm, ".weight").data, target(l.k_norm, ".bias").data});
-  column_sums(l.qkv, d_qkv);
-  saved.qkv.reset();
-  saved.attended.reset();
-  return d_qkv;
-}
-
 HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockSpec& block,
                                const at::Tensor& pre_activation)
     : block_(block),
@@ -111,12 +96,11 @@ float* HiddenGradient::sums_of(int64_t share) {
   return own.sums.data();
 }
 
-const at::Tensor& HiddenGradient::finish() {
+void HiddenGradient::finish() {
   for (Share& share : shares_)
     if (!share.sums.empty())
       cpu::add_column_sums({share.sums.data(), block_.hidden}, 1, block_.hidden,
                            bias_.data + block_.fc1.bias_first);
-  return d_hidden_;
 }
 
 }  // namespace vit22b::fused

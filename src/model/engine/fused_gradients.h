@@ -15,7 +15,7 @@ struct Target {
   int64_t columns = 0;
 };
 
-/// The steps that the backward passes of one process and of a mesh share. All outlive it.
+/// Where the gradients of a block's weights go, on the CPU. All outlive it.
 class BlockGradients {
  public:
   /// grads  may be null
@@ -38,8 +38,6 @@ class BlockGradients {
   /// Through LayerScale; the gradient itself where the block has none.
   at::Tensor through_scale(const at::Tensor& g, const std::string& name,
                            const at::Tensor& branch) const;
-  /// From the attention's output to q, k and v as the projection gave them; frees what it used.
-  at::Tensor through_attention(SavedBlock& saved, const at::Tensor& d_attended) const;
 
  private:
   const BlockWeights& weights_;
@@ -56,8 +54,9 @@ class HiddenGradient {
                  const at::Tensor& pre_activation);
   /// For a product whose first row is `first_row` of the pre-activation.
   cpu::Epilogue epilogue(int64_t first_row = 0);
+  const at::Tensor& result() const { return d_hidden_; }
   /// Adds the bias's gradient; call it once, at the end.
-  const at::Tensor& finish();
+  void finish();
 
  private:
   /// The bias's gradient of some rows; made by the first of its tiles, since a product has as many

@@ -19,19 +19,21 @@ class ReferenceEngine : public Engine {
     return nullptr;
   }
 
-  at::Tensor forward(const BlockSpec& block, const NamedTensors& weights, const at::Tensor& x_BTD,
+  at::Tensor forward(const BlockCall& call, const at::Tensor& x_BTD,
                      const PackedWeights*) const override {
-    return block_forward({block, weights, mesh_}, x_BTD, compute_type_for(compute_type_, x_BTD));
+    return block_forward({call.block, call.weights, mesh_}, x_BTD, call.sequence,
+                         compute_type_for(compute_type_, x_BTD));
   }
 
-  at::Tensor forward_saving(const BlockSpec& block, const NamedTensors& weights,
-                            const at::Tensor& x_BTD, const std::set<std::string>& trained,
+  at::Tensor forward_saving(const BlockCall& call, const at::Tensor& x_BTD,
+                            const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    const UnitFunction function = [&](const NamedTensors& w, const at::Tensor& x) {
-      return block_forward({block, w, mesh_}, x, compute_type_for(compute_type_, x));
+    const UnitFunction function = [&](const NamedTensors& weights, const at::Tensor& x) {
+      return block_forward({call.block, weights, mesh_}, x, call.sequence,
+                           compute_type_for(compute_type_, x));
     };
     auto graph = std::make_unique<UnitGraph>(
-        record_unit(function, weights, x_BTD, trained, /*is_input_trained=*/true));
+        record_unit(function, call.weights, x_BTD, trained, /*is_input_trained=*/true));
     at::Tensor output = graph->output.detach();
     saved = std::move(graph);
     return output;

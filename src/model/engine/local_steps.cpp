@@ -1,0 +1,111 @@
+#include "model/engine/cpu_steps.h"
+
+namespace vit22b::fused {
+namespace {
+
+using cpu::Rows;
+using cpu::Term;
+using cpu::Tile;
+
+class LocalSteps : public CpuSteps {
+ public:
+  LocalSteps(const BlockWork& work, const PackedBlock* packed) : CpuSteps(work), packed_(packed) {}
+
+  void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm*,
+          const std::vector<InProduct>& wanted) override {
+    input_ = normalised(w_, norm, x_BTD);
+    for (const InProduct& p : wanted) {
+      Destination to = begin(p);
+      multiply(to, p.linear->out, {output_term({input_, p.linear})});
+      p.done(std::move(to.result));
+    }
+  }
+
+  at::Tensor out(const std::vector<Factor>& factors, const Branch& branch,
+                 const at::Tensor& residual_BTD, at::Tensor* kept) const override {
+    std::vector<Term> terms;
+    terms.reserve(factors.size());
+    for (const Factor& f : factors) terms.push_back(output_term(f));
+    const Destination to = begin(branch, residual_BTD, kept);
+    multiply(to, width(), terms);
+    return to.result;
+  }
+
+  void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
+                const std::vector<OutGradient>& wanted) override {
+    const at::Tensor d_branch = g_.factor(g_.through_scale(gradient_ND, branch.scale, kept));
+    g_.column_sums(*branch.biased, d_branch);
+    for (const OutGradient& p : wanted) {
+      Destination to = begin(p);
+      multiply(to, p.linear->in, {input_term({d_branch, p.linear})});
+      finish(to);
+      g_.weight_gradient(*p.linear, d_branch, *p.input);
+      if (p.is_activated) p.input->reset();
+      p.done(std::move(to.result));
+    }
+  }
+
+  at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor& x_BTD,
+                     const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
+    at::Tensor y = normalised(w_, norm, x_BTD);
+    std::vector<Term> terms;
+    terms.reserve(factors.size());
+    for (const Factor& f : factors) {
+      g_.weight_gradient(*f.linear, f.values, y);
+      terms.push_back(input_term(f));
+    }
+    // In the memory of y where that fits.
+    const at::Tensor d_y = y.scalar_type() == at::kFloat ? y : at::empty_like(y, at::kFloat);
+    cpu::product_into(tile_of(d_y), terms, false, arithmetic_);
+    factors.clear();
+    y.reset();
+    return through_norm(norm, x_BTD, d_y, residual_gradient_ND);
+  }
+
+ private:
+  void multiply(const Destination& to, int64_t columns, const std::vector<Term>& terms) const {
+    if (to.is_whole)
+      cpu::product_into(tile_of(to.result), terms, false, arithmetic_);
+    else
+      cpu::product(rows(), columns, terms, to.epilogue(0), arithmetic_);
+  }
+
+  // values · Wᵀ: a linear layer's output.
+  Term output_term(const Factor& f) const {
+    return {.a = rows_of(f.values),
+            .b = w_.matrix(*f.linear),
+            .is_b_transposed = true,
+            .packed = packed_ != nullptr ? packed_->find(*f.linear) : nullptr,
+            .k = f.linear->in};
+  }
+
+  // values · W: the gradient of its input.
+  Term input_term(const Factor& f) const {
+    return {.a = rows_of(f.values), .b = w_.matrix(*f.linear), .k = f.linear->out};
+  }
+
+  // norm's gradient in place of d_y, plus the residual's.
+  at::Tensor through_norm(const std::string& name, const at::Tensor& x, const at::Tensor& d_y,
+                          const at::Tensor& residual_gradient) const {
+    const Tile all = tile_of(d_y), residual = tile_of(residual_gradient);
+    const int64_t d = all.columns;
+    norm_rows_backward(rows_of(x), all, w_.norm(name), g_.target(name, ".weight").data,
+                       g_.target(name, ".bias").data, [&](int64_t first, int64_t count) {
+                         const Rows rows{all.data + first * d, d};
+                         cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr,
+                                                  nullptr, rows, {}, rows);
+                       });
+    return d_y;
+  }
+
+  const PackedBlock* packed_;
+  at::Tensor input_;  // of the last in-projections; activation_bytes counts it beside the output
+};
+
+}  // namespace
+
+std::unique_ptr<BlockSteps> make_local_steps(const BlockWork& work, const PackedWeights* packed) {
+  return std::make_unique<LocalSteps>(work, dynamic_cast<const PackedBlock*>(packed));
+}
+
+}  // namespace vit22b::fused
