@@ -10,9 +10,9 @@ namespace vit22b {
 /// The activation of a config's word: "gelu_tanh" or "gelu".
 Activation parse_activation(const std::string& word);
 
-/// ATen's approximation of a GELU: "tanh" or "none".
-const char* gelu_approximation(Activation activation);
-
 at::Tensor activate(const at::Tensor& x, Activation activation);
+/// The gradient of x from that of activate(x), one dtype.
+at::Tensor activate_backward(const at::Tensor& gradient, const at::Tensor& x,
+                             Activation activation);
 
 }  // namespace vit22b

@@ -88,11 +88,26 @@ class AtenOps : public DeviceOps {
                                  const at::Tensor& bias_M, Activation form, at::Tensor d_pre_NM,
                                  at::Tensor bias_sums) const override {
     const at::Tensor x = with_bias(pre_NM, bias_M);
-    const at::Tensor d_x =
-        at::gelu_backward(in_float(d_activation_NM), x, gelu_approximation(form));
+    const at::Tensor d_x = activate_backward(in_float(d_activation_NM), x, form);
     d_pre_NM.copy_(d_x);
     add_sums(bias_sums, d_x);
     return activate(x, form).to(pre_NM.scalar_type());
+  }
+
+  at::Tensor gated_activation(const GatedUnits& units, Activation form) const override {
+    return (activate(in_float(units.gates_NM), form) * with_bias(units.pre_NM, units.bias_M))
+        .to(units.pre_NM.scalar_type());
+  }
+  at::Tensor gated_backward(const at::Tensor& d_hidden_NM, const GatedUnits& units, Activation form,
+                            const GatedGradients& gradients) const override {
+    const at::Tensor x = with_bias(units.pre_NM, units.bias_M), gates = in_float(units.gates_NM),
+                     d = in_float(d_hidden_NM), factors = activate(gates, form);
+    const at::Tensor d_x = d * factors, d_gates = activate_backward(d * x, gates, form);
+    at::Tensor(gradients.pre_NM).copy_(d_x);
+    at::Tensor(gradients.gates_NM).copy_(d_gates);
+    add_sums(gradients.bias_sums_M, d_x);
+    add_sums(gradients.gate_sums_M, d_gates);
+    return (factors * x).to(units.pre_NM.scalar_type());
   }
 
   at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,

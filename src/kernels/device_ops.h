@@ -36,6 +36,17 @@ struct QkNormSums {
   NormSums q, k;
 };
 
+/// What a gated MLP's hidden units, form(gates) * (pre + bias), are made of.
+struct GatedUnits {
+  at::Tensor pre_NM, bias_M;  ///< the bias float32, may be undefined
+  at::Tensor gates_NM;
+};
+/// Where their gradients go; the sums, of pre's and of the gates', may be undefined.
+struct GatedGradients {
+  at::Tensor pre_NM, gates_NM;
+  at::Tensor bias_sums_M, gate_sums_M;
+};
+
 /// The numbers of an AdamW update beyond its tensors.
 struct AdamWNumbers {
   double beta1 = 0.9, beta2 = 0.999;
@@ -106,6 +117,13 @@ class DeviceOps {
                                          Activation form, at::Tensor d_pre_NM,
                                          at::Tensor bias_sums) const = 0;
 
+  /// form(gates) * (pre + bias): the hidden units of a gated MLP.
+  virtual at::Tensor gated_activation(const GatedUnits& units, Activation form) const = 0;
+  /// Writes the gradients of pre and of the gates, and returns the hidden units. Adds both
+  /// gradients' column sums where those are defined.
+  virtual at::Tensor gated_backward(const at::Tensor& d_hidden_NM, const GatedUnits& units,
+                                    Activation form, const GatedGradients& gradients) const = 0;
+
   /// residual + scale * branch, dtype of the residual; scale float32 [D], may be undefined.
   virtual at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,
                                 const at::Tensor& scale_D) const = 0;
@@ -155,6 +173,6 @@ const DeviceOps& device_ops(at::Device device);
 
 /// The C symbol by which libvit22b_cuda.so gives its operations, and the interface's version: a
 /// library of another build is refused.
-constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_3";
+constexpr const char* kCudaOpsSymbol = "vit22b_make_cuda_ops_4";
 
 }  // namespace vit22b

@@ -24,12 +24,14 @@ struct Sizes {
     const int64_t middle = block.is_parallel() ? 0 : width;
     const int64_t num_scales = block.scale2.empty() ? 0 : block.num_branches();
     int64_t bytes = rows * residual * (width + middle) +
-                    rows * compute * (4 * width + hidden + num_scales * width) +
+                    rows * compute * (4 * width + hidden_units() + num_scales * width) +
                     rows * config.num_heads / work.model_ranks * kFloatBytes;
     if (work.model_ranks > 1)  // SavedNorm: every rank's features, and this rank's centred ones
       bytes += rows * (config.embed_dim * factor + width * kFloatBytes);
     return bytes;
   }
+  // Those that a backward pass needs: of a gated MLP the gates too.
+  int64_t hidden_units() const { return (block.is_gated() ? 2 : 1) * hidden; }
   int64_t input() const { return rows * width * residual; }
   // Beside it while the forward pass is at the block: the normalised input, the MLP's activation
   // and the output.
@@ -47,7 +49,7 @@ struct Sizes {
   int64_t backward_beside() const {
     const int64_t as_factor = factor == kFloatBytes ? 0 : factor;
     const int64_t wider = block.is_parallel() ? 4 * (factor - compute) : 0;
-    return rows * (width * (kFloatBytes + as_factor + wider) + hidden * factor);
+    return rows * (width * (kFloatBytes + as_factor + wider) + hidden_units() * factor);
   }
   // The output's gradient as it came, where that is not the float32 one.
   int64_t came_in() const { return residual == kFloatBytes ? 0 : rows * width * residual; }

@@ -6,10 +6,10 @@
 namespace vit22b {
 namespace {
 
-// The fused in-projection's parts: hidden units of the MLP, then q, k and v with heads split and q,
-// k normalised.
+// The in-projection's parts: of the parallel block the MLP's, then q, k and v with heads split and
+// q, k normalised.
 struct Projected {
-  at::Tensor hidden_BTM;
+  at::Tensor gate_BTM, hidden_BTM;
   at::Tensor q_BHTK, k_BHTK, v_BHTK;
 };
 
@@ -26,15 +26,24 @@ Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequ
       b.is_parallel() ? l.rows(b.in_projection(), y).split_with_sizes(b.in_sections(), -1)
                       : l.rows(b.qkv, y).split_with_sizes(b.qkv_sections(), -1);
   Projected p;
-  if (b.is_parallel()) {
-    p.hidden_BTM =
-        b.fc1.bias == b.qkv.bias ? parts.front() : parts.front() + l.weight(b.fc1.bias).to(type);
+  const auto take_hidden = [&](const LinearSpec& linear) {
+    const at::Tensor x = parts.front();
     parts.erase(parts.begin());
-  }
+    // With a bias on q, k and v the projection had the MLP's too.
+    return linear.bias == b.qkv.bias ? x : x + l.bias(linear).to(type);
+  };
+  if (b.is_parallel() && b.is_gated()) p.gate_BTM = take_hidden(b.gate);
+  if (b.is_parallel()) p.hidden_BTM = take_hidden(b.fc1);
   p.q_BHTK = rotate(normed_heads(l, b.q_norm, parts[0]), sequence.rotary, 2);
   p.k_BHTK = rotate(normed_heads(l, b.k_norm, parts[1]), sequence.rotary, 2);
   p.v_BHTK = normed_heads(l, "", parts[2]);
   return p;
+}
+
+at::Tensor hidden_units(const BlockSpec& b, const at::Tensor& gate_BTM,
+                        const at::Tensor& hidden_BTM) {
+  return b.is_gated() ? activate(gate_BTM, b.activation) * hidden_BTM
+                      : activate(hidden_BTM, b.activation);
 }
 
 }  // namespace
@@ -46,10 +55,11 @@ at::Tensor block_forward(const Layers& l, const at::Tensor& x_BTD, const Sequenc
   const at::Tensor attended = merge_heads(attention(p.q_BHTK, p.k_BHTK, p.v_BHTK, sequence.mask));
   if (b.is_parallel())
     return x_BTD + l.scaled(b.scale2, l.columns(b.proj, attended, b.fc2,
-                                                activate(p.hidden_BTM, b.activation)));
+                                                hidden_units(b, p.gate_BTM, p.hidden_BTM)));
   const at::Tensor middle = x_BTD + l.scaled(b.scale1, l.columns(b.proj, attended));
-  const at::Tensor hidden = l.rows(b.fc1, l.norm(b.norm2, middle).to(type));
-  return middle + l.scaled(b.scale2, l.columns(b.fc2, activate(hidden, b.activation)));
+  const at::Tensor y = l.norm(b.norm2, middle).to(type);
+  const at::Tensor gate = b.is_gated() ? l.rows(b.gate, y) : at::Tensor();
+  return middle + l.scaled(b.scale2, l.columns(b.fc2, hidden_units(b, gate, l.rows(b.fc1, y))));
 }
 
 QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD,

@@ -37,7 +37,21 @@ NormForm norm_form(const ViTConfig& config) {
 }
 
 LinearSpec BlockSpec::in_projection() const {
-  return {fc1.weight, qkv.bias, 0, 0, fc1.out + qkv.out, qkv.in};
+  return {fc1.weight, qkv.bias, 0, 0, gate.out + fc1.out + qkv.out, qkv.in};
+}
+
+LinearSpec BlockSpec::hidden_projection() const {
+  return {fc1.weight, fc1.bias, 0, 0, gate.out + fc1.out, fc1.in};
+}
+
+std::vector<int64_t> BlockSpec::hidden_sections() const {
+  return std::vector<int64_t>(is_gated() ? 2 : 1, hidden);
+}
+
+std::vector<int64_t> BlockSpec::in_sections() const {
+  std::vector<int64_t> sections = hidden_sections();
+  sections.insert(sections.end(), 3, width);
+  return sections;
 }
 
 BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {

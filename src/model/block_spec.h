@@ -46,16 +46,22 @@ struct BlockSpec {
   std::string q_norm, k_norm;  ///< over each head; "" for none
   LinearSpec qkv, proj;        ///< attention's; qkv: queries, keys and values, one below the other
   LinearSpec fc1, fc2;         ///< the MLP's
+  LinearSpec gate;  ///< of a gated MLP, whose hidden units are activation(gate) * fc1; its
+                    ///< rows lie before fc1's where both are parts of one weight
   std::string scale1, scale2;  ///< LayerScale of both branches, "" for none
   double first_scale = 0;      ///< its first value
 
   bool is_parallel() const { return arrangement == Arrangement::kParallel; }
+  bool is_gated() const { return !gate.weight.empty(); }
   int64_t head_size() const { return width / heads; }
   /// Sections of qkv's rows that a mesh cuts, each for itself.
   std::vector<int64_t> qkv_sections() const { return {width, width, width}; }
+  /// The serial MLP's in-projection where it is one: the gate's rows, then fc1's.
+  LinearSpec hidden_projection() const;
+  std::vector<int64_t> hidden_sections() const;
   /// The whole in-projection of the parallel block: the MLP's rows, then qkv's.
   LinearSpec in_projection() const;
-  std::vector<int64_t> in_sections() const { return {hidden, width, width, width}; }
+  std::vector<int64_t> in_sections() const;
   /// Branches that join the residual stream one after the other.
   int64_t num_branches() const { return is_parallel() ? 1 : 2; }
 };

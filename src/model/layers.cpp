@@ -21,6 +21,11 @@ at::Tensor norm_over_model(const Mesh& mesh, const at::Tensor& x, const at::Tens
   return y.to(x.scalar_type());
 }
 
+// A layer's rows of a tensor; all of them where the layer does not say how many it has.
+at::Tensor rows_of(const at::Tensor& tensor, int64_t first, int64_t count) {
+  return tensor.defined() && count > 0 ? tensor.narrow(0, first, count) : tensor;
+}
+
 }  // namespace
 
 at::Tensor Layers::find(const std::string& name) const {
@@ -28,8 +33,12 @@ at::Tensor Layers::find(const std::string& name) const {
   return it == weights_.end() ? at::Tensor() : it->second;
 }
 
-at::Tensor Layers::with_bias(const std::string& bias, const at::Tensor& y) const {
-  const at::Tensor values = find(bias);
+at::Tensor Layers::bias(const LinearSpec& linear) const {
+  return rows_of(find(linear.bias), linear.bias_first, linear.out);
+}
+
+at::Tensor Layers::with_bias(const LinearSpec& linear, const at::Tensor& y) const {
+  const at::Tensor values = bias(linear);
   return values.defined() ? y + values.to(y.scalar_type()) : y;
 }
 
@@ -42,21 +51,24 @@ at::Tensor Layers::columns(const std::string& name, const at::Tensor& x) const {
 }
 
 at::Tensor Layers::rows(const LinearSpec& linear, const at::Tensor& x) const {
-  if (is_alone()) return functions_.linear(x, weight(linear.weight), find(linear.bias));
-  return with_bias(linear.bias, row_linear(mesh_, x, weight(linear.weight)));
+  const at::Tensor own = rows_of(weight(linear.weight), linear.first_row, linear.out);
+  if (is_alone()) return functions_.linear(x, own, bias(linear));
+  return with_bias(linear, row_linear(mesh_, x, own));
 }
 
 at::Tensor Layers::columns(const LinearSpec& linear, const at::Tensor& x) const {
-  if (is_alone()) return rows(linear, x);
-  return with_bias(linear.bias, column_linear(mesh_, {{x, weight(linear.weight)}}));
+  if (is_alone()) return functions_.linear(x, weight(linear.weight), find(linear.bias));
+  // This rank's features of the output.
+  return with_bias({.bias = linear.bias}, column_linear(mesh_, {{x, weight(linear.weight)}}));
 }
 
 at::Tensor Layers::columns(const LinearSpec& linear1, const at::Tensor& x1,
                            const LinearSpec& linear2, const at::Tensor& x2) const {
-  if (is_alone()) return rows(linear1, x1) + rows(linear2, x2);
-  return with_bias(linear2.bias,
-                   with_bias(linear1.bias, column_linear(mesh_, {{x1, weight(linear1.weight)},
-                                                                 {x2, weight(linear2.weight)}})));
+  if (is_alone()) return columns(linear1, x1) + columns(linear2, x2);
+  return with_bias(
+      {.bias = linear2.bias},
+      with_bias({.bias = linear1.bias}, column_linear(mesh_, {{x1, weight(linear1.weight)},
+                                                              {x2, weight(linear2.weight)}})));
 }
 
 at::Tensor Layers::norm(const std::string& name, const at::Tensor& x) const {

@@ -39,7 +39,7 @@ class Layers {
   at::Tensor columns(const std::string& name, const at::Tensor& x) const;
   at::Tensor columns(const LinearSpec& linear1, const at::Tensor& x1, const LinearSpec& linear2,
                      const at::Tensor& x2) const;
-  /// The same two for a block's layers.
+  /// The same two for a block's layers, whose rows may be some of a weight's.
   at::Tensor rows(const LinearSpec& linear, const at::Tensor& x) const;
   at::Tensor columns(const LinearSpec& linear, const at::Tensor& x) const;
 
@@ -47,6 +47,8 @@ class Layers {
   at::Tensor norm(const std::string& name, const at::Tensor& x) const;
   /// The same over the last dim of x, which is whole.
   at::Tensor head_norm(const std::string& name, const at::Tensor& x) const;
+  /// A block layer's bias; undefined for none.
+  at::Tensor bias(const LinearSpec& linear) const;
   /// fc2(activation(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
   at::Tensor mlp(const std::string& prefix, const at::Tensor& x) const;
   /// Attention of one query of this rank's heads: see QueryAttentionFunction.
@@ -58,7 +60,7 @@ class Layers {
 
  private:
   bool is_alone() const { return mesh_.size(MeshAxis::kModel) == 1; }
-  at::Tensor with_bias(const std::string& bias, const at::Tensor& y) const;
+  at::Tensor with_bias(const LinearSpec& linear, const at::Tensor& y) const;
 
   const BlockSpec& block_;
   const NamedTensors& weights_;

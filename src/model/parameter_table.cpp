@@ -141,7 +141,7 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
   if (b.is_parallel()) {
     rows.in_layer(b.in_projection(), b.in_sections(), constant(0));
     if (b.fc1.bias != b.qkv.bias)
-      rows.bias(b.fc1.bias, mlp_bias, ModelCut::kRowsPerSection, {b.hidden});
+      rows.bias(b.fc1.bias, mlp_bias, ModelCut::kRowsPerSection, b.hidden_sections());
   } else {
     rows.in_layer(b.qkv, b.qkv_sections(), constant(0));
   }
@@ -151,7 +151,12 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
   rows.scale(b.scale1, b);
   if (!b.is_parallel()) {
     rows.norm(b.norm2, b.width, b.norm);
-    rows.in_layer(b.fc1, {b.hidden}, mlp_bias);
+    if (b.is_gated() && b.gate.weight != b.fc1.weight) {
+      rows.in_layer(b.gate, {b.hidden}, mlp_bias);
+      rows.in_layer(b.fc1, {b.hidden}, mlp_bias);
+    } else {
+      rows.in_layer(b.hidden_projection(), b.hidden_sections(), mlp_bias);
+    }
   }
   rows.out_layer(b.fc2, mlp_bias);
   rows.scale(b.scale2, b);

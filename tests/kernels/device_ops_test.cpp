@@ -164,6 +164,23 @@ TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
       expect_near(d_pre, want_d_pre);
       EXPECT_LT(relative_difference(sums, want_sums), 1e-4);
 
+      const at::Tensor gates = random({rows, columns + 4}).narrow(1, 4, columns);
+      expect_near(cuda_.gated_activation({pre, vector, gates}, form),
+                  aten_->gated_activation({pre, vector, gates}, form));
+      const auto gated_back = [&](const DeviceOps& ops) {
+        const at::Tensor both = at::empty({rows, 2 * columns}, pre.options());
+        const GatedGradients to{both.narrow(1, columns, columns), both.narrow(1, 0, columns),
+                                ones({columns}), is_full ? ones({columns}) : at::Tensor()};
+        const at::Tensor hidden = ops.gated_backward(d, {pre, vector, gates}, form, to);
+        return std::tuple(hidden, both, to.bias_sums_M, to.gate_sums_M);
+      };
+      const auto [hidden, of_both, pre_sums, gate_sums] = gated_back(cuda_);
+      const auto [want_hidden, want_of_both, want_pre_sums, want_gate_sums] = gated_back(*aten_);
+      expect_near(hidden, want_hidden);
+      expect_near(of_both, want_of_both);
+      EXPECT_LT(relative_difference(pre_sums, want_pre_sums), 1e-4);
+      if (is_full) EXPECT_LT(relative_difference(gate_sums, want_gate_sums), 1e-4);
+
       const at::Tensor residual = random({rows, columns}), branch = random({rows, columns}),
                        gradient = randn({rows, columns});
       for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {

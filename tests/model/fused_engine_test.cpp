@@ -16,19 +16,28 @@ struct BlockResult {
   NamedTensors gradients;
 };
 
-BlockResult run_block(const std::unique_ptr<Engine>& engine, const ViTConfig& config,
-                      const NamedTensors& weights, const at::Tensor& x, const at::Tensor& dy) {
+/// A block, its weights and what its tokens are.
+struct TestBlock {
+  BlockSpec spec;
+  NamedTensors weights;
+  Sequence sequence;
+
+  BlockCall call() const { return {spec, weights, sequence}; }
+};
+
+BlockResult run_block(const std::unique_ptr<Engine>& engine, const TestBlock& block,
+                      const at::Tensor& x, const at::Tensor& dy) {
   const at::NoGradGuard no_grad;
   std::set<std::string> trained;
   UnitGrads grads;
-  for (const auto& [name, tensor] : weights) {
+  for (const auto& [name, tensor] : block.weights) {
     trained.insert(name);
     grads.tensors[name] = at::full_like(tensor, 7);  // overwritten, whatever is there
   }
   std::unique_ptr<SavedActivations> saved;
   BlockResult result;
-  result.output = engine->forward_saving({block_spec(config), weights, {}}, x, trained, saved);
-  EXPECT_TRUE(at::equal(result.output, engine->forward({block_spec(config), weights, {}}, x)));
+  result.output = engine->forward_saving(block.call(), x, trained, saved);
+  EXPECT_TRUE(at::equal(result.output, engine->forward(block.call(), x)));
   result.input_gradient = engine->backward(std::move(saved), dy, &grads);
   result.gradients = grads.tensors;
   return result;
@@ -52,6 +61,9 @@ struct Sizes {
   const char* norm = "rmsnorm";
   const char* act = "gelu_tanh";
   double init_values = 0;
+  std::string extra;  ///< words of "causal", "lengths", "pairs" or "halves" (rotary), "gate"
+
+  bool has(const char* word) const { return extra.find(word) != std::string::npos; }
 };
 
 ViTConfig config_of(const Sizes& s) {
@@ -68,17 +80,60 @@ ViTConfig config_of(const Sizes& s) {
   return c;
 }
 
+/// One token less in each sample, one at least.
+at::Tensor lengths_of(const Sizes& s) {
+  return at::arange(s.tokens, s.tokens - s.images, -1, at::kLong).clamp_min(1);
+}
+
+RotaryTables rotary_of(const Sizes& s) {
+  const at::Tensor angles = at::randn({s.tokens, s.width / s.heads / 2}).to(test::device());
+  const bool is_half = s.has("halves");
+  const auto table = [&](const at::Tensor& values) {
+    return is_half ? at::cat({values, values}, 1) : values.repeat_interleave(2, 1);
+  };
+  return {table(angles.cos()), table(angles.sin()), is_half};
+}
+
+/// The gate in a weight of its own, or in the in-projection's first rows.
+void add_gate(BlockSpec& b, NamedTensors& weights) {
+  b.gate = b.fc1;
+  if (b.is_parallel()) {
+    for (LinearSpec* linear : {&b.fc1, &b.qkv}) {
+      linear->first_row += b.hidden;
+      if (!linear->bias.empty()) linear->bias_first += b.hidden;
+    }
+    for (const std::string& name : {b.fc1.weight, b.fc1.bias}) {
+      at::Tensor& all = weights.at(name);
+      all = at::cat({at::randn_like(all.narrow(0, 0, b.hidden)) * 0.3, all});
+    }
+  } else {
+    b.gate.weight = "mlp.gate.weight";
+    b.gate.bias = "mlp.gate.bias";
+    weights[b.gate.weight] = at::randn_like(weights.at(b.fc1.weight)) * 0.3;
+    weights[b.gate.bias] = at::randn_like(weights.at(b.fc1.bias)) * 0.3;
+  }
+}
+
+TestBlock block_of(const Sizes& s) {
+  const ViTConfig config = config_of(s);
+  TestBlock block{block_spec(config), block_weights(config), {}};
+  if (s.has("gate")) add_gate(block.spec, block.weights);
+  block.sequence.mask.is_causal = s.has("causal");
+  if (s.has("lengths")) block.sequence.mask.lengths_B = lengths_of(s);
+  if (s.has("pairs") || s.has("halves")) block.sequence.rotary = rotary_of(s);
+  return block;
+}
+
 double most(const at::Tensor& tensor) {
   return tensor.abs().max().item<double>();
 }
 
 void expect_equals_the_reference(const std::unique_ptr<Engine>& engine, const Sizes& s) {
-  const ViTConfig config = config_of(s);
-  const NamedTensors weights = block_weights(config);
+  const TestBlock block = block_of(s);
   const at::Tensor x = at::randn({s.images, s.tokens, s.width}).to(test::device()),
                    dy = at::randn_like(x);
-  const BlockResult want = run_block(make_engine("reference"), config, weights, x, dy),
-                    got = run_block(engine, config, weights, x, dy);
+  const BlockResult want = run_block(make_engine("reference"), block, x, dy),
+                    got = run_block(engine, block, x, dy);
   EXPECT_LT(relative_difference(got.output, want.output), 2e-5);
   EXPECT_LT(relative_difference(got.input_gradient, want.input_gradient), 2e-5);
   double largest = 0;
@@ -105,8 +160,7 @@ NamedTensors by_name(const BlockResult& result) {
 // stream  the dtype of the residual stream
 void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s,
                            at::ScalarType stream = at::kBFloat16) {
-  const ViTConfig config = config_of(s);
-  const NamedTensors weights = block_weights(config);
+  const TestBlock block = block_of(s);
   const auto reference = make_engine("reference");
   // What ATen's operators in bf16, each rounded, are off, over several inputs: one draw's largest
   // error says little of the next one's in a tensor of few values. Ours may be twice as far off:
@@ -121,23 +175,23 @@ void expect_roundings_only(const std::unique_ptr<Engine>& engine, const Sizes& s
         at::randn({s.images, s.tokens, s.width}).to(test::device()).to(at::kBFloat16);
     const at::Tensor dy = at::randn_like(x);
     const NamedTensors want =
-        by_name(run_block(reference, config, weights, x.to(at::kFloat), dy.to(at::kFloat)));
-    const NamedTensors rounded = by_name(run_block(reference, config, weights, x, dy));
+        by_name(run_block(reference, block, x.to(at::kFloat), dy.to(at::kFloat)));
+    const NamedTensors rounded = by_name(run_block(reference, block, x, dy));
     for (const auto& [name, tensor] : want) {
       atens[name] = std::max(atens[name], most(rounded.at(name) - tensor));
       sizes[name] = std::max(sizes[name], most(tensor));
     }
     if (draw > 0) continue;
-    const NamedTensors got = by_name(run_block(engine, config, weights, x.to(stream), dy));
+    const NamedTensors got = by_name(run_block(engine, block, x.to(stream), dy));
     EXPECT_EQ(got.at("output").scalar_type(), stream);
     for (const auto& [name, tensor] : want) ours[name] = most(got.at(name) - tensor);
   }
   double largest = 0;
-  for (const auto& [name, weight] : weights) largest = std::max(largest, sizes.at(name));
+  for (const auto& [name, weight] : block.weights) largest = std::max(largest, sizes.at(name));
   for (const auto& [name, error] : ours) {
     double scale = sizes.at(name);
     // A gradient that is zero (the keys' bias) is a sum of roundings of the size of the others.
-    if (weights.count(name) != 0)
+    if (block.weights.count(name) != 0)
       scale = scale < 1e-6 * largest ? largest : std::max(scale, largest * kRounding);
     const double roundings = name == "output" ? 4 : 8;
     EXPECT_LE(error, std::max(roundings * kRounding * scale, 2 * atens.at(name))) << name;
@@ -163,16 +217,14 @@ TEST_P(FusedBlock, HalfActivationsOnAFloatStreamCostTheirRoundingsOnly) {
 
 // With products of bfloat16 or without: what a bf16 checkpoint keeps is what is computed with.
 TEST_P(FusedBlock, RoundsMatricesToBf16OnEveryCpu) {
-  const ViTConfig config = config_of(GetParam());
-  const NamedTensors weights = block_weights(config);
-  NamedTensors rounded = weights;
-  for (auto& [name, tensor] : rounded)
+  const TestBlock block = block_of(GetParam());
+  TestBlock rounded = block;
+  for (auto& [name, tensor] : rounded.weights)
     if (tensor.dim() == 2) tensor = tensor.to(at::kBFloat16).to(at::kFloat);
   const at::Tensor x =
       at::randn({GetParam().images, GetParam().tokens, GetParam().width}).to(at::kBFloat16);
   const auto engine = make_engine("fused");
-  EXPECT_TRUE(at::equal(engine->forward({block_spec(config), weights, {}}, x),
-                        engine->forward({block_spec(config), rounded, {}}, x)));
+  EXPECT_TRUE(at::equal(engine->forward(block.call(), x), engine->forward(rounded.call(), x)));
 }
 
 TEST_P(FusedBlock, OnAtensOperationsEqualsTheReference) {
@@ -202,7 +254,82 @@ INSTANTIATE_TEST_SUITE_P(
               0.3},
         Sizes{"serial", "serial", 48, 3, 4, 2, 19, false, true, "layernorm", "gelu"},
         Sizes{"serial_all", "serial", 80, 2, 3, 2, 101, true, true, "layernorm", "gelu_tanh", 0.5},
-        Sizes{"serial_rms", "serial", 44, 2, 3, 1, 5, true, false, "rmsnorm", "gelu"}),
+        Sizes{"serial_rms", "serial", 44, 2, 3, 1, 5, true, false, "rmsnorm", "gelu"},
+        Sizes{.name = "causal",
+              .block = "parallel",
+              .width = 48,
+              .heads = 3,
+              .mlp_ratio = 4,
+              .images = 2,
+              .tokens = 131,
+              .extra = "causal"},
+        Sizes{.name = "causal_lengths",
+              .block = "serial",
+              .width = 48,
+              .heads = 3,
+              .mlp_ratio = 4,
+              .images = 3,
+              .tokens = 19,
+              .qkv_bias = true,
+              .norm = "layernorm",
+              .extra = "causal lengths"},
+        Sizes{.name = "lengths",
+              .block = "serial",
+              .width = 32,
+              .heads = 2,
+              .mlp_ratio = 4,
+              .images = 4,
+              .tokens = 70,
+              .extra = "lengths"},
+        Sizes{.name = "rotary_pairs",
+              .block = "parallel",
+              .width = 48,
+              .heads = 2,
+              .mlp_ratio = 2,
+              .images = 2,
+              .tokens = 19,
+              .extra = "pairs"},
+        Sizes{.name = "rotary_halves",
+              .block = "serial",
+              .width = 72,
+              .heads = 2,
+              .mlp_ratio = 2,
+              .images = 2,
+              .tokens = 101,
+              .qk_norm = false,
+              .qkv_bias = true,
+              .norm = "layernorm",
+              .extra = "halves"},
+        Sizes{.name = "gated",
+              .block = "serial",
+              .width = 48,
+              .heads = 3,
+              .mlp_ratio = 2.5,
+              .images = 2,
+              .tokens = 37,
+              .qkv_bias = true,
+              .norm = "layernorm",
+              .act = "gelu",
+              .init_values = 0.3,
+              .extra = "gate"},
+        Sizes{.name = "gated_parallel",
+              .block = "parallel",
+              .width = 58,
+              .heads = 2,
+              .mlp_ratio = 2.5,
+              .images = 3,
+              .tokens = 37,
+              .extra = "gate"},
+        Sizes{.name = "gated_parallel_biases",
+              .block = "parallel",
+              .width = 48,
+              .heads = 3,
+              .mlp_ratio = 4,
+              .images = 2,
+              .tokens = 131,
+              .qkv_bias = true,
+              .act = "gelu",
+              .extra = "gate causal pairs"}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
 
 // A layer's result, its gradients for all leaves that are defined, and its result without a graph.

@@ -170,6 +170,45 @@ void activation_backward_impl(const Tile& t, const Rows& pre, Activation form,
   });
 }
 
+void gated_activation_impl(const Tile& t, const float* bias, const Rows& gates, Activation form,
+                           const Rows& pre, const Rows& hidden) {
+  typed_out(hidden, [&](auto* out) {
+    using T = std::remove_pointer_t<decltype(out)>;
+    auto* kept = static_cast<T*>(pre.data);
+    const auto* gate = static_cast<const T*>(gates.data);
+    each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+      const V x = biased(t, bias, i, j);
+      if (kept != nullptr) store(x, kept + i * pre.stride + j, n);
+      const V factor = gelu<false>(load(gate + i * gates.stride + j, n), form).value;
+      store(hn::Mul(x, factor), out + i * hidden.stride + j, n);
+    });
+  });
+}
+
+void gated_backward_impl(const Tile& t, const Rows& pre, const Rows& gates, Activation form,
+                         const GatedGradients& to) {
+  const auto add = [](float* sums, int64_t j, int64_t n, V values) {
+    if (sums != nullptr) store(hn::Add(load(sums + j, n), values), sums + j, n);
+  };
+  typed_out(pre, [&](auto* hidden) {
+    using T = std::remove_pointer_t<decltype(hidden)>;
+    const auto* gate = static_cast<const T*>(gates.data);
+    typed_out(to.pre, [&](auto* d_pre) {
+      auto* d_gate = static_cast<std::remove_pointer_t<decltype(d_pre)>*>(to.gates.data);
+      each_vector(t, [&](int64_t i, int64_t j, int64_t n) {
+        const V d = load(t.data + i * t.stride + j, n), x = load(hidden + i * pre.stride + j, n);
+        const GeluParts g = gelu<true>(load(gate + i * gates.stride + j, n), form);
+        const V of_pre = hn::Mul(d, g.value), of_gate = hn::Mul(hn::Mul(d, x), g.slope);
+        store(of_pre, d_pre + i * to.pre.stride + j, n);
+        store(of_gate, d_gate + i * to.gates.stride + j, n);
+        store(hn::Mul(x, g.value), hidden + i * pre.stride + j, n);
+        add(to.pre_sums, j, n, of_pre);
+        add(to.gate_sums, j, n, of_gate);
+      });
+    });
+  });
+}
+
 void bias_scale_residual_impl(const Tile& t, const float* bias, const float* scale,
                               const Rows& residual, const Rows& branch, const Rows& to) {
   typed_out(to, [&](auto* out) {
@@ -218,6 +257,8 @@ HWY_EXPORT(rotate_rows_impl);
 HWY_EXPORT(bias_store_impl);
 HWY_EXPORT(bias_activation_impl);
 HWY_EXPORT(activation_backward_impl);
+HWY_EXPORT(gated_activation_impl);
+HWY_EXPORT(gated_backward_impl);
 HWY_EXPORT(bias_scale_residual_impl);
 HWY_EXPORT(add_column_sums_impl);
 HWY_EXPORT(scale_backward_impl);
@@ -249,6 +290,16 @@ void activation_backward(const Tile& tile, const Rows& pre_activation, Activatio
                          const Rows& activation, const Rows& out, float* column_sums) {
   HWY_DYNAMIC_DISPATCH(activation_backward_impl)
   (tile, pre_activation, form, activation, out, column_sums);
+}
+
+void gated_activation(const Tile& tile, const float* bias, const Rows& gates, Activation form,
+                      const Rows& pre, const Rows& hidden) {
+  HWY_DYNAMIC_DISPATCH(gated_activation_impl)(tile, bias, gates, form, pre, hidden);
+}
+
+void gated_backward(const Tile& tile, const Rows& pre, const Rows& gates, Activation form,
+                    const GatedGradients& to) {
+  HWY_DYNAMIC_DISPATCH(gated_backward_impl)(tile, pre, gates, form, to);
 }
 
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,

@@ -54,6 +54,20 @@ void bias_activation(const Tile& tile, const float* bias, Activation form,
 /// be the same memory. Adds the column sums of `out` to `column_sums` where it is not null.
 void activation_backward(const Tile& tile, const Rows& pre_activation, Activation form,
                          const Rows& activation, const Rows& out, float* column_sums);
+/// A gated MLP's hidden units, form(gates) * (tile + bias), and tile + bias in `pre` (where
+/// wanted), all in one storage type; `hidden` may lie over the gates. `bias` may be null.
+void gated_activation(const Tile& tile, const float* bias, const Rows& gates, Activation form,
+                      const Rows& pre, const Rows& hidden);
+/// What the backward pass makes of such units: their gradient, a tile, becomes that of `pre` and of
+/// the gates, and the units are made again over `pre`. Adds both gradients' column sums where not
+/// null.
+struct GatedGradients {
+  Rows pre, gates;
+  float *pre_sums = nullptr, *gate_sums = nullptr;
+};
+void gated_backward(const Tile& tile, const Rows& pre, const Rows& gates, Activation form,
+                    const GatedGradients& to);
+
 /// out = residual + scale * (tile + bias); `bias` and `scale` may be null, and so may `branch`,
 /// which receives tile + bias in a type of its own; residual and out have the same.
 void bias_scale_residual(const Tile& tile, const float* bias, const float* scale,

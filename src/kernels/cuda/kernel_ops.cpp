@@ -69,6 +69,10 @@ Rounding rounding_of(const RoundingBits& bits) {
   return {bits.rng.seed(), bits.rng.counter_high(), bits.layout};
 }
 
+GatedUnits units_of(const vit22b::GatedUnits& units, Activation form) {
+  return {rows_of(units.pre_NM), rows_of(units.gates_NM), vector(units.bias_M), form};
+}
+
 Matrix weight_of(const at::Tensor& weight) {
   VIT22B_CHECK(weight.is_contiguous(), "cuda kernels: want a contiguous weight");
   return {weight.mutable_data_ptr(), weight.size(-1), is_bf16(weight)};
@@ -143,6 +147,29 @@ at::Tensor KernelOps::activation_backward(const at::Tensor& d_activation_NM,
                             rows_of(activation), target(bias_sums), target(partial),
                             stream(pre_NM.device()));
   return activation;
+}
+
+at::Tensor KernelOps::gated_activation(const vit22b::GatedUnits& units, Activation form) const {
+  const at::Tensor& pre = units.pre_NM;
+  const c10::DeviceGuard guard(pre.device());
+  at::Tensor hidden = at::empty(pre.sizes(), pre.options());
+  cuda::gated_activation(units_of(units, form), num_rows(pre), pre.size(-1), rows_of(hidden),
+                         stream(pre.device()));
+  return hidden;
+}
+
+at::Tensor KernelOps::gated_backward(const at::Tensor& d_hidden_NM, const vit22b::GatedUnits& units,
+                                     Activation form,
+                                     const vit22b::GatedGradients& gradients) const {
+  const at::Tensor& pre = units.pre_NM;
+  const c10::DeviceGuard guard(pre.device());
+  at::Tensor hidden = at::empty(pre.sizes(), pre.options());
+  const at::Tensor partial = partial_sums(2 * pre.size(-1), pre);
+  cuda::gated_backward(rows_of(d_hidden_NM), units_of(units, form), num_rows(pre), pre.size(-1),
+                       {rows_of(gradients.pre_NM), rows_of(gradients.gates_NM),
+                        target(gradients.bias_sums_M), target(gradients.gate_sums_M)},
+                       rows_of(hidden), target(partial), stream(pre.device()));
+  return hidden;
 }
 
 at::Tensor KernelOps::add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,

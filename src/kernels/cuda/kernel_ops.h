@@ -22,6 +22,10 @@ class KernelOps : public DeviceOps {
   at::Tensor activation_backward(const at::Tensor& d_activation_NM, const at::Tensor& pre_NM,
                                  const at::Tensor& bias_M, Activation form, at::Tensor d_pre_NM,
                                  at::Tensor bias_sums) const override;
+  at::Tensor gated_activation(const vit22b::GatedUnits& units, Activation form) const override;
+  at::Tensor gated_backward(const at::Tensor& d_hidden_NM, const vit22b::GatedUnits& units,
+                            Activation form,
+                            const vit22b::GatedGradients& gradients) const override;
   at::Tensor add_branch(const at::Tensor& residual_ND, const at::Tensor& branch_ND,
                         const at::Tensor& scale_D) const override;
   at::Tensor branch_backward(const at::Tensor& gradient_ND, const at::Tensor& branch_ND,

@@ -73,6 +73,24 @@ void activation_backward(const Matrix& d_activation, const Matrix& pre, const fl
                          Activation form, int64_t rows, int64_t columns, const Matrix& d_pre,
                          const Matrix& activation, float* bias_sums, float* partial, Stream stream);
 
+/// A gated MLP's hidden units, form(gates) * (pre + bias); `bias` may be null.
+struct GatedUnits {
+  Matrix pre, gates;
+  const float* bias = nullptr;
+  Activation form = Activation::kGelu;
+};
+void gated_activation(const GatedUnits& units, int64_t rows, int64_t columns, const Matrix& hidden,
+                      Stream stream);
+/// Their gradients, and the units again; column sums of the gradients are added where not null.
+/// `partial` holds partial_floats(2 * columns).
+struct GatedGradients {
+  Matrix pre, gates;
+  float *bias_sums = nullptr, *gate_sums = nullptr;
+};
+void gated_backward(const Matrix& d_hidden, const GatedUnits& units, int64_t rows, int64_t columns,
+                    const GatedGradients& gradients, const Matrix& hidden, float* partial,
+                    Stream stream);
+
 /// out = residual + scale * branch; `scale` may be null. The branch may have another type.
 void add_branch(const Matrix& residual, const Matrix& branch, const float* scale, int64_t rows,
                 int64_t columns, const Matrix& out, Stream stream);

@@ -69,6 +69,57 @@ __global__ void activation_backward_kernel(Typed<T> d_activation, Typed<T> pre, 
   store<kWidth>(sums, partial + blockIdx.y * columns + column);
 }
 
+template <typename T, int kWidth>
+__global__ void gated_activation_kernel(Typed<T> pre, const float* bias, Typed<T> gates,
+                                        Activation form, int64_t rows, int64_t columns,
+                                        Typed<T> hidden) {
+  const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
+  if (column >= columns) return;
+  float own_bias[kWidth] = {};
+  if (bias != nullptr) load<kWidth>(bias + column, own_bias);
+  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    float x[kWidth], y[kWidth];
+    load<kWidth>(pre.at(row, column), x);
+    load<kWidth>(gates.at(row, column), y);
+    for (int i = 0; i < kWidth; ++i) x[i] = (x[i] + own_bias[i]) * y[i] * gate(y[i], form).value;
+    store<kWidth>(x, hidden.at(row, column));
+  }
+}
+
+// partial: [share, pre or gates, columns]
+template <typename T, int kWidth>
+__global__ void gated_backward_kernel(Typed<T> d_hidden, Typed<T> pre, const float* bias,
+                                      Typed<T> gates, Activation form, int64_t rows,
+                                      int64_t columns, Typed<T> d_pre, Typed<T> d_gates,
+                                      Typed<T> hidden, float* partial) {
+  const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
+  if (column >= columns) return;
+  float own_bias[kWidth] = {}, sums[kWidth] = {}, gate_sums[kWidth] = {};
+  if (bias != nullptr) load<kWidth>(bias + column, own_bias);
+  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    float x[kWidth], y[kWidth], d[kWidth];
+    load<kWidth>(pre.at(row, column), x);
+    load<kWidth>(gates.at(row, column), y);
+    load<kWidth>(d_hidden.at(row, column), d);
+    for (int i = 0; i < kWidth; ++i) {
+      x[i] += own_bias[i];
+      const Gate g = gate(y[i], form);
+      const float factor = y[i] * g.value, slope = g.value + y[i] * g.slope;
+      y[i] = d[i] * x[i] * slope;
+      d[i] *= factor;
+      x[i] *= factor;
+      sums[i] += d[i];
+      gate_sums[i] += y[i];
+    }
+    store<kWidth>(d, d_pre.at(row, column));
+    store<kWidth>(y, d_gates.at(row, column));
+    store<kWidth>(x, hidden.at(row, column));
+  }
+  float* own = partial + blockIdx.y * 2 * columns + column;
+  store<kWidth>(sums, own);
+  store<kWidth>(gate_sums, own + columns);
+}
+
 template <typename T, typename U, int kWidth>
 __global__ void add_branch_kernel(Typed<T> residual, Typed<U> branch, const float* scale,
                                   int64_t rows, int64_t columns, Typed<T> out) {
@@ -153,6 +204,34 @@ void activation_backward(const Matrix& d_activation, const Matrix& pre, const fl
            typed<T>(activation), partial);
   });
   add_partial({partial, shares, columns}, columns, bias_sums, stream);
+}
+
+void gated_activation(const GatedUnits& units, int64_t rows, int64_t columns, const Matrix& hidden,
+                      Stream stream) {
+  with_width({units.pre, units.gates, hidden}, columns, [&](auto storage, auto width) {
+    using T = decltype(storage);
+    constexpr int kWidth = decltype(width)::value;
+    launch(gated_activation_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kForwardShares),
+           stream, typed<T>(units.pre), units.bias, typed<T>(units.gates), units.form, rows,
+           columns, typed<T>(hidden));
+  });
+}
+
+void gated_backward(const Matrix& d_hidden, const GatedUnits& units, int64_t rows, int64_t columns,
+                    const GatedGradients& gradients, const Matrix& hidden, float* partial,
+                    Stream stream) {
+  const int64_t shares = rows < kShares ? rows : kShares;
+  with_width({d_hidden, units.pre, units.gates, gradients.pre, gradients.gates, hidden}, columns,
+             [&](auto storage, auto width) {
+               using T = decltype(storage);
+               constexpr int kWidth = decltype(width)::value;
+               launch(gated_backward_kernel<T, kWidth>, rows_grid<kWidth>(rows, columns, kShares),
+                      stream, typed<T>(d_hidden), typed<T>(units.pre), units.bias,
+                      typed<T>(units.gates), units.form, rows, columns, typed<T>(gradients.pre),
+                      typed<T>(gradients.gates), typed<T>(hidden), partial);
+             });
+  add_partial({partial, shares, 2 * columns}, columns, gradients.bias_sums, stream);
+  add_partial({partial + columns, shares, 2 * columns}, columns, gradients.gate_sums, stream);
 }
 
 void add_branch(const Matrix& residual, const Matrix& branch, const float* scale, int64_t rows,

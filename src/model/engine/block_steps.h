@@ -23,7 +23,9 @@ struct Factor {
 /// A product of an in-projection.
 struct InProduct {
   const LinearSpec* linear;
-  bool is_activated = false;             ///< the MLP's: its activation follows
+  bool is_activated = false;  ///< fc1's: the MLP's activation follows
+  bool is_gated = false;      ///< the product before it is its gate, which is overwritten
+                              ///< where nothing is kept
   at::Tensor* pre_activation = nullptr;  ///< receives what stood before that; null: not wanted
   std::function<void(at::Tensor)> done;  ///< called with [B * T, ...] as soon as it is there
 };
@@ -31,9 +33,11 @@ struct InProduct {
 /// The gradient of an out-projection's input.
 struct OutGradient {
   const LinearSpec* linear;
-  bool is_activated = false;  ///< the MLP's: the gradient is that of its pre-activation
-  at::Tensor* input;          ///< of the forward pass, or what stood before the activation; the
-                              ///< MLP's is freed, and may be overwritten
+  bool is_activated = false;   ///< fc2's: the gradient is that of its pre-activation
+  at::Tensor* input;           ///< of the forward pass, or what stood before the activation; the
+                               ///< MLP's is freed, and may be overwritten
+  at::Tensor* gate = nullptr;  ///< of a gated MLP, freed
+  at::Tensor* gate_gradient = nullptr;  ///< receives the gate's
   std::function<void(at::Tensor)> done;
 };
 

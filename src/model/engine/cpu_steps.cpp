@@ -59,19 +59,25 @@ at::Tensor CpuSteps::back_attend(SavedBlock& saved, const at::Tensor& d_attended
   return d_qkv;
 }
 
-Destination CpuSteps::begin(const InProduct& wanted) const {
-  const at::Tensor result = empty(wanted.linear->out);
+Destination CpuSteps::begin(const InProduct& wanted, const at::Tensor& gate) const {
+  const bool is_over_gate = wanted.is_gated && wanted.pre_activation == nullptr;
+  const at::Tensor result = is_over_gate ? gate : empty(wanted.linear->out);
   const Rows out = rows_of(result);
   const float* bias = w_.bias(*wanted.linear);
   if (wanted.is_activated) {
     Rows pre{nullptr, l_.hidden, out.storage};
     if (wanted.pre_activation != nullptr)
       pre = rows_of(*wanted.pre_activation = empty(wanted.linear->out));
+    const Rows gates = wanted.is_gated ? rows_of(gate) : Rows{};
     return {result, false, [=, form = l_.activation](int64_t first_row) {
               return [=](const Tile& tile, int64_t row, int64_t column, int64_t) {
-                cpu::bias_activation(tile, bias == nullptr ? nullptr : bias + column, form,
-                                     pre.data == nullptr ? pre : pre.at(first_row + row, column),
-                                     out.at(first_row + row, column));
+                const float* own = bias == nullptr ? nullptr : bias + column;
+                const Rows kept = pre.data == nullptr ? pre : pre.at(first_row + row, column),
+                           to = out.at(first_row + row, column);
+                gates.data == nullptr
+                    ? cpu::bias_activation(tile, own, form, kept, to)
+                    : cpu::gated_activation(tile, own, gates.at(first_row + row, column), form,
+                                            kept, to);
               };
             }};
   }
@@ -86,7 +92,8 @@ Destination CpuSteps::begin(const InProduct& wanted) const {
 
 Destination CpuSteps::begin(const OutGradient& wanted) const {
   if (wanted.is_activated) {
-    const auto hidden = std::make_shared<HiddenGradient>(g_, l_, *wanted.input);
+    const auto hidden = std::make_shared<HiddenGradient>(
+        g_, l_, *wanted.input, wanted.gate != nullptr ? *wanted.gate : at::Tensor());
     return {hidden->result(), false,
             [hidden](int64_t first_row) { return hidden->epilogue(first_row); }, hidden};
   }
@@ -99,8 +106,12 @@ Destination CpuSteps::begin(const OutGradient& wanted) const {
           }};
 }
 
-void CpuSteps::finish(const Destination& to) {
-  if (to.hidden != nullptr) to.hidden->finish();
+void CpuSteps::finish(const OutGradient& wanted, const Destination& to) {
+  if (to.hidden == nullptr) return;
+  to.hidden->finish();
+  if (wanted.gate == nullptr) return;
+  *wanted.gate_gradient = to.hidden->gate_result();
+  wanted.gate->reset();
 }
 
 Destination CpuSteps::begin(const Branch& branch, const at::Tensor& residual_BTD,

@@ -26,11 +26,12 @@ class CpuSteps : public BlockSteps {
   at::Tensor back_attend(SavedBlock& saved, const at::Tensor& d_attended) override;
 
  protected:
-  /// Makes a product's memory: call it as late as possible.
-  Destination begin(const InProduct& wanted) const;
+  /// Makes a product's memory: call it as late as possible. The gate of a gated one is read when
+  /// its tiles come.
+  Destination begin(const InProduct& wanted, const at::Tensor& gate) const;
   Destination begin(const OutGradient& wanted) const;
-  /// After an OutGradient's product; adds the gradient of the bias before the activation.
-  static void finish(const Destination& to);
+  /// After an OutGradient's product; adds the gradients of the biases before the activation.
+  static void finish(const OutGradient& wanted, const Destination& to);
   /// The same for `out`, to which the residual and the bias are added.
   Destination begin(const Branch& branch, const at::Tensor& residual_BTD, at::Tensor* kept) const;
 

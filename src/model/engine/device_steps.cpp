@@ -53,13 +53,20 @@ class DeviceSteps : public BlockSteps {
       const LinearSpec in = l_.in_projection();
       joint = apply(in, std::exchange(y, {}), vector(in.bias));
     }
+    at::Tensor gate;
     for (const InProduct& p : wanted) {
-      const at::Tensor product =
+      at::Tensor product =
           l_.is_parallel() ? joint.narrow(1, p.linear->first_row, p.linear->out)
                            : apply(*p.linear, y, p.is_activated ? at::Tensor() : bias(*p.linear));
-      if (p.pre_activation != nullptr) *p.pre_activation = product;
-      p.done(p.is_activated ? ops_.bias_activation(product, hidden_bias(), l_.activation)
-                            : product);
+      if (p.is_activated) {
+        if (p.pre_activation != nullptr) *p.pre_activation = product;
+        product = p.is_gated ? ops_.gated_activation({product, hidden_bias(), gate}, l_.activation)
+                             : ops_.bias_activation(product, hidden_bias(), l_.activation);
+      } else if (l_.is_parallel() && p.linear->bias != l_.qkv.bias) {
+        product = (product + bias(*p.linear)).to(w_.compute_type);
+      }
+      gate = product;
+      p.done(std::move(product));
     }
   }
 
@@ -79,9 +86,9 @@ class DeviceSteps : public BlockSteps {
 
   void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
                 const std::vector<OutGradient>& wanted) override {
-    const at::Tensor d_branch = ops_.branch_backward(
-        gradient_ND, kept, vector(branch.scale), w_.compute_type,
-        part_of(target(branch.biased->bias), *branch.biased), target(branch.scale));
+    const at::Tensor d_branch =
+        ops_.branch_backward(gradient_ND, kept, vector(branch.scale), w_.compute_type,
+                             bias_target(*branch.biased), target(branch.scale));
     for (const OutGradient& p : wanted) {
       if (!p.is_activated) {
         weight_gradient(*p.linear, d_branch, *p.input);
@@ -90,8 +97,7 @@ class DeviceSteps : public BlockSteps {
       }
       const at::Tensor d_hidden = empty_gradient(l_.fc1);
       const at::Tensor activation =
-          ops_.activation_backward(input_gradient(*p.linear, d_branch), *p.input, hidden_bias(),
-                                   l_.activation, d_hidden, part_of(target(l_.fc1.bias), l_.fc1));
+          activation_backward(p, input_gradient(*p.linear, d_branch), d_hidden);
       p.input->reset();
       weight_gradient(*p.linear, d_branch, activation);
       p.done(d_hidden);
@@ -109,19 +115,24 @@ class DeviceSteps : public BlockSteps {
     saved.qkv.reset();
     saved.attended.reset();
     saved.attention = {};
-    if (at::Tensor bias = part_of(target(l_.qkv.bias), l_.qkv); bias.defined())
+    if (at::Tensor bias = bias_target(l_.qkv); bias.defined())
       bias.add_(d_qkv.sum(0, false, at::kFloat));
     return d_qkv;
   }
 
   at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor& x_BTD,
                      const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
-    const LinearSpec linear = l_.is_parallel() ? l_.in_projection() : *factors.front().linear;
-    const at::Tensor d_output = l_.is_parallel() ? joint_gradient_ : factors.front().values;
+    const LinearSpec joint = l_.in_projection();
+    if (l_.is_parallel()) factors = {{std::exchange(joint_gradient_, {}), &joint}};
     const at::Tensor x = x_BTD.flatten(0, 1);
-    weight_gradient(linear, d_output, ops_.norm(x, norm_of(norm), w_.compute_type));
-    return ops_.norm_backward(input_gradient(linear, d_output), x, norm_of(norm),
-                              residual_gradient_ND, sums(norm));
+    const at::Tensor y = ops_.norm(x, norm_of(norm), w_.compute_type);
+    at::Tensor d_y;
+    for (const Factor& f : factors) {
+      weight_gradient(*f.linear, f.values, y);
+      d_y.defined() ? static_cast<void>(d_y.addmm_(f.values, matrix(*f.linear)))
+                    : static_cast<void>(d_y = input_gradient(*f.linear, f.values));
+    }
+    return ops_.norm_backward(d_y, x, norm_of(norm), residual_gradient_ND, sums(norm));
   }
 
  private:
@@ -133,7 +144,8 @@ class DeviceSteps : public BlockSteps {
   }
   at::Tensor matrix(const LinearSpec& linear) const {
     const at::Tensor ready = packed_ != nullptr ? packed_->find(linear.weight) : at::Tensor();
-    return ready.defined() ? ready : w_.weights.at(linear.weight).to(w_.compute_type);
+    return (ready.defined() ? ready : w_.weights.at(linear.weight).to(w_.compute_type))
+        .narrow(0, linear.first_row, linear.out);
   }
   NormSpec norm_of(const std::string& name) const {
     if (name.empty()) return {};
@@ -151,7 +163,24 @@ class DeviceSteps : public BlockSteps {
   void weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
                        const at::Tensor& input) const {
     if (const at::Tensor weight = target(linear.weight); weight.defined())
-      ops_.weight_gradient(d_output, input, w_.grads->is_overwrite, weight);
+      ops_.weight_gradient(d_output, input, w_.grads->is_overwrite,
+                           weight.narrow(0, linear.first_row, linear.out));
+  }
+  at::Tensor bias_target(const LinearSpec& linear) const {
+    return part_of(target(linear.bias), linear);
+  }
+  // Returns the activation again; frees the gate.
+  at::Tensor activation_backward(const OutGradient& p, const at::Tensor& d_activation,
+                                 const at::Tensor& d_hidden) {
+    if (p.gate == nullptr)
+      return ops_.activation_backward(d_activation, *p.input, hidden_bias(), l_.activation,
+                                      d_hidden, bias_target(l_.fc1));
+    *p.gate_gradient = empty_gradient(l_.gate);
+    at::Tensor activation = ops_.gated_backward(
+        d_activation, {*p.input, hidden_bias(), *p.gate}, l_.activation,
+        {d_hidden, *p.gate_gradient, bias_target(l_.fc1), bias_target(l_.gate)});
+    p.gate->reset();
+    return activation;
   }
 
   // Of an in-projection's output; of the parallel block's two, columns of one matrix.
@@ -191,7 +220,7 @@ class DeviceSteps : public BlockSteps {
   const DeviceOps& ops_;
   const DevicePacked* packed_;
   const int64_t images_, tokens_;
-  at::Tensor joint_gradient_;  // [B * T, M + 3 D]
+  at::Tensor joint_gradient_;  // of in_projection, [B * T, ...]
 };
 
 }  // namespace

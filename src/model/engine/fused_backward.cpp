@@ -16,6 +16,7 @@ class Backward {
     if (l_.is_parallel()) wanted.push_back(attended());
     steps_.back_out(g, {&l_.fc2, l_.scale2}, s_.branch2, wanted);
     std::vector<Factor> factors;
+    if (l_.is_gated()) factors.push_back({std::exchange(d_gate_, {}), &l_.gate});
     factors.push_back({std::exchange(d_hidden_, {}), &l_.fc1});
     if (!l_.is_parallel()) {
       g = steps_.back_in(std::move(factors), l_.norm2, s_.middle, s_.norm2, g);
@@ -32,6 +33,8 @@ class Backward {
     return {.linear = &l_.fc2,
             .is_activated = true,
             .input = &s_.pre_activation,
+            .gate = l_.is_gated() ? &s_.gate : nullptr,
+            .gate_gradient = &d_gate_,
             .done = [this](at::Tensor d_hidden) { d_hidden_ = std::move(d_hidden); }};
   }
 
@@ -44,7 +47,7 @@ class Backward {
   SavedBlock& s_;
   const BlockSpec& l_;
   BlockSteps& steps_;
-  at::Tensor d_hidden_, d_qkv_;
+  at::Tensor d_gate_, d_hidden_, d_qkv_;
 };
 
 }  // namespace

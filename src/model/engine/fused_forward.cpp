@@ -14,14 +14,16 @@ class Forward {
   at::Tensor run(bool is_output_wanted) {
     if (saved_ != nullptr) saved_->x_BTD = x_BTD_;
     std::vector<InProduct> wanted = {queries_keys_values()};
-    if (l_.is_parallel()) wanted.push_back(hidden());
+    if (l_.is_parallel()) add_hidden(wanted);
     steps_.in(l_.norm1, x_BTD_, place(&SavedBlock::norm1), wanted);
     at::Tensor residual = x_BTD_;
     if (!l_.is_parallel()) {
       residual =
           add_branch({{attended_, &l_.proj}}, {&l_.proj, l_.scale1}, x_BTD_, &SavedBlock::branch1);
       if (saved_ != nullptr) saved_->middle = residual;
-      steps_.in(l_.norm2, residual, place(&SavedBlock::norm2), {hidden()});
+      wanted.clear();
+      add_hidden(wanted);
+      steps_.in(l_.norm2, residual, place(&SavedBlock::norm2), wanted);
     }
     if (!is_output_wanted && trained_.count(l_.scale2) == 0) return {};
     std::vector<Factor> factors = {{activation_, &l_.fc2}};
@@ -44,11 +46,17 @@ class Forward {
             }};
   }
 
-  InProduct hidden() {
-    return {.linear = &l_.fc1,
-            .is_activated = true,
-            .pre_activation = place(&SavedBlock::pre_activation),
-            .done = [this](at::Tensor activation) { activation_ = std::move(activation); }};
+  void add_hidden(std::vector<InProduct>& wanted) {
+    if (l_.is_gated())
+      wanted.push_back({.linear = &l_.gate, .done = [this](at::Tensor gate) {
+                          if (saved_ != nullptr) saved_->gate = std::move(gate);
+                        }});
+    wanted.push_back(
+        {.linear = &l_.fc1,
+         .is_activated = true,
+         .is_gated = l_.is_gated(),
+         .pre_activation = place(&SavedBlock::pre_activation),
+         .done = [this](at::Tensor activation) { activation_ = std::move(activation); }});
   }
 
   at::Tensor add_branch(const std::vector<Factor>& factors, const Branch& branch,

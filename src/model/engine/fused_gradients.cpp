@@ -73,34 +73,52 @@ at::Tensor BlockGradients::through_scale(const at::Tensor& g, const std::string&
 }
 
 HiddenGradient::HiddenGradient(const BlockGradients& gradients, const BlockSpec& block,
-                               const at::Tensor& pre_activation)
+                               const at::Tensor& pre_activation, const at::Tensor& gate)
     : block_(block),
       kept_(rows_of(pre_activation)),
+      gate_(gate.defined() ? rows_of(gate) : Rows{}),
       d_hidden_(gradients.empty(pre_activation.size(0), block.hidden)),
+      d_gate_(gate.defined() ? gradients.empty(gate.size(0), block.hidden) : at::Tensor()),
       bias_(gradients.target(block.fc1.bias)),
-      shares_(bias_.data != nullptr ? cpu::max_row_shares(pre_activation.size(0)) : 0) {}
+      gate_bias_(gradients.target(block.gate.bias)),
+      shares_(bias_.data != nullptr || gate_bias_.data != nullptr
+                  ? cpu::max_row_shares(pre_activation.size(0))
+                  : 0) {}
 
 cpu::Epilogue HiddenGradient::epilogue(int64_t first_row) {
-  return [this, first_row, out = rows_of(d_hidden_)](const Tile& tile, int64_t row, int64_t column,
-                                                     int64_t share) {
-    const Rows activation = kept_.at(first_row + row, column);
-    cpu::activation_backward(tile, activation, block_.activation, activation,
-                             out.at(first_row + row, column),
-                             shares_.empty() ? nullptr : sums_of(share) + column);
+  const Rows out = rows_of(d_hidden_), gate_out = d_gate_.defined() ? rows_of(d_gate_) : Rows{};
+  return [=, this](const Tile& tile, int64_t row, int64_t column, int64_t share) {
+    const int64_t own_row = first_row + row;
+    const Rows activation = kept_.at(own_row, column);
+    float* sums = shares_.empty() ? nullptr : sums_of(share) + column;
+    if (gate_.data == nullptr)
+      cpu::activation_backward(tile, activation, block_.activation, activation,
+                               out.at(own_row, column), sums);
+    else
+      cpu::gated_backward(tile, activation, gate_.at(own_row, column), block_.activation,
+                          {out.at(own_row, column), gate_out.at(own_row, column), sums,
+                           sums == nullptr ? nullptr : sums + block_.hidden});
   };
 }
 
 float* HiddenGradient::sums_of(int64_t share) {
   Share& own = shares_[static_cast<size_t>(share)];
-  std::call_once(own.is_made, [&] { own.sums.assign(static_cast<size_t>(block_.hidden), 0.0F); });
+  std::call_once(own.is_made, [&] {
+    own.sums.assign(static_cast<size_t>((block_.is_gated() ? 2 : 1) * block_.hidden), 0.0F);
+  });
   return own.sums.data();
 }
 
 void HiddenGradient::finish() {
-  for (Share& share : shares_)
-    if (!share.sums.empty())
-      cpu::add_column_sums({share.sums.data(), block_.hidden}, 1, block_.hidden,
-                           bias_.data + block_.fc1.bias_first);
+  const int64_t n = block_.hidden;
+  for (Share& share : shares_) {
+    if (share.sums.empty()) continue;
+    if (bias_.data != nullptr)
+      cpu::add_column_sums({share.sums.data(), n}, 1, n, bias_.data + block_.fc1.bias_first);
+    if (gate_bias_.data != nullptr)
+      cpu::add_column_sums({share.sums.data() + n, n}, 1, n,
+                           gate_bias_.data + block_.gate.bias_first);
+  }
 }
 
 }  // namespace vit22b::fused

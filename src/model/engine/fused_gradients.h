@@ -47,20 +47,23 @@ class BlockGradients {
 };
 
 /// From the gradient of the MLP's activation, as a product gives its tiles, to that of its
-/// pre-activation; the activation is computed again on the way, over the pre-activation's memory.
+/// pre-activation, and to the gate's; the activation is computed again on the way, over the
+/// pre-activation's memory.
 class HiddenGradient {
  public:
+  /// gate  undefined for an MLP without one
   HiddenGradient(const BlockGradients& gradients, const BlockSpec& block,
-                 const at::Tensor& pre_activation);
+                 const at::Tensor& pre_activation, const at::Tensor& gate);
   /// For a product whose first row is `first_row` of the pre-activation.
   cpu::Epilogue epilogue(int64_t first_row = 0);
   const at::Tensor& result() const { return d_hidden_; }
-  /// Adds the bias's gradient; call it once, at the end.
+  const at::Tensor& gate_result() const { return d_gate_; }
+  /// Adds the biases' gradients; call it once, at the end.
   void finish();
 
  private:
-  /// The bias's gradient of some rows; made by the first of its tiles, since a product has as many
-  /// shares as it may have for few rows alone.
+  /// The biases' gradients of some rows, fc1's before the gate's; made by the first of its tiles,
+  /// since a product has as many shares as it may have for few rows alone.
   struct Share {
     std::once_flag is_made;
     std::vector<float> sums;
@@ -68,10 +71,10 @@ class HiddenGradient {
   float* sums_of(int64_t share);
 
   const BlockSpec& block_;
-  const cpu::Rows kept_;
-  const at::Tensor d_hidden_;
-  const Target bias_;
-  std::vector<Share> shares_;  ///< none where the layer has no bias
+  const cpu::Rows kept_, gate_;  ///< the gate's data null for none
+  const at::Tensor d_hidden_, d_gate_;
+  const Target bias_, gate_bias_;
+  std::vector<Share> shares_;  ///< none where the layers have no bias
 };
 
 }  // namespace vit22b::fused

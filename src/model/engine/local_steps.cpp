@@ -14,9 +14,12 @@ class LocalSteps : public CpuSteps {
   void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
     input_ = normalised(w_, norm, x_BTD);
-    for (const InProduct& p : wanted) {
-      Destination to = begin(p);
+    at::Tensor gate;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const InProduct& p = wanted[i];
+      Destination to = begin(p, std::exchange(gate, {}));
       multiply(to, p.linear->out, {output_term({input_, p.linear})});
+      if (i + 1 < wanted.size() && wanted[i + 1].is_gated) gate = to.result;
       p.done(std::move(to.result));
     }
   }
@@ -38,7 +41,7 @@ class LocalSteps : public CpuSteps {
     for (const OutGradient& p : wanted) {
       Destination to = begin(p);
       multiply(to, p.linear->in, {input_term({d_branch, p.linear})});
-      finish(to);
+      finish(p, to);
       g_.weight_gradient(*p.linear, d_branch, *p.input);
       if (p.is_activated) p.input->reset();
       p.done(std::move(to.result));

@@ -48,7 +48,10 @@ class RingSteps : public CpuSteps {
   void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm* kept,
           const std::vector<InProduct>& wanted) override {
     Normalised normed = normalise(w_, mesh_, norm, x_BTD.view({-1, width()}));
-    std::vector<Sum> sums = begin_sums(wanted, &LinearSpec::out);
+    std::vector<Sum> sums;
+    for (const InProduct& p : wanted)
+      sums.push_back(begin_sum(*p.linear, p.linear->out,
+                               begin(p, p.is_gated ? sums.back().to.result : at::Tensor())));
     ring_gather(
         mesh_, normed.y_ND,
         [&](const RingBlock& block) {
@@ -76,7 +79,9 @@ class RingSteps : public CpuSteps {
     const at::Tensor d_branch = g_.factor(g_.through_scale(gradient_ND, branch.scale, kept));
     g_.column_sums(*branch.biased, d_branch);
     std::vector<RingBlock> gathered;  // every rank's gradient of the branch
-    std::vector<Sum> sums = begin_sums(wanted, &LinearSpec::in);
+    std::vector<Sum> sums;
+    for (const OutGradient& p : wanted)
+      sums.push_back(begin_sum(*p.linear, p.linear->in, begin(p)));
     ring_gather(
         mesh_, d_branch,
         [&](const RingBlock& block) {
@@ -86,7 +91,7 @@ class RingSteps : public CpuSteps {
           gathered.push_back(block);
         },
         branch.biased->weight + " gradient");
-    for (const Sum& s : sums) finish(s.to);
+    for (size_t i = 0; i < wanted.size(); ++i) finish(wanted[i], sums[i].to);
     std::vector<at::Tensor> results = results_of(std::move(sums));
     for (size_t i = 0; i < wanted.size(); ++i) {
       const OutGradient& p = wanted[i];
@@ -105,17 +110,9 @@ class RingSteps : public CpuSteps {
   }
 
  private:
-  template <typename Wanted>
-  std::vector<Sum> begin_sums(const std::vector<Wanted>& wanted,
-                              int64_t LinearSpec::*columns) const {
-    std::vector<Sum> sums;
-    sums.reserve(wanted.size());
-    for (const Wanted& p : wanted) {
-      Destination to = begin(p);
-      const at::Tensor sum = to.is_whole ? to.result : at::empty({rows(), p.linear->*columns});
-      sums.push_back({*p.linear, std::move(to), sum});
-    }
-    return sums;
+  Sum begin_sum(const LinearSpec& linear, int64_t columns, Destination to) const {
+    const at::Tensor sum = to.is_whole ? to.result : at::empty({rows(), columns});
+    return {linear, std::move(to), sum};
   }
 
   // The sums themselves are freed.

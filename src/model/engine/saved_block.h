@@ -34,6 +34,7 @@ struct SavedBlock : SavedActivations {
   SavedNorm norm1, norm2;  ///< on a model axis
   at::Tensor x_BTD;
   at::Tensor middle;            ///< serial block: after the attention's residual
+  at::Tensor gate;              ///< [B * T, M], of a gated MLP
   at::Tensor pre_activation;    ///< [B * T, M]
   at::Tensor qkv;               ///< [B * T, 3 D], before QK normalisation
   at::Tensor attended;          ///< [B * T, D]
