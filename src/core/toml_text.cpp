@@ -8,6 +8,7 @@ namespace vit22b {
 namespace {
 
 constexpr int kMostParts = 32;
+constexpr std::string_view kBeforeStrings = "\n=,[{.";
 
 /// Where the text goes on behind the string that begins with a quote at `at`: at its end, or where
 /// the parser finds it unfinished.
@@ -36,11 +37,14 @@ std::optional<std::string> toml_fault(std::string_view text) {
                   ": ", what);
   };
   int parts = 1;
+  char before = '\n';  // the last letter that is no space
   size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   while (at < text.size()) {
     const char c = text[at];
-    if (c == '"' || c == '\'') {
+    // Elsewhere a quote begins no string: the parser looks at the letters behind it one by one.
+    if ((c == '"' || c == '\'') && kBeforeStrings.find(before) != std::string_view::npos) {
       at = behind_string(text, at);
+      before = c;
       continue;
     }
     if (c == '#') {
@@ -52,6 +56,7 @@ std::optional<std::string> toml_fault(std::string_view text) {
     if (c == '.') ++parts;
     if (std::string_view("=,[]{}\n").find(c) != std::string_view::npos) parts = 1;
     if (parts > kMostParts) return fault(at, "a key of too many parts");
+    if (c != ' ' && c != '\t' && c != '\r') before = c;
     ++at;
   }
   return std::nullopt;

@@ -145,6 +145,17 @@ TEST(Config, LettersBeyondAsciiOutsideQuotesAreRefusedByLine) {
   EXPECT_EQ(std::get<std::string>(tree.at("x").value), "0\u0432");
 }
 
+TEST(Config, AQuoteInsideAWordBeginsNoString) {
+  for (const char* text :
+       {"seed = 1\"\u0432\"", "seed = 1 '\u0432'", "[a]\"\u0432\"", "a\"\u0432\" = 1"})
+    EXPECT_EQ(error_of<UsageError>([&] { read_config_text(text, "a.toml"); }),
+              "a.toml:1: a letter beyond ASCII, which has to stand in quotes")
+        << text;
+  for (const char* text : {"\"\u0432\".'\u0432' = ['\u0432', \"\u0432\"]", "a = {\"\u0432\" = 1}",
+                           "# \"\n\"\u0432\" = 1"})
+    EXPECT_NO_THROW(read_config_text(text, "a.toml")) << text;
+}
+
 TEST(Config, KeysOfVeryManyPartsAreRefused) {
   std::string key = "a";
   for (int i = 1; i < 32; ++i) key += ".a";
