@@ -14,8 +14,9 @@ namespace {
 
 bool has_same_grid(const ViTConfig& a, const ViTConfig& b) {
   return a.grid_height() == b.grid_height() && a.grid_width() == b.grid_width() &&
-         a.class_token == b.class_token && a.reg_tokens == b.reg_tokens &&
-         (a.no_embed_class == b.no_embed_class || a.num_prefix_tokens() == 0);
+         a.tokens.class_token == b.tokens.class_token &&
+         a.tokens.reg_tokens == b.tokens.reg_tokens &&
+         (a.tokens.no_embed_class == b.tokens.no_embed_class || a.num_prefix_tokens() == 0);
 }
 
 std::string grid_text(const ViTConfig& c) {
@@ -25,8 +26,8 @@ std::string grid_text(const ViTConfig& c) {
 /// The rows of a position table that are not patches': those of the class token, then registers.
 struct PrefixRows {
   explicit PrefixRows(const ViTConfig& c)
-      : of_class(!c.no_embed_class && c.class_token ? 1 : 0),
-        of_registers(c.no_embed_class ? 0 : c.reg_tokens) {}
+      : of_class(!c.tokens.no_embed_class && c.tokens.class_token ? 1 : 0),
+        of_registers(c.tokens.no_embed_class ? 0 : c.tokens.reg_tokens) {}
   int64_t count() const { return of_class + of_registers; }
 
   int64_t of_class, of_registers;
@@ -41,7 +42,7 @@ at::Tensor moved_positions(const ViTConfig& from, const at::Tensor& table_1TD, c
   moved.slice(1, new_rows.count())
       .copy_(resize_position_table(table_1TD[0].slice(0, old_rows.count()),
                                    {from.grid_height(), from.grid_width()},
-                                   {to.grid_height(), to.grid_width()}, to.posemb_resize));
+                                   {to.grid_height(), to.grid_width()}, to.tokens.posemb_resize));
   const auto keep = [&](int64_t new_first, int64_t old_first, int64_t count) {
     moved.narrow(1, new_first, count).copy_(table_1TD.narrow(1, old_first, count));
   };

@@ -52,9 +52,9 @@ double check_answer(BatchTrainer& trainer, const Task& lit, const Batch& batch) 
 TrainConfig text_config(const LitBenchFlags& flags) {
   TrainConfig config;
   config.model = preset_config(flags.bench.name, flags.bench.overrides);
-  config.model.vocab_size = flags.vocabulary;
-  config.model.context_length = flags.words;
-  config.model.joint_dim = flags.image_width;
+  config.model.text.vocab_size = flags.vocabulary;
+  config.model.text.context_length = flags.words;
+  config.model.text.joint_dim = flags.image_width;
   config.model.num_classes = 0;
   config.model.validate();
   config.precision = flags.bench.common.precision;

@@ -86,12 +86,12 @@ void for_each_batch(const ExplainFlags& flags, const DataSource& source,
 at::Tensor looked_at(const ExplainFlags& flags, const LoadedModel& model,
                      const at::Tensor& images_BCHW) {
   const ViTConfig& config = model.info.config;
-  if (flags.block < 0 && config.global_pool == "map")
+  if (flags.block < 0 && config.pool.global_pool == "map")
     return model.predictor->pool_attention(images_BCHW).cpu();
   const int64_t block = flags.block < 0 ? config.depth - 1 : flags.block;
   const at::Tensor weights_BHTT = model.predictor->attention(images_BCHW, block).cpu();
   const at::Tensor by_BHT =
-      config.class_token ? weights_BHTT.select(2, 0) : weights_BHTT.mean(/*dim=*/2);
+      config.tokens.class_token ? weights_BHTT.select(2, 0) : weights_BHTT.mean(/*dim=*/2);
   return by_BHT.slice(2, config.num_prefix_tokens());
 }
 
@@ -106,10 +106,10 @@ at::Tensor attention_picture(const at::Tensor& image_CHW, const at::Tensor& head
 
 /// Says what is drawn where a user has not chosen it.
 void say_which_block(const ExplainFlags& flags, const ViTConfig& config) {
-  if (flags.block >= 0 || config.global_pool == "map") return;
-  log_info(concat("the model pools by '", config.global_pool, "': attention of ",
-                  config.class_token ? "the class token" : "all tokens", " in the last block, ",
-                  config.depth - 1, "; --block chooses another"));
+  if (flags.block >= 0 || config.pool.global_pool == "map") return;
+  log_info(concat("the model pools by '", config.pool.global_pool, "': attention of ",
+                  config.tokens.class_token ? "the class token" : "all tokens",
+                  " in the last block, ", config.depth - 1, "; --block chooses another"));
 }
 
 void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const DataSource& source,

@@ -10,7 +10,7 @@
 
 namespace vit22b {
 
-/// The random numbers of one transform on one sample: the same for every field it acts on.
+/// The random numbers of one transform on one sample.
 class Draw {
  public:
   Draw(const CounterRng& rng, uint64_t global_index)

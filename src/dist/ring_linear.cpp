@@ -168,30 +168,6 @@ struct SumOverModel : torch::autograd::Function<SumOverModel> {
   }
 };
 
-struct GatherRows : torch::autograd::Function<GatherRows> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& rows, const Mesh* mesh,
-                            int64_t axis) {
-    keep_mesh(context, *mesh);
-    context->saved_data["axis"] = axis;
-    Communicator& ranks = mesh->along(static_cast<MeshAxis>(axis));
-    std::vector<int64_t> shape = rows.sizes().vec();
-    shape[0] *= ranks.size();
-    at::Tensor all = at::empty(shape, rows.options());
-    ranks.all_gather(rows.contiguous(), all, "rows");
-    return all;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    Communicator& ranks =
-        mesh_of(context).along(static_cast<MeshAxis>(context->saved_data["axis"].toInt()));
-    const at::Tensor all = gradients[0].contiguous();
-    std::vector<int64_t> shape = all.sizes().vec();
-    shape[0] /= ranks.size();
-    const at::Tensor own = at::empty(shape, all.options());
-    ranks.start_reduce_scatter(all, own, "gradient of gathered rows")->wait();
-    return {own, at::Tensor(), at::Tensor()};
-  }
-};
-
 }  // namespace
 
 at::Tensor row_linear(const Mesh& mesh, const at::Tensor& x_local, const at::Tensor& weight_local) {
@@ -218,10 +194,6 @@ at::Tensor column_linear(const Mesh& mesh, const std::vector<ColumnTerm>& terms)
 
 at::Tensor sum_over_model(const Mesh& mesh, const at::Tensor& x) {
   return mesh.size(MeshAxis::kModel) == 1 ? x : SumOverModel::apply(x, &mesh);
-}
-
-at::Tensor gather_rows(const Mesh& mesh, MeshAxis axis, const at::Tensor& rows) {
-  return mesh.size(axis) == 1 ? rows : GatherRows::apply(rows, &mesh, static_cast<int64_t>(axis));
 }
 
 at::Tensor gather_columns(const Mesh& mesh, const at::Tensor& part, int64_t whole) {

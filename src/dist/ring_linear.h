@@ -34,10 +34,6 @@ at::Tensor column_linear(const Mesh& mesh, const std::vector<ColumnTerm>& terms)
 /// The sum of a tensor over the model axis; its gradient is summed as well. Differentiable.
 at::Tensor sum_over_model(const Mesh& mesh, const at::Tensor& x);
 
-/// Every rank's rows, [k N, ...], along an axis; the gradient of all ranks returns to each its own
-/// rows. Differentiable.
-at::Tensor gather_rows(const Mesh& mesh, MeshAxis axis, const at::Tensor& rows);
-
 /// The whole of a tensor whose last dim of `whole` values is shared out over the model axis; on
 /// every rank. Not differentiable.
 at::Tensor gather_columns(const Mesh& mesh, const at::Tensor& part, int64_t whole);

@@ -18,9 +18,9 @@ TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOpt
   config_ = info.text->config;
   templates_ = info.text->templates;
   tokenizer_ = make_tokenizer(read_tokenizer(folder, *info.text), info.text->tokenizer);
-  if (tokenizer_->vocab_size() != config_.vocab_size)
+  if (tokenizer_->vocab_size() != config_.text.vocab_size)
     throw CheckpointError(folder.string(), ": the tokenizer has ", tokenizer_->vocab_size(),
-                          " pieces, the text tower ", config_.vocab_size);
+                          " pieces, the text tower ", config_.text.vocab_size);
   const std::vector<ParameterRow> table = parameter_table(config_);
   FileSource source({folder, trained_file(info)}, table);
   predictor_ = std::make_unique<VitPredictor>(
@@ -33,7 +33,7 @@ at::Tensor TextTower::embed(const std::vector<std::string>& texts) const {
   constexpr int64_t kTextsAtOnce = 256;
   std::vector<at::Tensor> rows, pieces;
   for (const std::string& text : texts)
-    rows.push_back(tokenizer_->encode(text, config_.context_length));
+    rows.push_back(tokenizer_->encode(text, config_.text.context_length));
   for (const at::Tensor& tokens : at::stack(rows).split(kTextsAtOnce))  // without the bias
     pieces.push_back(unit_length(predictor_->logits(tokens).slice(1, 0, -1).cpu()));
   at::Tensor embedded = at::cat(pieces);

@@ -58,7 +58,7 @@ void VitPredictor::attend() {
   const at::NoGradGuard no_grad;
   const at::Tensor nothing =
       config_.reads_words()
-          ? at::zeros({1, config_.context_length}, at::kLong)
+          ? at::zeros({1, config_.text.context_length}, at::kLong)
           : at::zeros({1, config_.in_chans, config_.img_size.height, config_.img_size.width});
   vit_forward(context(), *store_, nothing.to(device_), {});
 }
@@ -123,8 +123,8 @@ at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block)
 
 at::Tensor VitPredictor::pool_attention(const at::Tensor& images_BCHW) {
   check_alone("attention");
-  if (config_.global_pool != "map")
-    throw UsageError("the model pools by '", config_.global_pool,
+  if (config_.pool.global_pool != "map")
+    throw UsageError("the model pools by '", config_.pool.global_pool,
                      "', without a query of its own; choose a block");
   const at::NoGradGuard no_grad;
   const at::Tensor tokens_BTD = features(images_BCHW, {}).tokens_BTD;

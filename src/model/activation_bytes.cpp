@@ -68,7 +68,7 @@ struct Sizes {
   int64_t own_ends() const {
     const int64_t at_norm = compute + (residual == compute ? 0 : residual) + kFloatBytes +
                             (residual == kFloatBytes ? 0 : residual);
-    const bool is_map = config.global_pool == "map";
+    const bool is_map = config.pool.global_pool == "map";
     const int64_t at_pool = is_map ? 4 * compute : 0;
     return rows * width * (residual + compute + std::max(at_norm, at_pool)) +
            (is_map ? work.images * (6 * width + 2 * hidden) * compute : 0);
@@ -78,12 +78,12 @@ struct Sizes {
   // values, and the pooled vectors' own layers; then gradients of keys and values and of their
   // input, or those inside the final norm.
   int64_t composite_ends() const {
-    const bool is_rms = !block.norm.is_centred;
+    const bool is_rms = !block.norm1.form.is_centred;
     const int64_t copies = is_rms ? 2 : 1;
     const int64_t in_float =
         residual == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
     int64_t bytes = rows * width * (residual + compute + in_float);
-    if (config.global_pool == "map")
+    if (config.pool.global_pool == "map")
       bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * hidden) * compute;
     return bytes + rows * width * (compute == kFloatBytes ? 3 : is_rms ? 7 : 5) * compute;
   }

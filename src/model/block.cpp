@@ -13,9 +13,9 @@ struct Projected {
   at::Tensor q_BHTK, k_BHTK, v_BHTK;
 };
 
-at::Tensor normed_heads(const Layers& l, const std::string& norm, const at::Tensor& x_BTD) {
+at::Tensor normed_heads(const Layers& l, const BlockNorm& norm, const at::Tensor& x_BTD) {
   const at::Tensor x_BHTK = split_heads(x_BTD, l.num_heads());
-  return norm.empty() ? x_BHTK : l.head_norm(norm, x_BHTK);
+  return norm.exists() ? l.head_norm(norm, x_BHTK) : x_BHTK;
 }
 
 Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequence,
@@ -36,7 +36,7 @@ Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequ
   if (b.is_parallel()) p.hidden_BTM = take_hidden(b.fc1);
   p.q_BHTK = rotate(normed_heads(l, b.q_norm, parts[0]), sequence.rotary, 2);
   p.k_BHTK = rotate(normed_heads(l, b.k_norm, parts[1]), sequence.rotary, 2);
-  p.v_BHTK = normed_heads(l, "", parts[2]);
+  p.v_BHTK = normed_heads(l, {}, parts[2]);
   return p;
 }
 

@@ -6,10 +6,11 @@ namespace vit22b {
 namespace {
 
 void name_parallel(BlockSpec& b, const ViTConfig& c) {
-  b.norm1 = b.norm2 = "in_norm";
+  b.norm1.name = b.norm2.name = "in_norm";
   // With biases on q, k and v the MLP's lie before them in one vector.
-  const std::string in_bias = c.qkv_bias ? "in_proj.bias" : "";
-  b.fc1 = {"in_proj.weight", c.qkv_bias ? in_bias : "mlp_bias", 0, 0, b.hidden, b.whole_width};
+  const std::string in_bias = c.attention.qkv_bias ? "in_proj.bias" : "";
+  b.fc1 = {"in_proj.weight", c.attention.qkv_bias ? in_bias : "mlp_bias", 0, 0, b.hidden,
+           b.whole_width};
   b.qkv = {"in_proj.weight", in_bias, b.hidden, b.hidden, 3 * b.width, b.whole_width};
   b.proj = {"attn_out_proj.weight", "", 0, 0, b.whole_width, b.width};
   b.fc2 = {"mlp_out_proj.weight", "mlp_out_proj.bias", 0, 0, b.whole_width, b.hidden};
@@ -17,9 +18,10 @@ void name_parallel(BlockSpec& b, const ViTConfig& c) {
 }
 
 void name_serial(BlockSpec& b, const ViTConfig& c) {
-  b.norm1 = "norm1";
-  b.norm2 = "norm2";
-  b.qkv = {"attn.qkv.weight", c.qkv_bias ? "attn.qkv.bias" : "", 0, 0, 3 * b.width, b.whole_width};
+  b.norm1.name = "norm1";
+  b.norm2.name = "norm2";
+  b.qkv = {"attn.qkv.weight", c.attention.qkv_bias ? "attn.qkv.bias" : "", 0, 0, 3 * b.width,
+           b.whole_width};
   b.proj = {"attn.proj.weight", "attn.proj.bias", 0, 0, b.whole_width, b.width};
   b.fc1 = {"mlp.fc1.weight", "mlp.fc1.bias", 0, 0, b.hidden, b.whole_width};
   b.fc2 = {"mlp.fc2.weight", "mlp.fc2.bias", 0, 0, b.whole_width, b.hidden};
@@ -32,8 +34,8 @@ void name_serial(BlockSpec& b, const ViTConfig& c) {
 }  // namespace
 
 NormForm norm_form(const ViTConfig& config) {
-  const bool is_layer_norm = config.norm_layer == "layernorm";
-  return {.is_centred = is_layer_norm, .has_bias = is_layer_norm, .eps = config.norm_eps};
+  const bool is_layer_norm = config.norm.norm_layer == "layernorm";
+  return {.is_centred = is_layer_norm, .has_bias = is_layer_norm, .eps = config.norm.norm_eps};
 }
 
 LinearSpec BlockSpec::in_projection() const {
@@ -61,14 +63,14 @@ BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
               .whole_width = c.embed_dim,
               .hidden = mesh.share(MeshAxis::kModel, c.mlp_dim()).count,
               .heads = mesh.share(MeshAxis::kModel, c.num_heads).count,
-              .activation = parse_activation(c.act_layer),
-              .norm = norm_form(c),
+              .activation = parse_activation(c.mlp.act_layer),
               .first_scale = c.init_values};
+  for (BlockNorm* norm : {&b.norm1, &b.norm2, &b.q_norm, &b.k_norm}) norm->form = norm_form(c);
   b.is_parallel() ? name_parallel(b, c) : name_serial(b, c);
-  if (c.qk_norm) {
+  if (c.attention.qk_norm) {
     const std::string attention = b.is_parallel() ? "" : "attn.";
-    b.q_norm = attention + "q_norm";
-    b.k_norm = attention + "k_norm";
+    b.q_norm.name = attention + "q_norm";
+    b.k_norm.name = attention + "k_norm";
   }
   return b;
 }

@@ -14,12 +14,21 @@ enum class Arrangement {
   kParallel  ///< x += attention(norm(x)) + mlp(norm(x))
 };
 
-/// What all norms of a model are: RMSNorm, or LayerNorm with centring.
+/// A kind of norm: RMSNorm, or LayerNorm with centring.
 struct NormForm {
   bool is_centred = false, has_bias = false;
   double eps = 1e-6;
 };
+/// Of a model's norms but those of queries and keys.
 NormForm norm_form(const ViTConfig& config);
+
+/// A norm inside a block.
+struct BlockNorm {
+  std::string name;  ///< local, of NAME.weight and NAME.bias; "" for none
+  NormForm form;
+
+  bool exists() const { return !name.empty(); }
+};
 
 /// A linear layer inside a block: rows of a weight that may hold those of others too.
 struct LinearSpec {
@@ -41,13 +50,12 @@ struct BlockSpec {
   int64_t hidden = 0;       ///< units of the MLP
   int64_t heads = 0;
   Activation activation = Activation::kGeluTanh;
-  NormForm norm;
-  std::string norm1, norm2;    ///< equal in the parallel block
-  std::string q_norm, k_norm;  ///< over each head; "" for none
-  LinearSpec qkv, proj;        ///< attention's; qkv: queries, keys and values, one below the other
-  LinearSpec fc1, fc2;         ///< the MLP's
-  LinearSpec gate;  ///< of a gated MLP, whose hidden units are activation(gate) * fc1; its
-                    ///< rows lie before fc1's where both are parts of one weight
+  BlockNorm norm1, norm2;    ///< equal in the parallel block
+  BlockNorm q_norm, k_norm;  ///< over each head
+  LinearSpec qkv, proj;      ///< attention's; qkv: queries, keys and values, one below the other
+  LinearSpec fc1, fc2;       ///< the MLP's
+  LinearSpec gate;           ///< of a gated MLP, whose hidden units are activation(gate) * fc1; its
+                             ///< rows lie before fc1's where both are parts of one weight
   std::string scale1, scale2;  ///< LayerScale of both branches, "" for none
   double first_scale = 0;      ///< its first value
 

@@ -49,16 +49,16 @@ void want_positive(const char* key, int64_t value) {
 }
 
 void check_words(const ViTConfig& c) {
-  want_positive("context_length", c.context_length);
-  if (c.vocab_size > 100'000'000)
-    throw UsageError("model.vocab_size is ", c.vocab_size, ", want at most 100,000,000");
-  if (c.joint_dim < 0 || c.joint_dim > 1'000'000)
-    throw UsageError("model.joint_dim is ", c.joint_dim, ", want 0 to 1,000,000");
-  if (c.class_token || c.reg_tokens > 0 || c.global_pool == "token")
+  want_positive("context_length", c.text.context_length);
+  if (c.text.vocab_size > 100'000'000)
+    throw UsageError("model.vocab_size is ", c.text.vocab_size, ", want at most 100,000,000");
+  if (c.text.joint_dim < 0 || c.text.joint_dim > 1'000'000)
+    throw UsageError("model.joint_dim is ", c.text.joint_dim, ", want 0 to 1,000,000");
+  if (c.tokens.class_token || c.tokens.reg_tokens > 0 || c.pool.global_pool == "token")
     throw UsageError(
         "a text tower has words alone: model.class_token=false model.reg_tokens=0, and "
         "global_pool map, avg or last");
-  if (c.joint_dim > 0 && c.num_classes > 0)
+  if (c.text.joint_dim > 0 && c.num_classes > 0)
     throw UsageError("model.joint_dim and model.num_classes exclude each other");
 }
 
@@ -74,28 +74,30 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("embed_dim", embed_dim, "width");
   v.field("depth", depth, "number of blocks");
   v.field("num_heads", num_heads, "attention heads");
-  v.field("mlp_ratio", mlp_ratio, "hidden width of the MLP over the width");
-  v.field("qkv_bias", qkv_bias, "biases on the query, key and value projections");
-  v.field("qk_norm", qk_norm, "normalise queries and keys per head");
-  v.field("class_token", class_token, "a learned class token before the patches");
-  v.field("reg_tokens", reg_tokens, "number of register tokens");
-  v.field("no_embed_class", no_embed_class, "prefix tokens get no position");
-  v.choice("global_pool", global_pool, "map|avg|token|last", "how tokens become one vector");
-  v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
-  v.field("final_norm", final_norm, "a norm after the blocks, or after pooling");
-  v.field("pool_include_prefix", pool_include_prefix,
+  v.field("mlp_ratio", mlp.mlp_ratio, "hidden width of the MLP over the width");
+  v.field("qkv_bias", attention.qkv_bias, "biases on the query, key and value projections");
+  v.field("qk_norm", attention.qk_norm, "normalise queries and keys per head");
+  v.field("class_token", tokens.class_token, "a learned class token before the patches");
+  v.field("reg_tokens", tokens.reg_tokens, "number of register tokens");
+  v.field("no_embed_class", tokens.no_embed_class, "prefix tokens get no position");
+  v.choice("global_pool", pool.global_pool, "map|avg|token|last", "how tokens become one vector");
+  v.field("fc_norm", norm.fc_norm, "with avg: norm after pooling instead of before");
+  v.field("final_norm", norm.final_norm, "a norm after the blocks, or after pooling");
+  v.field("pool_include_prefix", pool.pool_include_prefix,
           "with map and avg: pool the class token and registers too");
-  v.choice("norm_layer", norm_layer, "rmsnorm|layernorm", "kind of all norms");
-  v.field("norm_eps", norm_eps, "added to the norms' variance");
-  v.choice("act_layer", act_layer, "gelu_tanh|gelu", "GELU in the tanh or erf form");
+  v.choice("norm_layer", norm.norm_layer, "rmsnorm|layernorm", "kind of all norms");
+  v.field("norm_eps", norm.norm_eps, "added to the norms' variance");
+  v.choice("act_layer", mlp.act_layer, "gelu_tanh|gelu", "GELU in the tanh or erf form");
   v.field("init_values", init_values, "LayerScale's first value; 0 for none");
   v.field("num_classes", num_classes, "classifier outputs; 0 for none");
   v.field("head_bias_init", head_bias_init, "first value of the classifier's bias");
-  v.choice("posemb_resize", posemb_resize, "bicubic_antialias|bicubic|bilinear_align_corners",
+  v.choice("posemb_resize", tokens.posemb_resize,
+           "bicubic_antialias|bicubic|bilinear_align_corners",
            "how the position table moves to another grid");
-  v.field("vocab_size", vocab_size, "of a text tower; 0 for images");
-  v.field("context_length", context_length, "words that a text tower reads");
-  v.field("joint_dim", joint_dim, "width of the embedding that a text tower shares with images");
+  v.field("vocab_size", text.vocab_size, "of a text tower; 0 for images");
+  v.field("context_length", text.context_length, "words that a text tower reads");
+  v.field("joint_dim", text.joint_dim,
+          "width of the embedding that a text tower shares with images");
 }
 
 void ViTConfig::validate() const {
@@ -111,7 +113,7 @@ void ViTConfig::validate() const {
   want_positive("num_heads", num_heads);
   if (reads_words())
     check_words(*this);
-  else if (context_length != 0 || joint_dim != 0 || global_pool == "last")
+  else if (text.context_length != 0 || text.joint_dim != 0 || pool.global_pool == "last")
     throw UsageError(
         "model.context_length, model.joint_dim and global_pool=last are a text tower's; "
         "set model.vocab_size");
@@ -125,19 +127,20 @@ void ViTConfig::validate() const {
   if (embed_dim % num_heads != 0)
     throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ",
                      num_heads);
-  if (!(mlp_ratio > 0) || mlp_ratio > 1000 || mlp_dim() < 1)
-    throw UsageError("model.mlp_ratio is ", mlp_ratio,
+  if (!(mlp.mlp_ratio > 0) || mlp.mlp_ratio > 1000 || mlp_dim() < 1)
+    throw UsageError("model.mlp_ratio is ", mlp.mlp_ratio,
                      ", want more than 0 and at least one hidden unit");
-  if (reg_tokens < 0 || reg_tokens > 10'000)
-    throw UsageError("model.reg_tokens is ", reg_tokens, ", want 0 to 10,000");
+  if (tokens.reg_tokens < 0 || tokens.reg_tokens > 10'000)
+    throw UsageError("model.reg_tokens is ", tokens.reg_tokens, ", want 0 to 10,000");
   if (num_classes < 0 || num_classes > 100'000'000)
     throw UsageError("model.num_classes is ", num_classes, ", want 0 or more");
-  if (!(norm_eps >= 0)) throw UsageError("model.norm_eps is ", norm_eps, ", want 0 or more");
-  if (global_pool == "token" && !class_token)
+  if (!(norm.norm_eps >= 0))
+    throw UsageError("model.norm_eps is ", norm.norm_eps, ", want 0 or more");
+  if (pool.global_pool == "token" && !tokens.class_token)
     throw UsageError("model.global_pool=token needs model.class_token=true; or use map or avg");
-  if (fc_norm && (global_pool != "avg" || !final_norm))
+  if (norm.fc_norm && (pool.global_pool != "avg" || !norm.final_norm))
     throw UsageError("model.fc_norm goes with model.global_pool=avg and model.final_norm=true");
-  if (pool_include_prefix && global_pool != "avg" && global_pool != "map")
+  if (pool.pool_include_prefix && pool.global_pool != "avg" && pool.global_pool != "map")
     throw UsageError("model.pool_include_prefix goes with model.global_pool map or avg");
 }
 
@@ -157,19 +160,19 @@ ViTConfig preset(const std::string& name, const std::string& block) {
                      .embed_dim = row.width,
                      .depth = row.depth,
                      .num_heads = row.heads,
-                     .mlp_ratio = exact_ratio(row.mlp, row.width)};
+                     .mlp = {.mlp_ratio = exact_ratio(row.mlp, row.width)}};
     if (name == "demo7") {
       config.img_size = {28, 28};
       config.in_chans = 1;
       config.num_classes = 10;
     }
     if (block == "serial") {
-      config.qkv_bias = true;
-      config.qk_norm = false;
-      config.class_token = true;
-      config.global_pool = "token";
-      config.norm_layer = "layernorm";
-      config.act_layer = "gelu";
+      config.attention.qkv_bias = true;
+      config.attention.qk_norm = false;
+      config.tokens.class_token = true;
+      config.pool.global_pool = "token";
+      config.norm.norm_layer = "layernorm";
+      config.mlp.act_layer = "gelu";
     } else if (block != "parallel") {
       throw UsageError("model.block is '", block, "', want parallel or serial");
     }

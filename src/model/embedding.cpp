@@ -21,11 +21,11 @@ at::Tensor patchify(const at::Tensor& images_BCHW, int64_t patch) {
 
 at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1TD,
                               int64_t grid_height, int64_t grid_width) {
-  const int64_t prefix = config.no_embed_class ? 0 : config.num_prefix_tokens();
+  const int64_t prefix = config.tokens.no_embed_class ? 0 : config.num_prefix_tokens();
   const at::Tensor table = table_1TD[0];
   const at::Tensor patches =
       resize_position_table(table.slice(0, prefix), {config.grid_height(), config.grid_width()},
-                            {grid_height, grid_width}, config.posemb_resize);
+                            {grid_height, grid_width}, config.tokens.posemb_resize);
   return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
 }
 
@@ -48,10 +48,10 @@ at::Tensor embed_images(const ViTConfig& config, const Layers& layers,
   for (const char* name : {"cls_token", "reg_token"})
     if (const at::Tensor token = layers.find(name); token.defined())
       parts.push_back(token.to(type).expand({x.size(0), -1, -1}));
-  if (config.no_embed_class) x = x + positions;
+  if (config.tokens.no_embed_class) x = x + positions;
   parts.push_back(x);
   if (parts.size() > 1) x = at::cat(parts, 1);
-  return config.no_embed_class ? x : x + positions;
+  return config.tokens.no_embed_class ? x : x + positions;
 }
 
 void check_pixels(const ViTConfig& config, const at::Tensor& images_BCHW) {
@@ -80,7 +80,7 @@ void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW) {
 
 at::Tensor embed_words(const ViTConfig& config, const Layers& layers, const at::Tensor& words_BT,
                        at::ScalarType type) {
-  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", config.context_length}});
+  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", config.text.context_length}});
   const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);
   return (x + layers.weight("pos_embed")).to(type);
 }

@@ -39,7 +39,7 @@ struct EncoderRequest {
 
 /// Runs all blocks.
 ///
-/// x_BTD    embedded sequence (patches, words or frames), in the context's compute type
+/// x_BTD    embedded sequence (patches, words or frames), in the residual stream's dtype
 /// taps     receives the blocks asked for
 /// returns  [B, T, D], the last block's raw output
 at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, const at::Tensor& x_BTD,

@@ -47,8 +47,8 @@ class GradientSink {
   virtual const std::set<std::string>& trained(const Unit& unit) const = 0;
   virtual UnitGrads& begin(const Unit& unit) = 0;
   virtual void commit(const Unit& unit) = 0;
-  /// Ends a step: clips, updates the weights, and reports. Nothing is applied when a gradient is
-  /// not finite. Waits for the device once, when all of the step has been enqueued.
+  /// Ends a step: clips, updates the weights, and reports. Where a gradient is not finite, nothing
+  /// more is applied. Waits for the device once, when all of the step has been enqueued.
   virtual StepReport finish(const StepContext& context) = 0;
 };
 

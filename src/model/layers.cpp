@@ -7,17 +7,17 @@ namespace vit22b {
 namespace {
 
 // The norm of a row whose features lie on several ranks: one sum (two with centring) a token.
-at::Tensor norm_over_model(const Mesh& mesh, const at::Tensor& x, const at::Tensor& weight,
-                           const at::Tensor& bias, const BlockSpec& block) {
+at::Tensor norm_over_model(const Mesh& mesh, const at::Tensor& x, const NormSpec& norm,
+                           int64_t whole_width) {
   const at::Tensor values = x.to(at::kFloat);
-  const auto width = static_cast<double>(block.whole_width);
+  const auto width = static_cast<double>(whole_width);
   at::Tensor centred = values;
-  if (block.norm.is_centred)
+  if (norm.is_centred)
     centred = values - sum_over_model(mesh, values.sum(-1, /*keepdim=*/true)) / width;
   const at::Tensor mean_square =
       sum_over_model(mesh, centred.square().sum(-1, /*keepdim=*/true)) / width;
-  at::Tensor y = centred * (mean_square + block.norm.eps).rsqrt() * weight;
-  if (bias.defined()) y = y + bias;
+  at::Tensor y = centred * (mean_square + norm.eps).rsqrt() * norm.weight;
+  if (norm.bias.defined()) y = y + norm.bias;
   return y.to(x.scalar_type());
 }
 
@@ -71,17 +71,20 @@ at::Tensor Layers::columns(const LinearSpec& linear1, const at::Tensor& x1,
                                                               {x2, weight(linear2.weight)}})));
 }
 
-at::Tensor Layers::norm(const std::string& name, const at::Tensor& x) const {
-  if (is_alone()) return head_norm(name, x);
-  return norm_over_model(mesh_, x, weight(name + ".weight"), find(name + ".bias"), block_);
+NormSpec Layers::values_of(const BlockNorm& norm) const {
+  return {.weight = weight(norm.name + ".weight"),
+          .bias = norm.form.has_bias ? weight(norm.name + ".bias") : at::Tensor(),
+          .eps = norm.form.eps,
+          .is_centred = norm.form.is_centred};
 }
 
-at::Tensor Layers::head_norm(const std::string& name, const at::Tensor& x) const {
-  const NormForm& form = block_.norm;
-  return functions_.norm(x, {.weight = weight(name + ".weight"),
-                             .bias = form.has_bias ? find(name + ".bias") : at::Tensor(),
-                             .eps = form.eps,
-                             .is_centred = form.is_centred});
+at::Tensor Layers::norm(const BlockNorm& norm, const at::Tensor& x) const {
+  if (is_alone()) return head_norm(norm, x);
+  return norm_over_model(mesh_, x, values_of(norm), block_.whole_width);
+}
+
+at::Tensor Layers::head_norm(const BlockNorm& norm, const at::Tensor& x) const {
+  return functions_.norm(x, values_of(norm));
 }
 
 at::Tensor Layers::mlp(const std::string& prefix, const at::Tensor& x) const {

@@ -43,10 +43,14 @@ class Layers {
   at::Tensor rows(const LinearSpec& linear, const at::Tensor& x) const;
   at::Tensor columns(const LinearSpec& linear, const at::Tensor& x) const;
 
-  /// The model's norm (RMSNorm or LayerNorm) over the features, of which x has this rank's.
-  at::Tensor norm(const std::string& name, const at::Tensor& x) const;
-  /// The same over the last dim of x, which is whole.
-  at::Tensor head_norm(const std::string& name, const at::Tensor& x) const;
+  /// A norm over the features, of which x has this rank's.
+  at::Tensor norm(const BlockNorm& norm, const at::Tensor& x) const;
+  /// The same of the blocks' form, by name.
+  at::Tensor norm(const std::string& name, const at::Tensor& x) const {
+    return norm(BlockNorm{name, block_.norm1.form}, x);
+  }
+  /// A norm over the last dim of x, which is whole.
+  at::Tensor head_norm(const BlockNorm& norm, const at::Tensor& x) const;
   /// A block layer's bias; undefined for none.
   at::Tensor bias(const LinearSpec& linear) const;
   /// fc2(activation(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
@@ -59,6 +63,7 @@ class Layers {
   at::Tensor scaled(const std::string& name, const at::Tensor& x) const;
 
  private:
+  NormSpec values_of(const BlockNorm& norm) const;
   bool is_alone() const { return mesh_.size(MeshAxis::kModel) == 1; }
   at::Tensor with_bias(const LinearSpec& linear, const at::Tensor& y) const;
 

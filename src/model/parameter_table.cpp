@@ -79,8 +79,9 @@ class Rows {
 
   /// The norm of each head's q or k, where there is one: every rank has it whole and sees its own
   /// heads.
-  void head_norm(const std::string& name, int64_t size, const NormForm& form) {
-    if (name.empty()) return;
+  void head_norm(const BlockNorm& norm, int64_t size) {
+    if (!norm.exists()) return;
+    const auto& [name, form] = norm;
     add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model =
         true;
     if (form.has_bias)
@@ -115,12 +116,12 @@ class Rows {
 void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kEmbedding}, "");
   if (c.reads_words())
-    rows.features("token_embedding.weight", {c.vocab_size, c.embed_dim}, normal(kWordStddev),
+    rows.features("token_embedding.weight", {c.text.vocab_size, c.embed_dim}, normal(kWordStddev),
                   ParameterGroup::kToken);
-  if (c.class_token)
+  if (c.tokens.class_token)
     rows.features("cls_token", {1, 1, c.embed_dim}, constant(0), ParameterGroup::kToken);
-  if (c.reg_tokens > 0)
-    rows.features("reg_token", {1, c.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
+  if (c.tokens.reg_tokens > 0)
+    rows.features("reg_token", {1, c.tokens.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
                   ParameterGroup::kToken);
   rows.features("pos_embed", {1, c.position_rows(), c.embed_dim},
                 normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
@@ -137,7 +138,7 @@ void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
 void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t index) {
   Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
   const Initialiser mlp_bias = normal(kMlpBiasStddev);
-  rows.norm(b.norm1, b.width, b.norm);
+  rows.norm(b.norm1.name, b.width, b.norm1.form);
   if (b.is_parallel()) {
     rows.in_layer(b.in_projection(), b.in_sections(), constant(0));
     if (b.fc1.bias != b.qkv.bias)
@@ -145,12 +146,12 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
   } else {
     rows.in_layer(b.qkv, b.qkv_sections(), constant(0));
   }
-  rows.head_norm(b.q_norm, b.head_size(), b.norm);
-  rows.head_norm(b.k_norm, b.head_size(), b.norm);
+  rows.head_norm(b.q_norm, b.head_size());
+  rows.head_norm(b.k_norm, b.head_size());
   rows.out_layer(b.proj, constant(0));
   rows.scale(b.scale1, b);
   if (!b.is_parallel()) {
-    rows.norm(b.norm2, b.width, b.norm);
+    rows.norm(b.norm2.name, b.width, b.norm2.form);
     if (b.is_gated() && b.gate.weight != b.fc1.weight) {
       rows.in_layer(b.gate, {b.hidden}, mlp_bias);
       rows.in_layer(b.fc1, {b.hidden}, mlp_bias);
@@ -165,8 +166,8 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   const int64_t width = c.embed_dim;
   Rows rows(table, {UnitKind::kPool}, "");
-  if (c.fc_norm) rows.norm("fc_norm", width, norm_form(c));
-  if (c.global_pool != "map") return;
+  if (c.norm.fc_norm) rows.norm("fc_norm", width, norm_form(c));
+  if (c.pool.global_pool != "map") return;
   rows.features("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
   rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);
   rows.bias("attn_pool.q.bias", constant(0), ModelCut::kRowsPerSection, {width});
@@ -185,15 +186,15 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
 /// The projection to the embedding shared with an image tower, and the contrastive logits' scale
 /// (as a logarithm) and bias.
 void add_joint_head(Rows& rows, const ViTConfig& c) {
-  rows.kernel("joint.weight", c.joint_dim, c.embed_dim, ModelCut::kNone);
-  rows.bias("joint.bias", constant(0), ModelCut::kNone, {c.joint_dim});
+  rows.kernel("joint.weight", c.text.joint_dim, c.embed_dim, ModelCut::kNone);
+  rows.bias("joint.bias", constant(0), ModelCut::kNone, {c.text.joint_dim});
   rows.add("logit_scale", {1}, constant(std::log(kFirstTemperature)), ParameterGroup::kScale);
   rows.add("logit_bias", {1}, constant(kFirstJointBias), ParameterGroup::kScale);
 }
 
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
-  if (c.joint_dim > 0) return add_joint_head(rows, c);
+  if (c.text.joint_dim > 0) return add_joint_head(rows, c);
   ParameterRow& kernel =
       rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
   kernel.initialiser = constant(0);
@@ -225,7 +226,7 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   add_embedding(table, config);
   for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
   if (config.has_final_norm())
-    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, block.norm);
+    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, norm_form(config));
   add_pool(table, config);
   if (config.has_head()) add_head(table, config);
   return table;

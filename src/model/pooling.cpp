@@ -22,7 +22,7 @@ at::Tensor map_pool(const Layers& l, const at::Tensor& tokens_BTD) {
 
 // Tokens after the class token and registers, or all of them.
 at::Tensor pooled_tokens(const ViTConfig& config, const at::Tensor& tokens_BTD) {
-  const int64_t first = config.pool_include_prefix ? 0 : config.num_prefix_tokens();
+  const int64_t first = config.pool.pool_include_prefix ? 0 : config.num_prefix_tokens();
   return first == 0 ? tokens_BTD : tokens_BTD.slice(1, first);
 }
 
@@ -42,13 +42,14 @@ at::Tensor map_attention(const ViTConfig& config, const Layers& layers,
 at::Tensor pool_tokens(const ViTConfig& config, const Layers& layers,
                        const at::Tensor& tokens_BTD) {
   check_shape("Pooling", "tokens", tokens_BTD, {{"B"}, {"T"}, {"D"}});
-  if (config.global_pool == "last") return tokens_BTD.select(1, -1);
-  if (config.global_pool == "token") return tokens_BTD.select(1, 0);
+  if (config.pool.global_pool == "last") return tokens_BTD.select(1, -1);
+  if (config.pool.global_pool == "token") return tokens_BTD.select(1, 0);
   const at::Tensor pooled = pooled_tokens(config, tokens_BTD);
-  if (config.global_pool == "map") return map_pool(layers, pooled);
-  VIT22B_CHECK(config.global_pool == "avg", "Pooling: no kind '", config.global_pool, "'");
+  if (config.pool.global_pool == "map") return map_pool(layers, pooled);
+  VIT22B_CHECK(config.pool.global_pool == "avg", "Pooling: no kind '", config.pool.global_pool,
+               "'");
   const at::Tensor mean = pooled.mean(1);
-  return config.fc_norm ? layers.norm("fc_norm", mean) : mean;
+  return config.norm.fc_norm ? layers.norm("fc_norm", mean) : mean;
 }
 
 }  // namespace vit22b

@@ -31,8 +31,8 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
       case UnitKind::kPool:
         return pool_tokens(context.config, layers, x.to(context.compute_type));
       case UnitKind::kHead:
-        return context.config.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
-                                            : layers.rows("head", x.to(at::kFloat));
+        return context.config.text.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
+                                                 : layers.rows("head", x.to(at::kFloat));
       case UnitKind::kBlock:
       case UnitKind::kTask:
         break;

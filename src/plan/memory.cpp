@@ -35,7 +35,7 @@ int64_t sample_bytes(const PlanRequest& request) {
   if (!model.reads_words()) return image_bytes(model);
   const ViTConfig& image = *request.others.image;
   const bool has_image = request.others.looked_once.empty();
-  return model.context_length * static_cast<int64_t>(sizeof(int64_t)) +
+  return model.text.context_length * static_cast<int64_t>(sizeof(int64_t)) +
          (has_image ? image_bytes(image) : image.embed_dim * kFloatBytes);
 }
 

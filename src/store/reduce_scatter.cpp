@@ -55,7 +55,7 @@ void ReduceScatter::commit(const Unit& unit) {
 
 void ReduceScatter::end_open() {
   if (open_.empty()) return;
-  UnitGrads& parts = inner_.begin(open_unit_);  // the same that commit began
+  UnitGrads& parts = inner_.begin(open_unit_);
   for (const Sum& sum : open_) {
     if (sum.work != nullptr) sum.work->wait();
     const at::Tensor& target = parts.tensors.at(sum.local_name);

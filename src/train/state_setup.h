@@ -10,10 +10,10 @@
 
 namespace vit22b {
 
-/// The store that a config names, on a device; `memory` holds what the data axis does not cut.
 /// The memory of a device, or of the host for it ("host"), which are one on the CPU.
 std::unique_ptr<StateMemory> make_state_memory(const std::string& state, c10::Device device);
 
+/// The store that a config names, on a device; `memory` holds what the data axis does not cut.
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
                                         WeightSource& source, StateMemory& memory,

@@ -66,7 +66,6 @@ void Throughput::add(int64_t images, double seconds, double waited_seconds) {
   images_ += static_cast<double>(images);
   seconds_ += seconds;
   waited_ += waited_seconds;
-  total_seconds_ += seconds;
 }
 
 Speed Throughput::take() {

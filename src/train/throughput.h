@@ -27,11 +27,10 @@ class Throughput {
   void add(int64_t images, double seconds, double waited_seconds);
   /// The speed since the last call.
   Speed take();
-  double total_seconds() const { return total_seconds_; }
 
  private:
   double flops_of_sample_, peak_;
-  double images_ = 0, seconds_ = 0, waited_ = 0, total_seconds_ = 0;
+  double images_ = 0, seconds_ = 0, waited_ = 0;
 };
 
 }  // namespace vit22b

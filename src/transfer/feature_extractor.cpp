@@ -67,7 +67,7 @@ class ModelExtractor : public FeatureExtractor {
     if (name == "logits") return outputs.logits_BC;
     if (name == "mean") return mean_of_patches(outputs.tokens_BTD);
     const at::Tensor& tokens_BTD = outputs.blocks.at(*block_of(name));
-    const at::Tensor summary_BD = model_.info.config.class_token
+    const at::Tensor summary_BD = model_.info.config.tokens.class_token
                                       ? tokens_BTD.select(1, 0).to(at::kFloat)
                                       : mean_of_patches(tokens_BTD);
     return summary_BD / summary_BD.square().mean(1, /*keepdim=*/true).sqrt().clamp_min(1e-12);

@@ -70,7 +70,7 @@ TEST(InitWeights, AnotherFunctionIsRefusedWithWhatDiffers) {
   EXPECT_NE(
       refusal("timm_serial", [](ViTConfig& c) { c.num_heads = 4; }).find("num_heads is 2, here 4"),
       std::string::npos);
-  EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.act_layer = "gelu_tanh"; })
+  EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.mlp.act_layer = "gelu_tanh"; })
                 .find("init_allow=act_layer"),
             std::string::npos);
   EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.init_values = 0; })
@@ -78,9 +78,9 @@ TEST(InitWeights, AnotherFunctionIsRefusedWithWhatDiffers) {
             std::string::npos);
   EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.depth = 1; }).find("depth is 2, here 1"),
             std::string::npos);
-  EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.norm_eps = 1e-5; }).find("norm_eps"),
+  EXPECT_NE(refusal("timm_serial", [](ViTConfig& c) { c.norm.norm_eps = 1e-5; }).find("norm_eps"),
             std::string::npos);
-  EXPECT_NE(refusal("timm_serial_map", [](ViTConfig& c) { c.global_pool = "avg"; })
+  EXPECT_NE(refusal("timm_serial_map", [](ViTConfig& c) { c.pool.global_pool = "avg"; })
                 .find("global_pool is"),
             std::string::npos);
 }
@@ -96,7 +96,7 @@ TEST(InitWeights, ADifferenceMayBeNamedByItsFieldOrItsParameters) {
 }
 
 TEST(InitWeights, RegistersStayBehindWithTheirPositions) {
-  const Started started("timm_serial", [](ViTConfig& c) { c.reg_tokens = 0; },
+  const Started started("timm_serial", [](ViTConfig& c) { c.tokens.reg_tokens = 0; },
                         {{}, {"reg_tokens"}});
   const at::Tensor table = WeightFiles(started.folder).load("pos_embed");
   EXPECT_TRUE(test::is_same(started.weights.at("pos_embed").slice(1, 0, 1), table.slice(1, 0, 1)));

@@ -26,10 +26,10 @@ TEST(TimmImport, ReadsEveryFieldOfTheParallelModel) {
   EXPECT_EQ(info.config.img_size, (ImageSize{8, 12}));
   EXPECT_EQ(info.config.mlp_dim(), 72);
   EXPECT_EQ(info.config.num_heads, 2);
-  EXPECT_TRUE(info.config.qk_norm);
-  EXPECT_EQ(info.config.global_pool, "map");
-  EXPECT_EQ(info.config.norm_layer, "rmsnorm");
-  EXPECT_EQ(info.config.act_layer, "gelu_tanh");
+  EXPECT_TRUE(info.config.attention.qk_norm);
+  EXPECT_EQ(info.config.pool.global_pool, "map");
+  EXPECT_EQ(info.config.norm.norm_layer, "rmsnorm");
+  EXPECT_EQ(info.config.mlp.act_layer, "gelu_tanh");
 }
 
 TEST(TimmImport, SumsTheTwoOutputBiases) {
@@ -60,7 +60,7 @@ TEST(ModelFolder, ReadsBackItsOwnFields) {
   write_manifest(ops, folder.path(), manifest);
   const ModelInfo again = read_model_info(folder.path());
   EXPECT_EQ(model_info_text(again), model_info_text(info));
-  EXPECT_EQ(again.config.mlp_ratio, info.config.mlp_ratio);
+  EXPECT_EQ(again.config.mlp.mlp_ratio, info.config.mlp.mlp_ratio);
   const NamedTensors loaded = load_weights(folder.path(), parameter_table(again.config));
   for (const auto& [name, weight] : weights)
     EXPECT_TRUE(test::is_same(loaded.at(name), weight)) << name;
@@ -162,7 +162,7 @@ TEST(TimmImport, TheArchitectureTellsWhatModelArgsDoNot) {
   copy.replace("\"embed_dim\"",
                "\"class_token\": true, \"fc_norm\": null, \"global_pool\": \"token\", "
                "\"embed_dim\"");
-  EXPECT_EQ(read_model_info(copy.folder / "m").config.act_layer, "gelu_tanh");
+  EXPECT_EQ(read_model_info(copy.folder / "m").config.mlp.act_layer, "gelu_tanh");
 }
 
 TEST(TimmImport, AnUnknownModelArgumentIsRefusedByName) {
@@ -175,9 +175,9 @@ TEST(TimmImport, AnUnknownModelArgumentIsRefusedByName) {
 TEST(TimmImport, ANormsEpsGoesBackToTimmWithAnArchitectureThatHasIt) {
   ViTConfig config = preset("test8", "serial");
   EXPECT_NE(timm_config_text(config, "").find("\"vit_base_patch16_224\""), std::string::npos);
-  config.norm_eps = 1e-5;
+  config.norm.norm_eps = 1e-5;
   EXPECT_NE(timm_config_text(config, "").find("\"vit_base_patch16_clip_224\""), std::string::npos);
-  config.norm_eps = 1e-4;
+  config.norm.norm_eps = 1e-4;
   EXPECT_EQ(timm_config_text(config, "").find("architecture"), std::string::npos);
 }
 

@@ -145,19 +145,5 @@ TEST(RingLinear, BFloat16PartsAreSummedInFloat32) {
   });
 }
 
-TEST(GatherRows, GradientOfAllRanksReturnsToEach) {
-  run_as_threads(3, [](const std::shared_ptr<Transport>& transport) {
-    const Mesh mesh = make_mesh(transport, {3, 1}, 30);
-    const auto rank = static_cast<double>(transport->rank());
-    at::Tensor own = at::full({2, 2}, rank).requires_grad_(true);
-    const at::Tensor all = gather_rows(mesh, MeshAxis::kData, own);
-    EXPECT_EQ(all.size(0), 6);
-    EXPECT_EQ(all[5][0].item<double>(), 2);
-    // Each rank weighs all rows by 1 + its number: 1 + 2 + 3 in all.
-    const auto gradient = torch::autograd::grad({(all * (1 + rank)).sum()}, {own})[0];
-    EXPECT_TRUE(at::equal(gradient, at::full({2, 2}, 6.0)));
-  });
-}
-
 }  // namespace
 }  // namespace vit22b

@@ -28,7 +28,7 @@ TEST(ViTConfig, EveryPresetRoundTripsThroughToml) {
 TEST(ViTConfig, E14NeedsAllDigitsOfItsRatio) {
   ViTConfig config = preset("e14");
   EXPECT_EQ(config.mlp_dim(), 15360);
-  config.mlp_ratio = 8.5714285714;  // 11 digits
+  config.mlp.mlp_ratio = 8.5714285714;  // 11 digits
   EXPECT_EQ(config.mlp_dim(), 15359);
 }
 
@@ -72,15 +72,18 @@ TEST(ViTConfig, AWordThatIsNoChoiceNamesTheNearest) {
     change(config);
     return error_of<UsageError>([&] { config.validate(); });
   };
-  EXPECT_EQ(refusal([](ViTConfig& c) { c.act_layer = "gelu_tan"; }),
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.mlp.act_layer = "gelu_tan"; }),
             "model.act_layer is 'gelu_tan', want one of gelu_tanh, gelu (did you mean "
             "'gelu_tanh'?)");
-  EXPECT_NE(refusal([](ViTConfig& c) { c.global_pool = "max"; }).find("model.global_pool is 'max'"),
-            std::string::npos);
-  EXPECT_NE(refusal([](ViTConfig& c) { c.norm_layer = "simplenorm"; }).find("model.norm_layer"),
-            std::string::npos);
-  EXPECT_NE(refusal([](ViTConfig& c) { c.posemb_resize = "nearest"; }).find("model.posemb_resize"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal([](ViTConfig& c) { c.pool.global_pool = "max"; }).find("model.global_pool is 'max'"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal([](ViTConfig& c) { c.norm.norm_layer = "simplenorm"; }).find("model.norm_layer"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal([](ViTConfig& c) { c.tokens.posemb_resize = "nearest"; }).find("model.posemb_resize"),
+      std::string::npos);
   EXPECT_NE(refusal([](ViTConfig& c) { c.block = "post"; }).find("model.block"), std::string::npos);
 }
 

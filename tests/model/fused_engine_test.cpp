@@ -70,12 +70,12 @@ ViTConfig config_of(const Sizes& s) {
   ViTConfig c = preset("test8", s.block);
   c.embed_dim = s.width;
   c.num_heads = s.heads;
-  c.mlp_ratio = s.mlp_ratio;
+  c.mlp.mlp_ratio = s.mlp_ratio;
   c.depth = 1;
-  c.qk_norm = s.qk_norm;
-  c.qkv_bias = s.qkv_bias;
-  c.norm_layer = s.norm;
-  c.act_layer = s.act;
+  c.attention.qk_norm = s.qk_norm;
+  c.attention.qkv_bias = s.qkv_bias;
+  c.norm.norm_layer = s.norm;
+  c.mlp.act_layer = s.act;
   c.init_values = s.init_values;
   return c;
 }

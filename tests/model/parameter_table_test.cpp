@@ -38,8 +38,8 @@ TEST(ParameterTable, SerialBodiesHaveThePublishedCounts) {
   for (const auto& [name, want] :
        {std::pair<const char*, int64_t>{"g14", 1'011'199'616}, {"G14", 1'842'772'352}}) {
     ViTConfig config = preset(name, "serial");
-    config.class_token = false;
-    config.global_pool = "map";
+    config.tokens.class_token = false;
+    config.pool.global_pool = "map";
     EXPECT_EQ(count_parameters(parameter_table(config)).body, want) << name;
   }
 }

@@ -244,14 +244,14 @@ TEST(Vit, EnginesAgreeForEveryWordOfEveryChoice) {
         for (const std::string& pool : words_of("global_pool")) {
           if (pool == "last") continue;  // a text tower's
           ViTConfig config = tiny_config(block);
-          config.act_layer = act;
-          config.norm_layer = norm;
-          config.global_pool = pool;
-          config.class_token = true;
-          config.reg_tokens = 1;
+          config.mlp.act_layer = act;
+          config.norm.norm_layer = norm;
+          config.pool.global_pool = pool;
+          config.tokens.class_token = true;
+          config.tokens.reg_tokens = 1;
           for (const bool is_with_prefix : {false, true}) {
-            config.pool_include_prefix = is_with_prefix && pool != "token";
-            config.final_norm = !is_with_prefix;
+            config.pool.pool_include_prefix = is_with_prefix && pool != "token";
+            config.norm.final_norm = !is_with_prefix;
             expect_engines_agree(config, concat(block, " ", act, " ", norm, " ", pool));
             ++count;
           }
@@ -264,7 +264,7 @@ TEST(Vit, AnUnknownWordReachesNoEngine) {
     TinyModel model(tiny_config());
     model.engine = make_engine(engine);
     const at::Tensor images = model.images(1);
-    model.config.act_layer = "quick_gelu";
+    model.config.mlp.act_layer = "quick_gelu";
     EXPECT_NE(test::error_of<UsageError>([&] {
                 vit_forward(model.context(), *model.store, images, {});
               }).find("model.act_layer is 'quick_gelu', want one of gelu_tanh, gelu"),

@@ -253,8 +253,8 @@ TEST(Plan, OfLitCountsBothTowers) {
     return plan_of(words);
   };
   const Plan cached = plan({}), live = plan({"lit.images=live"}), both = plan({"lit.unlock=all"});
-  EXPECT_EQ(cached.request.config.model.vocab_size, 500);
-  EXPECT_EQ(cached.request.config.model.joint_dim, image.embed_dim);
+  EXPECT_EQ(cached.request.config.model.text.vocab_size, 500);
+  EXPECT_EQ(cached.request.config.model.text.joint_dim, image.embed_dim);
   // A batch is of texts and of what their images were embedded to, or of the images.
   EXPECT_EQ(bytes_of(cached, "batches"), 3 * 8 * (16 * 8 + image.embed_dim * 4));
   EXPECT_EQ(bytes_of(live, "batches"),

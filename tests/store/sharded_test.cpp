@@ -14,8 +14,8 @@ std::vector<ParameterRow> wide_head(int64_t classes, int64_t width) {
   config.embed_dim = width;
   config.num_heads = 4;
   config.depth = 1;
-  config.mlp_ratio = 8 / static_cast<double>(width);
-  config.global_pool = "avg";
+  config.mlp.mlp_ratio = 8 / static_cast<double>(width);
+  config.pool.global_pool = "avg";
   config.num_classes = classes;
   return parameter_table(config);
 }

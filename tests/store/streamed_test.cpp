@@ -29,7 +29,7 @@ constexpr uint64_t kSeed = 5;
 ViTConfig wide_config() {
   ViTConfig config = test::tiny_config();
   config.embed_dim = 39;
-  config.mlp_ratio = 8;
+  config.mlp.mlp_ratio = 8;
   config.depth = 5;
   return config;
 }

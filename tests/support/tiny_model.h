@@ -35,7 +35,7 @@ inline ViTConfig tiny_config(const std::string& block = "parallel") {
   config.patch_size = 4;
   config.embed_dim = 12;
   config.num_heads = 3;
-  config.mlp_ratio = 2.5;
+  config.mlp.mlp_ratio = 2.5;
   config.depth = 3;
   config.num_classes = 5;
   return config;

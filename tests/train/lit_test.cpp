@@ -90,14 +90,14 @@ ViTConfig oracle_tower() {
   config.embed_dim = 24;
   config.num_heads = 3;
   config.depth = 2;
-  config.mlp_ratio = 2.5;
-  config.act_layer = "gelu_tanh";
-  config.class_token = false;
-  config.global_pool = "last";
+  config.mlp.mlp_ratio = 2.5;
+  config.mlp.act_layer = "gelu_tanh";
+  config.tokens.class_token = false;
+  config.pool.global_pool = "last";
   config.num_classes = 0;
-  config.vocab_size = 50;
-  config.context_length = 16;
-  config.joint_dim = 20;
+  config.text.vocab_size = 50;
+  config.text.context_length = 16;
+  config.text.joint_dim = 20;
   return config;
 }
 
@@ -227,7 +227,7 @@ TEST(LitTraining, ANewStartHasATokenizerOfItsOwnAndAResumedRunTheOneItHad) {
   test::write_captioned_pictures(folder.path());
   write_image_tower(folder / "image");
   const auto pieces = [&](const std::string& run) {
-    return load_run_checkpoint(folder / run / "ckpt/latest").info.text->config.vocab_size;
+    return load_run_checkpoint(folder / run / "ckpt/latest").info.text->config.text.vocab_size;
   };
   const auto with = [&](const std::string& tokenizer, const std::string& total) {
     return lit_config(folder,

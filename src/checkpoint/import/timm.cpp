@@ -49,7 +49,7 @@ void take_depth(const WeightFiles& weights, const Json& args, const std::string&
                 ViTConfig& c) {
   ViTConfig block = c;
   block.depth = 1;  // the file's own may be anything yet
-  const std::string norm = "." + block_spec(block).norm1 + ".weight";
+  const std::string norm = "." + block_spec(block).norm1.name + ".weight";
   int64_t depth = 0;
   while (weights.contains(concat("blocks.", depth, norm))) ++depth;
   if (depth == 0)
@@ -84,17 +84,18 @@ void take_image_size(const WeightFiles& weights, const Json& cfg, const std::str
 /// had.
 void check_pool(const Json& json, const std::string& place, const ViTConfig& c) {
   const Json said = json.contains("pretrained_cfg") ? json.value("global_pool", Json()) : Json();
-  if (said.is_string() && said != c.global_pool)
+  if (said.is_string() && said != c.pool.global_pool)
     throw CheckpointError(place, ": global_pool is '", said.get<std::string>(),
-                          "', but timm builds ", c.name, " with '", c.global_pool,
+                          "', but timm builds ", c.name, " with '", c.pool.global_pool,
                           "'; write the one that is meant into model_args");
 }
 
 /// timm has no argument for a norm's eps: it goes with the architecture; "" where none has it.
 std::string architecture_for(const ViTConfig& c) {
-  if (c.norm_eps == kTimmEps)
+  if (c.norm.norm_eps == kTimmEps)
     return c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
-  const bool is_clips = !c.is_parallel() && c.norm_layer == "layernorm" && c.norm_eps == kClipEps;
+  const bool is_clips =
+      !c.is_parallel() && c.norm.norm_layer == "layernorm" && c.norm.norm_eps == kClipEps;
   return is_clips ? "vit_base_patch16_clip_224" : "";
 }
 
@@ -131,20 +132,21 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                {"embed_dim", c.embed_dim},
                {"depth", c.depth},
                {"num_heads", c.num_heads},
-               {"mlp_ratio", c.mlp_ratio},
-               {"qkv_bias", c.qkv_bias},
-               {"qk_norm", c.qk_norm},
-               {"class_token", c.class_token},
-               {"reg_tokens", c.reg_tokens},
-               {"no_embed_class", c.no_embed_class},
+               {"mlp_ratio", c.mlp.mlp_ratio},
+               {"qkv_bias", c.attention.qkv_bias},
+               {"qk_norm", c.attention.qk_norm},
+               {"class_token", c.tokens.class_token},
+               {"reg_tokens", c.tokens.reg_tokens},
+               {"no_embed_class", c.tokens.no_embed_class},
                {"pre_norm", false},
-               {"global_pool", c.global_pool},
-               {"fc_norm", c.fc_norm},
-               {"final_norm", c.final_norm},
-               {"pool_include_prefix", c.pool_include_prefix},
-               {"act_layer", c.act_layer}};
+               {"global_pool", c.pool.global_pool},
+               {"fc_norm", c.norm.fc_norm},
+               {"final_norm", c.norm.final_norm},
+               {"pool_include_prefix", c.pool.pool_include_prefix},
+               {"act_layer", c.mlp.act_layer}};
   if (c.init_values > 0) args["init_values"] = c.init_values;
-  if (c.norm_eps == kTimmEps) args["norm_layer"] = c.norm_layer;  // else the architecture's own
+  if (c.norm.norm_eps == kTimmEps)
+    args["norm_layer"] = c.norm.norm_layer;  // else the architecture's own
   Json pretrained = {{"tag", "vit22b"},
                      {"custom_load", false},
                      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
@@ -158,7 +160,7 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
   if (!architecture.empty()) json["architecture"] = architecture;
   json.update({{"num_classes", c.num_classes},
                {"num_features", c.embed_dim},
-               {"global_pool", c.global_pool},
+               {"global_pool", c.pool.global_pool},
                {"model_args", args},
                {"pretrained_cfg", pretrained}});
   return json.dump();

@@ -134,8 +134,8 @@ void take_sizes(Arguments& args, ViTConfig& c) {
   args.take("embed_dim", c.embed_dim);
   args.take("depth", c.depth);
   args.take("num_heads", c.num_heads);
-  args.take("mlp_ratio", c.mlp_ratio);
-  args.take("reg_tokens", c.reg_tokens);
+  args.take("mlp_ratio", c.mlp.mlp_ratio);
+  args.take("reg_tokens", c.tokens.reg_tokens);
 }
 
 /// timm's norms have an eps of 1e-6 unless an architecture gives another; underscores and capitals
@@ -145,9 +145,9 @@ void take_norm(Arguments& args, ViTConfig& c) {
   if (given.is_null() || (given.is_string() && given.get<std::string>().empty())) return;
   std::string kind = given.is_object() ? given.value("kind", "") : given.get<std::string>();
   std::erase(kind, '_');
-  c.norm_layer = ascii_lower_case(kind);
-  if (given.is_object()) c.norm_eps = given.value("eps", c.norm_eps);
-  args.want_word("norm_layer", c.norm_layer, {"layernorm", "rmsnorm"});
+  c.norm.norm_layer = ascii_lower_case(kind);
+  if (given.is_object()) c.norm.norm_eps = given.value("eps", c.norm.norm_eps);
+  args.want_word("norm_layer", c.norm.norm_layer, {"layernorm", "rmsnorm"});
 }
 
 void take_block(Arguments& args, ViTConfig& c) {
@@ -156,29 +156,30 @@ void take_block(Arguments& args, ViTConfig& c) {
   if (!block.is_null() && block != "Block" && block != "ParallelScalingBlock")
     args.refuse("block_fn=" + (block.is_string() ? block.get<std::string>() : block.dump()) +
                 " (another arrangement of the block)");
-  args.take("qkv_bias", c.qkv_bias);
-  args.take("qk_norm", c.qk_norm);
+  args.take("qkv_bias", c.attention.qkv_bias);
+  args.take("qk_norm", c.attention.qk_norm);
   args.take("init_values", c.init_values);
-  args.take("class_token", c.class_token);
-  args.take("no_embed_class", c.no_embed_class);
-  args.take("act_layer", c.act_layer);
-  c.act_layer = c.act_layer.empty() ? "gelu" : ascii_lower_case(c.act_layer);
-  args.want_word("act_layer", c.act_layer, {"gelu", "gelu_tanh"});
+  args.take("class_token", c.tokens.class_token);
+  args.take("no_embed_class", c.tokens.no_embed_class);
+  args.take("act_layer", c.mlp.act_layer);
+  c.mlp.act_layer = c.mlp.act_layer.empty() ? "gelu" : ascii_lower_case(c.mlp.act_layer);
+  args.want_word("act_layer", c.mlp.act_layer, {"gelu", "gelu_tanh"});
 }
 
 /// The norm is after the pool where fc_norm says so, or for means where it says nothing.
 void take_pool(Arguments& args, ViTConfig& c) {
-  args.take("global_pool", c.global_pool);
-  args.want_word("global_pool", c.global_pool, {"token", "avg", "map"});
-  c.fc_norm = c.global_pool == "avg";
-  args.take("fc_norm", c.fc_norm);
-  args.take("final_norm", c.final_norm);
-  c.fc_norm = c.fc_norm && c.final_norm;
-  if (c.fc_norm && c.global_pool != "avg")
-    args.refuse("fc_norm=true with global_pool=" + c.global_pool +
+  args.take("global_pool", c.pool.global_pool);
+  args.want_word("global_pool", c.pool.global_pool, {"token", "avg", "map"});
+  c.norm.fc_norm = c.pool.global_pool == "avg";
+  args.take("fc_norm", c.norm.fc_norm);
+  args.take("final_norm", c.norm.final_norm);
+  c.norm.fc_norm = c.norm.fc_norm && c.norm.final_norm;
+  if (c.norm.fc_norm && c.pool.global_pool != "avg")
+    args.refuse("fc_norm=true with global_pool=" + c.pool.global_pool +
                 " (a norm after another pool than the mean)");
-  args.take("pool_include_prefix", c.pool_include_prefix);
-  if (c.global_pool == "token") c.pool_include_prefix = false;  // timm takes the first token
+  args.take("pool_include_prefix", c.pool.pool_include_prefix);
+  if (c.pool.global_pool == "token")
+    c.pool.pool_include_prefix = false;  // timm takes the first token
 }
 
 }  // namespace

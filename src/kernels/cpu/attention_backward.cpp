@@ -14,14 +14,9 @@ struct BackwardWork {
   float *d_keys, *d_values;                         // [T, K]
   float *d_queries, *scores, *d_scores, *delta, *pairs, *turned;
 
-  explicit BackwardWork(const AttentionShape& s) {
+  void lay_out(const AttentionShape& s, Parts& parts) {
     const int64_t t = s.tokens, d = s.head_size, block = std::min(kBlockKeys, t),
                   queries_rows = kBlockQueries;
-    const int64_t floats =
-        panels_floats(t, d) + 2 * panels_floats(d, t) + 2 * panels_floats(queries_rows, d) +
-        3 * t * d + queries_rows * (2 * d + 2 * block + 1) +
-        transposed_floats(block, queries_rows) + turned_floats(s) + 32 * kPanelStep;
-    Parts parts(thread_scratch().c.get(floats));
     const Arithmetic arithmetic = s.arithmetic;
     const Storage storage = storage_of(arithmetic);
     keys = {parts.take(panels_floats(t, d)), t, d, arithmetic};
@@ -147,7 +142,7 @@ void attention_backward(const AttentionShape& s, const Rows& out, const float* l
   float* const targets[] = {norms.q_weight, norms.q_bias, norms.k_weight, norms.k_bias};
   std::vector<float> partial(static_cast<size_t>(4 * heads * d), 0.0F);
   for_each_task(heads, [&](int64_t i) {
-    BackwardWork work(s);
+    auto work = laid_out<BackwardWork>(s);
     float* sums = partial.data() + 4 * i * d;
     backward_head(
         s, i, work, {out, lse, d_out, gradients},

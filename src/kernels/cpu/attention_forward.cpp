@@ -14,13 +14,9 @@ struct ForwardWork {
   Rows normalised, queries;  // [T, K] and [queries, K], as factors
   float *scores, *out, *maxima, *sums, *corrections, *turned;
 
-  explicit ForwardWork(const AttentionShape& s) {
+  void lay_out(const AttentionShape& s, Parts& parts) {
     const int64_t t = s.tokens, d = s.head_size, block_keys = std::min(kBlockKeys, t);
     const Storage storage = storage_of(s.arithmetic);
-    const int64_t floats = panels_floats(d, t) + panels_floats(t, d) + t * d +
-                           kBlockQueries * (2 * d + block_keys + 3) + turned_floats(s) +
-                           16 * kPanelStep;
-    Parts parts(thread_scratch().c.get(floats));
     keys = {parts.take(panels_floats(d, t)), d, t, s.arithmetic};
     values = {parts.take(panels_floats(t, d)), t, d, s.arithmetic};
     normalised = {parts.take(t * d), d, storage};
@@ -88,7 +84,7 @@ void attention_forward(const AttentionShape& s, const Rows& out, float* lse) {
   const int64_t cuts = std::min(blocks, ceil_div(tasks, heads));
   const int64_t blocks_per_cut = ceil_div(blocks, cuts);
   for_each_task(heads * cuts, [&](int64_t task) {
-    const ForwardWork work(s);
+    const auto work = laid_out<ForwardWork>(s);
     const Head head(s, task / cuts);
     load_keys_values(s, head, work);
     const int64_t first = task % cuts * blocks_per_cut * kBlockQueries;

@@ -15,19 +15,32 @@ namespace vit22b::cpu {
 constexpr int64_t kBlockQueries = 16 * kTileRows;
 constexpr int64_t kBlockKeys = 8 * kPanelWidth;
 
-/// Hands out parts of one scratch, each aligned to a line.
+/// Hands out parts of one scratch, each aligned to a line; without memory it counts them.
 class Parts {
  public:
-  explicit Parts(float* memory) : next_(memory) {}
+  explicit Parts(float* memory) : memory_(memory) {}
   float* take(int64_t floats) {
-    float* part = next_;
-    next_ += ceil_div(floats, kPanelStep) * kPanelStep;
+    float* part = memory_ == nullptr ? nullptr : memory_ + floats_;
+    floats_ += ceil_div(floats, kPanelStep) * kPanelStep;
     return part;
   }
+  int64_t floats() const { return floats_; }
 
  private:
-  float* next_;
+  float* memory_;
+  int64_t floats_ = 0;
 };
+
+/// A thread's scratch for a task, as Work::lay_out(shape, parts) hands it out.
+template <typename Work>
+Work laid_out(const AttentionShape& s) {
+  Work work{};
+  Parts counted(nullptr);
+  work.lay_out(s, counted);
+  Parts parts(thread_scratch().c.get(counted.floats()));
+  work.lay_out(s, parts);
+  return work;
+}
 
 /// Whether some keys are seen by some queries alone, or by none.
 inline bool is_masked(const AttentionShape& s) {
@@ -41,9 +54,9 @@ inline int64_t turned_floats(const AttentionShape& s) {
 
 /// B[k, n] in panels of 64 columns, one after the other.
 struct Panels {
-  float* data;
-  int64_t k, n;
-  Arithmetic arithmetic;
+  float* data = nullptr;
+  int64_t k = 0, n = 0;
+  Arithmetic arithmetic = Arithmetic::kFloat32;
 
   int64_t words() const { return words_of(k, arithmetic); }
   /// `b` is [n, k] when transposed.

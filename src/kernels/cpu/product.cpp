@@ -5,48 +5,12 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "kernels/cpu/amx.h"
 #include "kernels/cpu/operands.h"
+#include "kernels/cpu/product_cut.h"
 #include "kernels/cpu/tasks.h"
 
 namespace vit22b::cpu {
 namespace {
-
-// A block of rows of A (192 x 512 floats) and its tile of C stay in the second cache; packed panels
-// stream past them from the third.
-constexpr int64_t kBlockK = 512;
-constexpr int64_t kBlockRows = 32 * kTileRows;
-constexpr int64_t kLeastBlockRows = 4 * kTileRows;
-constexpr int64_t kGroupColumns = 6 * kPanelWidth;
-constexpr int64_t kWideGroupColumns = 4 * kGroupColumns;  // where A is packed for each group
-constexpr int64_t kTasksPerThread = 8;
-constexpr int64_t kWideTasksPerThread = 4;  // a group of several panels can ask for the next one
-// So few rows (an image's) are one block where there are columns for all threads: each then reads
-// its own part of B, where B is most of the memory that moves.
-constexpr int64_t kFewRows = 256;
-// The matrix unit takes 32 rows at a time: other blocks than multiples would leave it idle.
-constexpr int64_t kBlockRowsStep = 32;
-
-// A weight gradient of narrow matrices reads both where they lie: few rows of them fill few pages,
-// and copies would take a third of the product's time. So much of K stays in the first cache, and
-// so many columns of A are whole lines and whole groups.
-constexpr int64_t kNarrow = 512;
-constexpr int64_t kInPlaceBlockK = 128;
-constexpr int64_t kInPlaceRows = 48;
-constexpr int64_t kInPlaceTasksPerThread = 2;
-
-bool is_narrow(const Rows& matrix) {
-  return matrix.storage == Storage::kFloat32 && matrix.stride <= kNarrow;
-}
-
-// Whether the inner loop can read a panel of B in place: whole, aligned vectors.
-bool is_read_in_place(const Term& term, int64_t n) {
-  constexpr int64_t kAlignment = kPanelStep * sizeof(float);
-  return term.is_a_transposed && !term.is_b_transposed && term.packed == nullptr &&
-         is_narrow(term.a) && is_narrow(term.b) && n % kPanelStep == 0 &&
-         term.b.stride % kPanelStep == 0 &&
-         reinterpret_cast<uintptr_t>(term.b.data) % kAlignment == 0;
-}
 
 // Some of a term's K, and where its panels of the current columns begin.
 struct BlockOfK {
@@ -71,25 +35,22 @@ class Product {
  public:
   Product(int64_t m, int64_t n, const std::vector<Term>& terms, const Target& target,
           Arithmetic arithmetic)
-      : m_(m), n_(n), target_(target), arithmetic_(arithmetic) {
-    is_in_place_ = arithmetic == Arithmetic::kFloat32 &&
-                   std::all_of(terms.begin(), terms.end(),
-                               [&](const Term& term) { return is_read_in_place(term, n); });
-    const int64_t block_k = is_in_place_                      ? kInPlaceBlockK
-                            : arithmetic == Arithmetic::kHalf ? 2 * kBlockK
-                                                              : kBlockK;
+      : m_(m),
+        n_(n),
+        target_(target),
+        arithmetic_(arithmetic),
+        cut_(cut_product(m, n, terms, arithmetic)) {
     for (const Term& term : terms) {
-      for (int64_t k = 0; k < term.k; k += block_k) {
-        const int64_t count = std::min(block_k, term.k - k), words = words_of(count, arithmetic);
+      for (int64_t k = 0; k < term.k; k += cut_.block_k) {
+        const int64_t count = std::min(cut_.block_k, term.k - k),
+                      words = words_of(count, arithmetic);
         blocks_.push_back({&term, k, count, words, total_words_});
         total_words_ += words;
       }
       VIT22B_CHECK(term.packed == nullptr || term.packed->arithmetic() == arithmetic,
                    "product: a matrix packed for another arithmetic");
-      is_packing_ = !is_in_place_ && (is_packing_ || term.packed == nullptr);
-      is_a_packed_ = is_a_packed_ || term.is_a_transposed;
+      is_packing_ = !cut_.is_in_place && (is_packing_ || term.packed == nullptr);
     }
-    cut();
   }
 
   void run() {
@@ -103,39 +64,16 @@ class Product {
   }
 
  private:
-  // Blocks of rows and groups of columns, such that every thread has some.
-  void cut() {
-    const int64_t threads = at::get_num_threads();
-    if (is_in_place_) {
-      block_rows_ = kInPlaceRows;
-      const int64_t panels = ceil_div(n_, kPanelWidth) * ceil_div(m_, block_rows_);
-      group_columns_ = ceil_div(panels, kInPlaceTasksPerThread * threads) * kPanelWidth;
-      return;
-    }
-    const bool has_few_rows = m_ <= kFewRows && !is_a_packed_;
-    group_columns_ = is_a_packed_ ? kWideGroupColumns : kGroupColumns;
-    if (has_few_rows) {
-      const int64_t panels = ceil_div(ceil_div(n_, kPanelWidth), kWideTasksPerThread * threads);
-      group_columns_ = std::min(panels * kPanelWidth, kGroupColumns);
-    }
-    const int64_t step =
-        has_matrix_unit() && arithmetic_ == Arithmetic::kHalf ? kBlockRowsStep : kTileRows;
-    const int64_t tasks = has_few_rows ? threads : kTasksPerThread * threads;
-    const int64_t blocks = ceil_div(tasks, ceil_div(n_, group_columns_));
-    const int64_t rows = ceil_div(ceil_div(m_, blocks), step) * step;
-    block_rows_ = std::clamp(rows, kLeastBlockRows, has_few_rows ? kFewRows : kBlockRows);
-  }
-
   void run_columns(Range columns) {
     if (is_packing_) pack(columns);
-    const int64_t groups = ceil_div(columns.count, group_columns_);
-    const int64_t row_blocks = ceil_div(m_, block_rows_);
+    const int64_t groups = ceil_div(columns.count, cut_.group_columns);
+    const int64_t row_blocks = ceil_div(m_, cut_.block_rows);
     // Neighbouring tasks share a group's panels.
     for_each_task(groups * row_blocks, [&](int64_t task) {
-      const int64_t first = task / row_blocks * group_columns_,
-                    row = task % row_blocks * block_rows_;
-      tile({row, std::min(block_rows_, m_ - row)},
-           {columns.first + first, std::min(group_columns_, columns.count - first)}, columns);
+      const int64_t first = task / row_blocks * cut_.group_columns,
+                    row = task % row_blocks * cut_.block_rows;
+      tile({row, std::min(cut_.block_rows, m_ - row)},
+           {columns.first + first, std::min(cut_.group_columns, columns.count - first)}, columns);
     });
   }
 
@@ -168,7 +106,7 @@ class Product {
       return rows_of_a(a.at(rows.first, block.first), rows.count, block.count, arithmetic_,
                        scratch.a);
     const Rows columns = a.at(block.first, rows.first);
-    if (is_in_place_) return {static_cast<const float*>(columns.data), 1, a.stride, kTileRows};
+    if (cut_.is_in_place) return {static_cast<const float*>(columns.data), 1, a.stride, kTileRows};
     return columns_of_a(columns, rows.count, block.count, arithmetic_, scratch);
   }
 
@@ -188,7 +126,7 @@ class Product {
       for (int64_t j = 0; j < columns.count; j += kPanelWidth) {
         const int64_t n = std::min(kPanelWidth, columns.count - j), column = columns.first + j;
         const auto panel = [&](int64_t at_column) {
-          if (is_in_place_)
+          if (cut_.is_in_place)
             return static_cast<const float*>(block.term->b.at(block.first, at_column).data);
           return block.term->packed != nullptr
                      ? block.term->packed->panel(at_column, block.first)
@@ -200,7 +138,7 @@ class Product {
                       .a_k_stride = a.k_stride,
                       .a_group_stride = a.group_stride,
                       .panel = panel(column),
-                      .panel_stride = is_in_place_ ? block.term->b.stride : 0,
+                      .panel_stride = cut_.is_in_place ? block.term->b.stride : 0,
                       .next_panel = j + n < columns.count ? panel(column + n) : nullptr,
                       .c = c.data + j,
                       .c_stride = c.stride,
@@ -212,15 +150,16 @@ class Product {
       is_adding = true;
     }
     if (target_.epilogue != nullptr)
-      (*target_.epilogue)(c, rows.first, columns.first, rows.first / block_rows_);
+      (*target_.epilogue)(c, rows.first, columns.first, rows.first / cut_.block_rows);
   }
 
   const int64_t m_, n_;
   const Target target_;
   const Arithmetic arithmetic_;
+  const ProductCut cut_;
   std::vector<BlockOfK> blocks_;
-  int64_t total_words_ = 0, block_rows_ = 0, group_columns_ = 0;
-  bool is_packing_ = false, is_a_packed_ = false, is_in_place_ = false;
+  int64_t total_words_ = 0;
+  bool is_packing_ = false;
   float* packed_ = nullptr;
 };
 

@@ -56,7 +56,7 @@ class BlockSteps {
   virtual ~BlockSteps() = default;
 
   /// In-projections of the norm of x, in order; `kept` receives what back_in needs of the norm.
-  virtual void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm* kept,
+  virtual void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm* kept,
                   const std::vector<InProduct>& wanted) = 0;
   /// Attention between the two projections, [B * T, 3 D] → [B * T, D].
   virtual at::Tensor attend(const at::Tensor& qkv, AttentionTape* kept) const = 0;
@@ -73,7 +73,7 @@ class BlockSteps {
   virtual at::Tensor back_attend(SavedBlock& saved, const at::Tensor& d_attended) = 0;
   /// From the gradients of in-projections' outputs to that of their norm's input; the sum with the
   /// residual's.
-  virtual at::Tensor back_in(std::vector<Factor> factors, const std::string& norm,
+  virtual at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm,
                              const at::Tensor& x_BTD, const SavedNorm& kept,
                              const at::Tensor& residual_gradient_ND) = 0;
 };

@@ -51,8 +51,8 @@ at::Tensor CpuSteps::back_attend(SavedBlock& saved, const at::Tensor& d_attended
       attention(saved.qkv), rows_of(saved.attended),
       saved.attention.statistics.const_data_ptr<float>(), rows_of(d_attended),
       cpu::columns_of(rows_of(d_qkv), l_.width),
-      {g_.target(l_.q_norm, ".weight").data, g_.target(l_.q_norm, ".bias").data,
-       g_.target(l_.k_norm, ".weight").data, g_.target(l_.k_norm, ".bias").data});
+      {g_.target(l_.q_norm.name, ".weight").data, g_.target(l_.q_norm.name, ".bias").data,
+       g_.target(l_.k_norm.name, ".weight").data, g_.target(l_.k_norm.name, ".bias").data});
   g_.column_sums(l_.qkv, d_qkv);
   saved.qkv.reset();
   saved.attended.reset();

@@ -46,7 +46,7 @@ class DeviceSteps : public BlockSteps {
         if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
   }
 
-  void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm*,
+  void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
     at::Tensor y = ops_.norm(x_BTD.flatten(0, 1), norm_of(norm), w_.compute_type), joint;
     if (l_.is_parallel()) {
@@ -120,7 +120,7 @@ class DeviceSteps : public BlockSteps {
     return d_qkv;
   }
 
-  at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor& x_BTD,
+  at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor& x_BTD,
                      const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
     const LinearSpec joint = l_.in_projection();
     if (l_.is_parallel()) factors = {{std::exchange(joint_gradient_, {}), &joint}};
@@ -147,9 +147,11 @@ class DeviceSteps : public BlockSteps {
     return (ready.defined() ? ready : w_.weights.at(linear.weight).to(w_.compute_type))
         .narrow(0, linear.first_row, linear.out);
   }
-  NormSpec norm_of(const std::string& name) const {
-    if (name.empty()) return {};
-    return {vector(name + ".weight"), vector(name + ".bias"), l_.norm.eps, l_.norm.is_centred};
+  NormSpec norm_of(const BlockNorm& norm) const {
+    if (!norm.exists()) return {};
+    return {vector(norm.name + ".weight"),
+            norm.form.has_bias ? vector(norm.name + ".bias") : at::Tensor(), norm.form.eps,
+            norm.form.is_centred};
   }
   QkNorms qk_norms() const { return {norm_of(l_.q_norm), norm_of(l_.k_norm)}; }
 
@@ -210,9 +212,9 @@ class DeviceSteps : public BlockSteps {
   at::Tensor target(const std::string& name) const {
     return w_.grads == nullptr ? at::Tensor() : vector_of(w_.grads->tensors, name);
   }
-  NormSums sums(const std::string& name) const {
-    if (name.empty()) return {};
-    return {target(name + ".weight"), target(name + ".bias")};
+  NormSums sums(const BlockNorm& norm) const {
+    if (!norm.exists()) return {};
+    return {target(norm.name + ".weight"), target(norm.name + ".bias")};
   }
 
   const BlockWork w_;

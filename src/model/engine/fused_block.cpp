@@ -30,9 +30,9 @@ const float* BlockWeights::vector(const std::string& name, int64_t first) const 
   return tensor.const_data_ptr<float>() + first;
 }
 
-cpu::NormWeights BlockWeights::norm(const std::string& name) const {
-  if (name.empty()) return {};
-  const NormForm& form = block_.norm;
+cpu::NormWeights BlockWeights::norm(const BlockNorm& norm) const {
+  if (!norm.exists()) return {};
+  const auto& [name, form] = norm;
   return {vector(name + ".weight"), form.has_bias ? vector(name + ".bias") : nullptr,
           static_cast<float>(form.eps), form.is_centred};
 }
@@ -89,10 +89,10 @@ const cpu::PackedMatrix* PackedBlock::find(const LinearSpec& linear) const {
   return it == matrices_.end() ? nullptr : &it->second;
 }
 
-at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x) {
+at::Tensor normalised(const BlockWeights& weights, const BlockNorm& norm, const at::Tensor& x) {
   const int64_t rows = x.numel() / x.size(-1), columns = x.size(-1);
   at::Tensor y = empty_factor(rows, columns, weights.storage());
-  norm_rows(rows_of(x), rows, columns, weights.norm(name), rows_of(y));
+  norm_rows(rows_of(x), rows, columns, weights.norm(norm), rows_of(y));
   return y;
 }
 

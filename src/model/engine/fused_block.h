@@ -22,7 +22,7 @@ class BlockWeights {
   const NamedTensors& tensors() const { return tensors_; }
   at::ScalarType compute_type() const { return compute_type_; }
   cpu::Storage storage() const;  ///< of the compute type
-  cpu::NormWeights norm(const std::string& name) const;
+  cpu::NormWeights norm(const BlockNorm& norm) const;
   const float* vector(const std::string& name, int64_t first = 0) const;  ///< null for ""
   const float* bias(const LinearSpec& linear) const {
     return vector(linear.bias, linear.bias_first);
@@ -72,7 +72,7 @@ void norm_rows_backward(const cpu::Rows& from, const cpu::Tile& gradient,
 /// Adds the sums over rows to `sums`, by all threads.
 void add_row_sums(const cpu::Rows& from, int64_t rows, int64_t columns, float* sums);
 
-/// The norm of that name over the rows of x: [B * T, D], a factor.
-at::Tensor normalised(const BlockWeights& weights, const std::string& name, const at::Tensor& x);
+/// A norm over the rows of x: [B * T, D], a factor.
+at::Tensor normalised(const BlockWeights& weights, const BlockNorm& norm, const at::Tensor& x);
 
 }  // namespace vit22b::fused

@@ -11,7 +11,7 @@ class LocalSteps : public CpuSteps {
  public:
   LocalSteps(const BlockWork& work, const PackedBlock* packed) : CpuSteps(work), packed_(packed) {}
 
-  void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm*,
+  void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
     input_ = normalised(w_, norm, x_BTD);
     at::Tensor gate;
@@ -48,7 +48,7 @@ class LocalSteps : public CpuSteps {
     }
   }
 
-  at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor& x_BTD,
+  at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor& x_BTD,
                      const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
     at::Tensor y = normalised(w_, norm, x_BTD);
     std::vector<Term> terms;
@@ -88,12 +88,12 @@ class LocalSteps : public CpuSteps {
   }
 
   // norm's gradient in place of d_y, plus the residual's.
-  at::Tensor through_norm(const std::string& name, const at::Tensor& x, const at::Tensor& d_y,
+  at::Tensor through_norm(const BlockNorm& norm, const at::Tensor& x, const at::Tensor& d_y,
                           const at::Tensor& residual_gradient) const {
     const Tile all = tile_of(d_y), residual = tile_of(residual_gradient);
     const int64_t d = all.columns;
-    norm_rows_backward(rows_of(x), all, w_.norm(name), g_.target(name, ".weight").data,
-                       g_.target(name, ".bias").data, [&](int64_t first, int64_t count) {
+    norm_rows_backward(rows_of(x), all, w_.norm(norm), g_.target(norm.name, ".weight").data,
+                       g_.target(norm.name, ".bias").data, [&](int64_t first, int64_t count) {
                          const Rows rows{all.data + first * d, d};
                          cpu::bias_scale_residual({residual.data + first * d, d, count, d}, nullptr,
                                                   nullptr, rows, {}, rows);

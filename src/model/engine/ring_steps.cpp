@@ -15,21 +15,21 @@ struct Normalised {
 };
 
 // One sum a token (two with centring) goes over the ranks.
-Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const std::string& name,
+Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const BlockNorm& norm,
                      const at::Tensor& x_ND) {
-  const BlockSpec& l = weights.block();
-  const auto width = static_cast<double>(l.whole_width);
+  const auto& [name, form] = norm;
+  const auto width = static_cast<double>(weights.block().whole_width);
   at::Tensor centred = x_ND.to(at::kFloat);
-  if (l.norm.is_centred) {
+  if (form.is_centred) {
     const at::Tensor sum = centred.sum(1, /*keepdim=*/true);
     mesh.sum_(sum, MeshAxis::kModel, name + " mean");
     centred = centred - sum / width;
   }
   at::Tensor square = centred.square().sum(1, /*keepdim=*/true);
   mesh.sum_(square, MeshAxis::kModel, name + " mean square");
-  const at::Tensor rstd = (square / width + l.norm.eps).rsqrt();
+  const at::Tensor rstd = (square / width + form.eps).rsqrt();
   at::Tensor y = (centred * rstd).mul_(weights.tensors().at(name + ".weight"));
-  if (l.norm.has_bias) y.add_(weights.tensors().at(name + ".bias"));
+  if (form.has_bias) y.add_(weights.tensors().at(name + ".bias"));
   const at::Tensor out = empty_factor(x_ND.size(0), x_ND.size(1), weights.storage()).copy_(y);
   return {out, {{}, centred, rstd}};
 }
@@ -45,7 +45,7 @@ class RingSteps : public CpuSteps {
  public:
   RingSteps(const BlockWork& work, const Mesh& mesh) : CpuSteps(work), mesh_(mesh) {}
 
-  void in(const std::string& norm, const at::Tensor& x_BTD, SavedNorm* kept,
+  void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm* kept,
           const std::vector<InProduct>& wanted) override {
     Normalised normed = normalise(w_, mesh_, norm, x_BTD.view({-1, width()}));
     std::vector<Sum> sums;
@@ -60,7 +60,7 @@ class RingSteps : public CpuSteps {
             add(block, s, w_.matrix(s.linear).at(0, block.source * width()), true);
           if (kept != nullptr) normed.saved.gathered.push_back(block);
         },
-        norm);
+        norm.name);
     if (kept != nullptr) *kept = std::move(normed.saved);
     std::vector<at::Tensor> results = results_of(std::move(sums));
     for (size_t i = 0; i < wanted.size(); ++i) wanted[i].done(std::move(results[i]));
@@ -101,7 +101,7 @@ class RingSteps : public CpuSteps {
     }
   }
 
-  at::Tensor back_in(std::vector<Factor> factors, const std::string& norm, const at::Tensor&,
+  at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor&,
                      const SavedNorm& kept, const at::Tensor& residual_gradient_ND) override {
     for (const Factor& f : factors) in_weight_gradient(f, kept);
     const at::Tensor d_y =
@@ -188,10 +188,10 @@ class RingSteps : public CpuSteps {
                       !g_.is_overwrite() || is_begun, arithmetic_);
   }
 
-  at::Tensor through_norm(const std::string& name, const SavedNorm& kept,
+  at::Tensor through_norm(const BlockNorm& norm, const SavedNorm& kept,
                           const at::Tensor& d_y) const {
-    const BlockSpec& l = w_.block();
-    const auto whole = static_cast<double>(l.whole_width);
+    const auto& [name, form] = norm;
+    const auto whole = static_cast<double>(l_.whole_width);
     const at::Tensor x_hat = kept.centred_ND * kept.rstd_N1;
     if (const Target weight = g_.target(name, ".weight"); weight.data != nullptr)
       at::from_blob(weight.data, {width()}).add_((d_y * x_hat).sum(0));
@@ -199,10 +199,10 @@ class RingSteps : public CpuSteps {
       at::from_blob(bias.data, {width()}).add_(d_y.sum(0));
     const at::Tensor scaled = d_y * w_.tensors().at(name + ".weight");
     std::vector<at::Tensor> sums = {(scaled * x_hat).sum(1, /*keepdim=*/true)};
-    if (l.norm.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));
+    if (form.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));
     mesh_.sum_together_(sums, MeshAxis::kModel, name + " gradient");
     at::Tensor d_x = scaled - x_hat * (sums[0] / whole);
-    if (l.norm.is_centred) d_x = d_x - sums[1] / whole;
+    if (form.is_centred) d_x = d_x - sums[1] / whole;
     return d_x * kept.rstd_N1;
   }
 

@@ -46,11 +46,11 @@ std::string LitConfig::set_in_vain() const {
 
 void LitConfig::shape(ViTConfig& model) const {
   constexpr int64_t kLitContext = 16;  // Zhai et al. 2022 (LiT)
-  if (model.vocab_size == 0) model.vocab_size = 1;
-  if (model.context_length == 0) model.context_length = kLitContext;
+  if (model.text.vocab_size == 0) model.text.vocab_size = 1;
+  if (model.text.context_length == 0) model.text.context_length = kLitContext;
   model.num_classes = 0;
-  model.class_token = false;
-  if (model.global_pool == "token") model.global_pool = "last";
+  model.tokens.class_token = false;
+  if (model.pool.global_pool == "token") model.pool.global_pool = "last";
 }
 
 std::vector<TaskPlace> LitConfig::places() {
@@ -94,8 +94,8 @@ void LitConfig::adjust_rules(const std::vector<ParameterRow>& table,
 OtherModels LitConfig::other_models(TrainConfig& config) const {
   OtherModels others;
   others.image = config_at(image_tower);
-  config.model.vocab_size = num_pieces(*this);
-  config.model.joint_dim = others.image->embed_dim;
+  config.model.text.vocab_size = num_pieces(*this);
+  config.model.text.joint_dim = others.image->embed_dim;
   config.model.validate();
   if (is_unlocked()) {
     others.trained_image = others.image;

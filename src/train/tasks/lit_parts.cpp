@@ -98,10 +98,10 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
   }
   parts.tokenizer = tokenizer_of(lit, run, from);
   ViTConfig& text = config.model;
-  text.vocab_size = parts.tokenizer->vocab_size();
-  text.joint_dim = parts.image.config.embed_dim;
+  text.text.vocab_size = parts.tokenizer->vocab_size();
+  text.text.joint_dim = parts.image.config.embed_dim;
   text.validate();
-  const std::string tokenize = concat("tokenize(", text.context_length, ")");
+  const std::string tokenize = concat("tokenize(", text.text.context_length, ")");
   const std::string images = parts.image.pp_eval + "|";
   const bool is_live = lit.is_live();
   if (!is_live) config.data.pp_train = tokenize;
@@ -111,7 +111,7 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
   config.data.pp_eval = is_live ? images + tokenize : tokenize;
   if (is_live) warn_of_other_range(config.data, lit.image_tower, parts.image.pp_eval);
   log_info(concat("image tower ", parts.image_tower.path().string(), " (", parts.image.config.name,
-                  ", unlocked: ", lit.unlock, "); tokenizer of ", text.vocab_size, " pieces"));
+                  ", unlocked: ", lit.unlock, "); tokenizer of ", text.text.vocab_size, " pieces"));
   return parts;
 }
 
