@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/trace.h"
 #include "dist/collectives.h"
+#include "dist/lost.h"
 
 namespace vit22b {
 namespace {
@@ -219,8 +220,7 @@ void Group::await(const RequestPtr& request, const MessageName& name) const {
   const int64_t step = step_;
   throw LostRank(step >= 0 ? concat("step ", step, ": ") : "", "rank ", transport_->rank(),
                  " could not ", name.verb, " rank ", member(name.peer), " (", name.tensor,
-                 "): ", failure,
-                 "; the last checkpoint is whole: start the same command again to go on from it");
+                 "): ", failure, kAfterALoss);
 }
 
 void Group::perform(const Collective& collective) {

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "dist/launch.h"
+#include "dist/lost.h"
 
 namespace vit22b {
 namespace {
@@ -144,8 +145,7 @@ void run_under_mpirun(int64_t count, const std::vector<std::string>& arguments) 
                     " ranks some have failed (exit code ", cause, "); their messages are above");
   if (!silent.empty())
     throw LostRank("of ", count, " ranks ", join(silent, ", "),
-                   known.empty() ? " could not be started, see above" : " were lost",
-                   "; the last checkpoint is whole: start the same command again to go on from it");
+                   known.empty() ? " could not be started, see above" : " were lost", kAfterALoss);
   if (!lost.empty()) throw LostRank("of ", count, " ranks ", join(lost, ", "), " lost another one");
   if (num_stopped > 0)
     throw Stopped(

@@ -17,6 +17,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "dist/lost.h"
 
 namespace vit22b {
 namespace {
@@ -296,8 +297,7 @@ class NcclCommunicator : public Communicator {
   [[noreturn]] void throw_lost(std::string_view name) const {
     const std::lock_guard lock(mutex_);
     throw LostRank("step ", step_.load(), ": rank ", options_.rank, ", NCCL '", name, "': ", why_,
-                   "; the last checkpoint is whole: start the same command "
-                   "again to go on from it");
+                   kAfterALoss);
   }
 
   // Ends the communicator when its oldest operation is older than the deadline, or a rank is known

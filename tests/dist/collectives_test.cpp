@@ -133,7 +133,7 @@ TEST(Communicator, ARankThatDoesNotComeIsNamedAtTheDeadline) {
   });
   EXPECT_EQ(text,
             "step 12: rank 0 could not receive from rank 1 (all-reduce 'loss'): no answer within "
-            "0.1 s; the last checkpoint is whole: start the same command again to go on from it");
+            "0.1 s; what was saved is whole: start the same command again to go on from it");
 }
 
 /// A transport that hears its ranks for as long as they live.

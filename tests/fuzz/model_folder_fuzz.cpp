@@ -1,11 +1,12 @@
 #include "checkpoint/model_folder.h"
+#include "checkpoint/tensor_reader.h"
 #include "fuzz/input.h"
 #include "fuzz/tensors.h"
 
 // A checkpoint folder: config.json, ours or timm's, beside weights, which timm's depth and image
-// size are read from; and the weights by the shapes that it announces. What is whole is written in
-// shards and read again.
-// readers: checkpoint/model_folder.cpp checkpoint/weights.cpp checkpoint/import/timm.cpp
+// size are read from; and the weights by the shapes that it announces, whole and a tensor at a
+// time. What is whole is written in shards and read again. readers: checkpoint/model_folder.cpp
+// checkpoint/weights.cpp checkpoint/tensor_reader.cpp checkpoint/import/timm.cpp
 // checkpoint/import/timm_args.cpp
 // checkpoint/import/timm_preprocessing.cpp checkpoint/import/timm_registry.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -26,6 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
     const std::vector<ParameterRow> table = parameter_table(info.config);
     const NamedTensors loaded = load_weights(folder.path(), table);
+    NamedTensors streamed;
+    TensorReader reader(folder.path(), table);
+    for (const ParameterRow& row : table)
+      reader.read(row, streamed[row.name] = at::empty(row.shape));
+    fuzz::check_same(loaded, streamed, fuzz::has_same_numbers);
     const std::filesystem::path copy = folder.path() / "copy";
     ops.remove_all(copy);
     ops.make_folder(copy);
