@@ -6,8 +6,8 @@ namespace vit22b {
 /// Where the elements of a rank's part lie in the whole tensor, both taken as matrices: the part
 /// has one range of the whole's columns and a few ranges of its rows.
 struct PartLayout {
-  /// The parallel block's in-projection has four sections of rows, the most there are.
-  static constexpr int kMostRanges = 4;
+  /// A gated parallel block's in-projection has five sections of rows, the most there are.
+  static constexpr int kMostRanges = 5;
   struct Rows {
     int64_t first = 0;  ///< of the part
     int64_t shift = 0;  ///< added to a row of the part: the whole's row

@@ -80,6 +80,14 @@ TEST(Tokenizers, TrainingIsTheSameEachTimeAndSaysHowLargeItMayBe) {
             std::string::npos);
 }
 
+// SentencePiece leaves controls and spaces out, and ends the process where nothing is left.
+TEST(SentencePiece, TextsWithoutALetterTrainNoTokenizer) {
+  for (const std::vector<std::string>& texts :
+       {std::vector<std::string>{""}, {"\x0e", "\x05<"}, {"\u200b", " \u3000 "}})
+    EXPECT_EQ(error_of<UsageError>([&] { train_sentencepiece(texts, 60); }),
+              "a tokenizer cannot be trained on texts without a letter");
+}
+
 TEST(Tokenizers, CutsLongTextsAndKeepsTheEndMark) {
   const auto tokenizer = open_tokenizer(test::source_path("tests/oracle/tokenizer.model"));
   const at::Tensor row = tokenizer->encode(std::string(100'000, 'a') + " dog", 16);

@@ -31,6 +31,8 @@ void expect_bits_of_the_whole(const TensorCut& cut, const MeshPlace& place) {
 TEST(TensorCut, PartsOfEveryPlaceMakeTheWholeAgain) {
   const std::vector<TensorCut> cuts = {
       {.shape = {29, 6}, .model_dim = 0, .sections = {12, 7, 10}, .data_dim = 0},
+      // A gated parallel block's in-projection.
+      {.shape = {43, 3}, .model_dim = 0, .sections = {11, 11, 7, 7, 7}, .data_dim = 0},
       {.shape = {29, 6}, .model_dim = 1, .sections = {6}, .data_dim = 0},
       {.shape = {29, 6}, .data_dim = 0},
       {.shape = {1, 9, 6}, .model_dim = 2, .sections = {6}, .data_dim = 1},

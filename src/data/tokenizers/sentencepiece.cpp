@@ -1,5 +1,6 @@
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
+#include <utf8proc.h>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -52,6 +53,22 @@ class Sentences : public sentencepiece::SentenceIterator {
   size_t at_ = 0;
 };
 
+// Whether a text has more than what SentencePiece leaves out: spaces, controls and marks alone. A
+// training on nothing else ends the process.
+bool has_letters(const std::string& text) {
+  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  auto left = static_cast<utf8proc_ssize_t>(text.size());
+  while (left > 0) {
+    utf8proc_int32_t character = 0;
+    const auto size = std::max<utf8proc_ssize_t>(utf8proc_iterate(at, left, &character), 1);
+    const char kind = character >= 0 ? *utf8proc_category_string(character) : 'C';
+    if (kind == 'L' || kind == 'N' || kind == 'S' || kind == 'P') return true;
+    at += size;
+    left -= size;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name) {
@@ -61,9 +78,10 @@ std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::stri
 std::string train_sentencepiece(const std::vector<std::string>& sentences, int64_t vocab_size) {
   std::vector<std::string> canonical;
   for (const std::string& sentence : sentences)
-    if (std::string text = canonical_text(sentence); !text.empty())
+    if (std::string text = canonical_text(sentence); has_letters(text))
       canonical.push_back(std::move(text));
-  if (canonical.empty()) throw UsageError("a tokenizer cannot be trained on no text");
+  if (canonical.empty())
+    throw UsageError("a tokenizer cannot be trained on texts without a letter");
   Sentences iterator(std::move(canonical));
   std::string model;
   // The special pieces as T5's models have them; one thread, so that sums have one order.

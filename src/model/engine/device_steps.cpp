@@ -125,13 +125,12 @@ class DeviceSteps : public BlockSteps {
     const LinearSpec joint = l_.in_projection();
     if (l_.is_parallel()) factors = {{std::exchange(joint_gradient_, {}), &joint}};
     const at::Tensor x = x_BTD.flatten(0, 1);
-    const at::Tensor y = ops_.norm(x, norm_of(norm), w_.compute_type);
-    at::Tensor d_y;
-    for (const Factor& f : factors) {
-      weight_gradient(*f.linear, f.values, y);
-      d_y.defined() ? static_cast<void>(d_y.addmm_(f.values, matrix(*f.linear)))
-                    : static_cast<void>(d_y = input_gradient(*f.linear, f.values));
-    }
+    at::Tensor y = ops_.norm(x, norm_of(norm), w_.compute_type);
+    for (const Factor& f : factors) weight_gradient(*f.linear, f.values, y);
+    y.reset();
+    at::Tensor d_y = input_gradient(*factors[0].linear, factors[0].values);
+    for (size_t i = 1; i < factors.size(); ++i)
+      d_y.addmm_(factors[i].values, matrix(*factors[i].linear));
     return ops_.norm_backward(d_y, x, norm_of(norm), residual_gradient_ND, sums(norm));
   }
 
