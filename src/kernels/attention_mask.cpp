@@ -25,6 +25,15 @@ void AttentionMask::check(int64_t batch, int64_t num_queries, int64_t num_keys) 
                  "attention: a sample sees one key at least, and no more than there are");
 }
 
+void RotaryTables::check(int64_t num_tokens, int64_t head_size) const {
+  if (!is_defined()) return;
+  for (const at::Tensor* table : {&cos_TK, &sin_TK})
+    VIT22B_CHECK(table->scalar_type() == at::kFloat && table->is_contiguous() &&
+                     table->sizes() == at::IntArrayRef({num_tokens, head_size}),
+                 "attention: rotary tables are float32, a row a token, a column a feature");
+  VIT22B_CHECK(head_size % 2 == 0, "attention: features turn in pairs");
+}
+
 RotaryTables RotaryTables::reversed() const {
   return is_defined() ? RotaryTables{cos_TK, sin_TK.neg(), is_half} : RotaryTables();
 }

@@ -25,6 +25,8 @@ struct RotaryTables {
   bool is_half = false;       ///< partners lie half a head apart
 
   bool is_defined() const { return cos_TK.defined(); }
+  /// throws  InternalError for tables that are not contiguous float32 [tokens, head_size]
+  void check(int64_t num_tokens, int64_t head_size) const;
   /// The rotations back: the derivative's.
   RotaryTables reversed() const;
 };

@@ -143,5 +143,43 @@ TEST(CheckShape, TellsGotAndWant) {
       "MapHead: tokens has shape [2, 256, 767], want [B, T, D=768]");
 }
 
+TEST(AttentionMask, WhatDoesNotFitTheTokensIsRefused) {
+  const auto refusal = [](const std::function<void()>& f) {
+    return test::error_of<InternalError>(f);
+  };
+  const AttentionMask causal{.is_causal = true};
+  EXPECT_NO_THROW(causal.check(2, 5, 5));
+  EXPECT_NE(refusal([&] { causal.check(2, 4, 5); }).find("as many queries as keys"),
+            std::string::npos);
+  const auto lengths = [&](const at::Tensor& lengths_B) {
+    return [=] { AttentionMask{.lengths_B = lengths_B}.check(2, 5, 5); };
+  };
+  EXPECT_NO_THROW(lengths(at::tensor({1, 5}, at::kLong))());
+  for (const at::Tensor& wrong :
+       {at::tensor({0, 5}, at::kLong), at::tensor({1, 6}, at::kLong), at::tensor({1}, at::kLong),
+        at::tensor({1, 5}, at::kInt), at::ones({2, 2}, at::kLong).select(1, 0)})
+    EXPECT_NE(refusal(lengths(wrong)), "");
+}
+
+TEST(RotaryTables, TurnBackWhatTheyTurned) {
+  for (const bool is_half : {false, true}) {
+    const at::Tensor angles = at::randn({5, 3});
+    const at::Tensor all = is_half ? at::cat({angles, angles}, 1) : angles.repeat_interleave(2, 1);
+    const RotaryTables tables{all.cos(), all.sin(), is_half};
+    tables.check(5, 6);
+    EXPECT_NE(test::error_of<InternalError>([&] { tables.check(6, 5); }), "");
+    const at::Tensor x = at::randn({2, 4, 5, 6}), turned = rotate(x, tables, 2);
+    EXPECT_LT(relative_difference(rotate(turned, tables.reversed(), 2), x), 1e-6);
+    EXPECT_LT(relative_difference(turned.square().sum(-1), x.square().sum(-1)), 1e-6);
+    // One token's first pair, by hand.
+    const int64_t partner = is_half ? 3 : 1;
+    const double c = std::cos(angles[2][0].item<double>()),
+                 s = std::sin(angles[2][0].item<double>()), a = x[1][3][2][0].item<double>(),
+                 b = x[1][3][2][partner].item<double>();
+    EXPECT_NEAR(turned[1][3][2][0].item<double>(), a * c - b * s, 1e-6);
+    EXPECT_NEAR(turned[1][3][2][partner].item<double>(), b * c + a * s, 1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace vit22b

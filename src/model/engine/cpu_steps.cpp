@@ -14,6 +14,7 @@ CpuSteps::CpuSteps(const BlockWork& work)
       images_(work.x_BTD.size(0)),
       tokens_(work.x_BTD.size(1)) {
   sequence_.mask.check(images_, tokens_, tokens_);
+  sequence_.rotary.check(tokens_, l_.head_size());
 }
 
 cpu::AttentionShape CpuSteps::attention(const at::Tensor& qkv) const {

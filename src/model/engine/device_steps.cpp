@@ -41,6 +41,7 @@ class DeviceSteps : public BlockSteps {
         packed_(packed),
         images_(work.x_BTD.size(0)),
         tokens_(work.x_BTD.size(1)) {
+    w_.sequence.rotary.check(tokens_, l_.head_size());
     if (w_.grads != nullptr && w_.grads->is_overwrite)
       for (auto& [name, tensor] : w_.grads->tensors)
         if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
