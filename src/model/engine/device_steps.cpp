@@ -110,7 +110,7 @@ class DeviceSteps : public BlockSteps {
         attention_pair_backward(split_heads(saved.qkv), w_.sequence.mask, saved.attention,
                                 d_attended.view({images_, tokens_, l_.heads, l_.head_size()}));
     turn(gradients, w_.sequence.rotary.reversed());
-    const at::Tensor d_qkv = empty_gradient(l_.qkv);
+    at::Tensor d_qkv = empty_gradient(l_.qkv);
     ops_.split_heads_backward(gradients, qkv_heads(saved.qkv), qk_norms(), qkv_heads(d_qkv),
                               {sums(l_.q_norm), sums(l_.k_norm)});
     saved.qkv.reset();

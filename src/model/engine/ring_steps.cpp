@@ -49,6 +49,7 @@ class RingSteps : public CpuSteps {
           const std::vector<InProduct>& wanted) override {
     Normalised normed = normalise(w_, mesh_, norm, x_BTD.view({-1, width()}));
     std::vector<Sum> sums;
+    sums.reserve(wanted.size());
     for (const InProduct& p : wanted)
       sums.push_back(begin_sum(*p.linear, p.linear->out,
                                begin(p, p.is_gated ? sums.back().to.result : at::Tensor())));
@@ -80,6 +81,7 @@ class RingSteps : public CpuSteps {
     g_.column_sums(*branch.biased, d_branch);
     std::vector<RingBlock> gathered;  // every rank's gradient of the branch
     std::vector<Sum> sums;
+    sums.reserve(wanted.size());
     for (const OutGradient& p : wanted)
       sums.push_back(begin_sum(*p.linear, p.linear->in, begin(p)));
     ring_gather(
