@@ -82,8 +82,11 @@ TEST(Tokenizers, TrainingIsTheSameEachTimeAndSaysHowLargeItMayBe) {
 
 // SentencePiece leaves controls and spaces out, and ends the process where nothing is left.
 TEST(SentencePiece, TextsWithoutALetterTrainNoTokenizer) {
-  for (const std::vector<std::string>& texts :
-       {std::vector<std::string>{""}, {"\x0e", "\x05<"}, {"\u200b", " \u3000 "}})
+  for (const std::vector<std::string>& texts : {std::vector<std::string>{""},
+                                                {"\x0e", "\x05<"},
+                                                {"\u200b", " \u3000 "},
+                                                {"\ufffd\ufffd"},
+                                                {"\xff\xff"}})
     EXPECT_EQ(error_of<UsageError>([&] { train_sentencepiece(texts, 60); }),
               "a tokenizer cannot be trained on texts without a letter");
 }

@@ -53,15 +53,16 @@ class Sentences : public sentencepiece::SentenceIterator {
   size_t at_ = 0;
 };
 
-// Whether a text has more than what SentencePiece leaves out: spaces, controls and marks alone. A
-// training on nothing else ends the process.
+// Whether a text has more than what SentencePiece leaves out: spaces, controls, marks alone,
+// U+FFFD. A training on nothing else ends the process.
 bool has_letters(const std::string& text) {
   const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   auto left = static_cast<utf8proc_ssize_t>(text.size());
   while (left > 0) {
     utf8proc_int32_t character = 0;
     const auto size = std::max<utf8proc_ssize_t>(utf8proc_iterate(at, left, &character), 1);
-    const char kind = character >= 0 ? *utf8proc_category_string(character) : 'C';
+    const char kind =
+        character >= 0 && character != 0xFFFD ? *utf8proc_category_string(character) : 'C';
     if (kind == 'L' || kind == 'N' || kind == 'S' || kind == 'P') return true;
     at += size;
     left -= size;
