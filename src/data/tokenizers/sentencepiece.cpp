@@ -55,19 +55,13 @@ class Sentences : public sentencepiece::SentenceIterator {
 
 // Whether a text has more than what SentencePiece leaves out: spaces, controls, marks alone,
 // U+FFFD. A training on nothing else ends the process.
-bool has_letters(const std::string& text) {
-  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  auto left = static_cast<utf8proc_ssize_t>(text.size());
-  while (left > 0) {
-    utf8proc_int32_t character = 0;
-    const auto size = std::max<utf8proc_ssize_t>(utf8proc_iterate(at, left, &character), 1);
-    const char kind =
-        character >= 0 && character != 0xFFFD ? *utf8proc_category_string(character) : 'C';
-    if (kind == 'L' || kind == 'N' || kind == 'S' || kind == 'P') return true;
-    at += size;
-    left -= size;
-  }
-  return false;
+bool has_letters(std::string_view text) {
+  constexpr int32_t kReplacement = 0xFFFD;
+  constexpr std::string_view kKinds = "LNSP";  // of letters, numbers, symbols, punctuation
+  const std::vector<int32_t> characters = characters_of(text);
+  return std::any_of(characters.begin(), characters.end(), [&](int32_t c) {
+    return c != kReplacement && kKinds.find(*utf8proc_category_string(c)) != std::string_view::npos;
+  });
 }
 
 }  // namespace

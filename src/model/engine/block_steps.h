@@ -85,7 +85,8 @@ struct BlockWork {
   const Sequence& sequence;
   at::ScalarType compute_type;
   const at::Tensor& x_BTD;
-  UnitGrads* grads = nullptr;  ///< of a backward pass; may be null there too
+  /// Of a backward pass, vectors zeroed where they are to be overwritten; may be null there too.
+  UnitGrads* grads = nullptr;
 };
 
 /// packed  may be null

@@ -12,10 +12,7 @@ CpuSteps::CpuSteps(const BlockWork& work)
       arithmetic_(cpu::best_arithmetic(w_.storage())),
       sequence_(work.sequence),
       images_(work.x_BTD.size(0)),
-      tokens_(work.x_BTD.size(1)) {
-  sequence_.mask.check(images_, tokens_, tokens_);
-  sequence_.rotary.check(tokens_, l_.head_size());
-}
+      tokens_(work.x_BTD.size(1)) {}
 
 cpu::AttentionShape CpuSteps::attention(const at::Tensor& qkv) const {
   const AttentionMask& mask = sequence_.mask;

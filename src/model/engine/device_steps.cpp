@@ -40,12 +40,7 @@ class DeviceSteps : public BlockSteps {
         ops_(ops),
         packed_(packed),
         images_(work.x_BTD.size(0)),
-        tokens_(work.x_BTD.size(1)) {
-    w_.sequence.rotary.check(tokens_, l_.head_size());
-    if (w_.grads != nullptr && w_.grads->is_overwrite)
-      for (auto& [name, tensor] : w_.grads->tensors)
-        if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
-  }
+        tokens_(work.x_BTD.size(1)) {}
 
   void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
@@ -59,12 +54,13 @@ class DeviceSteps : public BlockSteps {
       at::Tensor product =
           l_.is_parallel() ? joint.narrow(1, p.linear->first_row, p.linear->out)
                            : apply(*p.linear, y, p.is_activated ? at::Tensor() : bias(*p.linear));
+      const at::Tensor late = late_bias(*p.linear);
       if (p.is_activated) {
         if (p.pre_activation != nullptr) *p.pre_activation = product;
-        product = p.is_gated ? ops_.gated_activation({product, hidden_bias(), gate}, l_.activation)
-                             : ops_.bias_activation(product, hidden_bias(), l_.activation);
-      } else if (l_.is_parallel() && p.linear->bias != l_.qkv.bias) {
-        product = (product + bias(*p.linear)).to(w_.compute_type);
+        product = p.is_gated ? ops_.gated_activation({product, late, gate}, l_.activation)
+                             : ops_.bias_activation(product, late, l_.activation);
+      } else if (l_.is_parallel() && late.defined()) {
+        product = (product + late).to(w_.compute_type);
       }
       gate = product;
       p.done(std::move(product));
@@ -138,9 +134,9 @@ class DeviceSteps : public BlockSteps {
  private:
   at::Tensor vector(const std::string& name) const { return vector_of(w_.weights, name); }
   at::Tensor bias(const LinearSpec& linear) const { return part_of(vector(linear.bias), linear); }
-  // The MLP's where the projection did not add it already.
-  at::Tensor hidden_bias() const {
-    return l_.is_parallel() && !l_.qkv.bias.empty() ? at::Tensor() : bias(l_.fc1);
+  // An in-projection's where the joint product did not add it already.
+  at::Tensor late_bias(const LinearSpec& linear) const {
+    return l_.is_parallel() && linear.bias == l_.qkv.bias ? at::Tensor() : bias(linear);
   }
   at::Tensor matrix(const LinearSpec& linear) const {
     const at::Tensor ready = packed_ != nullptr ? packed_->find(linear.weight) : at::Tensor();
@@ -175,11 +171,11 @@ class DeviceSteps : public BlockSteps {
   at::Tensor activation_backward(const OutGradient& p, const at::Tensor& d_activation,
                                  const at::Tensor& d_hidden) {
     if (p.gate == nullptr)
-      return ops_.activation_backward(d_activation, *p.input, hidden_bias(), l_.activation,
+      return ops_.activation_backward(d_activation, *p.input, late_bias(l_.fc1), l_.activation,
                                       d_hidden, bias_target(l_.fc1));
     *p.gate_gradient = empty_gradient(l_.gate);
     at::Tensor activation = ops_.gated_backward(
-        d_activation, {*p.input, hidden_bias(), *p.gate}, l_.activation,
+        d_activation, {*p.input, late_bias(l_.fc1), *p.gate}, l_.activation,
         {d_hidden, *p.gate_gradient, bias_target(l_.fc1), bias_target(l_.gate)});
     p.gate->reset();
     return activation;

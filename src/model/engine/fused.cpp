@@ -48,6 +48,9 @@ class FusedEngine : public Engine {
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
     if (block == nullptr) return reference_->backward(std::move(saved), output_gradient_BTD, grads);
+    if (grads != nullptr && grads->is_overwrite)
+      for (auto& [name, tensor] : grads->tensors)
+        if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
     const at::Tensor x_BTD = block->x_BTD;
     const auto steps = make_steps(
         {block->block, block->weights, block->sequence, block->compute_type, x_BTD, grads},
@@ -72,6 +75,9 @@ class FusedEngine : public Engine {
 
   std::unique_ptr<fused::BlockSteps> make_steps(const fused::BlockWork& work,
                                                 const PackedWeights* packed) const {
+    const int64_t images = work.x_BTD.size(0), tokens = work.x_BTD.size(1);
+    work.sequence.mask.check(images, tokens, tokens);
+    work.sequence.rotary.check(tokens, work.block.head_size());
     if (!is_own(work.x_BTD)) return fused::make_device_steps(work, ops(work.x_BTD), packed);
     return is_on_model_axis() ? fused::make_ring_steps(work, mesh_)
                               : fused::make_local_steps(work, packed);

@@ -22,11 +22,7 @@ BlockGradients::BlockGradients(const BlockWeights& weights, UnitGrads* grads)
     : weights_(weights),
       grads_(grads),
       storage_(weights.storage()),
-      arithmetic_(cpu::best_arithmetic(storage_)) {
-  if (grads_ != nullptr && grads_->is_overwrite)
-    for (auto& [name, tensor] : grads_->tensors)
-      if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
-}
+      arithmetic_(cpu::best_arithmetic(storage_)) {}
 
 at::Tensor BlockGradients::factor(const at::Tensor& gradient) const {
   return gradient.to(arithmetic_ == cpu::Arithmetic::kHalf ? at::kBFloat16 : at::kFloat);
