@@ -156,6 +156,21 @@ TEST(Config, AQuoteInsideAWordBeginsNoString) {
     EXPECT_NO_THROW(read_config_text(text, "a.toml")) << text;
 }
 
+TEST(Config, WhatFollowsAMisplacedQuoteIsNoString) {
+  for (const char* text :
+       {"seed = 1\"c='1\"con\u0432\"", "a = 1.'\u0432'", "a = [1, true.'\u0432']",
+        "a = {b = [1, 2.'\u0432']}", "a = 1='\u0432'", "a = 1['\u0432'", "a = [1{'\u0432'",
+        "a = 1\" # \u0432", "a = \"b\" '\u0432'"})
+    EXPECT_EQ(error_of<UsageError>([&] { read_config_text(text, "a.toml"); }),
+              "a.toml:1: a letter beyond ASCII, which has to stand in quotes")
+        << text;
+  for (const char* text :
+       {"a = {b = [1, '\u0432'], '\u0432'.\"\u0432\" = \"\u0432\"}\n'\u0432' = 1",
+        "a = [\n'\u0432',\n\"\u0432\"]\n'\u0432'.b = 2",
+        "['\u0432'.\"\u0432\"]\na.'\u0432' = '\u0432'"})
+    EXPECT_NO_THROW(read_config_text(text, "a.toml")) << text;
+}
+
 TEST(Config, KeysOfVeryManyPartsAreRefused) {
   std::string key = "a";
   for (int i = 1; i < 32; ++i) key += ".a";
