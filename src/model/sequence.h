@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "kernels/attention_mask.h"
+#include "kernels/rotary.h"
 #include "model/config.h"
 
 namespace vit22b {

@@ -14,6 +14,7 @@
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/update.h"
 #include "kernels/norm.h"
+#include "kernels/rotary.h"
 #include "support/tensors.h"
 
 namespace vit22b {

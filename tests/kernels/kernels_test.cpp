@@ -7,6 +7,7 @@
 #include "kernels/loss.h"
 #include "kernels/norm.h"
 #include "kernels/resize_grid.h"
+#include "kernels/rotary.h"
 #include "kernels/shape.h"
 #include "support/files.h"
 #include "support/memory_meter.h"
