@@ -1,7 +1,8 @@
 #include <ATen/ATen.h>
 
 #include "api/arrays.h"
-#include "checkpoint/model_folder.h"
+#include "checkpoint/container/containers.h"
+#include "checkpoint/model_info.h"
 #include "core/config.h"
 #include "core/error.h"
 #include "train/batch_trainer.h"
@@ -11,8 +12,7 @@ namespace vit22b {
 namespace {
 
 bool is_checkpoint(const std::string& from) {
-  return std::filesystem::is_directory(from) || from.ends_with(".safetensors") ||
-         from.ends_with(kIndexEnding);
+  return std::filesystem::is_directory(from) || has_container_ending(from);
 }
 
 /// A start from a checkpoint as a config says it.

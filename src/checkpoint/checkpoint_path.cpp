@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint_path.h"
 
+#include "checkpoint/container/containers.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -9,7 +10,7 @@ namespace fs = std::filesystem;
 
 CheckpointPath file_beside_its_config(const fs::path& path) {
   const std::string name = path.filename().string();
-  if (!name.ends_with(".safetensors") && !name.ends_with(kIndexEnding))
+  if (!has_container_ending(name))
     throw CheckpointError(path.string(),
                           " is no checkpoint: want a folder with config.json and "
                           "model.safetensors, one of its weight files, or a run folder");

@@ -1,12 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 namespace vit22b {
-
-/// An index of shards, as Hugging Face's tools write them beside the shards.
-constexpr std::string_view kIndexEnding = ".safetensors.index.json";
 
 /// Where a checkpoint is: its folder, and which file of the folder its weights are.
 struct CheckpointPath {
@@ -17,6 +13,7 @@ struct CheckpointPath {
 
   std::filesystem::path folder;  ///< holds config.json and the weights
   std::string weights;           ///< a plain file name: weights, or an index of shards; or ""
+  std::string importer = {};     ///< who reads it; "" for the first that recognises it
 
   /// The folder, or the file that was named, as a person would write it.
   std::filesystem::path path() const { return weights.empty() ? folder : folder / weights; }

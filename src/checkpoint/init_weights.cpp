@@ -4,7 +4,7 @@
 #include <set>
 
 #include "checkpoint/init_difference.h"
-#include "checkpoint/weights.h"
+#include "checkpoint/tensor_reader.h"
 #include "core/error.h"
 #include "kernels/resize_grid.h"
 #include "model/patch_kernel.h"
@@ -60,10 +60,11 @@ enum class Origin { kFresh, kTaken, kMoved, kResized };
 class InitWeights::Start {
  public:
   Start(const CheckpointPath& checkpoint, const ModelInfo& model, const InitChoice& choice)
-      : files_(checkpoint), source_(read_model_info(checkpoint)), model_(model), choice_(choice) {
-    const std::vector<ParameterRow> table = parameter_table(source_.config);
-    check_no_extra(files_, table);
-    for (const ParameterRow& row : table) rows_.emplace(row.name, row);
+      : source_(read_model_info(checkpoint)),
+        reader_(checkpoint, parameter_table(source_.config)),
+        model_(model),
+        choice_(choice) {
+    for (const ParameterRow& row : parameter_table(source_.config)) rows_.emplace(row.name, row);
     check_patterns();
     check_init_difference(source_.config, model.config, choice, checkpoint.path().string());
     is_head_new_ = has_other_classes();
@@ -99,7 +100,7 @@ class InitWeights::Start {
     const Origin origin = origin_of(row);
     if (origin == Origin::kFresh) return fresh;
     const ViTConfig &from = source_.config, &to = model_.config;
-    const at::Tensor value = load_weight(files_, rows_.at(row.name));
+    const at::Tensor value = reader_.whole(rows_.at(row.name));
     if (origin == Origin::kMoved) return moved_positions(from, value, to, fresh);
     if (origin == Origin::kResized)
       return kernel_for_channels(kernel_for_patch(value, to.patch_size), to.in_chans);
@@ -175,8 +176,8 @@ class InitWeights::Start {
     return notes;
   }
 
-  WeightFiles files_;
   ModelInfo source_;
+  TensorReader reader_;
   ModelInfo model_;
   InitChoice choice_;
   std::map<std::string, ParameterRow> rows_;  ///< the checkpoint's
@@ -184,10 +185,8 @@ class InitWeights::Start {
 };
 
 InitWeights::InitWeights(const CheckpointPath& checkpoint, const ModelInfo& model,
-                         const InitChoice& choice) {
-  verify_manifest(checkpoint.folder, ManifestScope::kModel);
-  start_ = std::make_unique<Start>(checkpoint, model, choice);
-}
+                         const InitChoice& choice)
+    : start_(std::make_unique<Start>(checkpoint, model, choice)) {}
 
 InitWeights::~InitWeights() = default;
 InitWeights::InitWeights(InitWeights&&) noexcept = default;

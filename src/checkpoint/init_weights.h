@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
+#include "model/parameter_table.h"
 
 namespace vit22b {
 

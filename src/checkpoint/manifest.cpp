@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/container/safetensors_file.h"
 #include "core/checksum.h"
 #include "core/json.h"
 #include "core/signals.h"

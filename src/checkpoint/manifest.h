@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "dist/mesh.h"
 
 namespace vit22b {

@@ -245,25 +245,43 @@ void CheckpointFolder::set_aside_after(int64_t step, const fs::path& aside) {
     ops_.rename(root_ / step_folder_name(all.back()), aside / step_folder_name(all.back()));
 }
 
+namespace {
+
+/// A task's own parameters, as its file has them.
+std::vector<ParameterRow> rows_in(const TensorContainer& files) {
+  std::vector<ParameterRow> rows;
+  for (const auto& [name, tensor] : files.tensors()) {
+    ParameterRow& row = rows.emplace_back();
+    row.name = row.local_name = name;
+    row.shape = tensor.shape;
+  }
+  return rows;
+}
+
+}  // namespace
+
 SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
     : info_(verified_info(folder, mesh)),
       state_(read_state(folder / kStateName)),
-      weights_({folder, trained_file(info_)}),
+      weights_({folder, trained_file(info_)}, parameter_table(trained_config(info_)),
+               TensorHashes::kChecked),
       optimizer_(folder / "optimizer.safetensors") {
-  check_no_extra(weights_, parameter_table(trained_config(info_)));
-  if (info_.text) image_weights_.emplace(folder);
-  if (fs::exists(folder / kTaskFile)) task_weights_.emplace(CheckpointPath{folder, kTaskFile});
+  if (info_.text)
+    image_weights_.emplace(folder, parameter_table(info_.config), TensorHashes::kChecked);
+  if (fs::exists(folder / kTaskFile)) {
+    const CheckpointPath task{folder, kTaskFile};
+    task_weights_.emplace(task, rows_in(open_weights(task)), TensorHashes::kChecked);
+  }
 }
 
 at::Tensor SavedRun::weight(const ParameterRow& row) const {
   if (row.unit.kind == UnitKind::kTask) {
     if (!task_weights_)
-      throw CheckpointError(weights_.place(), " has no ", kTaskFile, " beside it");
-    return load_weight(*task_weights_, row);
+      throw CheckpointError(weights_.files().place().string(), " has no ", kTaskFile, " beside it");
+    return task_weights_->whole(row);
   }
-  if (row.unit.tower == Tower::kImage)
-    return load_weight(image_weights_.value(), alone_in_its_tower(row));
-  return load_weight(weights_, row);
+  if (row.unit.tower == Tower::kImage) return image_weights_.value().whole(alone_in_its_tower(row));
+  return weights_.whole(row);
 }
 
 at::Tensor SavedRun::optimizer(const std::string& name) const {

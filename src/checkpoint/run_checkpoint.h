@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/model_writer.h"
+#include "checkpoint/tensor_reader.h"
 #include "checkpoint/two_towers.h"
 #include "checkpoint/weights.h"
 #include "dist/tensor_cut.h"
@@ -123,9 +125,9 @@ class SavedRun {
  private:
   ModelInfo info_;
   TrainerState state_;
-  WeightFiles weights_;
-  std::optional<WeightFiles> image_weights_;  ///< of a two-tower model
-  std::optional<WeightFiles> task_weights_;   ///< where the task has its own
+  TensorReader weights_;
+  std::optional<TensorReader> image_weights_;  ///< of a two-tower model
+  std::optional<TensorReader> task_weights_;   ///< where the task has its own
   SafetensorsFile optimizer_;
 };
 

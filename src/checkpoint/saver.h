@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "dist/tensor_cut.h"
 
 namespace vit22b {

@@ -1,41 +1,17 @@
 #include "checkpoint/tensor_reader.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
+#include "checkpoint/import/importer.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/weights.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr size_t kBufferBytes = 4 << 20;  // stays in the second cache while it is hashed and stored
-
-std::string state_of(int descriptor) {
-  struct stat status = {};
-  fstat(descriptor, &status);
-  return concat(status.st_size, " bytes of ", status.st_mtim.tv_sec, ".", status.st_mtim.tv_nsec);
-}
-
-// Reads exactly that many bytes, or says why not.
-void read_at(int descriptor, size_t offset, std::span<std::byte> out, const std::string& what) {
-  while (!out.empty()) {
-    const ssize_t got = pread(descriptor, out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw CheckpointError(what, " cannot be read (", std::strerror(errno), ")");
-    if (got == 0) throw CheckpointError(what, " is cut short: the file ends at byte ", offset);
-    out = out.subspan(static_cast<size_t>(got));
-    offset += static_cast<size_t>(got);
-  }
-}
 
 // Some values of a tensor into the target's dtype.
 void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& target, int64_t first,
@@ -57,72 +33,144 @@ void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& targe
 }
 
 // The checkpoint, with every byte of its model checked that is not read tensor by tensor.
-const CheckpointPath& checked(const CheckpointPath& checkpoint) {
-  verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
+const CheckpointPath& checked(const CheckpointPath& checkpoint, TensorHashes hashes) {
+  if (hashes == TensorHashes::kCheck)
+    verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
   return checkpoint;
+}
+
+int64_t rows_of(const TensorPiece& piece) {
+  if (piece.shape.empty()) return 1;
+  return piece.num_rows < 0 ? piece.shape.front() : piece.num_rows;
+}
+
+/// The values of one row of a source tensor.
+int64_t row_size(const TensorPiece& piece) {
+  int64_t size = 1;
+  for (size_t i = 1; i < piece.shape.size(); ++i) size *= piece.shape[i];
+  return size;
 }
 
 }  // namespace
 
-TensorReader::TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table)
-    : files_(checked(checkpoint)),
-      manifest_(read_manifest(checkpoint.folder)),
-      buffer_(kBufferBytes) {
-  check_no_extra(files_, table);
-  for (const ParameterRow& row : table) check_weight(files_, row);
-  for (const std::string& name : files_.names()) {
-    const fs::path& path = files_.file_of(name).path();
-    OpenFile& file = open_[path.string()];
-    if (file.descriptor >= 0) continue;
-    file.descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (file.descriptor < 0)
-      throw CheckpointError(path.string(), " cannot be opened (", std::strerror(errno), ")");
-    file.as_opened = state_of(file.descriptor);
-    if (const auto it = manifest_.find(path.filename().string()); it != manifest_.end())
-      file.record = &it->second;
+TensorReader::TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table,
+                           TensorHashes hashes)
+    : files_(open_weights(checked(checkpoint, hashes))),
+      map_(tensor_map(checkpoint, table, files_)),
+      hashes_(hashes) {
+  check_map(table);
+}
+
+TensorReader::TensorReader(TensorContainer files, TensorMap map,
+                           const std::vector<ParameterRow>& table, TensorHashes hashes)
+    : files_(std::move(files)), map_(std::move(map)), hashes_(hashes) {
+  check_map(table);
+}
+
+void TensorReader::check_map(const std::vector<ParameterRow>& table) {
+  check_all_used(map_, files_);
+  for (const ParameterRow& row : table) rows_.emplace(row.name, row);
+}
+
+void TensorReader::check_all() const {
+  for (const auto& [name, row] : rows_) check_sources(recipe(row), files_);
+}
+
+const TensorRecipe& TensorReader::recipe(const ParameterRow& row) const {
+  const auto known = rows_.find(row.name);
+  const auto it = map_.parameters.find(row.name);
+  if (known == rows_.end() || it == map_.parameters.end())
+    throw CheckpointError(files_.place().string(), ": tensor '", row.name, "' is missing",
+                          did_you_mean(row.name, files_.names()));
+  if (known->second.shape != row.shape)
+    throw CheckpointError(files_.place().string(), ": '", row.name, "' has shape ",
+                          shape_text(known->second.shape), ", the model has ",
+                          shape_text(row.shape));
+  return it->second;
+}
+
+void TensorReader::read(const ParameterRow& row, at::Tensor& target) const {
+  const TensorRecipe& from = recipe(row);
+  check_sources(from, files_);
+  int64_t filled = 0;
+  for (const TensorPiece& piece : from.pieces) filled = read_piece(piece, target, filled);
+  VIT22B_CHECK(filled == row.count(), "the map fills ", filled, " of ", row.count(), " values of ",
+               row.name);
+  for (const TensorPiece& piece : from.added) {
+    at::Tensor other = at::empty_like(target);
+    read_piece(piece, other, 0);
+    target.add_(other);
   }
 }
 
-TensorReader::~TensorReader() {
-  for (const auto& [path, file] : open_)
-    if (file.descriptor >= 0) ::close(file.descriptor);
+at::Tensor TensorReader::whole(const ParameterRow& row) const {
+  at::Tensor tensor = at::empty(row.shape);
+  read(row, tensor);
+  return tensor;
 }
 
-void TensorReader::read_tensor(const std::string& name, at::Tensor& target) {
-  const SafetensorsFile& tensors = files_.file_of(name);
-  const SafetensorsFile::Entry& entry = tensors.entry(name);
-  const OpenFile& file = open_.at(tensors.path().string());
-  const std::string what = concat(tensors.path().string(), ": tensor '", name, "'");
-  const size_t size = entry.end - entry.begin, value = c10::elementSize(entry.dtype);
-  const bool is_direct = entry.dtype == target.scalar_type();
-  auto* const direct = static_cast<std::byte*>(target.mutable_data_ptr());
+/// Fills a target's values from `first` on; returns the first one behind.
+int64_t TensorReader::read_piece(const TensorPiece& piece, at::Tensor& target,
+                                 int64_t first) const {
+  if (!piece.change && !piece.source.empty()) {
+    read_rows(piece, target, first);
+    return first + rows_of(piece) * row_size(piece);
+  }
+  at::Tensor values;
+  if (piece.source.empty()) {
+    values = piece.make();
+  } else {
+    std::vector<int64_t> shape = piece.shape;
+    if (!shape.empty()) shape.front() = rows_of(piece);
+    at::Tensor rows = at::empty(shape);
+    read_rows(piece, rows, 0);
+    values = piece.change(rows);
+  }
+  target.view({-1}).narrow(0, first, values.numel()).copy_(values.reshape({-1}));
+  return first + values.numel();
+}
+
+void TensorReader::read_rows(const TensorPiece& piece, at::Tensor& target, int64_t first) const {
+  const StoredTensor& stored = files_.tensor(piece.source);
+  const size_t value = c10::elementSize(stored.dtype);
+  const size_t begin = static_cast<size_t>(piece.first_row * row_size(piece)) * value,
+               size = static_cast<size_t>(rows_of(piece) * row_size(piece)) * value;
+  VIT22B_CHECK(begin + size <= stored.size_bytes(), "rows behind '", piece.source, "'");
+  const bool is_direct = stored.dtype == target.scalar_type();
+  auto* const direct = static_cast<std::byte*>(target.mutable_data_ptr()) +
+                       first * static_cast<int64_t>(target.element_size());
+  const bool checks = hashes_ == TensorHashes::kCheck && !stored.hash.empty();
+  const bool is_whole = size == stored.size_bytes();
   Xxh3Stream hash;
   for (size_t done = 0; done < size; done += std::min(kBufferBytes, size - done)) {
     const size_t bytes = std::min(kBufferBytes, size - done);
-    const std::span<std::byte> piece(is_direct ? direct + done : buffer_.data(), bytes);
-    read_at(file.descriptor, tensors.file_offset(entry) + done, piece, what);
-    if (file.record != nullptr) hash.add(piece);
+    const std::span<std::byte> part(is_direct ? direct + done : buffer_.data(), bytes);
+    files_.read(piece.source, begin + done, part);
+    if (checks && is_whole) hash.add(part);
     if (!is_direct)
-      store_values(piece.data(), entry.dtype, target, static_cast<int64_t>(done / value),
+      store_values(part.data(), stored.dtype, target, first + static_cast<int64_t>(done / value),
                    static_cast<int64_t>(bytes / value));
   }
-  if (state_of(file.descriptor) != file.as_opened)
-    throw CheckpointError(what, " was read while the file changed; start again");
-  if (file.record == nullptr) return;
-  const auto it = file.record->tensors.find(name);
-  if (it == file.record->tensors.end() || it->second != hash.hash())
-    throw CheckpointError(what,
-                          " is damaged: its hash differs from manifest.json; use an older "
-                          "checkpoint");
+  files_.check_unchanged(piece.source);
+  if (checks) check_hash(piece.source, is_whole ? hash.hash() : hash_of(piece.source));
 }
 
-void TensorReader::read(const ParameterRow& row, at::Tensor& target) {
-  read_tensor(row.name, target);
-  const std::string twin = twin_bias(row);
-  if (twin.empty() || !files_.contains(twin)) return;
-  at::Tensor other = at::empty_like(target);
-  read_tensor(twin, other);
-  target.add_(other);
+std::string TensorReader::hash_of(const std::string& name) const {
+  Xxh3Stream hash;
+  const size_t size = files_.tensor(name).size_bytes();
+  for (size_t done = 0; done < size; done += std::min(kBufferBytes, size - done)) {
+    const std::span<std::byte> part(buffer_.data(), std::min(kBufferBytes, size - done));
+    files_.read(name, done, part);
+    hash.add(part);
+  }
+  return hash.hash();
+}
+
+void TensorReader::check_hash(const std::string& name, const std::string& hash) const {
+  if (hash != files_.tensor(name).hash)
+    throw CheckpointError(files_.file_of(name), ": tensor '", name,
+                          "' is damaged: its hash differs from manifest.json; use an older "
+                          "checkpoint");
 }
 
 }  // namespace vit22b

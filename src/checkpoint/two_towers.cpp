@@ -1,6 +1,8 @@
 #include "checkpoint/two_towers.h"
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/containers.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/weights.h"
 #include "core/checksum.h"
 #include "core/error.h"
 
@@ -42,10 +44,11 @@ void link_image_tower(FileOps& ops, const fs::path& folder, const CheckpointPath
     const auto it = known.find(path.filename().string());
     manifest[name] = it != known.end() ? it->second : record_of(path);
   };
-  const WeightFiles files(image);
-  if (files.is_sharded()) link(files.place(), concat("model", kIndexEnding));
-  for (const fs::path& path : files.paths())
-    link(path, files.is_sharded() ? path.filename().string() : "model.safetensors");
+  const TensorContainer files = open_weights(image);
+  const bool is_sharded = files.place().string().ends_with(kIndexEnding);
+  if (is_sharded) link(files.place(), concat("model", kIndexEnding));
+  for (const fs::path& path : files.files())
+    link(path, is_sharded ? path.filename().string() : "model.safetensors");
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "checkpoint/manifest.h"
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 
 namespace vit22b {
 

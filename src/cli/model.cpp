@@ -2,7 +2,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/import/own.h"
+#include "checkpoint/model_writer.h"
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"

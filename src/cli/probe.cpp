@@ -1,6 +1,6 @@
 #include <CLI/CLI.hpp>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "cli/head_report.h"
 #include "cli/probe_sgd.h"
 #include "core/device.h"

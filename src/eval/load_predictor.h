@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "eval/vit_predictor.h"
 
 namespace vit22b {

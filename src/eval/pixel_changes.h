@@ -2,7 +2,7 @@
 #include <optional>
 #include <string>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "eval/vit_predictor.h"
 
 namespace vit22b {

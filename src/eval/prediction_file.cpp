@@ -1,5 +1,6 @@
 #include "eval/prediction_file.h"
 
+#include "checkpoint/container/safetensors_writer.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/sample_names.h"

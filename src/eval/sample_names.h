@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "data/batch.h"
 
 namespace vit22b {

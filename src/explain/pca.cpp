@@ -2,7 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "core/error.h"
 #include "kernels/shape.h"
 

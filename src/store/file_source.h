@@ -8,7 +8,9 @@ namespace vit22b {
 class FileSource : public WeightSource {
  public:
   FileSource(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table)
-      : reader_(checkpoint, table) {}
+      : reader_(checkpoint, table) {
+    reader_.check_all();
+  }
   void read(const ParameterRow& row, at::Tensor& target) override { reader_.read(row, target); }
 
  private:

@@ -1,6 +1,6 @@
 #include "train/batch_trainer.h"
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_writer.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
 

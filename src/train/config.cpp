@@ -1,6 +1,6 @@
 #include "train/config.h"
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
 

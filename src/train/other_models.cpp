@@ -1,6 +1,6 @@
 #include "train/other_models.h"
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "model/flops.h"
 #include "train/config.h"
 

@@ -1,6 +1,6 @@
 #include "train/transform_setup.h"
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "data/pixel_range.h"

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/container/safetensors_writer.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/json.h"

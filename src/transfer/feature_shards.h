@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "data/source.h"
 #include "dist/mesh.h"
 #include "eval/sample_names.h"

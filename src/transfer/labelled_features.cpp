@@ -1,6 +1,6 @@
 #include "transfer/labelled_features.h"
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/rng.h"

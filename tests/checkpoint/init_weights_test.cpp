@@ -57,7 +57,7 @@ TEST(InitWeights, ReplacesAnotherHeadAndMovesThePositions) {
   EXPECT_TRUE(started.says("left: head.bias, head.weight (2 tensors)"));
   EXPECT_TRUE(started.is_fresh("head.weight"));
   EXPECT_TRUE(test::is_same(started.weights.at("blocks.0.in_proj.weight"),
-                            WeightFiles(started.folder).load("blocks.0.in_proj.weight")));
+                            open_weights(started.folder).load("blocks.0.in_proj.weight")));
 }
 
 TEST(InitWeights, SkippedNamesKeepTheirFreshValues) {
@@ -98,7 +98,7 @@ TEST(InitWeights, ADifferenceMayBeNamedByItsFieldOrItsParameters) {
 TEST(InitWeights, RegistersStayBehindWithTheirPositions) {
   const Started started("timm_serial", [](ViTConfig& c) { c.tokens.reg_tokens = 0; },
                         {{}, {"reg_tokens"}});
-  const at::Tensor table = WeightFiles(started.folder).load("pos_embed");
+  const at::Tensor table = open_weights(started.folder).load("pos_embed");
   EXPECT_TRUE(test::is_same(started.weights.at("pos_embed").slice(1, 0, 1), table.slice(1, 0, 1)));
   EXPECT_TRUE(test::is_same(started.weights.at("pos_embed").slice(1, 1), table.slice(1, 3)));
 }
@@ -110,7 +110,7 @@ TEST(InitWeights, AGridOfAsManyPatchesInAnotherShapeMoves) {
 
 TEST(InitWeights, ThreeChannelsAreSummedIntoOneAndRepeatedForMore) {
   const at::Tensor kernel =
-      WeightFiles(test::source_path("tests/oracle/timm_parallel")).load("patch_embed.proj.weight");
+      open_weights(test::source_path("tests/oracle/timm_parallel")).load("patch_embed.proj.weight");
   const Started one("timm_parallel", [](ViTConfig& c) { c.in_chans = 1; });
   EXPECT_TRUE(at::allclose(one.weights.at("patch_embed.proj.weight"), kernel.sum(1, true)));
   const Started five("timm_parallel", [](ViTConfig& c) { c.in_chans = 5; });
@@ -122,7 +122,7 @@ TEST(InitWeights, ThreeChannelsAreSummedIntoOneAndRepeatedForMore) {
 // The pseudo-inverse: a patch that was enlarged gives with the larger kernel what the patch gave.
 TEST(InitWeights, APatchKernelOfAnotherSizeGivesTheSameOfAResizedPatch) {
   const at::Tensor kernel =
-      WeightFiles(test::source_path("tests/oracle/timm_parallel")).load("patch_embed.proj.weight");
+      open_weights(test::source_path("tests/oracle/timm_parallel")).load("patch_embed.proj.weight");
   const Started started("timm_parallel", [](ViTConfig& c) {
     c.patch_size = 7;
     c.img_size = {14, 21};

@@ -1,10 +1,10 @@
-#include "checkpoint/safetensors.h"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "support/files.h"
 #include "support/tensors.h"
 

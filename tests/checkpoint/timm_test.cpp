@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/import/own.h"
+#include "checkpoint/model_writer.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "support/files.h"
@@ -36,7 +38,7 @@ TEST(TimmImport, SumsTheTwoOutputBiases) {
   const fs::path folder = test::source_path("tests/oracle/timm_parallel");
   const NamedTensors weights =
       load_weights(folder, parameter_table(read_model_info(folder).config));
-  const WeightFiles files(folder);
+  const TensorContainer files = open_weights(folder);
   const at::Tensor want =
       files.load("blocks.1.attn_out_proj.bias") + files.load("blocks.1.mlp_out_proj.bias");
   EXPECT_TRUE(at::allclose(weights.at("blocks.1.mlp_out_proj.bias"), want));
@@ -230,9 +232,10 @@ TEST(ModelFolder, DeepNestingIsRefusedBeforeItIsParsed) {
 TEST(ModelFolder, AFileAndAnIndexAreNotGuessedBetween) {
   Copy copy;
   test::write_file(copy.folder / "m/model.safetensors.index.json", "{\"weight_map\":{}}");
-  EXPECT_NE(error_of<CheckpointError>([&] { WeightFiles(copy.folder / "m"); }).find("holds both"),
+  EXPECT_NE(error_of<CheckpointError>([&] { open_weights(copy.folder / "m"); }).find("holds both"),
             std::string::npos);
-  EXPECT_FALSE(WeightFiles(CheckpointPath(copy.folder / "m", "model.safetensors")).is_sharded());
+  EXPECT_EQ(open_weights(CheckpointPath(copy.folder / "m", "model.safetensors")).place(),
+            copy.folder / "m/model.safetensors");
 }
 
 TEST(ModelFolder, AnIndexThatIsNotAsTheShardsAreIsRefused) {
@@ -241,13 +244,13 @@ TEST(ModelFolder, AnIndexThatIsNotAsTheShardsAreIsRefused) {
   test::write_file(copy.folder / "m/model.safetensors.index.json",
                    "{\"weight_map\":{\"norm.nothing\":\"part.safetensors\"}}");
   EXPECT_NE(error_of<CheckpointError>([&] {
-              WeightFiles(copy.folder / "m");
+              open_weights(copy.folder / "m");
             }).find("tensor 'norm.nothing' is not in part.safetensors"),
             std::string::npos);
   test::write_file(copy.folder / "m/model.safetensors.index.json",
                    "{\"weight_map\":{\"norm.weight\":\"part.safetensors\"}}");
   EXPECT_NE(error_of<CheckpointError>([&] {
-              WeightFiles(copy.folder / "m");
+              open_weights(copy.folder / "m");
             }).find("which the index has not there"),
             std::string::npos);
 }

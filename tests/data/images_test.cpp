@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
 #include "data/decode.h"
 #include "data/exif.h"

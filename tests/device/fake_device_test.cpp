@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint/model_folder.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/model_writer.h"
 #include "dist/threads.h"
 #include "model/initialise.h"
 #include "support/datasets.h"

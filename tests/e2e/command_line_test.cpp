@@ -6,7 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "support/datasets.h"
 #include "support/files.h"
 #include "support/program.h"

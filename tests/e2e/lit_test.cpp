@@ -3,7 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "support/files.h"
 #include "support/pictures.h"
 #include "support/program.h"

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "core/text.h"
 #include "support/files.h"
 #include "support/pictures.h"

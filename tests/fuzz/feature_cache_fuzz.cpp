@@ -1,4 +1,4 @@
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "core/checksum.h"
 #include "core/log.h"
 #include "fuzz/few_pictures.h"

@@ -1,13 +1,15 @@
-#include "checkpoint/model_folder.h"
+#include "checkpoint/import/own.h"
+#include "checkpoint/model_writer.h"
 #include "checkpoint/tensor_reader.h"
 #include "fuzz/input.h"
 #include "fuzz/tensors.h"
 
 // A checkpoint folder: config.json, ours or timm's, beside weights, which timm's depth and image
 // size are read from; and the weights by the shapes that it announces, whole and a tensor at a
-// time. What is whole is written in shards and read again. readers: checkpoint/model_folder.cpp
-// checkpoint/weights.cpp checkpoint/tensor_reader.cpp checkpoint/import/timm.cpp
-// checkpoint/import/timm_args.cpp
+// time. What is whole is written in shards and read again. readers: checkpoint/model_info.cpp
+// checkpoint/model_writer.cpp checkpoint/weights.cpp checkpoint/tensor_reader.cpp
+// checkpoint/import/registry.cpp checkpoint/import/own.cpp checkpoint/import/timm.cpp
+// checkpoint/import/timm_map.cpp checkpoint/import/timm_args.cpp
 // checkpoint/import/timm_preprocessing.cpp checkpoint/import/timm_registry.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;

@@ -1,5 +1,8 @@
 #include <ATen/ATen.h>
 
+#include "checkpoint/container/safetensors_writer.h"
+#include "checkpoint/import/importer.h"
+#include "checkpoint/tensor_reader.h"
 #include "checkpoint/weights.h"
 #include "fuzz/input.h"
 
@@ -15,7 +18,9 @@ vit22b::ParameterRow row_of(const std::string& name) {
 }  // namespace
 
 // model.safetensors.index.json, one shard of the two that it may name, and some parameters.
-// readers: checkpoint/weights.cpp checkpoint/safetensors.cpp
+// readers: checkpoint/weights.cpp checkpoint/container/shards.cpp
+// checkpoint/container/safetensors.cpp checkpoint/container/tensor_container.cpp
+// checkpoint/container/safetensors_header.cpp checkpoint/tensor_map.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
@@ -25,12 +30,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   folder.write("model.safetensors.index.json", index);
   folder.write("a", shard);
   return fuzz::read([&] {
-    const WeightFiles files(folder.path());
+    const TensorContainer files = open_weights(folder.path());
     for (const std::string& name : files.names()) files.load(name);
     weights_identity(folder.path());
     const std::vector<ParameterRow> table = {row_of("a"), row_of("b"), row_of("mlp_out_proj.bias")};
-    for (const ParameterRow& row : table) fuzz::read([&] { load_weight(files, row); });
-    fuzz::read([&] { load_weights({folder.path(), "a"}, table); });
-    check_no_extra(files, table);
+    const TensorMap map = map_timm(table, files);
+    const TensorReader reader(open_weights(folder.path()), map, table);
+    for (const ParameterRow& row : table) fuzz::read([&] { reader.whole(row); });
+    reader.check_all();
   });
 }

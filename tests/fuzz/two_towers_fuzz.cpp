@@ -1,3 +1,4 @@
+#include "checkpoint/model_writer.h"
 #include "checkpoint/two_towers.h"
 #include "fuzz/input.h"
 #include "fuzz/tensors.h"

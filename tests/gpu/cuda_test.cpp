@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/container/safetensors_writer.h"
 #include "support/files.h"
 #include "support/tensors.h"
 

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
 #include "optim/clip.h"
 #include "optim/optimizer.h"

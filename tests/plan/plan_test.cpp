@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/model_info.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "model/flops.h"

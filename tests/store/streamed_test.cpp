@@ -6,7 +6,8 @@
 #include <fstream>
 #include <thread>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/model_writer.h"
 #include "core/error.h"
 #include "model/initialise.h"
 #include "store/file_source.h"
@@ -120,7 +121,7 @@ TEST(StreamedStore, ReadsBFloat16FilesAndShardsToTheSameBits) {
     if (entry.path().extension() != ".safetensors") continue;
     const SafetensorsFile shard(entry.path());
     size_t bytes = 0;
-    for (const auto& [name, tensor] : shard.entries()) bytes += tensor.end - tensor.begin;
+    for (const auto& [name, tensor] : shard.entries()) bytes += tensor.size_bytes();
     EXPECT_TRUE(bytes <= 20'000 || shard.entries().size() == 1) << entry.path();
   }
   write_checkpoint(folder / "wide", config, randomised());
@@ -193,8 +194,7 @@ void damage(const fs::path& file, const std::string& tensor) {
   const SafetensorsFile opened(file);
   const SafetensorsFile::Entry& entry = opened.entry(tensor);
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-  stream.seekp(
-      static_cast<std::streamoff>(opened.file_offset(entry) + (entry.end - entry.begin) / 2));
+  stream.seekp(static_cast<std::streamoff>(entry.offset + entry.size_bytes() / 2));
   stream.put('\x5a');
 }
 

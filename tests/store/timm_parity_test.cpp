@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "checkpoint/model_folder.h"
+#include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/model_info.h"
 #include "checkpoint/weights.h"
 #include "model/vit.h"
 #include "store/resident.h"

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/container/safetensors_file.h"
 #include "checkpoint/run_checkpoint.h"
-#include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/threads.h"

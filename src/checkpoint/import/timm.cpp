@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/import/importer.h"
 #include "checkpoint/import/timm_args.h"
 #include "checkpoint/import/timm_preprocessing.h"
 #include "checkpoint/weights.h"
@@ -22,12 +23,6 @@ void read_size(const Json& json, ImageSize& size) {
     size = {whole_number(json[json.size() - 2]), whole_number(json[json.size() - 1])};
 }
 
-/// A string or number, or what is there already: hidden nulls are common in timm's files.
-template <class T>
-void read_value(const Json& json, const char* key, T& value) {
-  if (json.contains(key) && !json.at(key).is_null()) value = json.at(key).get<T>();
-}
-
 /// What timm takes from pretrained_cfg for a model of which neither model_args nor the architecture
 /// says it: sizes of the image where they are fixed, channels, classes.
 Json defaults_of(const Json& json, const Json& cfg) {
@@ -45,7 +40,7 @@ Json defaults_of(const Json& json, const Json& cfg) {
 }
 
 /// The number of blocks is the weights': a model may be cut short.
-void take_depth(const WeightFiles& weights, const Json& args, const std::string& place,
+void take_depth(const TensorContainer& weights, const Json& args, const std::string& place,
                 ViTConfig& c) {
   ViTConfig block = c;
   block.depth = 1;  // the file's own may be anything yet
@@ -53,7 +48,7 @@ void take_depth(const WeightFiles& weights, const Json& args, const std::string&
   int64_t depth = 0;
   while (weights.contains(concat("blocks.", depth, norm))) ++depth;
   if (depth == 0)
-    throw CheckpointError(weights.place(), ": there is no tensor 'blocks.0", norm,
+    throw CheckpointError(weights.place().string(), ": there is no tensor 'blocks.0", norm,
                           "': these are no weights of timm's ", c.name);
   if (const Json said = args.value("depth", Json()); !said.is_null() && said != depth)
     throw CheckpointError(place, ": model_args has depth ", said.dump(), ", the weights ", depth,
@@ -63,17 +58,17 @@ void take_depth(const WeightFiles& weights, const Json& args, const std::string&
 
 /// The image size is the one that the position table is for: pretrained_cfg's, where timm would not
 /// fix it, may be another.
-void take_image_size(const WeightFiles& weights, const Json& cfg, const std::string& place,
+void take_image_size(const TensorContainer& weights, const Json& cfg, const std::string& place,
                      ViTConfig& c) {
   if (!weights.contains("pos_embed")) return;
-  const std::vector<int64_t>& shape = weights.entry("pos_embed").shape;
+  const std::vector<int64_t>& shape = weights.tensor("pos_embed").shape;
   const int64_t rows = shape.size() == 3 ? shape[1] : 0;
   if (rows == c.position_rows()) return;
   ViTConfig other = c;
   if (cfg.contains("input_size")) read_size(cfg.at("input_size"), other.img_size);
   other.validate();
   if (rows != other.position_rows())
-    throw CheckpointError(weights.place(), ": the position table 'pos_embed' has ", rows,
+    throw CheckpointError(weights.place().string(), ": the position table 'pos_embed' has ", rows,
                           " rows, images of ", c.img_size.height, "x", c.img_size.width, " have ",
                           c.position_rows(),
                           "; give the size that it is for as img_size in model_args of ", place);
@@ -90,6 +85,16 @@ void check_pool(const Json& json, const std::string& place, const ViTConfig& c) 
                           "'; write the one that is meant into model_args");
 }
 
+/// Of a Hub folder: in pretrained_cfg, or behind the dot of the architecture's name.
+std::string tag_of(const Json& json) {
+  const Json cfg = json.value("pretrained_cfg", Json::object());
+  if (cfg.is_object() && cfg.contains("tag") && cfg.at("tag").is_string())
+    return cfg.at("tag").get<std::string>();
+  const std::string architecture = json.value("architecture", "");
+  const size_t dot = architecture.find('.');
+  return dot == std::string::npos ? "" : architecture.substr(dot + 1);
+}
+
 /// timm has no argument for a norm's eps: it goes with the architecture; "" where none has it.
 std::string architecture_for(const ViTConfig& c) {
   if (c.norm.norm_eps == kTimmEps)
@@ -101,25 +106,27 @@ std::string architecture_for(const ViTConfig& c) {
 
 }  // namespace
 
-ModelInfo import_timm_config(const std::string& json_text, const CheckpointPath& checkpoint) {
-  const std::string place = (checkpoint.folder / "config.json").string();
-  const auto json = parse_json<Json>(json_text, place, ExitCode::kCheckpoint);
-  std::string architecture;
-  read_value(json, "architecture", architecture);
-  if (architecture.empty())
-    throw CheckpointError(place,
-                          " names no architecture; want a folder as vit22b or timm write it");
+bool is_timm(const ImportFiles& files) {
+  const Json architecture = files.config.value("architecture", Json());
+  return architecture.is_string() && architecture != "";
+}
+
+ModelInfo describe_timm(const ImportFiles& files) {
+  const Json& json = files.config;
+  const std::string& place = files.config_place;
   const Json args = json.value("model_args", Json::object());
   const Json cfg = json.value("pretrained_cfg", json);
   ModelInfo info;
   ViTConfig& c = info.config;
-  c = model_of_timm_args({architecture, args.dump(), defaults_of(json, cfg).dump(), place});
+  c = model_of_timm_args({json.at("architecture").get<std::string>(), args.dump(),
+                          defaults_of(json, cfg).dump(), place});
   check_pool(json, place, c);
-  const WeightFiles weights(checkpoint);
+  const TensorContainer weights = open_weights(files.checkpoint);
   take_depth(weights, args, place, c);
   c.validate();
   take_image_size(weights, cfg, place, c);
   info.pp_eval = timm_pp_eval(cfg, c);
+  info.tag = tag_of(json);
   return info;
 }
 

@@ -1,5 +1,6 @@
 #include "train/tasks/lit_parts.h"
 
+#include "checkpoint/tensor_reader.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -116,9 +117,11 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
 }
 
 std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed) {
-  const auto image = std::make_shared<WeightFiles>(parts.image_tower);
+  // The whole tower, with the head that the training leaves out.
+  const auto image = std::make_shared<TensorReader>(
+      parts.image_tower, parameter_table(read_model_info(parts.image_tower).config));
   return std::make_unique<FunctionSource>([image, seed](const ParameterRow& row) {
-    return row.unit.tower == Tower::kImage ? load_weight(*image, alone_in_its_tower(row))
+    return row.unit.tower == Tower::kImage ? image->whole(alone_in_its_tower(row))
                                            : initial_tensor(row, seed);
   });
 }

@@ -1,0 +1,93 @@
+#include "checkpoint/import/own.h"
+
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/import/importer.h"
+#include "checkpoint/import/timm.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "core/json.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kFormat =
+    1;  // of our own fields; raised when an older program would misread them
+
+/// Our own fields as JSON, through their visitor: the same names as in a config file.
+Json fields_json(const ViTConfig& config) {
+  ViTConfig copy = config;
+  Json json = Json::object();
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { copy.fields(v); }))
+    json[field.key] = field.value;
+  return json;
+}
+
+ViTConfig config_from_fields(const Json& json, const std::string& place) {
+  ConfigTree tree;
+  for (const auto& [key, value] : json.items())
+    set_override(tree, key + "=" + value.get<std::string>());
+  for (auto& [key, value] : tree) value.origin = place;
+  ViTConfig config;
+  apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  config.validate();
+  return config;
+}
+
+void check_format(const Json& json, const std::string& place) {
+  const int64_t format = json.contains("format") ? whole_number(json.at("format")) : kFormat;
+  if (format > kFormat)
+    throw CheckpointError(place, " has format ", format, ", this vit22b (", program_version(),
+                          ") reads up to ", kFormat,
+                          "; it was written by a newer one: use that, or update");
+}
+
+TextInfo text_from(const Json& json, const std::string& place) {
+  TextInfo text{config_from_fields(json.at("model"), place),
+                json.at("tokenizer").get<std::string>(),
+                json.at("tokenizer_xxh3_128").get<std::string>()};
+  if (json.contains("templates"))
+    text.templates = json.at("templates").get<std::vector<std::string>>();
+  if (!text.config.reads_words() || text.tokenizer.find('/') != std::string::npos)
+    throw CheckpointError(place, ": its text tower is none");
+  return text;
+}
+
+}  // namespace
+
+bool is_own(const ImportFiles& files) {
+  return files.config.contains("vit22b");
+}
+
+ModelInfo describe_own(const ImportFiles& files) {
+  const Json& own = files.config.at("vit22b");
+  check_format(own, files.config_place);
+  ModelInfo info;
+  info.config = config_from_fields(own.at("model"), files.config_place);
+  info.pp_eval = own.at("pp_eval").get<std::string>();
+  info.any_size = own.value("any_size", false);
+  if (own.contains("text")) info.text = text_from(own.at("text"), files.config_place);
+  return info;
+}
+
+std::string fields_text(const ViTConfig& config) {
+  return fields_json(config).dump();
+}
+
+std::string model_info_text(const ModelInfo& info) {
+  Json json = Json::parse(timm_config_text(info.config, info.pp_eval));
+  if (!info.label_names.empty()) json["label_names"] = info.label_names;
+  json["vit22b"] = {
+      {"format", kFormat}, {"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
+  if (info.any_size) json["vit22b"]["any_size"] = true;
+  if (info.text)
+    json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
+                              {"tokenizer", info.text->tokenizer},
+                              {"tokenizer_xxh3_128", info.text->tokenizer_hash},
+                              {"templates", info.text->templates}};
+  return json.dump(1) + "\n";
+}
+
+}  // namespace vit22b
