@@ -39,9 +39,9 @@ Array preprocess(const std::vector<std::string>& files, const Transforms& transf
   for (const std::string& file : files) {
     Sample sample;
     sample.id = file;
-    sample.encoded = read_image_bytes(file);
+    sample.fields[kImageField].encoded = read_image_bytes(file);
     transforms(sample, 0);
-    images.push_back(sample.fields.at("image").permute({2, 0, 1}));
+    images.push_back(sample.fields.at(kImageField).value.permute({2, 0, 1}));
     if (images.back().sizes() != images.front().sizes())
       throw DataError(file, ": images of one call differ in size; transform them to one");
   }

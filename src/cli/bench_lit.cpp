@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "kernels/norm.h"
 #include "train/batch_trainer.h"
-#include "transfer/feature_source.h"
+#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {

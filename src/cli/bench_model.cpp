@@ -67,7 +67,7 @@ class BenchModel {
   void run_once() {
     if (sink_ != nullptr)
       run_step({context(), *store_, *sink_}, *task_,
-               {{images_BCHW_, labels_B_, {}}, 1, false, {.learning_rate_scale = 0}});
+               {batch_of(images_BCHW_, labels_B_), 1, false, {.learning_rate_scale = 0}});
     else
       infer();
   }

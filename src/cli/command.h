@@ -47,10 +47,6 @@ struct LoaderFlags {
 /// Adds --batch (at most `largest_batch`), --workers, --max-bad-fraction.
 void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_batch = 100'000);
 
-/// What SRC may be, for the help of every option that takes one.
-constexpr const char* kSourceHelp =
-    "data source (idx:DIR, folder:DIR, manifest:FILE, or a path that tells which)";
-
 /// Adds positional `a.b=c` overrides and `--set a.b=c`.
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
 

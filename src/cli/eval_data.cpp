@@ -45,7 +45,7 @@ void check_overlap_with_training(const std::string& checkpoint, const ChosenSpli
 void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
   command.add_option(
       "--data", flags.split.data,
-      concat(kSourceHelp, "; a run folder knows its own, and keeps what is said of that alone"));
+      concat(source_help(), "; a run folder knows its own, and keeps what is said of that alone"));
   add_split_flags(command, flags.split);
   add_class_map_flag(command, flags.class_map, "the model's classes the data's names are");
   command.add_flag("--restrict", flags.is_restricted,

@@ -72,9 +72,9 @@ void for_each_batch(const ExplainFlags& flags, const DataSource& source,
   int64_t done = 0;
   for (Batch batch; loader.next(batch);) {
     if (stop_signal() != 0) throw Stopped("stopped after ", done, " images");
-    if (!batch.images_BCHW.defined()) continue;
+    if (!batch.images_BCHW().defined()) continue;
     use(batch);
-    done += batch.images_BCHW.size(0);
+    done += batch.images_BCHW().size(0);
     progress.update(done);
   }
   for (const BadSample& bad : loader.bad_samples()) log_warn(left_out_text(bad));
@@ -117,14 +117,14 @@ void draw_attention(const ExplainFlags& flags, const LoadedModel& model, const D
   const ViTConfig& config = model.info.config;
   say_which_block(flags, config);
   for_each_batch(flags, source, Transforms(model.info.pp_eval), [&](const Batch& batch) {
-    const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW);
+    const at::Tensor maps_BHN = looked_at(flags, model, batch.images_BCHW());
     check_finite(maps_BHN, "attention", batch.ids);
     for (int64_t i = 0; i < maps_BHN.size(0); ++i) {
       const at::Tensor head_maps =
-          maps_BHN[i].reshape({-1, batch.images_BCHW.size(2) / config.patch_size,
-                               batch.images_BCHW.size(3) / config.patch_size});
+          maps_BHN[i].reshape({-1, batch.images_BCHW().size(2) / config.patch_size,
+                               batch.images_BCHW().size(3) / config.patch_size});
       pictures.add(batch.ids[static_cast<size_t>(i)], head_maps,
-                   attention_picture(batch.images_BCHW[i], head_maps));
+                   attention_picture(batch.images_BCHW()[i], head_maps));
     }
   });
 }
@@ -135,7 +135,7 @@ void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSou
   const Transforms transforms(model.info.pp_eval);
   const int64_t first = model.info.config.num_prefix_tokens();
   const auto patches = [&](const Batch& batch) {
-    const at::Tensor tokens_BTD = model.predictor->features(batch.images_BCHW, {}).tokens_BTD;
+    const at::Tensor tokens_BTD = model.predictor->features(batch.images_BCHW(), {}).tokens_BTD;
     check_finite(tokens_BTD, "tokens", batch.ids);
     return tokens_BTD.slice(1, first).to(at::kCPU, at::kFloat);
   };
@@ -157,7 +157,7 @@ void draw_pca(const ExplainFlags& flags, const LoadedModel& model, const DataSou
   for_each_batch(flags, source, transforms, [&](const Batch& batch) {
     const std::vector<at::Tensor> own = patches(batch).unbind(0);
     for (size_t i = 0; i < own.size(); ++i)
-      all.push_back({batch.ids[i], batch.images_BCHW.size(2), batch.images_BCHW.size(3),
+      all.push_back({batch.ids[i], batch.images_BCHW().size(2), batch.images_BCHW().size(3),
                      project(basis, own[i])});
   });
   if (flags.basis.empty()) {

@@ -18,7 +18,7 @@
 #include "eval/finite.h"
 #include "kernels/shape.h"
 #include "model/flops.h"
-#include "transfer/feature_shards.h"
+#include "eval/feature_shards.h"
 
 namespace vit22b {
 namespace {
@@ -75,8 +75,8 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
   BatchLoader loader(source, extractor.transforms(), options);
   Progress progress("features", source.size(), flags.common.is_quiet);
   for (Batch batch; loader.next(batch);) {
-    if (!batch.images_BCHW.defined()) continue;
-    all.add(extractor, batch.images_BCHW, batch.ids);
+    if (!batch.images_BCHW().defined()) continue;
+    all.add(extractor, batch.images_BCHW(), batch.ids);
     if (!flags.split.data.empty()) all.pieces["labels"].push_back(batch.labels_B);
     all.names.add(batch);
     progress.update(all.num_images, extractor.transfers_text());
@@ -292,7 +292,7 @@ void add_features(CLI::App& app) {
       ->check(CLI::IsMember({"generated"}));
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
-  command->add_option("--data", flags->split.data, kSourceHelp);
+  command->add_option("--data", flags->split.data, source_help());
   add_split_flags(*command, flags->split);
   command
       ->add_option("--layers", flags->names.layers, "blocks whose raw output is kept, such as 0,5")

@@ -58,7 +58,7 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
                      "--train and --test are files of features");
   command
       .add_option("--train", flags.train,
-                  concat(kSourceHelp,
+                  concat(source_help(),
                          ", or a safetensors file with `features` [N,D] (else `pooled`) "
                          "and `labels` [N]"))
       ->required();
@@ -93,7 +93,7 @@ void add_data_flags(CLI::App& command, HeadFlags& flags) {
   command
       .add_option(
           "--data", flags.test,
-          concat(kSourceHelp,
+          concat(source_help(),
                  ", or a safetensors file with "
                  "`features` [N,D], `labels` [N], `texts` [M,D], `text_labels` [M]: what has "
                  "equal labels belongs together"))

@@ -6,8 +6,8 @@
 
 #include "cli/checkpoint_flags.h"
 #include "cli/split_choice.h"
-#include "transfer/feature_cache.h"
-#include "transfer/labelled_features.h"
+#include "eval/feature_cache.h"
+#include "eval/labelled_features.h"
 
 namespace vit22b {
 

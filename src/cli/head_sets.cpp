@@ -3,6 +3,7 @@
 #include "cli/split_choice.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "data/derived_sources.h"
 #include "data/overlap.h"
 #include "data/splits.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "transfer/feature_extractor.h"
+#include "eval/feature_extractor.h"
 
 namespace vit22b {
 

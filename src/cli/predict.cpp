@@ -68,8 +68,8 @@ class PredictionOutput {
 std::map<int64_t, Prediction> predictions_of(const PredictFlags& flags, const LoadedModel& model,
                                              const Batch& batch) {
   std::map<int64_t, Prediction> said;
-  if (!batch.images_BCHW.defined()) return said;
-  const at::Tensor logits_BC = model.predictor->logits(batch.images_BCHW).cpu();
+  if (!batch.images_BCHW().defined()) return said;
+  const at::Tensor logits_BC = model.predictor->logits(batch.images_BCHW()).cpu();
   check_finite(logits_BC, "logits", batch.ids);
   const auto [values, indices] =
       (flags.is_sigmoid ? at::sigmoid(logits_BC) : at::softmax(logits_BC, 1))

@@ -3,6 +3,7 @@
 
 #include "cli/head_report.h"
 #include "core/error.h"
+#include "data/derived_sources.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"

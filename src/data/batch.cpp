@@ -24,10 +24,21 @@ double beta_draw(double alpha, const CounterRng& rng, uint64_t first) {
 
 Batch Batch::each_model_input(const std::function<at::Tensor(const at::Tensor&)>& change) const {
   Batch changed = *this;
-  for (at::Tensor* tensor : {&changed.images_BCHW, &changed.labels_B, &changed.mixed_labels_B})
+  for (at::Tensor* tensor : {&changed.labels_B, &changed.mixed_labels_B})
     if (tensor->defined()) *tensor = change(*tensor);
   for (auto& [name, tensor] : changed.fields) tensor = change(tensor);
+  for (auto& [name, tensors] : changed.ragged)
+    for (at::Tensor& tensor : tensors) tensor = change(tensor);
   return changed;
+}
+
+Batch batch_of(const at::Tensor& images_BCHW, const at::Tensor& labels_B) {
+  return {.labels_B = labels_B, .ids = {}, .fields = {{kImageField, images_BCHW}}};
+}
+
+at::Tensor Batch::images_BCHW() const {
+  const auto images = fields.find(kImageField);
+  return images == fields.end() ? at::Tensor() : images->second;
 }
 
 Batch Batch::to(c10::Device device) const {
@@ -42,6 +53,7 @@ Batch Batch::pinned() const {
 }
 
 std::vector<Batch> Batch::pieces(int64_t count) const {
+  VIT22B_CHECK(ragged.empty(), "Batch::pieces: fields of several sizes");
   const auto labels = labels_B.chunk(count);
   std::vector<Batch> parts(labels.size());
   const auto cut = [&](const at::Tensor& whole, const std::function<at::Tensor&(Batch&)>& member) {
@@ -49,7 +61,6 @@ std::vector<Batch> Batch::pieces(int64_t count) const {
     const auto chunks = whole.chunk(count);
     for (size_t i = 0; i < parts.size(); ++i) member(parts[i]) = chunks[i];
   };
-  cut(images_BCHW, [](Batch& b) -> at::Tensor& { return b.images_BCHW; });
   cut(labels_B, [](Batch& b) -> at::Tensor& { return b.labels_B; });
   cut(mixed_labels_B, [](Batch& b) -> at::Tensor& { return b.mixed_labels_B; });
   for (const auto& [name, tensor] : fields)
@@ -63,10 +74,12 @@ namespace {
 /// The first samples of a batch.
 Batch first_of(const Batch& batch, int64_t count) {
   Batch first = batch;
-  for (at::Tensor* tensor : {&first.images_BCHW, &first.labels_B, &first.indices_B})
+  for (at::Tensor* tensor : {&first.labels_B, &first.indices_B})
     if (tensor->defined()) *tensor = tensor->narrow(0, 0, count);
   for (auto& [name, tensor] : first.fields) tensor = tensor.narrow(0, 0, count);
   if (static_cast<int64_t>(first.ids.size()) > count) first.ids.resize(static_cast<size_t>(count));
+  if (static_cast<int64_t>(first.geometries.size()) > count)
+    first.geometries.resize(static_cast<size_t>(count));
   return first;
 }
 
@@ -85,8 +98,8 @@ Batch mixed(const Batch& batch, double alpha, uint64_t seed, int64_t step, int64
   const CounterRng rng(seed, "mixup", "share");
   Batch out = first_of(batch, num_own);
   out.share = beta_draw(alpha, rng, static_cast<uint64_t>(step) * kDrawsPerStep);
-  out.images_BCHW =
-      out.images_BCHW * out.share + neighbours(batch.images_BCHW, num_own) * (1 - out.share);
+  out.fields.at(kImageField) =
+      out.images_BCHW() * out.share + neighbours(batch.images_BCHW(), num_own) * (1 - out.share);
   out.mixed_labels_B = neighbours(batch.labels_B, num_own);
   return out;
 }

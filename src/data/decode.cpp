@@ -58,4 +58,12 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
                   ": its first bytes belong to none of them");
 }
 
+at::Tensor decode_values(std::span<const uint8_t> bytes, const std::string& name,
+                         int64_t max_pixels) {
+  for (const Format& format : kFormats)
+    if (format.decode == decode_png && has_magic(bytes, format))
+      return decode_png_values(bytes, {name, max_pixels});
+  throw DataError(name, " is no PNG, which masks and depth maps have to be: others lose values");
+}
+
 }  // namespace vit22b

@@ -19,4 +19,12 @@ namespace vit22b {
 at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
                         int64_t max_pixels = kMaxPixels);
 
+/// Decodes a picture whose pixels are numbers, of classes or of depth: a PNG of grey or with a
+/// palette, of 1 to 16 bits.
+///
+/// returns  int32 [H, W, 1]: the grey values, or the palette's indices
+/// throws   DataError for another format, colours, lost data, or more pixels
+at::Tensor decode_values(std::span<const uint8_t> bytes, const std::string& name,
+                         int64_t max_pixels = kMaxPixels);
+
 }  // namespace vit22b

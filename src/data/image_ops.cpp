@@ -5,22 +5,13 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "data/decode.h"
-#include "data/exif.h"
 #include "data/resample.h"
 
 namespace vit22b {
 
-// Room for any picture that a model takes; a picture of 16384 x 1 would grow to gigabytes.
-constexpr int64_t kMaxResizedPixels = int64_t{1} << 26;
-
 at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
                         const ResizeMethod& method) {
   if (image_HWC.size(0) == height && image_HWC.size(1) == width) return image_HWC;
-  if (height * width > kMaxResizedPixels)
-    throw DataError("an image of ", image_HWC.size(0), " x ", image_HWC.size(1),
-                    " is too thin: resized it has ", height, " x ", width, " pixels, want at most ",
-                    kMaxResizedPixels);
   if (method.is_pil) return resample_pil(image_HWC, height, width, method.name);
   const at::Tensor planes =
       image_HWC.contiguous().permute({2, 0, 1}).unsqueeze(0);  // channels-last in memory
@@ -30,34 +21,18 @@ at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t wid
   return resized.squeeze(0).permute({1, 2, 0}).contiguous();
 }
 
-at::Tensor crop_image(const at::Tensor& image_HWC, const CropBox& box) {
-  if (box.top < 0 || box.left < 0 || box.top + box.height > image_HWC.size(0) ||
-      box.left + box.width > image_HWC.size(1))
-    throw DataError("a crop of ", box.height, " x ", box.width, " does not fit an image of ",
-                    image_HWC.size(0), " x ", image_HWC.size(1), "; put resize_small before it");
-  return image_HWC.slice(0, box.top, box.top + box.height).slice(1, box.left, box.left + box.width);
-}
-
-at::Tensor crop_or_pad(const at::Tensor& image_HWC, int64_t height, int64_t width,
-                       const std::vector<double>& fill) {
-  const int64_t channels = image_HWC.size(2);
-  if (fill.size() > 1 && static_cast<int64_t>(fill.size()) != channels)
-    throw DataError("crop_or_pad has ", fill.size(), " colours, the image has ", channels,
+at::Tensor pad_image(const at::Tensor& image_HWC, const PadStep& pad) {
+  const int64_t channels = image_HWC.size(-1);
+  if (pad.fill.size() > 1 && static_cast<int64_t>(pad.fill.size()) != channels)
+    throw DataError("crop_or_pad has ", pad.fill.size(), " colours, the image has ", channels,
                     " channels");
-  // Where the result's first pixel lies in the image, or the image's in the result.
-  const auto offset = [](int64_t room) {
-    return room < 0 ? -(-room / 2) : std::llrint(static_cast<double>(room) / 2);
-  };
-  const int64_t top = offset(image_HWC.size(0) - height), left = offset(image_HWC.size(1) - width);
-  const int64_t rows = std::min(height, image_HWC.size(0)),
-                columns = std::min(width, image_HWC.size(1));
-  const CropBox box{std::max<int64_t>(0, top), std::max<int64_t>(0, left), rows, columns};
-  if (rows == height && columns == width) return crop_image(image_HWC, box);
-  const at::Tensor colour = fill.empty() ? at::zeros({1}) : at::tensor(fill);
-  at::Tensor result = colour.to(image_HWC.scalar_type()).expand({height, width, channels}).clone();
-  result.slice(0, box.top - top, box.top - top + rows)
-      .slice(1, box.left - left, box.left - left + columns)
-      .copy_(crop_image(image_HWC, box));
+  const int64_t rows = image_HWC.size(0), columns = image_HWC.size(1);
+  if (pad.size == PictureSize{rows, columns}) return image_HWC;
+  const at::Tensor colour = pad.fill.empty() ? at::zeros({1}) : at::tensor(pad.fill);
+  at::Tensor result = colour.to(image_HWC.scalar_type())
+                          .expand({pad.size.height, pad.size.width, channels})
+                          .clone();
+  result.slice(0, pad.top, pad.top + rows).slice(1, pad.left, pad.left + columns).copy_(image_HWC);
   return result;
 }
 
@@ -84,7 +59,7 @@ CropBox inception_box(int64_t height, int64_t width, double area_min, double are
 
 at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& scale,
                         const std::vector<double>& shift) {
-  const auto channels = static_cast<size_t>(image_HWC.size(2));
+  const auto channels = static_cast<size_t>(image_HWC.size(-1));
   if (scale.size() != 1 && scale.size() != channels)
     throw DataError("normalize has ", scale.size(), " channels, the image has ", channels);
   const at::Tensor source = image_HWC.to(at::kFloat).contiguous();
@@ -99,10 +74,11 @@ at::Tensor scale_pixels(const at::Tensor& image_HWC, const std::vector<double>& 
 }
 
 at::Tensor to_gray(const at::Tensor& image_HWC) {
-  if (image_HWC.size(2) == 1) return image_HWC;
+  if (image_HWC.size(-1) == 1) return image_HWC;
   const auto luma = [](const at::Tensor& image, const at::Scalar& r, const at::Scalar& g,
                        const at::Scalar& b) {
-    return (image.select(2, 0) * r + image.select(2, 1) * g + image.select(2, 2) * b).unsqueeze(2);
+    return (image.select(-1, 0) * r + image.select(-1, 1) * g + image.select(-1, 2) * b)
+        .unsqueeze(-1);
   };
   if (image_HWC.scalar_type() != at::kByte) return luma(image_HWC, 0.299, 0.587, 0.114);
   // PIL's integer form: (r * 19595 + g * 38470 + b * 7471 + 2^15) >> 16.
@@ -118,13 +94,10 @@ at::Tensor invert_pixels(const at::Tensor& image_HWC) {
 }
 
 at::Tensor to_rgb(const at::Tensor& image_HWC) {
-  return image_HWC.size(2) == 1 ? image_HWC.expand({-1, -1, 3}).contiguous() : image_HWC;
-}
-
-void decode_sample(Sample& sample, const std::string& key, bool is_oriented) {
-  at::Tensor image = decode_image(sample.encoded, sample.id, sample.max_pixels);
-  sample.fields[key] = is_oriented ? turned(image, exif_orientation(sample.encoded)) : image;
-  std::vector<uint8_t>().swap(sample.encoded);  // clear() would keep the memory
+  if (image_HWC.size(-1) != 1) return image_HWC;
+  std::vector<int64_t> shape = image_HWC.sizes().vec();
+  shape.back() = 3;
+  return image_HWC.expand(shape).contiguous();
 }
 
 }  // namespace vit22b

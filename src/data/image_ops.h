@@ -5,34 +5,22 @@
 #include <string>
 #include <vector>
 
-#include "data/sample.h"
-#include "data/transform_call.h"
+#include "data/geometry.h"
 
 namespace vit22b {
 
-/// The arithmetic of transforms on one image, [H, W, C] uint8 or float32.
+/// The arithmetic of transforms on one image, [H, W, C] uint8 or float32; what changes pixels alone
+/// takes frames [F, H, W, C] too.
 
 /// Antialiased resize. ATen's bilinear and bicubic are PIL's on uint8 within one level; PIL's own
 /// are equal, and for uint8 alone.
-///
-/// throws  DataError for a result of more than 2^26 pixels: a thin picture whose short side grew
 at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
                         const ResizeMethod& method);
 
-/// A rectangle in pixels.
-struct CropBox {
-  int64_t top, left, height, width;
-};
-/// throws  DataError when the box leaves the image
-at::Tensor crop_image(const at::Tensor& image_HWC, const CropBox& box);
-
-/// The middle of the image, its corner rounded half to even; what the image lacks on a side is
-/// filled, the odd row or column below or on the right.
+/// An image at a place in a larger one.
 ///
-/// fill    one value, or one a channel, 0 to 255
-/// source  torchvision center_crop, timm center_crop_or_pad
-at::Tensor crop_or_pad(const at::Tensor& image_HWC, int64_t height, int64_t width,
-                       const std::vector<double>& fill);
+/// throws  DataError where the colours that fill it are not one, or one a channel
+at::Tensor pad_image(const at::Tensor& image_HWC, const PadStep& pad);
 
 /// A random box of area_min to area_max of the image with aspect 3/4 to 4/3, or the whole image
 /// after 10 tries.
@@ -56,11 +44,5 @@ at::Tensor invert_pixels(const at::Tensor& image_HWC);
 
 /// Three channels; grey is repeated.
 at::Tensor to_rgb(const at::Tensor& image_HWC);
-
-/// Decodes the sample's bytes into a field.
-///
-/// is_oriented  turn it as its EXIF data say
-/// throws       DataError naming the sample
-void decode_sample(Sample& sample, const std::string& key, bool is_oriented = false);
 
 }  // namespace vit22b

@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <exception>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -11,14 +13,11 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "data/sampler.h"
 #include "data/source.h"
 #include "data/transforms.h"
 
 namespace vit22b {
-
-/// The training order: a function of (seed, global sample index) alone; each epoch is its own
-/// permutation.
-int64_t sample_at(uint64_t global_index, int64_t num_samples, uint64_t seed);
 
 /// A sample that could not be used.
 struct BadSample {
@@ -56,6 +55,12 @@ struct LoaderOptions {
   int64_t max_pixels = kMaxPixels;  ///< of a picture; larger ones are bad samples
   bool is_pinned = false;       ///< whether batches lie in memory from which a GPU copies by itself
   bool hashes_content = false;  ///< whether batches tell their samples' content_hash
+  bool is_ragged = false;       ///< whether a field of one batch may have several sizes
+  /// Whose order training has, which outlives the loader; null for uniform_sampler of the source.
+  const Sampler* sampler = nullptr;
+  /// What is made ahead of the consumer, beyond the batch that comes next: 0 for two batches.
+  int64_t ahead_samples = 0;
+  int64_t ahead_bytes = int64_t{1} << 30;  ///< of values, of batches that are made or begun
 };
 
 /// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is
@@ -64,6 +69,9 @@ class BatchLoader {
  public:
   /// source and transforms outlive the loader.
   BatchLoader(const DataSource& source, const Transforms& transforms, const LoaderOptions& options);
+  /// The same of several sources, which options.sampler chooses among.
+  BatchLoader(std::vector<const DataSource*> sources, const Transforms& transforms,
+              const LoaderOptions& options);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -81,9 +89,12 @@ class BatchLoader {
   void work();
   void fill(Slot& slot, int64_t batch, int64_t position);
   Sample load(uint64_t global_index, bool& is_good);
-  void note_bad(int64_t index, const std::string& id, const std::string& reason);
+  SampleAddress address_of(uint64_t global_index, uint64_t attempt) const;
+  void note_bad(const SampleAddress& address, const std::string& id, const std::string& reason);
+  bool may_begin() const;
+  int64_t num_slots() const { return static_cast<int64_t>(slots_.size()); }
 
-  const DataSource& source_;
+  std::vector<const DataSource*> sources_;
   const Transforms& transforms_;
   LoaderOptions options_;
   int64_t batch_rows_ = 1;  ///< samples that are read for a batch
@@ -95,7 +106,10 @@ class BatchLoader {
   int64_t next_batch_ = 0;
   bool is_stopping_ = false;
   std::exception_ptr failure_;
-  std::map<int64_t, BadSample> bad_;
+  int64_t num_samples_ = 0;  ///< of all sources
+  int64_t bytes_ahead_ = 0;  ///< of what is made and not taken yet
+  std::unique_ptr<Sampler> own_sampler_;
+  std::map<std::pair<int64_t, int64_t>, BadSample> bad_;  ///< by source and index
   std::vector<std::jthread> workers_;
 };
 

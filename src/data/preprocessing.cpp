@@ -241,7 +241,7 @@ std::optional<Preprocessing> parse_preprocessing(const std::string& text) try {
   std::vector<TransformCall> calls;
   for (const std::string& part : split(text, '|')) {
     calls.push_back(parse_transform_call(trim(part)));
-    if (calls.back().in_key != "image" || calls.back().out_key != "image") return std::nullopt;
+    if (!calls.back().is_of_image()) return std::nullopt;
   }
   Preprocessing p;
   size_t next = 0;

@@ -39,12 +39,17 @@ class DataSource {
   virtual int64_t held_bytes() const { return 0; }
 };
 
-/// The halves of SRC: "idx", "folder" or "manifest", and the place.
+/// The halves of SRC: a kind's name, and the place.
 struct SourceName {
   std::string kind, root;
 };
 /// throws  DataError for a bare path that is nothing of these
 SourceName parse_source(const std::string& text);
+
+/// The kinds' names with "|" between them.
+const char* source_choices();
+/// What SRC may be, for help texts.
+std::string source_help();
 
 /// How a source is read where its files leave a choice.
 struct SourceOptions {
@@ -55,8 +60,8 @@ struct SourceOptions {
   bool allow_empty = true;
 };
 
-/// Opens a split of a source written as SRC on the command line: "idx:DIR", "folder:DIR",
-/// "manifest:FILE", or a bare path, recognised.
+/// Opens a split of a source written as SRC on the command line: "KIND:PLACE", or a bare path,
+/// recognised.
 ///
 /// throws  DataError naming what was looked for; for a split that is not there, those that are
 std::unique_ptr<DataSource> open_source(const std::string& text, const std::string& split,
@@ -66,23 +71,5 @@ std::unique_ptr<DataSource> open_source(const std::string& text, const std::stri
 ///
 /// throws  DataError for a source that is not there
 std::vector<std::string> splits_of(const std::string& text, const SourceOptions& options = {});
-
-/// These samples of another source; labels stay.
-std::unique_ptr<DataSource> make_subset(std::shared_ptr<const DataSource> whole,
-                                        std::vector<int64_t> indices);
-
-/// Another source with other classes.
-///
-/// new_labels  by the old label; samples without one stay so
-/// names       of the new labels
-std::unique_ptr<DataSource> make_relabelled(std::shared_ptr<const DataSource> whole,
-                                            std::vector<int64_t> new_labels,
-                                            std::vector<std::string> names);
-
-/// The samples that have a caption; a warning says how many have none.
-///
-/// throws  DataError where none has one
-std::shared_ptr<const DataSource> with_captions(std::shared_ptr<const DataSource> whole,
-                                                const std::string& place);
 
 }  // namespace vit22b

@@ -1,5 +1,6 @@
 #include "data/transform_call.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -12,6 +13,33 @@ std::string unquoted(const std::string& text) {
   const bool is_quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'') &&
                          text.back() == text.front();
   return is_quoted ? text.substr(1, text.size() - 2) : text;
+}
+
+/// The parts between commas that stand in no quotes.
+std::vector<std::string> arguments_of(const std::string& text) {
+  if (text.empty()) return {};
+  std::vector<std::string> parts(1);
+  char quote = 0;
+  for (const char c : text) {
+    if (c == ',' && quote == 0) {
+      parts.emplace_back();
+      continue;
+    }
+    if (quote != 0 ? c == quote : c == '"' || c == '\'') quote = quote != 0 ? 0 : c;
+    parts.back() += c;
+  }
+  return parts;
+}
+
+std::vector<std::string> keys_of(const std::string& name, const std::string& text) {
+  std::vector<std::string> keys;
+  for (const std::string& part : split(text, ',')) {
+    keys.push_back(trim(part));
+    if (keys.back().empty() || std::count(keys.begin(), keys.end(), keys.back()) > 1)
+      throw UsageError("preprocessing: ", name, " has keys '", text,
+                       "', want different names with commas between them");
+  }
+  return keys;
 }
 
 }  // namespace
@@ -69,7 +97,7 @@ TransformCall parse_transform_call(const std::string& text) {
   if (open == std::string::npos) return call;
   if (text.back() != ')')
     throw UsageError("preprocessing: '", text, "' lacks its closing parenthesis");
-  for (const std::string& part : split(text.substr(open + 1, text.size() - open - 2), ',')) {
+  for (const std::string& part : arguments_of(text.substr(open + 1, text.size() - open - 2))) {
     const std::string argument = trim(part);
     const size_t equals = argument.find('=');
     if (equals == std::string::npos) {
@@ -78,16 +106,20 @@ TransformCall parse_transform_call(const std::string& text) {
     }
     const std::string key = trim(argument.substr(0, equals)),
                       value = unquoted(trim(argument.substr(equals + 1)));
-    if (key == "inkey")
-      call.in_key = value;
-    else if (key == "outkey")
+    if (key == "outkey")
       call.out_key = value;
-    else if (key == "key")
-      call.in_key = call.out_key = value;
+    else if (key == "inkey" || key == "key")
+      call.keys = {value};
+    else if (key == "keys")
+      call.keys = keys_of(call.name, value);
     else
       throw UsageError("preprocessing: ", call.name, " has no option '", key,
-                       "'; want inkey, outkey or key");
+                       "'; want inkey, outkey, key or keys");
   }
+  if (call.keys.size() > 1 && !call.out_key.empty())
+    throw UsageError("preprocessing: ", call.name, " has one outkey for ", call.keys.size(),
+                     " keys");
+  if (call.out_key == call.keys.front()) call.out_key.clear();
   return call;
 }
 

@@ -16,7 +16,15 @@ struct ResizeMethod {
 struct TransformCall {
   std::string name;
   std::vector<std::string> arguments;
-  std::string in_key = "image", out_key = "image";
+  std::vector<std::string> keys = {"image"};  ///< the fields that it acts on
+  std::string out_key = "";  ///< where the only one's result goes; "" for its own place
+
+  /// Where the result for a field goes.
+  const std::string& written_key(const std::string& key) const {
+    return out_key.empty() ? key : out_key;
+  }
+  /// Whether it acts on the image alone, in its place.
+  bool is_of_image() const { return keys == std::vector<std::string>{"image"} && out_key.empty(); }
 
   /// Argument i as a number; `what` tells a person what is wanted.
   ///
@@ -33,7 +41,7 @@ struct TransformCall {
   void expect_at_most(size_t count) const;
 };
 
-/// Parses "name", "name(1,2)" or "name(1,key=\"image\")".
+/// Parses "name", "name(1,2)", "name(1,key=\"image\")" or "name(1,keys=\"image,mask\")".
 ///
 /// throws  UsageError for a missing parenthesis or an unknown named argument
 TransformCall parse_transform_call(const std::string& text);

@@ -4,25 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "core/rng.h"
 #include "data/sample.h"
 #include "data/tokenizer.h"
 
 namespace vit22b {
-
-/// The random numbers of one transform on one sample.
-class Draw {
- public:
-  Draw(const CounterRng& rng, uint64_t global_index)
-      : rng_(rng), first_(global_index * kPerSample) {}
-  /// Uniform in [0, 1); k < 64.
-  float uniform(uint64_t k) const { return rng_.uniform(first_ + k); }
-
- private:
-  static constexpr uint64_t kPerSample = 64;
-  const CounterRng& rng_;
-  uint64_t first_;
-};
 
 /// big_vision's preprocessing mini-language:
 /// "decode|inception_crop(224)|flip_lr|value_range(-1,1)".
@@ -44,7 +29,12 @@ class Draw {
 /// `pil` behind them (resize_small(248,bicubic,pil)) they are PIL's byte for byte, with
 /// torchvision's rounding (the long side cut), and so are nearest, box, hamming and lanczos: what
 /// imported checkpoints use. tokenize(length) draws one of the sample's captions and writes its
-/// tokens to "text". Each operation also takes inkey="..." and outkey="...", "image" by default.
+/// tokens to "text".
+///
+/// Each operation acts on the field "image", or takes inkey="..." and outkey="...", or
+/// keys="image,mask": what it does to the place of pixels it does to all fields named there, under
+/// one draw, as their kinds want it (classes and depth take the nearest pixel). They have to be of
+/// one size then. Where the pixels come from stays with each field (data/geometry.h: put_back).
 class Transforms {
  public:
   /// tokenizer  what `tokenize` uses; null where there is none

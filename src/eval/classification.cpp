@@ -144,10 +144,10 @@ ClassificationResult evaluate_classification(Predictor& predictor, const DataSou
   int64_t num_classes = 0;
   std::vector<Example> examples;
   const auto act = [&](Batch& batch) {
-    const bool has_images = batch.images_BCHW.defined();
+    const bool has_images = batch.images_BCHW().defined();
     at::Tensor logits_BC;
     if (has_images)
-      logits_BC = predictor.logits(batch.images_BCHW).cpu();
+      logits_BC = predictor.logits(batch.images_BCHW()).cpu();
     else if (mesh.size(MeshAxis::kAll) > 1)
       predictor.attend();
     mesh.agree([&] {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "data/class_names.h"
+#include "data/derived_sources.h"
 #include "eval/class_map.h"
 
 namespace vit22b {

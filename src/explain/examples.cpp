@@ -31,7 +31,7 @@ at::Tensor thumbnail(const at::Tensor& picture_HWC) {
 at::Tensor image_of(const ExamplesOf& of, int64_t index) {
   Sample sample = of.source.read(index);
   of.transforms(sample, static_cast<uint64_t>(index));
-  return sample.fields.at("image").permute({2, 0, 1}).contiguous();
+  return sample.fields.at(kImageField).value.permute({2, 0, 1}).contiguous();
 }
 
 /// Whether a file is called as those that save_examples writes.

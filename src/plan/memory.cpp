@@ -7,7 +7,7 @@
 #include "model/activation_bytes.h"
 #include "store/resident.h"
 #include "store/streamed.h"
-#include "transfer/feature_shards.h"
+#include "eval/feature_shards.h"
 
 namespace vit22b {
 namespace {

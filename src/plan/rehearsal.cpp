@@ -26,10 +26,9 @@ at::Tensor random_images(const TrainConfig& c) {
 class TrainRehearsal {
  public:
   explicit TrainRehearsal(const TrainConfig& config) : trainer_(config) {
-    batch_ = {random_images(config),
-              at::arange(config.data.batch_size, at::kLong)
-                  .remainder(std::max<int64_t>(1, config.model.num_classes)),
-              {}};
+    batch_ = batch_of(random_images(config),
+                      at::arange(config.data.batch_size, at::kLong)
+                          .remainder(std::max<int64_t>(1, config.model.num_classes)));
     task_ = make_task(config, Device{});
   }
   void run() { trainer_.rehearse(*task_, batch_, /*learning_rate_scale=*/1e-6); }

@@ -2,12 +2,13 @@
 
 #include "checkpoint/model_info.h"
 #include "core/error.h"
+#include "data/source.h"
 #include "eval/vit_predictor.h"
 
 namespace vit22b {
 
 void DataConfig::fields(FieldVisitor& v) {
-  v.choice("source", source, "idx|folder|manifest", "kind of data source");
+  v.choice("source", source, source_choices(), "kind of data source");
   v.field("root", root, "folder of the data, or the manifest");
   v.field("label_names", label_names, "names of the classes; the source's own where empty");
   v.field("batch_size", batch_size, "images a step, over all ranks, before `accumulate` cuts them");

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "data/class_names.h"
+#include "data/derived_sources.h"
 #include "data/splits.h"
 #include "eval/label_map.h"
 #include "train/transform_setup.h"

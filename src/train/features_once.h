@@ -3,7 +3,7 @@
 #include <string>
 
 #include "train/data_setup.h"
-#include "transfer/feature_cache.h"
+#include "eval/feature_cache.h"
 
 namespace vit22b {
 

@@ -5,8 +5,8 @@
 
 namespace vit22b {
 
-const at::Tensor& model_input(const ViTConfig& config, const Batch& batch) {
-  return config.reads_words() ? batch.fields.at("text") : batch.images_BCHW;
+at::Tensor model_input(const ViTConfig& config, const Batch& batch) {
+  return config.reads_words() ? batch.fields.at("text") : batch.images_BCHW();
 }
 
 namespace {

@@ -17,7 +17,7 @@ struct StepResult {
 };
 
 /// What a batch gives a model: images, or words.
-const at::Tensor& model_input(const ViTConfig& config, const Batch& batch);
+at::Tensor model_input(const ViTConfig& config, const Batch& batch);
 
 /// What one step works on.
 struct StepWork {

@@ -111,8 +111,8 @@ Batch Run::next_batch(BatchLoader& loader) {
   Batch batch;
   mesh_.agree([&] {
     loader.next(batch);
-    if (batch.images_BCHW.defined() && !config_.data.any_size)
-      check_image_size(task_->image_model(config_), batch.images_BCHW);
+    if (batch.images_BCHW().defined() && !config_.data.any_size)
+      check_image_size(task_->image_model(config_), batch.images_BCHW());
   });
   batch = batch.to(torch_device(options_.device));
   if (config_.data.mixup > 0)

@@ -87,9 +87,9 @@ void check_transform(const ViTConfig& model, const DataSource& source, const Tra
     } catch (const DataError&) {
       continue;  // counted when its turn comes
     }
-    const auto image = sample.fields.find("image");
-    if (image == sample.fields.end()) return;
-    const at::Tensor picture = image->second.permute({2, 0, 1}).unsqueeze(0);
+    const auto image = sample.fields.find(kImageField);
+    if (image == sample.fields.end() || !image->second.is_decoded()) return;
+    const at::Tensor picture = image->second.value.permute({2, 0, 1}).unsqueeze(0);
     check_pixels(model, picture);
     if (!any_size) check_image_size(model, picture);
   }

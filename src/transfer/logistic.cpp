@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/error.h"
-#include "transfer/labelled_features.h"
+#include "eval/labelled_features.h"
 
 namespace vit22b {
 namespace {

@@ -111,10 +111,11 @@ TEST(TimmPreprocessing, PixelsAreThoseOfCreateTransform) {
     const std::string text =
         timm_pp_eval(Json::parse(config), model_of(3, want.size(0), want.size(1)));
     Sample sample;
-    sample.fields["image"] = oracle.load(number + "/input");
+    sample.fields["image"].value = oracle.load(number + "/input");
     const Transforms transforms(text.substr(0, text.rfind('|')));
     transforms(sample, 0);
-    EXPECT_TRUE(test::is_same(sample.fields.at("image").contiguous(), want)) << config << text;
+    EXPECT_TRUE(test::is_same(sample.fields.at("image").value.contiguous(), want))
+        << config << text;
     ++cases;
   }
   EXPECT_GE(cases, 70);

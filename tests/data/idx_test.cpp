@@ -25,7 +25,7 @@ TEST(Idx, ReadsFashionMnistAsDebianShipsIt) {
   EXPECT_EQ(source->size(), 10'000);
   EXPECT_EQ(source->label_names().at(9), "Ankle boot");
   EXPECT_EQ(source->read(0).label, 9);  // the first test image is an ankle boot
-  EXPECT_EQ(source->read(0).fields.at("image").sizes(), (at::IntArrayRef{28, 28, 1}));
+  EXPECT_EQ(source->read(0).fields.at("image").value.sizes(), (at::IntArrayRef{28, 28, 1}));
 }
 
 TEST(Idx, ReadsPlainFiles) {

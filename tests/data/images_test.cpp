@@ -4,6 +4,7 @@
 
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
+#include "core/rng.h"
 #include "data/decode.h"
 #include "data/exif.h"
 #include "data/image_ops.h"
@@ -83,13 +84,13 @@ TEST(Resize, ByPilsRuleTakesEveryNumberOfChannels) {
 TEST(Resize, WithoutPilKeepsAtensBytesAndItsOwnRounding) {
   const at::Tensor image = oracle().load("37x53/input");
   Sample sample;
-  sample.fields["image"] = image;
+  sample.fields["image"].value = image;
   Transforms("resize_small(20,bicubic)|central_crop(17,16)")(sample, 0);
   const at::Tensor resized =
       at::_upsample_bicubic2d_aa(image.permute({2, 0, 1}).unsqueeze(0), {20, 29}, false)
           .squeeze(0)
           .permute({1, 2, 0});  // 20 * 53 / 37 = 28.6
-  EXPECT_TRUE(test::is_same(sample.fields.at("image").contiguous(),
+  EXPECT_TRUE(test::is_same(sample.fields.at("image").value.contiguous(),
                             resized.slice(0, 1, 18).slice(1, 6, 22).contiguous()));
 }
 
@@ -97,7 +98,7 @@ TEST(Resize, AThinPictureIsABadSampleByName) {
   const at::Tensor thin = at::zeros({1, 16384, 3}, at::kByte);
   for (const char* text : {"resize_small(248)", "resize_small(248,bicubic,pil)"}) {
     Sample sample;
-    sample.fields["image"] = thin;
+    sample.fields["image"].value = thin;
     EXPECT_EQ(
         error_of<DataError>([&] {
           Transforms transforms(text);
@@ -116,11 +117,11 @@ TEST(Exif, TurnsAsPilDoesWhereAsked) {
     const auto read = [&](const char* text) {
       const at::Tensor bytes = oracle().load(name);
       Sample sample;
-      sample.encoded.assign(bytes.const_data_ptr<uint8_t>(),
-                            bytes.const_data_ptr<uint8_t>() + bytes.numel());
+      sample.fields["image"].encoded.assign(bytes.const_data_ptr<uint8_t>(),
+                                            bytes.const_data_ptr<uint8_t>() + bytes.numel());
       Transforms transforms(text);
       transforms(sample, 0);
-      return sample.fields.at("image");
+      return sample.fields.at("image").value;
     };
     const at::Tensor want = oracle().load(kind + "/pixels");
     ASSERT_EQ(read("decode(orient)").sizes(), want.sizes()) << kind;
@@ -251,9 +252,9 @@ TEST(DecodeLimits, AreWhatIsAskedFor) {
 TEST(DecodeSample, LetsTheFilesBytesGo) {
   const at::Tensor bytes = oracle().load("png/bytes");
   Sample sample;
-  sample.encoded.assign(bytes_of(bytes).begin(), bytes_of(bytes).end());
-  decode_sample(sample, "image");
-  EXPECT_EQ(sample.encoded.capacity(), 0u);
+  sample.fields["image"].encoded.assign(bytes_of(bytes).begin(), bytes_of(bytes).end());
+  Transforms("decode")(sample, 0);
+  EXPECT_EQ(sample.fields["image"].encoded.capacity(), 0u);
 }
 
 TEST(DecodeLimits, TextNamedJpgAndEmptyFilesAreRefusedByName) {
@@ -270,9 +271,9 @@ at::Tensor transformed(const std::string& text, const at::Tensor& image, uint64_
                        uint64_t seed = 0) {
   Sample sample;
   sample.id = "s";
-  sample.fields["image"] = image;
+  sample.fields["image"].value = image;
   Transforms(text, seed)(sample, index);
-  return sample.fields.at("image");
+  return sample.fields.at("image").value;
 }
 
 TEST(Transforms, ValueRangeMapsBytesToTheEnds) {
@@ -360,10 +361,10 @@ TEST(InceptionBox, StaysInsideWithAreaAndAspect) {
 
 TEST(Transforms, OtherKeysAreReadAndWritten) {
   Sample sample;
-  sample.fields["image"] = at::full({2, 2, 1}, 255, at::kByte);
+  sample.fields["image"].value = at::full({2, 2, 1}, 255, at::kByte);
   Transforms(R"(value_range(0,1,inkey="image",outkey="copy"))")(sample, 0);
-  EXPECT_EQ(sample.fields.at("copy").max().item<float>(), 1);
-  EXPECT_EQ(sample.fields.at("image").scalar_type(), at::kByte);
+  EXPECT_EQ(sample.fields.at("copy").value.max().item<float>(), 1);
+  EXPECT_EQ(sample.fields.at("image").value.scalar_type(), at::kByte);
 }
 
 TEST(Transforms, MistakesAreNamed) {
@@ -410,9 +411,9 @@ TEST(Transforms, RandomGrayAndInvertActOnTheirShareOfTheSamples) {
     int changed = 0;
     for (uint64_t i = 0; i < 400; ++i) {
       Sample sample;
-      sample.fields["image"] = image;
+      sample.fields["image"].value = image;
       transforms(sample, i);
-      const at::Tensor& got = sample.fields.at("image");
+      const at::Tensor& got = sample.fields.at("image").value;
       if (got.equal(want))
         ++changed;
       else
@@ -427,7 +428,7 @@ TEST(Transforms, RandomGrayAndInvertActOnTheirShareOfTheSamples) {
               120, 36);
   EXPECT_EQ(count("random_invert(0)", at::zeros({1})), 0);
   Sample scaled;
-  scaled.fields["image"] = image.to(at::kFloat);
+  scaled.fields["image"].value = image.to(at::kFloat);
   EXPECT_NE(test::error_of<DataError>([&] {
               Transforms("random_invert(100)")(scaled, 0);
             }).find("put it before value_range"),

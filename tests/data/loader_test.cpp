@@ -85,7 +85,7 @@ class Shared : public Numbered {
   }
   Sample read(int64_t index) const override {
     Sample sample = Numbered::read(index);
-    sample.fields["mask"] = masks_.at(static_cast<size_t>(index));
+    sample.fields["mask"] = {FieldKind::kVector, masks_.at(static_cast<size_t>(index))};
     return sample;
   }
   const std::vector<at::Tensor>& masks() const { return masks_; }

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "data/delimited.h"
+#include "data/derived_sources.h"
 #include "data/loader.h"
 #include "support/files.h"
 
@@ -59,7 +60,7 @@ TEST(Manifest, GathersAFilesCaptionsAndFindsItBesideTheTable) {
   const Sample sample = source->read(0);
   EXPECT_EQ(sample.captions, (Row{"a cat", "a cat, sitting"}));
   EXPECT_EQ(sample.label, -1);
-  EXPECT_EQ(sample.encoded.size(), 5U);
+  EXPECT_EQ(sample.fields.at("image").encoded.size(), 5U);
   EXPECT_EQ(sample.id, (folder / "images/a.png").string());
   EXPECT_NE(error_of<UserError>([&] { source->read(1); }).find("images/b.png"), std::string::npos);
 }

@@ -86,6 +86,7 @@ TEST(SentencePiece, TextsWithoutALetterTrainNoTokenizer) {
                                                 {"\x0e", "\x05<"},
                                                 {"\u200b", " \u3000 "},
                                                 {"\ufffd\ufffd"},
+                                                {"\u2581", "\u2581<"},
                                                 {"\xff\xff"}})
     EXPECT_EQ(error_of<UsageError>([&] { train_sentencepiece(texts, 60); }),
               "a tokenizer cannot be trained on texts without a letter");
@@ -121,7 +122,7 @@ TEST(Transforms, TokenizeDrawsOneOfTheCaptionsByTheGlobalIndex) {
   for (uint64_t i = 0; i < 200; ++i) {
     Sample sample{.captions = {"dog", "cat"}};
     transforms(sample, i);
-    ++seen[numbers(sample.fields.at("text"))];
+    ++seen[numbers(sample.fields.at("text").value)];
   }
   ASSERT_EQ(seen.size(), 2U);
   // 100 of each, deviation 7.

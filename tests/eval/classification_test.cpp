@@ -27,7 +27,7 @@ class Indexed : public DataSource {
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   Sample read(int64_t index) const override {
     Sample sample;
-    sample.fields["image"] = at::full({1, 1, 1}, index, at::kByte);
+    sample.fields["image"].value = at::full({1, 1, 1}, index, at::kByte);
     sample.label = label(index);
     sample.id = std::to_string(index);
     return sample;

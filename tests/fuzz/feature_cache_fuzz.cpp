@@ -3,7 +3,7 @@
 #include "core/log.h"
 #include "fuzz/few_pictures.h"
 #include "fuzz/input.h"
-#include "transfer/feature_cache.h"
+#include "eval/feature_cache.h"
 
 namespace {
 
@@ -54,7 +54,7 @@ std::string hash_of_tensors(const fs::path& path) {
 
 // A shard of features in a cache, whose hashes are put right where the input asks for that: what
 // is no shard of these pictures would be made again, and an empty one is.
-// readers: transfer/feature_cache.cpp transfer/feature_shards.cpp transfer/labelled_features.cpp
+// readers: eval/feature_cache.cpp eval/feature_shards.cpp eval/labelled_features.cpp
 // eval/sample_names.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const fuzz::Folder folder;

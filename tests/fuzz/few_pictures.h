@@ -12,7 +12,7 @@ class FewPictures : public DataSource {
   int64_t size() const override { return 3; }
   Sample read(int64_t index) const override {
     Sample sample;
-    sample.fields["image"] = at::full({2, 2, 3}, index, at::kByte);
+    sample.fields["image"].value = at::full({2, 2, 3}, index, at::kByte);
     sample.label = label(index);
     sample.index = index;
     sample.id = std::to_string(index);

@@ -13,5 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const at::Tensor image_HWC = decode_image({data, size}, "input", kMostPixels);
     VIT22B_CHECK(image_HWC.dim() == 3 && image_HWC.numel() > 0, "an image of another shape");
     turned(image_HWC, exif_orientation({data, size}));
+    const at::Tensor values_HW1 = decode_values({data, size}, "input", kMostPixels);
+    VIT22B_CHECK(values_HW1.size(0) == image_HWC.size(0) && values_HW1.size(1) == image_HWC.size(1),
+                 "values of another shape");
   });
 }

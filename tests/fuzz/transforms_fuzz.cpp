@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "data/geometry.h"
 #include "data/preprocessing.h"
 #include "data/transforms.h"
 #include "fuzz/input.h"
@@ -21,7 +22,8 @@ bool has_large_number(std::string_view text) {
 
 // A text of the preprocessing mini-language, and what it makes of a small picture.
 // readers: data/transforms.cpp data/transform_call.cpp data/preprocessing.cpp data/image_ops.cpp
-// data/resample.cpp
+// data/resample.cpp data/geometry.cpp data/operations/operation.cpp data/operations/resize.cpp
+// data/operations/crop.cpp data/operations/pixels.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   const std::string text(fuzz::text_of(data, size));
@@ -36,8 +38,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Transforms transforms(text);
     if (has_large_number(text)) return;
     Sample sample;
-    sample.fields["image"] = at::arange(3 * 7 * 5, at::kByte).view({7, 5, 3});
+    sample.fields["image"].value = at::arange(3 * 7 * 5, at::kByte).view({7, 5, 3});
+    sample.fields["mask"] = {FieldKind::kMask, at::arange(7 * 5, at::kInt).view({7, 5, 1})};
     sample.id = "sample";
     transforms(sample, 0);
+    if (const Field& mask = sample.fields.at("mask"); mask.geometry.source_height > 0)
+      VIT22B_CHECK(put_back(mask.value, mask.geometry, -1).sizes() == at::IntArrayRef({7, 5, 1}),
+                   "put back to another size");
   });
 }

@@ -19,7 +19,7 @@ class NumberedSource : public DataSource {
   Sample read(int64_t index) const override {
     if (bad_.count(index) != 0) throw DataError("file ", index, " is damaged");
     Sample sample;
-    sample.fields["image"] = at::full({1, 1, 1}, index, at::kByte);
+    sample.fields["image"].value = at::full({1, 1, 1}, index, at::kByte);
     sample.label = index;
     sample.id = std::to_string(index);
     return sample;

@@ -24,8 +24,8 @@ TrainConfig completed(const TempFolder& folder, const std::vector<std::string>& 
 }
 
 Batch random_batch(const TrainConfig& config) {
-  return {.images_BCHW = at::randn({8, 1, 16, 16}),
-          .labels_B = at::arange(8, at::kLong).remainder(config.model.num_classes)};
+  return batch_of(at::randn({8, 1, 16, 16}),
+                  at::arange(8, at::kLong).remainder(config.model.num_classes));
 }
 
 // With clipping, bf16 weights, weight decay, warm-up and averages: all that a step's number
@@ -78,8 +78,8 @@ TEST(BatchTrainer, ImagesThatAreNotFiniteAreAnErrorAndTheWeightsStay) {
   BatchTrainer trainer(config);
   const auto task = make_task(config, Device{});
   Batch batch = random_batch(config);
-  const at::Tensor images = batch.images_BCHW, before = trainer.forward(images).logits_BC;
-  batch.images_BCHW = images / 0;
+  const at::Tensor images = batch.images_BCHW(), before = trainer.forward(images).logits_BC;
+  batch.fields.at(kImageField) = images / 0;
   EXPECT_NE(error_of<NumbersError>([&] {
               trainer.step(*task, batch);
             }).find("step 1: the loss is not finite"),

@@ -60,7 +60,7 @@ struct StepCase {
   StepResult run(double scale_of_images = 1, int64_t pieces = 2) {
     return run_step(
         {{model.config, *engine, model.mesh, at::kFloat}, *store, *sink}, *task,
-        {{images * scale_of_images, labels, {}}, pieces, false, {.learning_rate_scale = 1}});
+        {batch_of(images * scale_of_images, labels), pieces, false, {.learning_rate_scale = 1}});
   }
 
   test::TinyModel model;

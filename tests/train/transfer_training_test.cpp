@@ -143,7 +143,7 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   config.model.num_classes = 4;
   const auto task = make_task(config, {});
   at::manual_seed(0);
-  const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
+  const Batch batch = batch_of(at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong));
   const at::Tensor student = at::randn({6, 4}), pooled = at::randn({6, 16});
   TowerOutputs outputs;
   outputs.main.logits_BC = student;
@@ -153,7 +153,7 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   at::Tensor wanted = at::zeros({6, 4}), features;
   for (const std::string& teacher : config.tasks.of<DistillConfig>().teachers) {
     const LoadedModel model = load_predictor(teacher, {});
-    const VitOutputs said = model.predictor->features(batch.images_BCHW, {});
+    const VitOutputs said = model.predictor->features(batch.images_BCHW(), {});
     wanted += at::softmax(said.logits_BC / 2.5, 1) / 2;
     features = said.pooled_BD;
   }
@@ -179,7 +179,7 @@ TEST_F(TransferTraining, ALiveTeacherSeesPixelsInItsOwnRange) {
     TowerOutputs outputs;
     outputs.main.logits_BC = at::arange(24, at::kFloat).view({6, 4}) / 24;
     return make_task(config, {})
-        ->loss(outputs, {images, at::zeros({6}, at::kLong), {}}, single_process())
+        ->loss(outputs, batch_of(images, at::zeros({6}, at::kLong)), single_process())
         .loss.item<double>();
   };
   at::manual_seed(0);
@@ -286,13 +286,13 @@ TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
   config.tasks.of<DistillConfig>().teachers = {(folder_ / "teacher").string()};
   config.model.num_classes = 2;
   at::manual_seed(0);
-  const Batch batch{at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong), {}};
+  const Batch batch = batch_of(at::randn({6, 1, 16, 16}), at::zeros({6}, at::kLong));
   TowerOutputs outputs;
   outputs.main.logits_BC = at::zeros({6, 2});
   outputs.main.pooled_BD = at::zeros({6, 16});
   const TaskLoss got = make_task(config, {})->loss(outputs, batch, single_process());
   const at::Tensor said = load_predictor(config.tasks.of<DistillConfig>().teachers[0], {})
-                              .predictor->logits(batch.images_BCHW)
+                              .predictor->logits(batch.images_BCHW())
                               .index_select(1, at::tensor({3, 1}, at::kLong));
   EXPECT_LT(relative_difference(got.gradients.logits_BC, (0.5 - at::softmax(said, 1)) / 6), 1e-5);
 }

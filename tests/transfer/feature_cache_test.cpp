@@ -1,4 +1,4 @@
-#include "transfer/feature_cache.h"
+#include "eval/feature_cache.h"
 
 #include <gtest/gtest.h>
 
@@ -70,8 +70,9 @@ TEST_F(FeatureCache, MakesEachFeatureOnceAndKeepsTheOrder) {
   EXPECT_TRUE(second.all("pooled").equal(first.all("pooled")));
   EXPECT_TRUE(second.labels().equal(at::arange(60, at::kLong).remainder(4)));
   EXPECT_EQ(second.ids()[17], source_->read(17).id);
-  EXPECT_FLOAT_EQ(second.all("pooled")[17][0].item<float>(),
-                  source_->read(17).fields.at("image").to(at::kFloat).mean().item<float>() / 255);
+  EXPECT_FLOAT_EQ(
+      second.all("pooled")[17][0].item<float>(),
+      source_->read(17).fields.at("image").value.to(at::kFloat).mean().item<float>() / 255);
 }
 
 TEST_F(FeatureCache, RanksMakeEachShardOnceTogether) {

@@ -6,7 +6,7 @@
 #include "support/memory_meter.h"
 #include "support/tensors.h"
 #include "transfer/head_grid.h"
-#include "transfer/labelled_features.h"
+#include "eval/labelled_features.h"
 #include "transfer/logistic.h"
 #include "transfer/neighbors.h"
 #include "transfer/ridge.h"

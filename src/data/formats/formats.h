@@ -28,6 +28,8 @@ struct PictureLimit {
 at::Tensor decode_jpeg(std::span<const uint8_t> bytes, const PictureLimit& limit);
 /// 1 to 16 bits, of which 16 keep the high byte; palettes; no chunk changes a tone.
 at::Tensor decode_png(std::span<const uint8_t> bytes, const PictureLimit& limit);
+/// The grey values or the palette's indices as they lie, int32 [H, W, 1]; colours are refused.
+at::Tensor decode_png_values(std::span<const uint8_t> bytes, const PictureLimit& limit);
 /// Palettes, 16 bits, bit fields; run-length compression is refused by name.
 at::Tensor decode_bmp(std::span<const uint8_t> bytes, const PictureLimit& limit);
 /// The first picture on the whole screen; around a smaller one it has the transparent colour, or

@@ -48,15 +48,25 @@ struct PngReader {
   png_infop info;
 };
 
-/// Reads the header and asks for 8 bits of grey or RGB: palettes and few bits are widened, 16 bits
-/// keep the high byte, and neither gAMA nor iCCP, sRGB or cHRM changes a tone.
-bool read_header(PngReader& reader, PngState& state) {
+/// Asks for 8 bits of grey or RGB: palettes and few bits are widened, 16 bits keep the high byte,
+/// and neither gAMA nor iCCP, sRGB or cHRM changes a tone.
+void ask_for_colours(png_structp png) {
+  png_set_expand(png);
+  png_set_strip_16(png);
+  png_set_strip_alpha(png);
+}
+
+/// Asks for numbers as they lie, one or two bytes each.
+void ask_for_values(png_structp png) {
+  png_set_packing(png);
+  png_set_swap(png);
+}
+
+bool read_header(PngReader& reader, PngState& state, void (*ask)(png_structp)) {
   if (setjmp(state.jump) != 0) return false;
   png_set_user_limits(reader.png, PictureLimit::kMaxSide, PictureLimit::kMaxSide);
   png_read_info(reader.png, reader.info);
-  png_set_expand(reader.png);
-  png_set_strip_16(reader.png);
-  png_set_strip_alpha(reader.png);
+  ask(reader.png);
   png_set_interlace_handling(reader.png);
   png_read_update_info(reader.png, reader.info);
   return true;
@@ -76,26 +86,48 @@ void check_header_size(std::span<const uint8_t> bytes, const PictureLimit& limit
   limit.check(png_get_uint_32(bytes.data() + kWidthAt), png_get_uint_32(bytes.data() + kHeightAt));
 }
 
-}  // namespace
-
-at::Tensor decode_png(std::span<const uint8_t> bytes, const PictureLimit& limit) {
-  const std::string& name = limit.name;
-  check_header_size(bytes, limit);
-  PngState state{bytes};
-  PngReader reader(state);
-  if (!read_header(reader, state)) throw DataError(name, " is no valid PNG: ", state.text);
+/// A picture's pixels as the reader gives them, [H, W, C] of one type.
+at::Tensor read_pixels(PngReader& reader, PngState& state, at::ScalarType type,
+                       const std::string& name) {
   const int64_t height = png_get_image_height(reader.png, reader.info),
                 width = png_get_image_width(reader.png, reader.info),
                 channels = png_get_channels(reader.png, reader.info);
-  VIT22B_CHECK(png_get_rowbytes(reader.png, reader.info) == static_cast<size_t>(width * channels),
-               "a PNG row is not ", width, " x ", channels, " bytes");
-  at::Tensor image = at::empty({height, width, channels}, at::kByte);
+  at::Tensor image = at::empty({height, width, channels}, type);
+  const auto row_bytes = static_cast<size_t>(width * channels) * c10::elementSize(type);
+  VIT22B_CHECK(png_get_rowbytes(reader.png, reader.info) == row_bytes, "a PNG row is not ",
+               row_bytes, " bytes");
   std::vector<uint8_t*> rows(static_cast<size_t>(height));
   for (size_t y = 0; y < rows.size(); ++y)
-    rows[y] = image.mutable_data_ptr<uint8_t>() + static_cast<int64_t>(y) * width * channels;
+    rows[y] = static_cast<uint8_t*>(image.mutable_data_ptr()) + y * row_bytes;
   if (!read_rows(reader, state, rows.data()))
     throw DataError(name, " is no valid PNG: ", state.text);
   return image;
+}
+
+}  // namespace
+
+at::Tensor decode_png(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  check_header_size(bytes, limit);
+  PngState state{bytes};
+  PngReader reader(state);
+  if (!read_header(reader, state, ask_for_colours))
+    throw DataError(limit.name, " is no valid PNG: ", state.text);
+  return read_pixels(reader, state, at::kByte, limit.name);
+}
+
+at::Tensor decode_png_values(std::span<const uint8_t> bytes, const PictureLimit& limit) {
+  check_header_size(bytes, limit);
+  PngState state{bytes};
+  PngReader reader(state);
+  if (!read_header(reader, state, ask_for_values))
+    throw DataError(limit.name, " is no valid PNG: ", state.text);
+  if (png_get_channels(reader.png, reader.info) != 1)
+    throw DataError(limit.name,
+                    " has colours, want one number a pixel: a PNG of grey or with a palette");
+  const bool is_wide = png_get_bit_depth(reader.png, reader.info) == 16;
+  const at::Tensor values =
+      read_pixels(reader, state, is_wide ? at::kShort : at::kByte, limit.name).to(at::kInt);
+  return is_wide ? values.bitwise_and(0xFFFF) : values;
 }
 
 }  // namespace vit22b

@@ -154,7 +154,7 @@ class IdxSource : public DataSource {
   Sample read(int64_t index) const override {
     VIT22B_CHECK(index >= 0 && index < size(), "idx source: index ", index, " of ", size());
     Sample sample;
-    sample.fields["image"] = images_[index].unsqueeze(-1).clone();
+    sample.fields[kImageField].value = images_[index].unsqueeze(-1).clone();
     sample.label = labels_[static_cast<size_t>(index)];
     sample.id = concat(place_, "#", index);
     return sample;
@@ -204,13 +204,15 @@ class IdxSource : public DataSource {
 }  // namespace
 
 bool is_idx_folder(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return false;
   const auto entries = visible_entries(folder.string());
   return std::any_of(entries.begin(), entries.end(), [](const fs::directory_entry& entry) {
     return entry.path().filename().string().find(kImagesRest) != std::string::npos;
   });
 }
 
-std::vector<std::string> idx_splits(const fs::path& folder) {
+std::vector<std::string> idx_splits(const fs::path& folder, const SourceOptions&) {
   std::set<std::string> splits;
   for (const fs::directory_entry& entry : visible_entries(folder.string())) {
     const std::string name = entry.path().filename().string();
@@ -222,7 +224,8 @@ std::vector<std::string> idx_splits(const fs::path& folder) {
   return {splits.begin(), splits.end()};
 }
 
-std::unique_ptr<DataSource> open_idx(const fs::path& folder, const std::string& split) {
+std::unique_ptr<DataSource> open_idx(const fs::path& folder, const std::string& split,
+                                     const SourceOptions&) {
   const std::vector<std::string> splits = idx_splits(folder);
   if (!splits.empty()) check_split(folder.string(), split == "t10k" ? "test" : split, splits);
   return std::make_unique<IdxSource>(folder, split);

@@ -18,9 +18,11 @@ bool is_idx_folder(const std::filesystem::path& folder);
 /// Format (LeCun): big-endian magic 0x00000803 or 0x00000801, sizes, then bytes. At most 4 GiB of
 /// pixels. throws  DataError naming the file: missing, truncated, wrong magic, sizes that do not
 /// match
-std::unique_ptr<DataSource> open_idx(const std::filesystem::path& folder, const std::string& split);
+std::unique_ptr<DataSource> open_idx(const std::filesystem::path& folder, const std::string& split,
+                                     const SourceOptions& options = {});
 
 /// The splits of a folder: what stands before "-images-idx3-ubyte"; "test" for "t10k".
-std::vector<std::string> idx_splits(const std::filesystem::path& folder);
+std::vector<std::string> idx_splits(const std::filesystem::path& folder,
+                                    const SourceOptions& options = {});
 
 }  // namespace vit22b

@@ -60,7 +60,7 @@ class ImageFolder : public DataSource {
   Sample read(int64_t index) const override {
     Sample sample;
     sample.id = files_.at(static_cast<size_t>(index));
-    sample.encoded = read_image_bytes(sample.id);
+    sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     sample.label = label(index);
     return sample;
   }
@@ -110,6 +110,11 @@ class ImageFolder : public DataSource {
 };
 
 }  // namespace
+
+bool is_image_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
 
 std::vector<std::string> split_folders(const fs::path& root, const SourceOptions& options) {
   std::vector<std::string> names = folder_names(root.string());

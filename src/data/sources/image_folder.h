@@ -18,6 +18,9 @@ std::unique_ptr<DataSource> open_image_folder(const std::filesystem::path& root,
                                               const std::string& split,
                                               const SourceOptions& options = {});
 
+/// Whether it is a folder: of pictures, for want of anything else.
+bool is_image_folder(const std::filesystem::path& path);
+
 /// The folders of ROOT that are splits; none where they are classes.
 ///
 /// They are splits when all are called so, or when one is called so, holds no picture of its own

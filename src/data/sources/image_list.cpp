@@ -18,7 +18,7 @@ class ImageList : public DataSource {
   Sample read(int64_t index) const override {
     Sample sample;
     sample.id = files_.at(static_cast<size_t>(index));
-    sample.encoded = read_image_bytes(sample.id);
+    sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     return sample;
   }
 

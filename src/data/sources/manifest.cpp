@@ -146,7 +146,7 @@ class ManifestSource : public DataSource {
     const Item& item = items_.at(static_cast<size_t>(index));
     Sample sample;
     sample.id = (folder_ / item.name).string();
-    sample.encoded = read_image_bytes(sample.id);
+    sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     sample.label = item.label;
     sample.captions = item.captions;
     return sample;
@@ -244,11 +244,12 @@ bool has_manifest_ending(const fs::path& path) {
   return ending == ".csv" || ending == ".tsv";
 }
 
-std::unique_ptr<DataSource> open_manifest(const fs::path& path, const std::string& split) {
+std::unique_ptr<DataSource> open_manifest(const fs::path& path, const std::string& split,
+                                          const SourceOptions&) {
   return std::make_unique<ManifestSource>(path, split);
 }
 
-std::vector<std::string> manifest_splits(const fs::path& path) {
+std::vector<std::string> manifest_splits(const fs::path& path, const SourceOptions&) {
   return splits_in(open_table(path).table);
 }
 

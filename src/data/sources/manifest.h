@@ -23,9 +23,11 @@ bool has_manifest_ending(const std::filesystem::path& path);
 /// all splits ("1.0" < "10.0" < "2.0"). At most 1 GiB of text and 1 MiB a field.
 /// throws  DataError naming the file and line
 std::unique_ptr<DataSource> open_manifest(const std::filesystem::path& path,
-                                          const std::string& split);
+                                          const std::string& split,
+                                          const SourceOptions& options = {});
 
 /// What the column `split` has, sorted; nothing without one.
-std::vector<std::string> manifest_splits(const std::filesystem::path& path);
+std::vector<std::string> manifest_splits(const std::filesystem::path& path,
+                                         const SourceOptions& options = {});
 
 }  // namespace vit22b

@@ -64,6 +64,15 @@ bool has_letters(std::string_view text) {
   });
 }
 
+// A text without U+2581, which SentencePiece writes for a space: one of nothing else would be empty
+// to it, and a training on such texts ends the process.
+std::string without_space_marks(std::string text) {
+  constexpr std::string_view kMark = "\u2581";
+  for (size_t at = text.find(kMark); at != std::string::npos; at = text.find(kMark, at))
+    text.replace(at, kMark.size(), " ");
+  return text;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name) {
@@ -73,7 +82,7 @@ std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::stri
 std::string train_sentencepiece(const std::vector<std::string>& sentences, int64_t vocab_size) {
   std::vector<std::string> canonical;
   for (const std::string& sentence : sentences)
-    if (std::string text = canonical_text(sentence); has_letters(text))
+    if (std::string text = without_space_marks(canonical_text(sentence)); has_letters(text))
       canonical.push_back(std::move(text));
   if (canonical.empty())
     throw UsageError("a tokenizer cannot be trained on texts without a letter");

@@ -8,7 +8,7 @@
 #include "eval/load_predictor.h"
 #include "train/features_once.h"
 #include "train/tasks/tasks.h"
-#include "transfer/feature_source.h"
+#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -99,7 +99,7 @@ class Distill : public Task {
     std::vector<at::Tensor> logits;
     for (const Teacher& teacher : teachers_) {
       const VitOutputs said =
-          teacher.predictor->features(in_range(batch.images_BCHW, range_, teacher.range), {});
+          teacher.predictor->features(in_range(batch.images_BCHW(), range_, teacher.range), {});
       logits.push_back(said.logits_BC.to(at::kFloat)
                            .index_select(1, teacher.columns.to(said.logits_BC.device())));
       features_BD = said.pooled_BD;

@@ -9,7 +9,7 @@
 #include "train/tasks/contrastive_loss.h"
 #include "train/tasks/lit_parts.h"
 #include "train/tasks/tasks.h"
-#include "transfer/feature_source.h"
+#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -147,7 +147,7 @@ class Lit : public Task {
     if (cached != batch.fields.end()) return cached->second;
     if (tower == nullptr) tower = image_tower_.get();
     VIT22B_CHECK(tower != nullptr, "lit: a batch without image embeddings");
-    return unit_length(tower->features(batch.images_BCHW, {}).pooled_BD.to(at::kFloat));
+    return unit_length(tower->features(batch.images_BCHW(), {}).pooled_BD.to(at::kFloat));
   }
 
   LitConfig options_;

@@ -4,10 +4,11 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "data/derived_sources.h"
 #include "model/initialise.h"
 #include "train/features_once.h"
 #include "train/transform_setup.h"
-#include "transfer/feature_source.h"
+#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {

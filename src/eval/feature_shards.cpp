@@ -1,4 +1,4 @@
-#include "transfer/feature_shards.h"
+#include "eval/feature_shards.h"
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -179,15 +179,15 @@ class ShardWriter {
       if (options_.should_stop())
         throw Stopped("stopped after ", first, " of ", source_.size(),
                       " samples; the same command goes on from there");
-      if (!batch.images_BCHW.defined()) continue;
-      for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW)) {
+      if (!batch.images_BCHW().defined()) continue;
+      for (const auto& [name, rows] : extractor_.extract(batch.images_BCHW())) {
         check_finite(rows, name, batch.ids);
         pieces[name].push_back(rows);
       }
       pieces[kLabels].push_back(batch.labels_B);
       pieces[kIndices].push_back(batch.indices_B);
       names.add(batch);
-      done += batch.images_BCHW.size(0);
+      done += batch.images_BCHW().size(0);
       options_.on_progress(done);
     }
     if (pieces.empty())

@@ -8,7 +8,7 @@
 #include "data/source.h"
 #include "dist/mesh.h"
 #include "eval/sample_names.h"
-#include "transfer/feature_extractor.h"
+#include "eval/feature_extractor.h"
 
 namespace vit22b {
 

@@ -1,4 +1,4 @@
-#include "transfer/labelled_features.h"
+#include "eval/labelled_features.h"
 
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"

@@ -1,4 +1,4 @@
-#include "transfer/feature_extractor.h"
+#include "eval/feature_extractor.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "transfer/feature_cache.h"
+#include "eval/feature_cache.h"
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "transfer/feature_shards.h"
-#include "transfer/labelled_features.h"
+#include "eval/feature_shards.h"
+#include "eval/labelled_features.h"
 
 namespace vit22b {
 

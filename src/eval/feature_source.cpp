@@ -1,4 +1,4 @@
-#include "transfer/feature_source.h"
+#include "eval/feature_source.h"
 
 #include "core/error.h"
 #include "kernels/norm.h"
@@ -15,8 +15,8 @@ class FeatureSource : public DataSource {
 
   Sample read(int64_t index) const override {
     Sample sample;
-    sample.fields[kImageEmbedding] =
-        unit_length(table_.rows(feature_, at::tensor({index}, at::kLong))[0]);
+    sample.fields[kImageEmbedding] = {
+        FieldKind::kVector, unit_length(table_.rows(feature_, at::tensor({index}, at::kLong))[0])};
     sample.label = label(index);
     sample.captions = captions(index);
     sample.id = table_.ids()[static_cast<size_t>(index)];
@@ -55,7 +55,7 @@ class TaughtSource : public DataSource {
     for (const TaughtTable& said : tables_)
       rows.push_back(said.table.rows(feature_, at::tensor({index}, at::kLong))[0].index_select(
           0, said.columns));
-    sample.fields[kTeacherLogits] = at::stack(rows);
+    sample.fields[kTeacherLogits] = {FieldKind::kVector, at::stack(rows)};
     return sample;
   }
 

@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "data/source.h"
-#include "transfer/feature_cache.h"
+#include "eval/feature_cache.h"
 
 namespace vit22b {
 

@@ -1,0 +1,34 @@
+#include <ATen/ATen.h>
+
+#include "data/decode.h"
+#include "data/kinds/kinds.h"
+
+namespace vit22b {
+namespace {
+
+/// What no class has: pixels that count for nothing.
+constexpr int64_t kIgnored = 255;
+
+class MaskKind : public PictureKind {
+ public:
+  const char* name() const override { return "a mask"; }
+  at::Tensor decoded(const EncodedPicture& picture) const override {
+    return decode_values(picture.bytes, picture.id, picture.max_pixels);
+  }
+  at::Tensor resized(const at::Tensor& value, PictureSize size,
+                     const ResizeMethod&) const override {
+    return resized_to_nearest(value, size);
+  }
+  at::Tensor padded(const at::Tensor& value, const PadStep& pad) const override {
+    return padded_with(value, pad, kIgnored);
+  }
+};
+
+}  // namespace
+
+const PictureKind& mask_kind() {
+  static const MaskKind kind;
+  return kind;
+}
+
+}  // namespace vit22b
