@@ -25,7 +25,7 @@ class FixedGradient : public Task {
   }
   std::vector<Metric> metrics() const override { return {}; }
   std::map<std::string, double> validate(const TowerPredictors&, const DataSource&,
-                                         const Transforms&, const EvalOptions&) const override {
+                                         const Transforms&, const Validation&) const override {
     return {};
   }
 };

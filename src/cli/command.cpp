@@ -145,10 +145,6 @@ std::string option_table(const Fields& fields) {
   return text;
 }
 
-std::string shown_name(const std::string& name) {
-  return isatty(STDOUT_FILENO) == 1 ? printable(name) : name;
-}
-
 void refuse_options(const CLI::App& command, const std::vector<std::string>& names,
                     const std::string& reason) {
   for (const std::string& name : names)

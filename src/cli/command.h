@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "core/device.h"
+#include "core/printable.h"
 #include "data/sample.h"
 #include "model/config.h"
 
@@ -58,10 +59,6 @@ ViTConfig preset_config(const std::string& name, const std::vector<std::string>&
 
 /// A table of options for a command's help.
 std::string option_table(const Fields& fields);
-
-/// A name from outside (a file's, a class's) for text on stdout: control characters are escaped
-/// where that is a terminal.
-std::string shown_name(const std::string& name);
 
 /// Refuses options that a command was given and that mean nothing as it is called.
 ///

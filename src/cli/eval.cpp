@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
 #include "checkpoint/run_checkpoint.h"
 #include "cli/checkpoint_flags.h"
@@ -10,8 +9,9 @@
 #include "core/progress.h"
 #include "core/signals.h"
 #include "dist/launch.h"
-#include "eval/classification.h"
+#include "eval/evaluation.h"
 #include "explain/examples.h"
+#include "measure/registry.h"
 
 namespace vit22b {
 namespace {
@@ -26,33 +26,6 @@ struct EvalFlags {
   std::string loss, labels;
   PixelChanges pixels;
 };
-
-std::string result_text(const ClassificationResult& r, const std::vector<std::string>& names) {
-  char head[256];
-  std::snprintf(head, sizeof head,
-                "top-1 %.2f %%   top-5 %.2f %%   loss %.4f   nll %.4f   ece %.4f   (%lld images",
-                100 * r.top1, 100 * r.top5, r.loss, r.nll, r.ece,
-                static_cast<long long>(r.num_examples));
-  std::string text = head;
-  if (!r.bad_samples.empty()) text += concat(", ", r.bad_samples.size(), " left out");
-  text += ")\n";
-  constexpr int64_t kLargestTable = 20;
-  if (r.num_classes > kLargestTable) return text;
-  text += "confusion (rows: truth, columns: prediction)\n";
-  const auto confusion = r.confusion.matrix(r.num_classes);
-  for (size_t i = 0; i < confusion.size(); ++i) {
-    char cell[64];
-    std::snprintf(cell, sizeof cell, "%16.16s",
-                  i < names.size() ? shown_name(names[i]).c_str() : std::to_string(i).c_str());
-    text += cell;
-    for (const int64_t count : confusion[i]) {
-      std::snprintf(cell, sizeof cell, " %6lld", static_cast<long long>(count));
-      text += cell;
-    }
-    text += "\n";
-  }
-  return text;
-}
 
 /// Whether an evaluation is the run's: of its own data and pixels, over all its classes.
 bool is_runs_own(const EvalFlags& flags, const EvalData& data) {
@@ -102,23 +75,26 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   });
   Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
                     flags.common.is_quiet);
-  const EvalOptions options{
-      .loss = !flags.loss.empty() ? flags.loss : (config ? config->loss : "sigmoid"),
-      .batch_size = flags.loader.batch,
-      .mesh = &mesh,
-      .num_workers = flags.loader.workers,
-      .max_bad_fraction = flags.loader.max_bad_fraction,
-      .max_pixels = flags.loader.max_pixels,
-      .classes = data.classes,
-      .should_stop = [] { return stop_signal() != 0; },
-      .on_progress = [&](int64_t done) { progress.update(done); }};
+  const EvalOptions options{.batch_size = flags.loader.batch,
+                            .mesh = &mesh,
+                            .num_workers = flags.loader.workers,
+                            .max_bad_fraction = flags.loader.max_bad_fraction,
+                            .max_pixels = flags.loader.max_pixels,
+                            .classes = data.classes,
+                            .should_stop = [] { return stop_signal() != 0; },
+                            .on_progress = [&](int64_t done) { progress.update(done); }};
   const Transforms transforms(model.info.pp_eval);
-  const ClassificationResult result =
-      evaluate_classification(*model.predictor, *data.split.source, transforms, options);
+  const std::string loss =
+      !flags.loss.empty() ? flags.loss : (config ? config->loss : EvaluatorOptions().loss);
+  Evaluators evaluators;
+  evaluators.push_back(make_evaluator("classification", {loss, data.answer_names()}));
+  Result result =
+      evaluate(*model.predictor, *data.split.source, transforms, options, evaluators).front();
   mesh.do_once([&] {
-    const std::vector<std::string> names = data.answer_names();
-    const std::string json = to_json_text(result, names, data.setting(), provenance);
-    print_and_store(flags.common.is_json ? json : result_text(result, names), [&] {
+    result.settings = data.settings();
+    result.provenance = provenance;
+    const std::string json = result_json(result);
+    print_and_store(flags.common.is_json ? json : result_text(result), [&] {
       FileOps ops;
       if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
       if (config && is_runs_own(flags, data))

@@ -72,8 +72,8 @@ std::vector<std::string> EvalData::answer_names() const {
   return names;
 }
 
-EvalSetting EvalData::setting() const {
-  return {split.split, labels_by, !classes.empty()};
+std::vector<std::pair<std::string, Cell>> EvalData::settings() const {
+  return {{"split", split.split}, {"labels_by", labels_by}, {"restricted", !classes.empty()}};
 }
 
 EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,

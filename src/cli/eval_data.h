@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "cli/split_choice.h"
-#include "eval/classification.h"
 #include "eval/label_map.h"
 #include "eval/load_predictor.h"
+#include "eval/result.h"
 
 namespace vit22b {
 
@@ -30,7 +30,8 @@ struct EvalData {
   void tell() const;
   /// The names of the classes that answers are taken from.
   std::vector<std::string> answer_names() const;
-  EvalSetting setting() const;
+  /// What a result says of them.
+  std::vector<std::pair<std::string, Cell>> settings() const;
 };
 
 /// Opens what choose_split chooses, and matches its labels with the model's classes.

@@ -1,5 +1,7 @@
 #include "core/printable.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -42,6 +44,10 @@ std::string printable(std::string_view text, std::string_view kept) {
     text.remove_prefix(character.size());
   }
   return shown;
+}
+
+std::string shown_name(const std::string& name) {
+  return ::isatty(STDOUT_FILENO) == 1 ? printable(name) : name;
 }
 
 }  // namespace vit22b

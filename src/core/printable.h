@@ -8,4 +8,8 @@ namespace vit22b {
 /// that are no UTF-8) as "\xNN"; `kept` characters stay.
 std::string printable(std::string_view text, std::string_view kept = "");
 
+/// A name from outside (a file's, a class's) for text on stdout: control characters are escaped
+/// where that is a terminal.
+std::string shown_name(const std::string& name);
+
 }  // namespace vit22b

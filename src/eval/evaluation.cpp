@@ -1,10 +1,13 @@
 #include "eval/evaluation.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/error.h"
+#include "eval/finite.h"
 
 namespace vit22b {
 namespace {
@@ -73,6 +76,72 @@ std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms
   if (mesh.sum(static_cast<double>(done), MeshAxis::kData) == 0)
     throw DataError("no sample could be read; nothing to evaluate");
   return bad;
+}
+
+namespace {
+
+void check_labels(const at::Tensor& labels_B, int64_t num_classes,
+                  const std::vector<std::string>& ids) {
+  const at::Tensor bad = at::logical_or(labels_B.lt(0), labels_B.ge(num_classes)).nonzero();
+  if (bad.numel() == 0) return;
+  const auto first = bad[0].item<int64_t>();
+  const std::string& id = ids.at(static_cast<size_t>(first));
+  const auto label = labels_B[first].item<int64_t>();
+  if (label < 0) throw DataError(id, " has no label");
+  throw DataError(id, ": label ", label, ", but the model has ", num_classes, " classes");
+}
+
+/// Leaves a batch's answers to these classes alone, and numbers its labels among them.
+void restrict_to(const std::vector<int64_t>& classes, PredictedBatch& batch) {
+  const at::Tensor kept = at::tensor(classes, at::kLong);
+  at::Tensor place_of_class = at::full({batch.logits_BC.size(1)}, -1, at::kLong);
+  place_of_class.index_copy_(0, kept, at::arange(kept.size(0), at::kLong));
+  batch.logits_BC = batch.logits_BC.index_select(1, kept);
+  batch.labels_B = place_of_class.index_select(0, batch.labels_B);
+}
+
+/// What a predictor says of a batch, of the classes that are asked for.
+///
+/// throws  NumbersError, DataError
+PredictedBatch checked(const at::Tensor& logits_BC, const Batch& batch,
+                       const EvalOptions& options) {
+  check_finite(logits_BC, "logits", batch.ids);
+  PredictedBatch predicted{logits_BC, batch.labels_B, batch.indices_B, batch.ids};
+  check_labels(predicted.labels_B, logits_BC.size(1), batch.ids);
+  if (options.classes.empty()) return predicted;
+  restrict_to(options.classes, predicted);
+  check_labels(predicted.labels_B, predicted.logits_BC.size(1), batch.ids);
+  return predicted;
+}
+
+}  // namespace
+
+std::vector<Result> evaluate(Predictor& predictor, const DataSource& source,
+                             const Transforms& transforms, const EvalOptions& options,
+                             const Evaluators& evaluators) {
+  const at::NoGradGuard no_grad;
+  const Mesh& mesh = mesh_of(options);
+  const auto act = [&](Batch& batch) {
+    const at::Tensor images_BCHW = batch.images_BCHW();
+    at::Tensor logits_BC;
+    if (images_BCHW.defined())
+      logits_BC = predictor.logits(images_BCHW).cpu();
+    else if (mesh.size(MeshAxis::kAll) > 1)
+      predictor.attend();
+    PredictedBatch predicted;
+    mesh.agree([&] {
+      if (images_BCHW.defined()) predicted = checked(logits_BC, batch, options);
+    });
+    if (!images_BCHW.defined()) return;
+    for (const auto& evaluator : evaluators) evaluator->add(predicted);
+  };
+  const std::vector<BadSample> bad_samples = for_each_batch(source, transforms, options, act);
+  std::vector<Result> results;
+  for (const auto& evaluator : evaluators) {
+    results.push_back(evaluator->finish(mesh));
+    results.back().bad_samples = bad_samples;
+  }
+  return results;
 }
 
 }  // namespace vit22b

@@ -1,16 +1,18 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "data/loader.h"
 #include "dist/mesh.h"
+#include "eval/evaluator.h"
+#include "model/predictor.h"
 
 namespace vit22b {
 
 /// How to evaluate.
 struct EvalOptions {
-  std::string loss = "sigmoid";  ///< "sigmoid" or "softmax"
   int64_t batch_size = 256;
   const Mesh* mesh =
       nullptr;  ///< ranks that share the samples along its data axis; null for one process
@@ -42,5 +44,19 @@ const Mesh& mesh_of(const EvalOptions& options);
 std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms& transforms,
                                       const EvalOptions& options,
                                       const std::function<void(Batch&)>& act);
+
+using Evaluators = std::vector<std::unique_ptr<Evaluator>>;
+
+/// Runs a predictor once over a source, in order, each rank over its share, batch by batch
+/// together, and shows each evaluator what it says; samples that cannot be read are left out and
+/// listed. Where options.classes are set, answers are taken from them alone, and labels are
+/// numbered anew.
+///
+/// returns  what each of them found, without settings and provenance
+/// throws   as for_each_batch; DataError when a label is none of the classes; NumbersError for
+///          answers that are not finite
+std::vector<Result> evaluate(Predictor& predictor, const DataSource& source,
+                             const Transforms& transforms, const EvalOptions& options,
+                             const Evaluators& evaluators);
 
 }  // namespace vit22b

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "data/source.h"
 #include "eval/vit_predictor.h"
+#include "measure/registry.h"
 
 namespace vit22b {
 
@@ -96,6 +97,9 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.begin_section("mesh");
   mesh.fields(v);
   v.end_section();
+  v.begin_section("eval");
+  evaluation.fields(v);
+  v.end_section();
   for (const auto& options : tasks.all()) {
     v.begin_section(options->name());
     options->fields(v);
@@ -174,6 +178,25 @@ Schedule make_schedule(const TrainConfig& config, int64_t examples_per_epoch) {
 std::string to_toml(const TrainConfig& config) {
   TrainConfig copy = config;
   return to_toml(Fields([&](FieldVisitor& v) { copy.fields(v); }));
+}
+
+void EvaluationConfig::fields(FieldVisitor& v) {
+  v.field("evaluators", evaluators,
+          "what validations measure beyond the task's own metrics; NAME@K for every K-th of them");
+}
+
+AskedEvaluator asked_evaluator(const std::string& text) {
+  const size_t at = text.find('@');
+  AskedEvaluator asked{text.substr(0, at)};
+  make_evaluator(asked.name, {});
+  if (at == std::string::npos) return asked;
+  const std::string every = text.substr(at + 1);
+  const bool is_number =
+      !every.empty() && every.size() < 10 && every.find_first_not_of("0123456789") == every.npos;
+  asked.every = is_number ? std::stoll(every) : 0;
+  if (asked.every < 1)
+    throw UsageError("eval.evaluators: '", text, "', want NAME or NAME@K with K of 1 or more");
+  return asked;
 }
 
 std::string source_text(const DataConfig& data) {

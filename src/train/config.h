@@ -47,6 +47,23 @@ struct MeshConfig {
   void fields(FieldVisitor& visitor);
 };
 
+/// What validations measure beyond the task's own metrics.
+struct EvaluationConfig {
+  std::vector<std::string> evaluators;
+
+  void fields(FieldVisitor& visitor);
+};
+
+/// An evaluator of eval.evaluators, and at which of the validations it is due.
+struct AskedEvaluator {
+  std::string name;
+  int64_t every = 1;
+};
+/// "NAME", or "NAME@K" for every K-th validation and the last.
+///
+/// throws  UsageError for another text, or a name that is no evaluator's
+AskedEvaluator asked_evaluator(const std::string& text);
+
 /// Everything that decides a training run.
 struct TrainConfig {
   Duration total, warmup, cooldown, log, eval, ckpt, keep_ckpt;
@@ -77,6 +94,7 @@ struct TrainConfig {
   OptimConfig optim;
   ScheduleConfig schedule;
   MeshConfig mesh;
+  EvaluationConfig evaluation;  ///< the section [eval]
   TaskSections tasks;
 
   /// Those of the task that the config names.

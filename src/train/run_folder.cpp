@@ -19,23 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // What may change on resume besides durations: how fast and where, not what is computed.
-const std::vector<std::string> kFreeKeys = {"threads",
-                                            "device",
-                                            "keep_last",
-                                            "activation",
-                                            "block_inputs",
-                                            "data.workers",
-                                            "data.max_bad_fraction",
-                                            "data.root",
-                                            "mesh.data",
-                                            "mesh.model",
-                                            "mesh.deadline_s",
-                                            "mesh.prefetch",
-                                            "mesh.ring",
-                                            "store",
-                                            "state",
-                                            "state_path",
-                                            "mesh.transfers"};
+const std::vector<std::string> kFreeKeys = {
+    "threads",       "device",          "keep_last",    "activation",
+    "block_inputs",  "eval.evaluators", "data.workers", "data.max_bad_fraction",
+    "data.root",     "mesh.data",       "mesh.model",   "mesh.deadline_s",
+    "mesh.prefetch", "mesh.ring",       "store",        "state",
+    "state_path",    "mesh.transfers"};
 
 /// What may change on resume of this config.
 std::vector<std::string> free_keys(const TrainConfig& config) {

@@ -7,6 +7,20 @@
 #include "train/run_log.h"
 
 namespace vit22b {
+namespace {
+
+/// Those of eval.evaluators that the validation of a step has its turn for.
+std::vector<std::string> due_evaluators(const EvaluationConfig& config, int64_t step,
+                                        const Cadence& cadence) {
+  std::vector<std::string> due;
+  for (const std::string& text : config.evaluators) {
+    const AskedEvaluator asked = asked_evaluator(text);
+    if (is_due(step, cadence.eval * asked.every, cadence.total)) due.push_back(asked.name);
+  }
+  return due;
+}
+
+}  // namespace
 
 bool Run::is_stop_asked() const {
   return stop_signal() != 0;
@@ -38,8 +52,7 @@ void Run::validate() {
                   how);
   size_t num_bad = 0;
   // Images that cannot be read are named and left out: none of them is worth the training.
-  const EvalOptions options{.loss = config_.loss,
-                            .mesh = &mesh_,
+  const EvalOptions options{.mesh = &mesh_,
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = 1,
                             .max_pixels = config_.data.max_pixels,
@@ -52,7 +65,10 @@ void Run::validate() {
   const AveragedWeights averages = model_->averages(state_.step);
   try {
     auto metrics = task_->validate({predictor, image ? &*image : nullptr, model_->own_weights()},
-                                   *data_.val, *pp_eval_, options);
+                                   *data_.val, *pp_eval_,
+                                   {options,
+                                    {config_.loss, config_.data.label_names},
+                                    due_evaluators(config_.evaluation, state_.step, cadence_)});
     state_.is_eval_pending = false;
     if (num_bad > 0) metrics["bad_samples"] = static_cast<double>(num_bad);
     books_.append_metrics([&] { return validation_line(state_.step, metrics); });

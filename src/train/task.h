@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "data/loader.h"
 #include "data/tokenizer.h"
-#include "eval/classification.h"
+#include "eval/evaluation.h"
 #include "metrics/metric.h"
 #include "model/predictor.h"
 #include "store/weight_source.h"
@@ -62,6 +62,13 @@ struct RunScene {
   std::filesystem::path start;  ///< the checkpoint that the run goes on from; "" for a first start
 };
 
+/// How a validation measures.
+struct Validation {
+  EvalOptions how;
+  EvaluatorOptions of = {};
+  std::vector<std::string> evaluators = {};  ///< beyond the task's own, of eval.evaluators
+};
+
 /// What a run optimises and how it is judged; the trainer knows nothing else of it.
 ///
 /// Only loss, metrics and validate have to be written: the rest says how a task is other than one
@@ -104,11 +111,12 @@ class Task {
   /// What validation measures. The first decides which checkpoint is `best`; the first two stand
   /// in the log.
   virtual std::vector<Metric> metrics() const = 0;
-  /// A value for each metric, and others, by name: metrics.jsonl has them all as "val/NAME".
+  /// A value for each metric, and others, by name: metrics.jsonl has them all as "val/NAME", those
+  /// of evaluators that were asked for as "val/EVALUATOR.NAME".
   virtual std::map<std::string, double> validate(const TowerPredictors& towers,
                                                  const DataSource& source,
                                                  const Transforms& transforms,
-                                                 const EvalOptions& options) const = 0;
+                                                 const Validation& validation) const = 0;
 };
 
 /// The task that a config names, ready for batches.

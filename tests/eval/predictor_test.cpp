@@ -1,10 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "dist/threads.h"
-#include "eval/classification.h"
 #include "eval/vit_predictor.h"
-#include "support/datasets.h"
 #include "support/files.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
@@ -49,77 +46,6 @@ TEST(VitPredictor, WhatAModelLacksIsAnErrorByName) {
   EXPECT_NE(
       test::error_of<UsageError>([&] { predictor->features(images, {3}); }).find("blocks 0 to 2"),
       std::string::npos);
-}
-
-/// A generated idx split and a small model that takes its images.
-struct IdxEvaluation {
-  IdxEvaluation(int count, int classes) {
-    test::write_idx(folder.path(), "test", count, classes, 16);
-    predictor = std::make_unique<VitPredictor>(model.config, model.store, PredictorOptions{});
-    source = open_source(folder.path().string(), "test");
-  }
-
-  static ViTConfig config_of_grey_squares() {
-    ViTConfig config = test::tiny_config();
-    config.img_size = {16, 16};
-    config.in_chans = 1;
-    return config;
-  }
-
-  test::TempFolder folder;
-  test::TinyModel model{config_of_grey_squares()};
-  std::unique_ptr<VitPredictor> predictor;
-  std::unique_ptr<DataSource> source;
-  Transforms transforms{"value_range(-1,1)"};
-};
-
-TEST(Evaluate, BatchSizeDoesNotChangeTheResult) {
-  const IdxEvaluation idx(37, 4);
-  const ClassificationResult a =
-      evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {.batch_size = 37});
-  const ClassificationResult b = evaluate_classification(
-      *idx.predictor, *idx.source, idx.transforms, {.batch_size = 5, .num_workers = 2});
-  EXPECT_EQ(a.num_examples, 37);
-  EXPECT_TRUE(a.confusion == b.confusion);
-  EXPECT_NEAR(a.nll, b.nll, 1e-6 * a.nll);
-}
-
-TEST(Evaluate, AnyNumberOfRanksCountsEverySampleOnce) {
-  const IdxEvaluation idx(37, 4);
-  const ClassificationResult whole =
-      evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {});
-  // 40 ranks are more than the samples: some have none and take part all the same.
-  for (const MeshShape shape :
-       {MeshShape{2, 1}, MeshShape{3, 1}, MeshShape{2, 3}, MeshShape{40, 1}})
-    run_as_threads(shape.data * shape.model, [&](const std::shared_ptr<Transport>& transport) {
-      const Mesh mesh = make_mesh(transport, shape, /*deadline_s=*/60);
-      FunctionSource source(
-          [&](const ParameterRow& row) { return idx.model.weights.at(row.name); });
-      const auto store = std::make_shared<ResidentStore>(idx.model.table, source, c10::kCPU, mesh);
-      VitPredictor predictor(idx.model.config, store, {.keeps_packed = false, .mesh = &mesh});
-      const ClassificationResult parts = evaluate_classification(
-          predictor, *idx.source, idx.transforms, {.batch_size = 4, .mesh = &mesh});
-      EXPECT_EQ(parts.num_examples, 37);
-      EXPECT_TRUE(parts.confusion == whole.confusion);
-      EXPECT_NEAR(parts.nll, whole.nll, 1e-6 * whole.nll);
-      EXPECT_NEAR(parts.ece, whole.ece, 1e-6);
-    });
-}
-
-TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {
-  const IdxEvaluation idx(8, 8);
-  EXPECT_NE(test::error_of<DataError>([&] {
-              evaluate_classification(*idx.predictor, *idx.source, idx.transforms, {});
-            }).find("label 5, but the model has 5 classes"),
-            std::string::npos);
-}
-
-TEST(Evaluate, StopsBetweenBatches) {
-  const IdxEvaluation idx(8, 4);
-  EvalOptions options;
-  options.should_stop = [] { return true; };
-  EXPECT_THROW(evaluate_classification(*idx.predictor, *idx.source, idx.transforms, options),
-               Stopped);
 }
 
 }  // namespace

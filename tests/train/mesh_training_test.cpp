@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/threads.h"
-#include "eval/classification.h"
+#include "measure/evaluators/classification.h"
 #include "model/vit.h"
 #include "store/accumulate.h"
 #include "store/sharded.h"

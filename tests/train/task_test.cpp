@@ -29,7 +29,7 @@ class Measured : public Task {
   }
   std::vector<Metric> metrics() const override { return {kError}; }
   std::map<std::string, double> validate(const TowerPredictors&, const DataSource&,
-                                         const Transforms&, const EvalOptions&) const override {
+                                         const Transforms&, const Validation&) const override {
     return {{"error", errors_.at(num_validations_++)}};
   }
 
@@ -121,7 +121,7 @@ class Guess : public Task {
   }
   std::vector<Metric> metrics() const override { return {kError}; }
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource&,
-                                         const Transforms&, const EvalOptions&) const override {
+                                         const Transforms&, const Validation&) const override {
     return {{"error", std::abs(towers.own.at("guess").item<double>() - 3)}};
   }
 };

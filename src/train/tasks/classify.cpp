@@ -1,3 +1,4 @@
+#include "measure/registry.h"
 #include "train/tasks/class_loss.h"
 #include "train/tasks/tasks.h"
 
@@ -27,8 +28,8 @@ class Classify : public Task {
 
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
-                                         const EvalOptions& options) const override {
-    return classification_values(towers.main, source, transforms, options);
+                                         const Validation& validation) const override {
+    return classification_values(towers.main, source, transforms, validation);
   }
 
  private:
@@ -56,9 +57,22 @@ std::vector<Metric> classification_metrics() {
 
 std::map<std::string, double> classification_values(Predictor& predictor, const DataSource& source,
                                                     const Transforms& transforms,
-                                                    const EvalOptions& options) {
-  const ClassificationResult r = evaluate_classification(predictor, source, transforms, options);
-  return {{"accuracy", r.top1}, {"loss", r.loss}, {"nll", r.nll}, {"ece", r.ece}};
+                                                    const Validation& validation) {
+  Evaluators evaluators;
+  evaluators.push_back(make_evaluator("classification", validation.of));
+  for (const std::string& name : validation.evaluators)
+    evaluators.push_back(make_evaluator(name, validation.of));
+  const std::vector<Result> results =
+      evaluate(predictor, source, transforms, validation.how, evaluators);
+  const Result& own = results.front();
+  std::map<std::string, double> values = {{"accuracy", own.number("top1")},
+                                          {"loss", own.number("loss")},
+                                          {"nll", own.number("nll")},
+                                          {"ece", own.number("ece")}};
+  for (size_t i = 1; i < results.size(); ++i)
+    for (const ResultNumber& number : results[i].numbers)
+      values[concat(results[i].evaluator, ".", number.metric.name)] = number.value;
+  return values;
 }
 
 std::unique_ptr<TaskOptions> classify_options() {

@@ -4,11 +4,11 @@
 #include "core/log.h"
 #include "core/range.h"
 #include "data/pixel_range.h"
+#include "eval/feature_source.h"
 #include "eval/label_map.h"
 #include "eval/load_predictor.h"
 #include "train/features_once.h"
 #include "train/tasks/tasks.h"
-#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -87,8 +87,8 @@ class Distill : public Task {
 
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
-                                         const EvalOptions& options) const override {
-    return classification_values(towers.main, source, transforms, options);
+                                         const Validation& validation) const override {
+    return classification_values(towers.main, source, transforms, validation);
   }
 
  private:

@@ -3,13 +3,13 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "eval/feature_source.h"
 #include "eval/load_predictor.h"
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"
 #include "train/tasks/contrastive_loss.h"
 #include "train/tasks/lit_parts.h"
 #include "train/tasks/tasks.h"
-#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -110,7 +110,8 @@ class Lit : public Task {
   /// share of images whose caption comes first.
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
-                                         const EvalOptions& options) const override {
+                                         const Validation& validation) const override {
+    const EvalOptions& options = validation.how;
     const Mesh& mesh = mesh_of(options);
     // By place in the source, so that every rank has all pairs in the order of one process.
     SharedRows images(source.size()), texts(source.size());

@@ -17,6 +17,6 @@ std::unique_ptr<TaskOptions> lit_options();
 std::vector<Metric> classification_metrics();
 std::map<std::string, double> classification_values(Predictor& predictor, const DataSource& source,
                                                     const Transforms& transforms,
-                                                    const EvalOptions& options);
+                                                    const Validation& validation);
 
 }  // namespace vit22b

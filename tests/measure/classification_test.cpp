@@ -1,4 +1,4 @@
-#include "eval/classification.h"
+#include "measure/evaluators/classification.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "eval/evaluation.h"
 #include "eval/label_map.h"
 #include "support/files.h"
 #include "support/memory_meter.h"
@@ -74,26 +75,44 @@ KnownAnswers answers() {
       at::stack({answer(0, 1), answer(2, 1), third, answer(3, 0), answer(0, 3)}).to(at::kFloat));
 }
 
-ClassificationResult evaluate(Predictor& predictor, const DataSource& source,
-                              EvalOptions options = {}) {
+Result measured(Predictor& predictor, const DataSource& source, EvalOptions options = {},
+                const Names& names = {}) {
   options.batch_size = 2;
-  options.loss = "softmax";
-  return evaluate_classification(predictor, source, Transforms("value_range(0,255)"), options);
+  Evaluators evaluators;
+  evaluators.push_back(make_classification({"softmax", names}));
+  return evaluate(predictor, source, Transforms("value_range(0,255)"), options, evaluators).front();
+}
+
+/// The whole matrix of confusions.
+Counts confusion(const Result& result) {
+  Counts counts;
+  for (const ResultTable& table : result.tables) {
+    if (table.name != "confusion") continue;
+    for (const std::vector<Cell>& row : table.rows) {
+      counts.emplace_back();
+      for (const Cell& cell : row) counts.back().push_back(std::get<int64_t>(cell));
+    }
+  }
+  return counts;
+}
+
+nlohmann::json json_of(const Result& result) {
+  return nlohmann::json::parse(result_json(result));
 }
 
 TEST(Classification, IsExactForKnownAnswers) {
   KnownAnswers model = answers();
-  const ClassificationResult r = evaluate(model, Indexed({0, 1, 2, 3, 3}, kAnimals));
-  EXPECT_EQ(r.num_examples, 5);
-  EXPECT_DOUBLE_EQ(r.top1, 0.4);
-  EXPECT_DOUBLE_EQ(r.top5, 0.8);
+  const Result r = measured(model, Indexed({0, 1, 2, 3, 3}, kAnimals));
+  EXPECT_EQ(r.number("num_examples"), 5);
+  EXPECT_DOUBLE_EQ(r.number("top1"), 0.4);
+  EXPECT_DOUBLE_EQ(r.number("top5"), 0.8);
   // Shares of the truth: 1/2, 1/4, 0.01, 1/2, 1/4.
   const double nll = (4 * std::log(2) + 2 * std::log(2) - std::log(0.01)) / 5;
-  EXPECT_NEAR(r.nll, nll, 1e-6);
-  EXPECT_NEAR(r.loss, nll, 1e-6);
+  EXPECT_NEAR(r.number("nll"), nll, 1e-6);
+  EXPECT_NEAR(r.number("loss"), nll, 1e-6);
   // All five are sure by 1/2, in one bin, and right in 2 of 5.
-  EXPECT_NEAR(r.ece, 0.1, 1e-6);
-  EXPECT_EQ(r.confusion.matrix(r.num_classes), (Counts{{1, 0, 0, 0, 0, 0},
+  EXPECT_NEAR(r.number("ece"), 0.1, 1e-6);
+  EXPECT_EQ(confusion(r), (Counts{{1, 0, 0, 0, 0, 0},
                                                        {0, 0, 1, 0, 0, 0},
                                                        {1, 0, 0, 0, 0, 0},
                                                        {1, 0, 0, 1, 0, 0},
@@ -120,9 +139,9 @@ TEST(Classification, OfASubsetOfClassesIsOverAllOfTheModels) {
   KnownAnswers subset(logits);
   const auto source = in_animals({0, 0, 1, 2, 2}, {"bee", "cat", "dog"}, nullptr);
   EXPECT_EQ(source->label_names(), kAnimals);
-  const ClassificationResult r = evaluate(subset, *source);
-  EXPECT_DOUBLE_EQ(r.top1, 0.4);
-  EXPECT_EQ(r.confusion.matrix(6)[1], (std::vector<int64_t>{0, 1, 1, 0, 0, 0}));
+  const Result r = measured(subset, *source);
+  EXPECT_DOUBLE_EQ(r.number("top1"), 0.4);
+  EXPECT_EQ(confusion(r)[1], (std::vector<int64_t>{0, 1, 1, 0, 0, 0}));
 }
 
 TEST(Classification, RestrictedIsOverTheDatasClassesAlone) {
@@ -133,20 +152,20 @@ TEST(Classification, RestrictedIsOverTheDatasClassesAlone) {
   EvalOptions options;
   const auto source = in_animals({0, 0, 1, 2, 2}, {"bee", "cat", "dog"}, &options.classes);
   EXPECT_EQ(options.classes, (std::vector<int64_t>{1, 2, 3}));
-  const ClassificationResult r = evaluate(model, *source, options);
+  const Result r = measured(model, *source, options);
   // Without "ant" the third and the fifth answers are right.
-  EXPECT_DOUBLE_EQ(r.top1, 0.8);
-  EXPECT_EQ(r.confusion.matrix(r.num_classes), (Counts{{1, 1, 0}, {0, 1, 0}, {0, 0, 2}}));
+  EXPECT_DOUBLE_EQ(r.number("top1"), 0.8);
+  EXPECT_EQ(confusion(r), (Counts{{1, 1, 0}, {0, 1, 0}, {0, 0, 2}}));
   // Of bee, cat and dog the shares are 1/2, 1/16, 1/16 in the first answer.
   const double first = -std::log(0.5 / 0.625), second = -std::log(0.25 / 0.8125),
                third = -std::log(0.25 / 0.375);
-  EXPECT_NEAR(r.nll, (first + second + third + first + third) / 5, 1e-6);
+  EXPECT_NEAR(r.number("nll"), (first + second + third + first + third) / 5, 1e-6);
 }
 
 TEST(Classification, ASampleWithoutALabelIsRefused) {
   KnownAnswers model = answers();
   const Indexed source({0, 1, -1, 2, 3}, kAnimals);
-  EXPECT_EQ(error_of<DataError>([&] { evaluate(model, source); }), "2 has no label");
+  EXPECT_EQ(error_of<DataError>([&] { measured(model, source); }), "2 has no label");
   EXPECT_EQ(error_of<DataError>([&] { classes_of(source, "the data"); }),
             "the data has no labels to be right about; want class folders, or a manifest with the "
             "column `label`");
@@ -154,8 +173,9 @@ TEST(Classification, ASampleWithoutALabelIsRefused) {
 
 TEST(Classification, JsonSaysWhatWasTestedAndHow) {
   KnownAnswers model = answers();
-  const auto json = nlohmann::json::parse(to_json_text(
-      evaluate(model, Indexed({0, 1, 2, 3, 3}, kAnimals)), kAnimals, {"val", "name", true}, {}));
+  Result result = measured(model, Indexed({0, 1, 2, 3, 3}, kAnimals), {}, kAnimals);
+  result.settings = {{"split", std::string("val")}, {"labels_by", std::string("name")}, {"restricted", true}};
+  const auto json = json_of(result);
   EXPECT_EQ(json["split"], "val");
   EXPECT_EQ(json["labels_by"], "name");
   EXPECT_EQ(json["restricted"], true);
@@ -190,18 +210,18 @@ TEST(Classification, OfManyClassesTakesNoMoreMemoryThanABatch) {
   constexpr int64_t kClasses = 29'593;
   ManyClasses model(kClasses);
   const test::MemoryMeter meter;
-  const ClassificationResult r = evaluate(model, one_of_each(240));
+  const Result r = measured(model, one_of_each(240));
   // A batch's logits are 232 KiB; float64 of the rows at a time, and what comes of them, the rest.
   EXPECT_LT(meter.peak(), int64_t{8} << 20);
-  EXPECT_EQ(r.num_classes, kClasses);
-  EXPECT_EQ(r.confusion.counts().size(), 240u);
-  EXPECT_DOUBLE_EQ(r.top1, 121.0 / 240);  // the even ones, and 7
+  const auto json = json_of(r);
+  EXPECT_EQ(json["confusion"]["labels"].size(), static_cast<size_t>(kClasses));
+  EXPECT_EQ(json["confusion"]["most_confused"].size(), 119u);
+  EXPECT_DOUBLE_EQ(r.number("top1"), 121.0 / 240);  // the even ones, and 7
 }
 
 TEST(Classification, JsonOfManyClassesHasTheirCountsAndTheMostConfused) {
   ManyClasses model(201);
-  const auto json = nlohmann::json::parse(
-      to_json_text(evaluate(model, one_of_each(100)), {}, {"test", "index", false}, {}));
+  const auto json = json_of(measured(model, one_of_each(100)));
   const auto& confusion = json["confusion"];
   EXPECT_EQ(confusion["labels"].size(), 201u);
   EXPECT_EQ(confusion["labels"][99], 1);
