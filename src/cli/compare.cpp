@@ -3,9 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
-#include "core/error.h"
-#include "eval/prediction_file.h"
-#include "metrics/interval.h"
+#include "measure/comparison.h"
 
 namespace vit22b {
 namespace {
@@ -18,36 +16,15 @@ struct CompareFlags {
   int64_t key = 0;
 };
 
-/// Which samples some runs have right, [S, M] float64, one row a run; all of the samples of
-/// `first`.
-at::Tensor read_runs(const std::vector<std::string>& paths, int64_t key,
-                     const PredictionFile& first) {
-  std::vector<at::Tensor> rows;
-  for (const std::string& path : paths) {
-    const PredictionFile file(path);
-    if (path != first.path()) file.check_same_samples(first);
-    rows.push_back(file.predicted(key).eq(first.labels().unsqueeze(0)).to(at::kDouble));
-  }
-  return at::cat(rows);
-}
-
 void run_compare(const CompareFlags& flags) {
   begin_command(flags.common);
-  const PredictionFile first(flags.runs.front());
-  const at::Tensor ours_SM = read_runs(flags.runs, flags.key, first),
-                   theirs_SM = read_runs(flags.against, flags.key, first);
-  if (ours_SM.size(0) != theirs_SM.size(0))
-    throw UsageError(ours_SM.size(0), " runs against ", theirs_SM.size(0),
-                     "; give pairs, in order");
-  const at::Tensor gain = ours_SM - theirs_SM;
-  const metrics::Interval interval =
-      metrics::bootstrap_interval(gain, static_cast<uint64_t>(flags.common.seed));
+  const PairedDifference difference = compare_predictions(flags.runs, flags.against, flags.key,
+                                                          static_cast<uint64_t>(flags.common.seed));
   Json by_run = Json::array();
-  for (int64_t i = 0; i < gain.size(0); ++i)
-    by_run.push_back({{"accuracy", ours_SM[i].mean().item<double>()},
-                      {"against", theirs_SM[i].mean().item<double>()}});
-  const double mean = gain.mean().item<double>();
-  const Json json = {{"difference", mean},
+  for (const auto& [accuracy, against] : difference.runs)
+    by_run.push_back({{"accuracy", accuracy}, {"against", against}});
+  const metrics::Interval& interval = difference.interval;
+  const Json json = {{"difference", difference.mean},
                      {"confidence_interval", {interval.low, interval.high}},
                      {"runs", by_run}};
   std::string text;
@@ -58,8 +35,8 @@ void run_compare(const CompareFlags& flags) {
     text += line;
   }
   std::snprintf(line, sizeof line,
-                "difference %+.2f %%  (95 %% over samples and runs: %+.2f to %+.2f)\n", 100 * mean,
-                100 * interval.low, 100 * interval.high);
+                "difference %+.2f %%  (95 %% over samples and runs: %+.2f to %+.2f)\n",
+                100 * difference.mean, 100 * interval.low, 100 * interval.high);
   print_out(flags.common.is_json ? json.dump(1) + "\n" : text + line);
 }
 

@@ -19,11 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 
 struct EvalFlags {
+  const CLI::App* command = nullptr;  ///< which options were given
   CommonFlags common;
   std::string checkpoint;
   EvalDataFlags data;
   LoaderFlags loader{.batch = 256};
-  std::string loss, labels;
+  std::string loss, labels, logits;
   PixelChanges pixels;
 };
 
@@ -73,16 +74,14 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
                   data.split.source->fingerprint(),
                   "vit22b " + join(command_words(), " ")};
   });
-  Progress progress("eval", mesh.share(MeshAxis::kData, data.split.source->size()).count,
-                    flags.common.is_quiet);
+  const int64_t own = mesh.share(MeshAxis::kData, data.split.source->size()).count;
   const EvalOptions options{.batch_size = flags.loader.batch,
                             .mesh = &mesh,
                             .num_workers = flags.loader.workers,
                             .max_bad_fraction = flags.loader.max_bad_fraction,
                             .max_pixels = flags.loader.max_pixels,
                             .classes = data.classes,
-                            .should_stop = [] { return stop_signal() != 0; },
-                            .on_progress = [&](int64_t done) { progress.update(done); }};
+                            .watch = watch_with_progress("eval", own, flags.common.is_quiet)};
   const Transforms transforms(model.info.pp_eval);
   const std::string loss =
       !flags.loss.empty() ? flags.loss : (config ? config->loss : EvaluatorOptions().loss);
@@ -104,7 +103,42 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   });
 }
 
+/// Of what somebody has predicted: logits and labels in a file.
+void run_on_file(const EvalFlags& flags) {
+  begin_command(flags.common);
+  const Predictions predictions = read_predictions(flags.logits);
+  const std::vector<std::string> names = flags.labels.empty()
+                                             ? predictions.class_names
+                                             : read_labels(flags.labels, predictions.num_classes);
+  Evaluators evaluators;
+  evaluators.push_back(
+      make_evaluator("classification", {flags.loss.empty() ? "softmax" : flags.loss, names}));
+  Result result =
+      evaluate(predictions,
+               {.batch_size = flags.loader.batch,
+                .watch = watch_with_progress("eval", predictions.size(), flags.common.is_quiet)},
+               evaluators)
+          .front();
+  result.settings = {{"logits", flags.logits}};
+  result.provenance.command = "vit22b " + join(command_words(), " ");
+  const std::string json = result_json(result);
+  print_and_store(flags.common.is_json ? json : result_text(result), [&] {
+    FileOps ops;
+    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+  });
+}
+
 void run_eval(const EvalFlags& flags) {
+  if (flags.checkpoint.empty() == flags.logits.empty())
+    throw UsageError("give a checkpoint, or --logits FILE of what a model said");
+  if (!flags.logits.empty()) {
+    std::vector<std::string> of_models = pixel_flag_names();
+    for (const char* name :
+         {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap"})
+      of_models.emplace_back(name);
+    refuse_options(*flags.command, of_models, "goes with a checkpoint");
+    return run_on_file(flags);
+  }
   CommonFlags common = flags.common;
   common.device = device_of_rank(common.device);
   const Device device = begin_command(common);
@@ -118,11 +152,15 @@ void add_eval(CLI::App& app) {
   auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = app.add_subcommand(
       "eval", "classification accuracy, NLL, calibration error and confusion matrix");
-  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder")->required();
+  flags->command = command;
+  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder");
   add_pixel_flags(*command, flags->pixels);
   add_labels_flag(*command, flags->labels);
   add_eval_data_flags(*command, flags->data);
   add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
+  command->add_option("--logits", flags->logits,
+                      "instead of a checkpoint: a safetensors file with `logits` [N, C] and "
+                      "`labels` [N], of this program's `features` or of another's");
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
   add_common_flags(*command, flags->common, kDevice | kPrecision | kOut | kJson,

@@ -15,10 +15,10 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "eval/feature_shards.h"
 #include "eval/finite.h"
 #include "kernels/shape.h"
 #include "model/flops.h"
-#include "eval/feature_shards.h"
 
 namespace vit22b {
 namespace {
@@ -107,8 +107,10 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
        .metadata = logit_names(extractor),
        .max_bad_fraction = flags.images.loader.max_bad_fraction,
        .max_pixels = flags.images.loader.max_pixels,
-       .should_stop = [] { return stop_signal() != 0; },
-       .on_progress = [&](int64_t done) { progress.update(done, extractor.transfers_text()); }},
+       .watch = {watch_signals().should_stop,
+                 [&](int64_t done, int64_t) {
+                   progress.update(done, extractor.transfers_text());
+                 }}},
       flags.common.out, ops);
   int64_t num_images = 0;
   for (const auto& shard : shards) num_images += shard->entry("labels").shape.at(0);

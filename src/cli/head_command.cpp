@@ -149,7 +149,6 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
 
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                            const DataSource& source) {
-  Progress progress("features", source.size(), flags.common.is_quiet);
   FileOps ops;
   CacheOptions options = flags.checkpoint == kPixels && flags.cache.empty()
                              ? cache_places_at("cache/pixels")
@@ -158,8 +157,7 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                     .num_workers = flags.loader.workers,
                     .max_bad_fraction = flags.loader.max_bad_fraction,
                     .max_pixels = flags.loader.max_pixels,
-                    .should_stop = [] { return stop_signal() != 0; },
-                    .on_progress = [&](int64_t n) { progress.update(n); }};
+                    .watch = watch_with_progress("features", source.size(), flags.common.is_quiet)};
   FeatureTable table = cached_features(extractor, source, options, ops);
   log_info(concat(table.size(), " features in ", table.folder().string()));
   return table;

@@ -5,8 +5,7 @@
 #include "core/error.h"
 #include "data/derived_sources.h"
 #include "eval/text_tower.h"
-#include "kernels/norm.h"
-#include "metrics/retrieval.h"
+#include "measure/retrieval.h"
 
 namespace vit22b {
 namespace {
@@ -21,16 +20,13 @@ struct RetrieveFlags {
 
 /// The pictures that a sentence fits best.
 void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTable& table) {
-  const at::Tensor scores = at::mv(unit_length(table.all("pooled")), tower.embed({flags.query})[0]);
-  const auto [values, indices] = scores.topk(std::min(flags.top, table.size()));
   Json found = Json::array();
   std::string text;
-  for (int64_t i = 0; i < values.numel(); ++i) {
-    const std::string& id = table.ids()[static_cast<size_t>(indices[i].item<int64_t>())];
-    found.push_back({{"path", id}, {"score", values[i].item<double>()}});
-    char score[32];
-    std::snprintf(score, sizeof score, "%7.4f  ", values[i].item<double>());
-    text += score + shown_name(id) + "\n";
+  for (const auto& [id, score] : search_pictures(tower, table, flags.query, flags.top)) {
+    found.push_back({{"path", id}, {"score", score}});
+    char line[32];
+    std::snprintf(line, sizeof line, "%7.4f  ", score);
+    text += line + shown_name(id) + "\n";
   }
   const std::string json = Json{{"query", flags.query}, {"found", found}}.dump(
                                1, ' ', false, Json::error_handler_t::replace) +
@@ -43,16 +39,12 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
 
 /// Tells the recall both ways: an image's answer is any of its texts, a text's any of its images.
 void tell_recall(const RetrieveFlags& flags, const PairedFeatures& pairs) {
-  const auto& [images, texts] = pairs;
-  const at::Tensor scores =
-      at::mm(unit_length(images.features_ND), unit_length(texts.features_ND).t());
-  const Json json = {
-      {"num_images", images.size()},
-      {"num_captions", texts.size()},
-      {"recall_at",
-       {{"image_to_text", recalls(metrics::answer_ranks(scores, images.labels_N, texts.labels_N))},
-        {"text_to_image",
-         recalls(metrics::answer_ranks(scores.t(), texts.labels_N, images.labels_N))}}}};
+  const RetrievalRanks ranks = retrieval_ranks(pairs);
+  const Json json = {{"num_images", pairs.images.size()},
+                     {"num_captions", pairs.texts.size()},
+                     {"recall_at",
+                      {{"image_to_text", recalls(ranks.image_to_text)},
+                       {"text_to_image", recalls(ranks.text_to_image)}}}};
   std::string text;
   for (const auto& [way, recall] : json["recall_at"].items()) {
     char line[160];
@@ -65,20 +57,6 @@ void tell_recall(const RetrieveFlags& flags, const PairedFeatures& pairs) {
     FileOps ops;
     if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json.dump(1) + "\n");
   });
-}
-
-/// The images of a source and all their captions, embedded.
-PairedFeatures embed_captions(const RetrieveFlags& flags, const TextTower& tower,
-                              const DataSource& source, const FeatureTable& table) {
-  std::vector<std::string> captions;
-  std::vector<int64_t> image_of_caption;
-  for (int64_t row = 0; row < table.size(); ++row)
-    for (std::string& caption : source.captions(table.indices()[row].item<int64_t>())) {
-      captions.push_back(std::move(caption));
-      image_of_caption.push_back(row);
-    }
-  return {{table.all("pooled"), at::arange(table.size(), at::kLong), {}, flags.head.test},
-          {tower.embed(captions), at::tensor(image_of_caption, at::kLong), {}, flags.head.test}};
 }
 
 void run_retrieve(const RetrieveFlags& flags) {
@@ -97,7 +75,7 @@ void run_retrieve(const RetrieveFlags& flags) {
   std::shared_ptr<const DataSource> source = open_data(flags.head).source;
   if (flags.query.empty()) source = with_captions(source, flags.head.test);
   const FeatureTable table = open_table(flags.head, device, *source);
-  flags.query.empty() ? tell_recall(flags, embed_captions(flags, tower, *source, table))
+  flags.query.empty() ? tell_recall(flags, embed_captions(tower, *source, table, flags.head.test))
                       : search(flags, tower, table);
 }
 

@@ -59,13 +59,13 @@ std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms
     mesh.agree([&] {
       if (loader) loader->next(batch);
     });
-    if (mesh.any(options.should_stop()))
+    if (mesh.any(options.watch.should_stop()))
       throw Stopped("stopped during an evaluation; nothing of it is kept");
     const int64_t count = batch.labels_B.defined() ? batch.labels_B.size(0) : 0;
     act(batch);
     if (count == 0) continue;
     done += count;
-    options.on_progress(done);
+    options.watch.on_progress(done, mesh.share(MeshAxis::kData, source.size()).count);
   }
   std::vector<BadSample> bad =
       all_bad_samples(loader ? loader->bad_samples() : std::vector<BadSample>(), mesh);
@@ -100,18 +100,31 @@ void restrict_to(const std::vector<int64_t>& classes, PredictedBatch& batch) {
   batch.labels_B = place_of_class.index_select(0, batch.labels_B);
 }
 
-/// What a predictor says of a batch, of the classes that are asked for.
+/// What was said of a batch, of the classes that are asked for.
 ///
 /// throws  NumbersError, DataError
-PredictedBatch checked(const at::Tensor& logits_BC, const Batch& batch,
-                       const EvalOptions& options) {
-  check_finite(logits_BC, "logits", batch.ids);
-  PredictedBatch predicted{logits_BC, batch.labels_B, batch.indices_B, batch.ids};
-  check_labels(predicted.labels_B, logits_BC.size(1), batch.ids);
-  if (options.classes.empty()) return predicted;
-  restrict_to(options.classes, predicted);
-  check_labels(predicted.labels_B, predicted.logits_BC.size(1), batch.ids);
-  return predicted;
+PredictedBatch checked(PredictedBatch batch, const EvalOptions& options) {
+  check_finite(batch.logits_BC, "logits", batch.ids);
+  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids);
+  if (options.classes.empty()) return batch;
+  restrict_to(options.classes, batch);
+  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids);
+  return batch;
+}
+
+std::vector<Result> results_of(const Evaluators& evaluators, const Mesh& mesh) {
+  std::vector<Result> results;
+  results.reserve(evaluators.size());
+  for (const auto& evaluator : evaluators) results.push_back(evaluator->finish(mesh));
+  return results;
+}
+
+std::vector<std::string> ids_of(const Predictions& predictions, int64_t first, int64_t count) {
+  std::vector<std::string> ids;
+  for (int64_t i = first; i < first + count; ++i)
+    ids.push_back(predictions.ids.empty() ? concat("sample ", i)
+                                          : predictions.ids[static_cast<size_t>(i)]);
+  return ids;
 }
 
 }  // namespace
@@ -130,18 +143,39 @@ std::vector<Result> evaluate(Predictor& predictor, const DataSource& source,
       predictor.attend();
     PredictedBatch predicted;
     mesh.agree([&] {
-      if (images_BCHW.defined()) predicted = checked(logits_BC, batch, options);
+      if (images_BCHW.defined())
+        predicted = checked({logits_BC, batch.labels_B, batch.indices_B, batch.ids}, options);
     });
     if (!images_BCHW.defined()) return;
     for (const auto& evaluator : evaluators) evaluator->add(predicted);
   };
   const std::vector<BadSample> bad_samples = for_each_batch(source, transforms, options, act);
-  std::vector<Result> results;
-  for (const auto& evaluator : evaluators) {
-    results.push_back(evaluator->finish(mesh));
-    results.back().bad_samples = bad_samples;
-  }
+  std::vector<Result> results = results_of(evaluators, mesh);
+  for (Result& result : results) result.bad_samples = bad_samples;
   return results;
+}
+
+std::vector<Result> evaluate(const Predictions& predictions, const EvalOptions& options,
+                             const Evaluators& evaluators) {
+  const Mesh& mesh = mesh_of(options);
+  if (predictions.size() == 0) throw DataError(predictions.place, " has no samples");
+  const Share share = mesh.share(MeshAxis::kData, predictions.size());
+  mesh.agree([&] {
+    for (int64_t done = 0; done < share.count;) {
+      const int64_t first = share.first + done,
+                    count = std::min(options.batch_size, share.count - done);
+      const PredictedBatch batch = checked(
+          {predictions.logits(first, count), predictions.labels_N.narrow(0, first, count),
+           predictions.indices_N.narrow(0, first, count), ids_of(predictions, first, count)},
+          options);
+      for (const auto& evaluator : evaluators) evaluator->add(batch);
+      done += count;
+      options.watch.on_progress(done, share.count);
+      if (options.watch.should_stop())
+        throw Stopped("stopped during an evaluation; nothing of it is kept");
+    }
+  });
+  return results_of(evaluators, mesh);
 }
 
 }  // namespace vit22b

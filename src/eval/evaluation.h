@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "core/watch.h"
 #include "data/loader.h"
 #include "dist/mesh.h"
 #include "eval/evaluator.h"
+#include "eval/predictions.h"
 #include "model/predictor.h"
 
 namespace vit22b {
@@ -21,10 +23,9 @@ struct EvalOptions {
   int64_t max_pixels = kMaxPixels;  ///< see LoaderOptions
   /// The model's classes that answers are taken from, in order; all of them where empty.
   std::vector<int64_t> classes = {};
-  /// Asked between batches; true on any rank ends the evaluation of all early with Stopped.
-  std::function<bool()> should_stop = [] { return false; };
-  /// Told after each batch how many samples are done.
-  std::function<void(int64_t)> on_progress = [](int64_t) {};
+  /// A stop on any rank ends the evaluation of all early. Told how many of this rank's samples are
+  /// done.
+  Watch watch = {};
   /// Told at the end, on every rank, what was left out, even where that is too much.
   std::function<void(const std::vector<BadSample>&)> on_bad_samples =
       [](const std::vector<BadSample>&) {};
@@ -57,6 +58,10 @@ using Evaluators = std::vector<std::unique_ptr<Evaluator>>;
 ///          answers that are not finite
 std::vector<Result> evaluate(Predictor& predictor, const DataSource& source,
                              const Transforms& transforms, const EvalOptions& options,
+                             const Evaluators& evaluators);
+
+/// The same of what has been predicted already: options.batch_size samples at a time.
+std::vector<Result> evaluate(const Predictions& predictions, const EvalOptions& options,
                              const Evaluators& evaluators);
 
 }  // namespace vit22b

@@ -176,7 +176,7 @@ class ShardWriter {
     SampleNames names;
     int64_t done = first;
     for (Batch batch; loader.next(batch);) {
-      if (options_.should_stop())
+      if (options_.watch.should_stop())
         throw Stopped("stopped after ", first, " of ", source_.size(),
                       " samples; the same command goes on from there");
       if (!batch.images_BCHW().defined()) continue;
@@ -188,7 +188,7 @@ class ShardWriter {
       pieces[kIndices].push_back(batch.indices_B);
       names.add(batch);
       done += batch.images_BCHW().size(0);
-      options_.on_progress(done);
+      options_.watch.on_progress(done, source_.size());
     }
     if (pieces.empty())
       for (const char* name : {kLabels, kIndices}) pieces[name] = {at::empty({0}, at::kLong)};
@@ -250,7 +250,7 @@ void share_feature_shards(FeatureExtractor& extractor, const DataSource& source,
   std::optional<FolderLock> lock;  // on the one rank
   mesh.do_once([&] {
     ops.make_folder(folder);
-    lock.emplace(folder, options.should_stop);
+    lock.emplace(folder, options.watch.should_stop);
     remove_leftovers(ops, folder);
   });
   // Another process may have made some while this one waited.
@@ -288,7 +288,7 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
       if (!lock) {
         const bool is_missing = !fs::exists(path);
         ops.make_folder(folder);
-        lock.emplace(folder, options.should_stop);
+        lock.emplace(folder, options.watch.should_stop);
         remove_leftovers(ops, folder);
         if (is_missing) shard = open_shard(path, identity);  // made meanwhile by another process
       }
@@ -302,7 +302,8 @@ std::vector<std::unique_ptr<SafetensorsFile>> make_feature_shards(FeatureExtract
     left_out.add(*shard);
     num_rows += shard->entry(kLabels).shape.at(0);
     shards.push_back(std::move(shard));
-    options.on_progress(std::min(first + options.samples_per_shard, source.size()));
+    options.watch.on_progress(std::min(first + options.samples_per_shard, source.size()),
+                              source.size());
   }
   if (num_rows == 0) throw DataError("none of ", source.size(), " samples can be used");
   return shards;

@@ -1,14 +1,14 @@
 #pragma once
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "checkpoint/container/safetensors_file.h"
+#include "core/watch.h"
 #include "data/source.h"
 #include "dist/mesh.h"
-#include "eval/sample_names.h"
 #include "eval/feature_extractor.h"
+#include "eval/sample_names.h"
 
 namespace vit22b {
 
@@ -20,9 +20,7 @@ struct ShardOptions {
   std::map<std::string, std::string> metadata = {};  ///< more of it, for every shard
   double max_bad_fraction = 0.001;  ///< of the source, whether read now or found made
   int64_t max_pixels = kMaxPixels;  ///< see LoaderOptions
-  std::function<bool()> should_stop = [] { return false; };
-  /// Told how many samples are done.
-  std::function<void(int64_t)> on_progress = [](int64_t) {};
+  Watch watch = {};                 ///< told how many samples are done
 };
 
 /// What decides the features of a source and their shards: the extractor, the samples, the names of

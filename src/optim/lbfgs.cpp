@@ -93,7 +93,7 @@ LbfgsReport minimise_lbfgs(SmoothFunction& function, const LbfgsOptions& options
     report.largest_gradient = gradient.abs().max().item<double>();
     report.has_converged = report.largest_gradient <= options.tolerance;
     if (report.has_converged || report.iterations == options.max_iterations) return report;
-    if (options.should_stop())
+    if (options.watch.should_stop())
       throw Stopped("stopped after ", report.iterations, " iterations; nothing was written");
     const at::Tensor direction = history.direction(gradient, function);
     const double slope = inner_product(direction, gradient);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "core/watch.h"
+
 namespace vit22b {
 
 /// A smooth function of one tensor as a line search sees it: the current point, and a line from it.
@@ -32,8 +34,7 @@ struct LbfgsOptions {
   double tolerance = 1e-6;  ///< of the gradient's largest component
   int64_t max_iterations = 1000;
   int64_t history = 10;
-  /// Asked before each iteration; true ends the minimisation with Stopped.
-  std::function<bool()> should_stop = [] { return false; };
+  Watch watch = {};  ///< asked before each iteration
 };
 
 /// How a minimisation ended.

@@ -10,14 +10,13 @@ FeatureTable features_once(const TrainConfig& config, const OnlookingModel& mode
                            const DataSource& source, const Device& device, const Mesh& mesh) {
   const auto extractor = make_model_extractor(
       model.checkpoint, {device, config.precision, config.engine}, {model.feature});
-  // A terminal is the run's: there its own line is drawn.
-  Progress progress("features", source.size(), /*is_quiet=*/stderr_is_terminal());
   CacheOptions options = model.cache;
   options.shards = {.num_workers = config.data.workers,
                     .max_bad_fraction = config.data.max_bad_fraction,
                     .max_pixels = config.data.max_pixels,
-                    .should_stop = [] { return stop_signal() != 0; },
-                    .on_progress = [&](int64_t done) { progress.update(done); }};
+                    // A terminal is the run's: there its own line is drawn.
+                    .watch = watch_with_progress("features", source.size(),
+                                                 /*is_quiet=*/stderr_is_terminal())};
   log_info(concat(model.checkpoint.string(), " looks at ", source.size(), " images once"));
   FileOps ops;
   if (mesh.size(MeshAxis::kAll) > 1) share_features(*extractor, source, options, ops, mesh);

@@ -56,12 +56,11 @@ void Run::validate() {
                             .num_workers = config_.data.workers,
                             .max_bad_fraction = 1,
                             .max_pixels = config_.data.max_pixels,
-                            .should_stop = [this] { return is_stop_asked(); },
-                            .on_bad_samples =
-                                [&](const std::vector<BadSample>& bad) {
-                                  num_bad = bad.size();
-                                  books_.note_bad_samples(bad);
-                                }};
+                            .watch = {.should_stop = [this] { return is_stop_asked(); }},
+                            .on_bad_samples = [&](const std::vector<BadSample>& bad) {
+                              num_bad = bad.size();
+                              books_.note_bad_samples(bad);
+                            }};
   const AveragedWeights averages = model_->averages(state_.step);
   try {
     auto metrics = task_->validate({predictor, image ? &*image : nullptr, model_->own_weights()},

@@ -119,7 +119,7 @@ std::vector<HeadRow> train_head_grid(const std::vector<HeadInput>& inputs, const
   const int64_t per_epoch = samples / batch, total = options.epochs * per_epoch;
   at::Tensor drawn = at::empty({batch}, at::kLong);
   for (int64_t step = 0; step < total; ++step) {
-    if (options.should_stop()) throw Stopped("stopped; no head was written");
+    if (options.watch.should_stop()) throw Stopped("stopped; no head was written");
     const int64_t epoch = step / per_epoch, first = step % per_epoch * batch;
     const RandomPermutation order(static_cast<uint64_t>(samples), options.seed,
                                   concat("head grid epoch ", epoch));
@@ -133,7 +133,7 @@ std::vector<HeadRow> train_head_grid(const std::vector<HeadInput>& inputs, const
     for (double& rate : rates) rate *= curve * static_cast<double>(batch) / kBatchOfBaseRates;
     for (size_t i = 0; i < inputs.size(); ++i)
       rows[i].step(inputs[i].rows(indices), labels_B, rates, options.momentum);
-    options.on_progress(step + 1, total);
+    options.watch.on_progress(step + 1, total);
   }
   return rows;
 }

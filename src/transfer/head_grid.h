@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/watch.h"
 #include "transfer/logistic.h"
 
 namespace vit22b {
@@ -24,9 +25,7 @@ struct HeadGridOptions {
   int64_t batch_size = 1024;
   double momentum = 0.9;
   uint64_t seed = 0;
-  /// Asked between steps; true ends the training early with Stopped.
-  std::function<bool()> should_stop = [] { return false; };
-  std::function<void(int64_t step, int64_t total)> on_progress = [](int64_t, int64_t) {};
+  Watch watch = {};  ///< told steps
 };
 
 /// DINOv2's thirteen base rates (eval/linear.py).

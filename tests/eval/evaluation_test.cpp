@@ -51,8 +51,9 @@ TEST(Evaluation, AStopThatOneRankIsAskedForStopsAllOfThem) {
   on_data_ranks(3, [&](const Mesh& mesh) {
     const bool is_asked = mesh.share(MeshAxis::kData, 3).first == 1;
     int64_t batches = 0;
-    const EvalOptions options{
-        .batch_size = 2, .mesh = &mesh, .should_stop = [&] { return is_asked && batches == 2; }};
+    const EvalOptions options{.batch_size = 2, .mesh = &mesh, .watch = {.should_stop = [&] {
+                                                                return is_asked && batches == 2;
+                                                              }}};
     EXPECT_EQ(error_of<Stopped>([&] {
                 for_each_batch(Numbered(30), plain(), options, [&](Batch&) { ++batches; });
               }),

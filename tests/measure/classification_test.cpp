@@ -113,11 +113,11 @@ TEST(Classification, IsExactForKnownAnswers) {
   // All five are sure by 1/2, in one bin, and right in 2 of 5.
   EXPECT_NEAR(r.number("ece"), 0.1, 1e-6);
   EXPECT_EQ(confusion(r), (Counts{{1, 0, 0, 0, 0, 0},
-                                                       {0, 0, 1, 0, 0, 0},
-                                                       {1, 0, 0, 0, 0, 0},
-                                                       {1, 0, 0, 1, 0, 0},
-                                                       {0, 0, 0, 0, 0, 0},
-                                                       {0, 0, 0, 0, 0, 0}}));
+                                  {0, 0, 1, 0, 0, 0},
+                                  {1, 0, 0, 0, 0, 0},
+                                  {1, 0, 0, 1, 0, 0},
+                                  {0, 0, 0, 0, 0, 0},
+                                  {0, 0, 0, 0, 0, 0}}));
 }
 
 /// The data's own labels in the model's classes.
@@ -174,7 +174,8 @@ TEST(Classification, ASampleWithoutALabelIsRefused) {
 TEST(Classification, JsonSaysWhatWasTestedAndHow) {
   KnownAnswers model = answers();
   Result result = measured(model, Indexed({0, 1, 2, 3, 3}, kAnimals), {}, kAnimals);
-  result.settings = {{"split", std::string("val")}, {"labels_by", std::string("name")}, {"restricted", true}};
+  result.settings = {
+      {"split", std::string("val")}, {"labels_by", std::string("name")}, {"restricted", true}};
   const auto json = json_of(result);
   EXPECT_EQ(json["split"], "val");
   EXPECT_EQ(json["labels_by"], "name");

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint/container/safetensors_writer.h"
 #include "core/error.h"
 #include "dist/threads.h"
 #include "eval/vit_predictor.h"
@@ -96,7 +97,7 @@ TEST(Evaluate, LabelBeyondTheModelsClassesIsRefused) {
 TEST(Evaluate, StopsBetweenBatches) {
   const IdxEvaluation idx(8, 4);
   EvalOptions options;
-  options.should_stop = [] { return true; };
+  options.watch.should_stop = [] { return true; };
   EXPECT_THROW(classified(*idx.predictor, *idx.source, idx.transforms, options), Stopped);
 }
 
@@ -110,6 +111,63 @@ TEST(Evaluate, SeveralEvaluatorsSeeOnePassOfTheModel) {
   EXPECT_EQ(results[0].number("top1"), results[1].number("top1"));
   EXPECT_GT(results[0].number("loss"), results[1].number("loss"));
   EXPECT_NEAR(results[1].number("loss"), results[1].number("nll"), 1e-6);
+}
+
+/// A file as another tool would write it.
+std::filesystem::path written(const test::TempFolder& folder, const at::Tensor& logits_NC,
+                              const at::Tensor& labels_N,
+                              const std::map<std::string, std::string>& metadata = {}) {
+  FileOps ops;
+  write_safetensors(ops, folder / "p.safetensors", {{"logits", logits_NC}, {"labels", labels_N}},
+                    metadata);
+  return folder / "p.safetensors";
+}
+
+TEST(Predictions, OfAFileAreWorthWhatTheModelsAre) {
+  const IdxEvaluation idx(37, 4);
+  const Result direct = classified(*idx.predictor, *idx.source, idx.transforms, {});
+  std::vector<at::Tensor> logits;
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < idx.source->size(); ++i) {
+    Sample sample = idx.source->read(i);
+    idx.transforms(sample, 0);
+    const at::Tensor image_BCHW =
+        sample.fields.at("image").value.permute({2, 0, 1}).unsqueeze(0).contiguous();
+    logits.push_back(idx.predictor->logits(image_BCHW));
+    labels.push_back(sample.label);
+  }
+  const Predictions predictions = read_predictions(
+      written(idx.folder, at::cat(logits), at::tensor(labels, at::kLong).to(at::kInt)));
+  EXPECT_EQ(predictions.num_classes, 5);
+  for (const int64_t batch : {1, 10, 100}) {
+    Evaluators evaluators;
+    evaluators.push_back(make_evaluator("classification", {}));
+    const Result read = evaluate(predictions, {.batch_size = batch}, evaluators).front();
+    EXPECT_EQ(read.number("top1"), direct.number("top1"));
+    EXPECT_NEAR(read.number("nll"), direct.number("nll"), 1e-6 * direct.number("nll"));
+    EXPECT_EQ(read.number("num_examples"), 37);
+  }
+}
+
+TEST(Predictions, ThatDoNotFitTogetherAreRefused) {
+  const test::TempFolder folder;
+  const auto refusal = [&](const at::Tensor& logits, const at::Tensor& labels,
+                           const std::map<std::string, std::string>& metadata = {}) {
+    return test::error_of<DataError>(
+        [&] { read_predictions(written(folder, logits, labels, metadata)); });
+  };
+  const at::Tensor logits = at::zeros({3, 2}), labels = at::zeros({3}, at::kLong);
+  EXPECT_NE(refusal(logits, labels.slice(0, 1)).find("want whole numbers [3]"), std::string::npos);
+  EXPECT_NE(refusal(logits, labels.to(at::kFloat)).find("labels are Float [3]"), std::string::npos);
+  EXPECT_NE(refusal(logits.to(at::kLong), labels).find("logits are Long [3, 2]"),
+            std::string::npos);
+  EXPECT_NE(refusal(logits, labels, {{"paths", "[\"a\"]"}}).find("1 paths of 3 samples"),
+            std::string::npos);
+  const Predictions other = read_predictions(written(folder, logits, labels + 2));
+  Evaluators evaluators;
+  evaluators.push_back(make_evaluator("classification", {}));
+  EXPECT_EQ(test::error_of<DataError>([&] { evaluate(other, {}, evaluators); }),
+            "sample 0: label 2, but the model has 2 classes");
 }
 
 TEST(Evaluators, AnUnknownNameNamesTheNearest) {

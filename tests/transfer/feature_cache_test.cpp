@@ -104,7 +104,7 @@ TEST_F(FeatureCache, AStopOfOneRankStopsAllAndWholeShardsStay) {
     FileOps ops;
     CacheOptions with = options();
     const bool is_asked = mesh.share(MeshAxis::kAll, 3).first == 1;
-    with.shards.should_stop = [&] { return is_asked; };
+    with.shards.watch.should_stop = [&] { return is_asked; };
     EXPECT_NE(error_of<Stopped>([&] { share_features(own, *source_, with, ops, mesh); }),
               "(nothing thrown)");
     ++stopped;
@@ -123,7 +123,7 @@ TEST_F(FeatureCache, GathersRowsAcrossShards) {
 
 TEST_F(FeatureCache, GoesOnAfterAnInterruption) {
   CacheOptions stopping = options();
-  stopping.shards.should_stop = [&] { return extractor_.num_seen >= 20; };
+  stopping.shards.watch.should_stop = [&] { return extractor_.num_seen >= 20; };
   EXPECT_EQ(error_of<Stopped>([&] { make(stopping); }),
             "stopped after 16 of 60 samples; the same command goes on from there");
   extractor_.num_seen = 0;
@@ -240,7 +240,7 @@ TEST_F(FeatureCache, OfTwoThatMakeItTheSecondWaitsForTheFirst) {
   test::write_file(made / ".vit22b-0123456789abcdef0123456789abcdef.tmp", "left by a crash");
   auto first = std::make_unique<FolderLock>(made);
   CacheOptions waiting = options();
-  waiting.shards.should_stop = [&] {
+  waiting.shards.watch.should_stop = [&] {
     first.reset();
     return false;
   };

@@ -2,11 +2,11 @@
 
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
+#include "eval/labelled_features.h"
 #include "support/files.h"
 #include "support/memory_meter.h"
 #include "support/tensors.h"
 #include "transfer/head_grid.h"
-#include "eval/labelled_features.h"
 #include "transfer/logistic.h"
 #include "transfer/neighbors.h"
 #include "transfer/ridge.h"
@@ -98,7 +98,7 @@ TEST(Logistic, GoesOnFromAnotherPenaltyToTheSameMinimum) {
 
 TEST(Logistic, StopsBetweenIterationsWhenAsked) {
   int asked = 0;
-  const LbfgsOptions options{.tolerance = 0, .should_stop = [&] { return ++asked > 3; }};
+  const LbfgsOptions options{.tolerance = 0, .watch = {.should_stop = [&] { return ++asked > 3; }}};
   EXPECT_THROW(fit_logistic(oracle("many/train"), oracle("many/labels"), 5, 1, options), Stopped);
   EXPECT_EQ(asked, 4);
 }

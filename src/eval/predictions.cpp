@@ -1,0 +1,74 @@
+#include "eval/predictions.h"
+
+#include <ATen/ATen.h>
+
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/container/safetensors_file.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "kernels/shape.h"
+
+namespace vit22b {
+namespace {
+
+/// A list of texts in a file's metadata; empty where it has none.
+std::vector<std::string> texts_of(const SafetensorsFile& file, const char* key) {
+  const auto it = file.metadata().find(key);
+  if (it == file.metadata().end()) return {};
+  try {
+    return parse_json<nlohmann::json>(it->second, file.path().string(), ExitCode::kCheckpoint)
+        .get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception& e) {
+    throw CheckpointError(file.path().string(), ": its metadata's ", key, " are no list of texts (",
+                          e.what(), ")");
+  }
+}
+
+at::Tensor whole_numbers(const SafetensorsFile& file, const char* name, int64_t rows) {
+  const at::Tensor values = file.load(name);
+  if (values.dim() != 1 || values.size(0) != rows || c10::isFloatingType(values.scalar_type()))
+    throw DataError(file.path().string(), ": ", name, " are ", c10::toString(values.scalar_type()),
+                    " ", shape_text(values.sizes()), ", want whole numbers [", rows, "]");
+  return values.to(at::kLong);
+}
+
+}  // namespace
+
+Predictions read_predictions(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const SafetensorsFile>(path);
+  const StoredTensor& logits = file->entry("logits");
+  if (logits.shape.size() != 2 || !c10::isFloatingType(logits.dtype))
+    throw DataError(path.string(), ": logits are ", c10::toString(logits.dtype), " ",
+                    shape_text(logits.shape), ", want floating-point numbers [N, C]");
+  const int64_t rows = logits.shape[0];
+  Predictions predictions{path.string(), logits.shape[1], whole_numbers(*file, "labels", rows),
+                          at::arange(rows, at::kLong)};
+  if (file->contains("groups")) predictions.groups_N = whole_numbers(*file, "groups", rows);
+  predictions.ids = texts_of(*file, "paths");
+  predictions.class_names = texts_of(*file, "logit_names");
+  if (!predictions.ids.empty() && static_cast<int64_t>(predictions.ids.size()) != rows)
+    throw DataError(path.string(), ": ", predictions.ids.size(), " paths of ", rows, " samples");
+  predictions.logits = [file, &logits](int64_t first, int64_t count) {
+    // Read only: a mapping has no writable pages.
+    auto* const data = const_cast<std::byte*>(file->bytes(logits).data());
+    return at::from_blob(data, logits.shape, logits.dtype)
+        .narrow(0, first, count)
+        .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  };
+  return predictions;
+}
+
+Predictions predictions_of(std::shared_ptr<const FeatureTable> table,
+                           std::vector<std::string> class_names) {
+  Predictions predictions{table->folder().string(), table->width("logits"), table->labels(),
+                          table->indices()};
+  predictions.ids = table->ids();
+  predictions.class_names = std::move(class_names);
+  predictions.logits = [table](int64_t first, int64_t count) {
+    return table->rows("logits", at::arange(first, first + count, at::kLong));
+  };
+  return predictions;
+}
+
+}  // namespace vit22b
