@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,12 @@ template <class Json>
 auto wrong_value(const Json& json, const std::string& want) {
   constexpr int kTypeError = 302;  // nlohmann's number of get()'s errors
   return Json::type_error::create(kTypeError, json.dump() + " is not " + want, &json);
+}
+
+/// A number, or null where it is none: JSON has no NaN.
+template <class Json>
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 /// A number without a fraction, which float64 holds; nlohmann's own conversion of others (1e300) is

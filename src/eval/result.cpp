@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/printable.h"
 #include "core/text.h"
 
@@ -13,13 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// JSON has no NaN.
-Json number_json(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
 Json cell_json(const Cell& cell) {
-  if (const auto* number = std::get_if<double>(&cell)) return number_json(*number);
+  if (const auto* number = std::get_if<double>(&cell)) return number_or_null<Json>(*number);
   return std::visit([](const auto& value) { return Json(value); }, cell);
 }
 
@@ -77,10 +73,11 @@ std::string result_json(const Result& result) {
   for (const auto& [name, value] : result.settings) json[name] = cell_json(value);
   for (const ResultNumber& number : result.numbers) {
     const std::string& name = number.metric.name;
-    json[name] = number.is_count ? Json(std::llround(number.value)) : number_json(number.value);
+    json[name] =
+        number.is_count ? Json(std::llround(number.value)) : number_or_null<Json>(number.value);
     if (number.interval)
-      json[name + "_interval"] = {number_json(number.interval->low),
-                                  number_json(number.interval->high)};
+      json[name + "_interval"] = {number_or_null<Json>(number.interval->low),
+                                  number_or_null<Json>(number.interval->high)};
   }
   json["provenance"] = provenance_json(result.provenance);
   json["bad_samples"] = Json::array();

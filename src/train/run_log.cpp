@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/device_spec.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "kernels/cpu/tile.h"
@@ -12,10 +13,6 @@ namespace vit22b {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
 
 std::string format(const char* pattern, double value) {
   char text[48];
@@ -69,16 +66,16 @@ std::string RunLog::report(const TrainerState& state, const StepResult& result,
   }
   Json logits = Json::array(), entropies = Json::array();
   for (const AttentionSignals& s : signals) {
-    logits.push_back(number(s.max_logit));
-    entropies.push_back(number(s.entropy));
+    logits.push_back(number_or_null<Json>(s.max_logit));
+    entropies.push_back(number_or_null<Json>(s.entropy));
   }
   return Json{{"step", state.step},
-              {"training_loss", number(result.loss)},
-              {"l2_grads", number(result.report.gradient_norm)},
+              {"training_loss", number_or_null<Json>(result.loss)},
+              {"l2_grads", number_or_null<Json>(result.report.gradient_norm)},
               {"lr", learning_rate},
-              {"img_per_sec", number(speed.images_per_second)},
-              {"data_share", number(speed.data_share)},
-              {"mfu", number(speed.mfu)},
+              {"img_per_sec", number_or_null<Json>(speed.images_per_second)},
+              {"data_share", number_or_null<Json>(speed.data_share)},
+              {"mfu", number_or_null<Json>(speed.mfu)},
               {"peak_memory_bytes", memory},
               {"examples_seen", state.examples_seen},
               {"train_seconds", state.train_seconds},
@@ -89,7 +86,7 @@ std::string RunLog::report(const TrainerState& state, const StepResult& result,
 
 std::string validation_line(int64_t step, const std::map<std::string, double>& metrics) {
   Json row = {{"step", step}};
-  for (const auto& [name, value] : metrics) row["val/" + name] = number(value);
+  for (const auto& [name, value] : metrics) row["val/" + name] = number_or_null<Json>(value);
   return row.dump();
 }
 
