@@ -53,7 +53,7 @@ at::Tensor with_outside(const at::Tensor& map, int64_t dim, const at::Scalar& ou
 }  // namespace
 
 PictureSize picture_size(const Field& field) {
-  return {field.value.size(-3), field.value.size(-2)};
+  return picture_kind(field.kind).size(field.value);
 }
 
 void apply_step(Field& field, const GeometricStep& step) {

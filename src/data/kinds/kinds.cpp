@@ -39,6 +39,10 @@ const PictureKind& picture_kind(FieldKind kind) {
   throw InternalError("picture_kind: the field is no picture");
 }
 
+PictureSize PictureKind::size(const at::Tensor& value) const {
+  return {value.size(-3), value.size(-2)};
+}
+
 at::Tensor PictureKind::cropped(const at::Tensor& value, const CropBox& box) const {
   return value.slice(-3, box.top, box.top + box.height).slice(-2, box.left, box.left + box.width);
 }

@@ -20,12 +20,13 @@ struct EncodedPicture {
 /// How a kind of picture is decoded, and follows what an operation does to its geometry. Each kind
 /// is one file and one line of the list in kinds.cpp.
 ///
-/// values are [..., H, W, C]
+/// values are [..., H, W, C] unless a kind says another shape
 class PictureKind {
  public:
   virtual ~PictureKind() = default;
   /// "an image", for messages.
   virtual const char* name() const = 0;
+  virtual PictureSize size(const at::Tensor& value) const;
   /// throws  DataError naming the sample
   virtual at::Tensor decoded(const EncodedPicture& picture) const = 0;
   virtual at::Tensor resized(const at::Tensor& value, PictureSize size,
