@@ -1,7 +1,7 @@
 #include "data/transform_call.h"
 
-#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "data/resample.h"
@@ -33,12 +33,11 @@ std::vector<std::string> arguments_of(const std::string& text) {
 
 std::vector<std::string> keys_of(const std::string& name, const std::string& text) {
   std::vector<std::string> keys;
-  for (const std::string& part : split(text, ',')) {
-    keys.push_back(trim(part));
-    if (keys.back().empty() || std::count(keys.begin(), keys.end(), keys.back()) > 1)
-      throw UsageError("preprocessing: ", name, " has keys '", text,
-                       "', want different names with commas between them");
-  }
+  for (const std::string& part : split(text, ',')) keys.push_back(trim(part));
+  const std::set<std::string> different(keys.begin(), keys.end());
+  if (keys.empty() || different.size() < keys.size() || different.count("") > 0)
+    throw UsageError("preprocessing: ", name, " has keys '", text,
+                     "', want different names with commas between them");
   return keys;
 }
 

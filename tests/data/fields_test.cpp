@@ -138,6 +138,8 @@ TEST(Fields, WhatDoesNotGoTogetherIsNamed) {
   EXPECT_EQ(misuse("flip_lr(keys=\"image,image\")"),
             "preprocessing: flip_lr has keys 'image,image', want different names with commas "
             "between them");
+  EXPECT_EQ(misuse("flip_lr(keys=)"),
+            "preprocessing: flip_lr has keys '', want different names with commas between them");
   EXPECT_EQ(misuse("flip_lr(keys=\"image,mask\",outkey=\"x\")"),
             "preprocessing: flip_lr has one outkey for 2 keys");
 }

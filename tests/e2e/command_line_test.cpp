@@ -299,6 +299,30 @@ TEST(TrainCommand, AFullDiskEndsWith4AndKeepsTheCheckpoint) {
   EXPECT_TRUE(has_checkpoint);
 }
 
+// What a model has said, in a file, is worth what the model is.
+TEST(EvalCommand, MeasuresWhatHasBeenPredictedAsItMeasuresTheModel) {
+  const TempFolder folder;
+  const std::string run = (folder / "run").string(), file = (folder / "l.safetensors").string(),
+                    data = "idx:" + (folder / "data").string();
+  ASSERT_EQ(vit(train_line(folder)).code, 0);
+  const Ended direct = vit("eval " + run + " --json");
+  ASSERT_EQ(direct.code, 0) << direct.err;
+  const Ended written =
+      vit("features " + run + " --data " + data + " --split test --only logits --out " + file);
+  ASSERT_EQ(written.code, 0) << written.err;
+  const Ended read = vit("eval --logits " + file + " --loss sigmoid --json");
+  ASSERT_EQ(read.code, 0) << read.err;
+  const json want = json::parse(direct.out), got = json::parse(read.out);
+  for (const char* key : {"top1", "top5", "num_examples", "confusion", "label_names"})
+    EXPECT_EQ(got.at(key), want.at(key)) << key;
+  for (const char* key : {"loss", "nll", "ece"})
+    EXPECT_NEAR(got.at(key).get<double>(), want.at(key).get<double>(), 1e-6) << key;
+  EXPECT_EQ(vit("eval").last_line(),
+            "error: give a checkpoint, or --logits FILE of what a model said");
+  EXPECT_EQ(vit("eval --logits " + file + " --split val").last_line(),
+            "error: --split: goes with a checkpoint");
+}
+
 TEST(EvalCommand, DamagedAndMissingCheckpointsEndWith4) {
   const TempFolder folder;
   EXPECT_EQ(vit("eval /nowhere --data idx:/nowhere").code, 4);
