@@ -32,16 +32,27 @@ void store_values(const std::byte* from, at::ScalarType dtype, at::Tensor& targe
   }
 }
 
-// The checkpoint, with every byte of its model checked that is not read tensor by tensor.
-const CheckpointPath& checked(const CheckpointPath& checkpoint, TensorHashes hashes) {
-  if (hashes == TensorHashes::kCheck)
-    verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
-  return checkpoint;
+// The weights, with every byte of the model checked that is not read tensor by tensor, and the
+// hashes that the others have to have.
+TensorContainer opened(const CheckpointPath& checkpoint, TensorHashes hashes) {
+  if (hashes == TensorHashes::kChecked) return open_weights(checkpoint);
+  verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
+  TensorContainer files = open_weights(checkpoint);
+  const Manifest manifest = read_manifest(checkpoint.folder);
+  for (const std::string& name : files.names()) {
+    const std::filesystem::path file = files.file_of(name);
+    const auto record = manifest.find(file.filename().string());
+    if (record == manifest.end()) continue;
+    const auto hash = record->second.tensors.find(name);
+    // A tensor that the record has not is none that was written.
+    files.expect_hash(name, hash == record->second.tensors.end() ? "none" : hash->second);
+  }
+  return files;
 }
 
 int64_t rows_of(const TensorPiece& piece) {
-  if (piece.shape.empty()) return 1;
-  return piece.num_rows < 0 ? piece.shape.front() : piece.num_rows;
+  if (piece.num_rows >= 0) return piece.num_rows;
+  return piece.shape.empty() ? 1 : piece.shape.front();
 }
 
 /// The values of one row of a source tensor.
@@ -55,7 +66,7 @@ int64_t row_size(const TensorPiece& piece) {
 
 TensorReader::TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table,
                            TensorHashes hashes)
-    : files_(open_weights(checked(checkpoint, hashes))),
+    : files_(opened(checkpoint, hashes)),
       map_(tensor_map(checkpoint, table, files_)),
       hashes_(hashes) {
   check_map(table);

@@ -18,8 +18,8 @@ enum class TensorHashes { kCheck, kChecked };
 /// is checked against what it was when it was opened. Of one thread at a time.
 class TensorReader {
  public:
-  /// throws  CheckpointError where the files are not what they say, or a tensor of theirs belongs
-  ///         to no parameter of the table
+  /// throws  CheckpointError where config.json cannot be read, nobody recognises it, the files are
+  ///         not what they or manifest.json say, or a tensor of theirs belongs to no parameter
   TensorReader(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table,
                TensorHashes hashes = TensorHashes::kCheck);
 

@@ -17,14 +17,14 @@ using WholeTensor = std::function<at::Tensor(const ParameterRow& row)>;
 /// of the pool may be in `matrix_type`: everything else is small, and float32.
 at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 
-/// The weights of a checkpoint, with the hashes that manifest.json has for them: one file, or the
-/// shards that an index lists.
+/// The weights of a checkpoint: one file, or the shards that an index lists.
 ///
 /// throws  CheckpointError when there are none; where a folder holds one file and an index, of
 ///         which none was named; or when a file is missing or damaged, or is not as the index says
 TensorContainer open_weights(const CheckpointPath& checkpoint);
 
-/// Reads every parameter of a table as float32 by its full name, in timm's layout.
+/// Reads every parameter of a table as float32 by its full name, in timm's layout. What is read is
+/// checked against manifest.json; other tensors of the folder are not.
 ///
 /// throws  CheckpointError naming a missing, misshapen, damaged or extra tensor, its file and both
 ///         shapes

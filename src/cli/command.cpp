@@ -15,7 +15,6 @@
 #include "core/heap.h"
 #include "core/instructions.h"
 #include "core/log.h"
-#include "core/printable.h"
 #include "core/signals.h"
 #include "dist/launch.h"
 #include "kernels/cpu/tile.h"

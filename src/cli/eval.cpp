@@ -6,8 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/progress.h"
-#include "core/signals.h"
+#include "core/watch.h"
 #include "dist/launch.h"
 #include "eval/evaluation.h"
 #include "explain/examples.h"
@@ -134,7 +133,8 @@ void run_eval(const EvalFlags& flags) {
   if (!flags.logits.empty()) {
     std::vector<std::string> of_models = pixel_flag_names();
     for (const char* name :
-         {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap"})
+         {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap",
+          "--workers", "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
       of_models.emplace_back(name);
     refuse_options(*flags.command, of_models, "goes with a checkpoint");
     return run_on_file(flags);

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "core/watch.h"
 #include "eval/feature_shards.h"
 #include "eval/finite.h"
 #include "kernels/shape.h"

@@ -4,8 +4,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "core/progress.h"
-#include "core/signals.h"
+#include "core/watch.h"
 
 namespace vit22b {
 namespace {

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "checkpoint/model_info.h"
 #include "cli/head_report.h"
 #include "cli/probe_methods.h"

@@ -16,8 +16,8 @@ namespace vit22b {
 struct Batch {
   at::Tensor labels_B;  ///< int64, -1 for samples without
   std::vector<std::string> ids;
-  /// The samples' fields by name, [B, ...]: "image" [B, C, H, W], "text" [B, T] int64, masks and
-  /// depth maps [B, H, W].
+  /// The samples' fields by name, [B, ...]: images, of whatever name, [B, C, H, W], "text" [B, T]
+  /// int64, masks and depth maps [B, H, W].
   std::map<std::string, at::Tensor> fields = {};
   /// Fields of several sizes, one a sample, where the loader was asked to take them.
   std::map<std::string, std::vector<at::Tensor>> ragged = {};

@@ -41,7 +41,8 @@ using GeometricStep = std::variant<CropBox, ResizeStep, PadStep, FlipStep>;
 
 /// Does a step to a picture of any kind, and keeps where its pixels come from.
 ///
-/// throws  DataError where a crop leaves the picture, or a picture would become too large
+/// throws  DataError where a crop leaves the picture, a picture would become too large, or colours
+///         that fill it are not one, or one a channel
 void apply_step(Field& field, const GeometricStep& step);
 
 /// The size of a decoded picture.

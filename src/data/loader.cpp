@@ -59,6 +59,9 @@ BatchLoader::BatchLoader(std::vector<const DataSource*> sources, const Transform
                options_.batch_size, ", ", num_samples_, " samples");
   VIT22B_CHECK(sources_.size() == 1 || (options_.is_training && options_.sampler != nullptr),
                "BatchLoader: several sources without a sampler");
+  constexpr int64_t kMostAhead = int64_t{1} << 24;  // samples; each batch of them has a slot
+  VIT22B_CHECK(options_.ahead_samples >= 0 && options_.ahead_samples <= kMostAhead,
+               "BatchLoader: ", options_.ahead_samples, " samples ahead");
   if (options_.stride == 0) options_.stride = options_.batch_size;
   if (options_.num_samples == 0) options_.num_samples = num_samples_;
   if (options_.sampler == nullptr) {
@@ -92,7 +95,8 @@ int64_t BatchLoader::num_batches() const {
 bool BatchLoader::may_begin() const {
   const int64_t batch = next_ticket_ / batch_rows_;
   if (batch >= num_batches() || batch >= next_batch_ + num_slots()) return false;
-  return batch == next_batch_ || bytes_ahead_ < options_.ahead_bytes;
+  const Slot& next = *slots_[static_cast<size_t>(next_batch_ % num_slots())];
+  return batch == next_batch_ || bytes_ahead_ - next.bytes < options_.ahead_bytes;
 }
 
 void BatchLoader::work() {
@@ -268,6 +272,7 @@ bool BatchLoader::next(Batch& batch) {
   batch = std::move(slot.batch);
   slot.is_ready = false;
   bytes_ahead_ -= slot.bytes;
+  slot.bytes = 0;
   ++next_batch_;
   work_ready_.notify_all();
   return true;

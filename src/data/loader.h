@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data/batch.h"
@@ -23,7 +24,7 @@ namespace vit22b {
 struct BadSample {
   std::string id;
   std::string reason;
-  int64_t index = -1;  ///< in its source; -1 where another rank found it
+  int64_t index = -1;  ///< in its source (of several, whichever); -1 where another rank found it
 };
 
 /// Refuses more bad samples than a share of a source's.
@@ -60,7 +61,7 @@ struct LoaderOptions {
   const Sampler* sampler = nullptr;
   /// What is made ahead of the consumer, beyond the batch that comes next: 0 for two batches.
   int64_t ahead_samples = 0;
-  int64_t ahead_bytes = int64_t{1} << 30;  ///< of values, of batches that are made or begun
+  int64_t ahead_bytes = int64_t{1} << 30;  ///< of decoded values, before a further one begins
 };
 
 /// Worker threads that read, decode and transform ahead of the consumer. The state of a stream is

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "data/resample.h"
+#include "data/sample.h"
 
 namespace vit22b {
 namespace {
@@ -91,6 +92,8 @@ void TransformCall::expect_at_most(size_t count) const {
 
 TransformCall parse_transform_call(const std::string& text) {
   TransformCall call;
+  std::string in_key = kImageField, out_key = kImageField;
+  std::vector<std::string> keys;
   const size_t open = text.find('(');
   call.name = trim(text.substr(0, open));
   if (open == std::string::npos) return call;
@@ -105,20 +108,27 @@ TransformCall parse_transform_call(const std::string& text) {
     }
     const std::string key = trim(argument.substr(0, equals)),
                       value = unquoted(trim(argument.substr(equals + 1)));
-    if (key == "outkey")
-      call.out_key = value;
-    else if (key == "inkey" || key == "key")
-      call.keys = {value};
+    if (key == "key")
+      in_key = out_key = value;
+    else if (key == "inkey")
+      in_key = value;
+    else if (key == "outkey")
+      out_key = value;
     else if (key == "keys")
-      call.keys = keys_of(call.name, value);
+      keys = keys_of(call.name, value);
     else
       throw UsageError("preprocessing: ", call.name, " has no option '", key,
                        "'; want inkey, outkey, key or keys");
   }
-  if (call.keys.size() > 1 && !call.out_key.empty())
-    throw UsageError("preprocessing: ", call.name, " has one outkey for ", call.keys.size(),
-                     " keys");
-  if (call.out_key == call.keys.front()) call.out_key.clear();
+  if (keys.empty()) {
+    call.keys = {in_key};
+    if (out_key != in_key) call.out_key = out_key;
+  } else if (in_key == kImageField && out_key == kImageField) {
+    call.keys = keys;
+  } else {
+    throw UsageError("preprocessing: ", call.name, " has keys '", join(keys, ","),
+                     "', beside which no other key stands");
+  }
   return call;
 }
 

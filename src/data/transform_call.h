@@ -17,7 +17,8 @@ struct TransformCall {
   std::string name;
   std::vector<std::string> arguments;
   std::vector<std::string> keys = {"image"};  ///< the fields that it acts on
-  std::string out_key = "";  ///< where the only one's result goes; "" for its own place
+  std::string out_key = "";  ///< where the only one's result goes; "" for its own place. As in
+                             ///< big_vision that is "image" where inkey= stands alone
 
   /// Where the result for a field goes.
   const std::string& written_key(const std::string& key) const {

@@ -42,14 +42,20 @@ Act make_decode(const TransformCall& call) {
   const bool is_oriented = !call.arguments.empty();
   if (is_oriented && call.arguments[0] != "orient")
     throw UsageError("preprocessing: decode knows the word orient, got '", call.arguments[0], "'");
+  if (is_oriented && call.keys.size() > 1)
+    throw UsageError(
+        "preprocessing: decode(orient) turns an image by its own EXIF data; decode other fields "
+        "without it");
   return [call, is_oriented](Sample& sample, const Draw&) {
     for (const std::string& key : call.keys) {
-      const auto field = sample.fields.find(key);
+      auto field = sample.fields.find(key);
+      // A sample's only bytes may be wanted under any name.
+      if (field == sample.fields.end()) field = sample.fields.find(kImageField);
       if (field == sample.fields.end())
         throw DataError(sample.id, ": decode finds no field '", key, "'");
       if (field->second.is_decoded()) continue;
       decode(sample, field->second, is_oriented);
-      if (call.written_key(key) == key) continue;
+      if (call.written_key(key) == field->first) continue;
       auto moved = sample.fields.extract(field);
       sample.fields[call.written_key(key)] = std::move(moved.mapped());
     }

@@ -44,29 +44,20 @@ Predictions read_predictions(const std::filesystem::path& path) {
   const int64_t rows = logits.shape[0];
   Predictions predictions{path.string(), logits.shape[1], whole_numbers(*file, "labels", rows),
                           at::arange(rows, at::kLong)};
-  if (file->contains("groups")) predictions.groups_N = whole_numbers(*file, "groups", rows);
   predictions.ids = texts_of(*file, "paths");
   predictions.class_names = texts_of(*file, "logit_names");
   if (!predictions.ids.empty() && static_cast<int64_t>(predictions.ids.size()) != rows)
     throw DataError(path.string(), ": ", predictions.ids.size(), " paths of ", rows, " samples");
+  const auto num_names = static_cast<int64_t>(predictions.class_names.size());
+  if (num_names != 0 && num_names != predictions.num_classes)
+    throw DataError(path.string(), ": ", num_names, " names of ", predictions.num_classes,
+                    " classes");
   predictions.logits = [file, &logits](int64_t first, int64_t count) {
     // Read only: a mapping has no writable pages.
     auto* const data = const_cast<std::byte*>(file->bytes(logits).data());
     return at::from_blob(data, logits.shape, logits.dtype)
         .narrow(0, first, count)
         .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  };
-  return predictions;
-}
-
-Predictions predictions_of(std::shared_ptr<const FeatureTable> table,
-                           std::vector<std::string> class_names) {
-  Predictions predictions{table->folder().string(), table->width("logits"), table->labels(),
-                          table->indices()};
-  predictions.ids = table->ids();
-  predictions.class_names = std::move(class_names);
-  predictions.logits = [table](int64_t first, int64_t count) {
-    return table->rows("logits", at::arange(first, first + count, at::kLong));
   };
   return predictions;
 }

@@ -3,11 +3,8 @@
 
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
-
-#include "eval/feature_cache.h"
 
 namespace vit22b {
 
@@ -18,7 +15,6 @@ struct Predictions {
   int64_t num_classes = 0;
   at::Tensor labels_N;                        ///< int64
   at::Tensor indices_N;                       ///< int64, in the data set
-  at::Tensor groups_N = {};                   ///< int64; undefined where samples have none
   std::vector<std::string> ids = {};          ///< empty where nobody knows
   std::vector<std::string> class_names = {};  ///< empty where nobody knows
   /// [count, C] float32 of these samples, read from their file.
@@ -27,14 +23,10 @@ struct Predictions {
   int64_t size() const { return labels_N.size(0); }
 };
 
-/// Reads `logits` [N, C] and `labels` [N] from a safetensors file, `groups` [N] where it has them,
-/// and the samples' `paths` and the classes' names from its metadata, as `features` writes them.
+/// Reads `logits` [N, C] and `labels` [N] from a safetensors file, and the samples' `paths` and the
+/// classes' `logit_names` from its metadata, as `features` writes them.
 ///
 /// throws  CheckpointError for a damaged file, DataError for tensors that do not fit together
 Predictions read_predictions(const std::filesystem::path& file);
-
-/// A table of features with "logits", as a cache keeps it.
-Predictions predictions_of(std::shared_ptr<const FeatureTable> table,
-                           std::vector<std::string> class_names);
 
 }  // namespace vit22b

@@ -1,5 +1,6 @@
 #include "eval/session.h"
 
+#include <ATen/ATen.h>
 #include <pthread.h>
 
 #include "core/error.h"
@@ -68,7 +69,7 @@ bool Session::find_kept(const std::string& key, at::Tensor& answer) {
   const auto it = by_key_.find(key);
   if (key.empty() || it == by_key_.end()) return false;
   kept_.splice(kept_.begin(), kept_, it->second);
-  answer = it->second->answer;
+  answer = it->second->answer.clone();
   return true;
 }
 
@@ -76,7 +77,7 @@ void Session::keep(const std::string& key, const at::Tensor& answer) {
   const auto bytes = static_cast<int64_t>(answer.nbytes());
   if (bytes > room_bytes_) return;
   const std::lock_guard lock(mutex_);
-  kept_.push_front({key, answer});
+  kept_.push_front({key, answer.clone(at::MemoryFormat::Contiguous)});
   by_key_[key] = kept_.begin();
   kept_bytes_ += bytes;
   while (kept_bytes_ > room_bytes_) {

@@ -34,7 +34,7 @@ class Session {
   ///
   /// key    of a question whose answer may be kept: equal keys have equal answers; "" for none
   /// watch  whose should_stop is asked when the turn comes; the question itself may ask it too
-  /// get()  throws what the question throws; Stopped
+  /// get()  the answer, the asker's own; throws what the question throws; Stopped
   std::future<at::Tensor> ask(Question question, const std::string& key = "", Watch watch = {});
 
   /// What is known without asking.

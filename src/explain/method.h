@@ -56,7 +56,7 @@ struct ExplainMethod {
                   const ImageBatches& images, const ExplainSink& sink);
 };
 
-/// The names with "|" between them are choices; throws  UsageError for another name.
+/// throws  UsageError for another name
 const ExplainMethod& explain_method(const std::string& name);
 std::vector<std::string> explain_method_names();
 /// Their names and helps in one sentence.
@@ -68,7 +68,9 @@ std::string explain_method_help();
 at::Tensor attention_maps(const ExplainedModel& model, const at::Tensor& images_BCHW,
                           int64_t block);
 /// The tokens of each image's patches after the final norm, [B, h, w, D] float32 on the CPU.
-at::Tensor patch_tokens(const ExplainedModel& model, const at::Tensor& images_BCHW);
+///
+/// throws  NumbersError where any token, also one that is no patch's, is not finite
+at::Tensor patch_tokens(const ExplainedModel& model, const Batch& batch);
 
 /// The methods.
 void explain_attention(const ExplainedModel& model, const ExplainRequest& request,

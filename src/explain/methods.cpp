@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.h"
+#include "eval/finite.h"
 #include "explain/method.h"
 
 namespace vit22b {
@@ -39,9 +40,11 @@ std::vector<int64_t> ExplainedModel::grid(const at::Tensor& images_BCHW) const {
   return {images_BCHW.size(2) / config.patch_size, images_BCHW.size(3) / config.patch_size};
 }
 
-at::Tensor patch_tokens(const ExplainedModel& model, const at::Tensor& images_BCHW) {
+at::Tensor patch_tokens(const ExplainedModel& model, const Batch& batch) {
+  const at::Tensor images_BCHW = batch.images_BCHW();
   const std::vector<int64_t> grid = model.grid(images_BCHW);
   const at::Tensor tokens_BTD = model.predictor.features(images_BCHW, {}).tokens_BTD;
+  check_finite(tokens_BTD, "tokens", batch.ids);
   return tokens_BTD.slice(1, model.config.num_prefix_tokens())
       .to(at::kCPU, at::kFloat)
       .unflatten(1, grid);

@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 
-#include "eval/finite.h"
 #include "explain/method.h"
 #include "explain/pca.h"
 #include "explain/pictures.h"
@@ -20,11 +19,7 @@ struct Projected {
 // Two passes over the images where the basis is to be fitted to them, so that none is held.
 void explain_pca(const ExplainedModel& model, const ExplainRequest& request,
                  const ImageBatches& images, const ExplainSink& sink) {
-  const auto patches = [&](const Batch& batch) {
-    const at::Tensor tokens_BhwD = patch_tokens(model, batch.images_BCHW());
-    check_finite(tokens_BhwD, "tokens", batch.ids);
-    return tokens_BhwD;
-  };
+  const auto patches = [&](const Batch& batch) { return patch_tokens(model, batch); };
   PcaBasis basis;
   if (request.basis.empty()) {
     PcaFit fit;

@@ -2,7 +2,7 @@
 
 #include "core/log.h"
 #include "core/progress.h"
-#include "core/signals.h"
+#include "core/watch.h"
 
 namespace vit22b {
 

@@ -1,3 +1,4 @@
+#include "core/checked.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
@@ -15,7 +16,8 @@ std::vector<std::string> due_evaluators(const EvaluationConfig& config, int64_t 
   std::vector<std::string> due;
   for (const std::string& text : config.evaluators) {
     const AskedEvaluator asked = asked_evaluator(text);
-    if (is_due(step, cadence.eval * asked.every, cadence.total)) due.push_back(asked.name);
+    const int64_t every = checked_mul(cadence.eval, asked.every).value_or(INT64_MAX);
+    if (is_due(step, every, cadence.total)) due.push_back(asked.name);
   }
   return due;
 }

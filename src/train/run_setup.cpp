@@ -45,9 +45,9 @@ std::unique_ptr<WeightSource> weights_of(const SavedRun& saved, const std::strin
     try {
       const at::Tensor whole = saved.optimizer(AveragedWeights::raw_name(row.name));
       return whole.defined() ? whole : saved.weight(row);
-    } catch (const CheckpointError&) {
-      throw CheckpointError(place, ": '", row.name,
-                            "' does not fit this config's model; start a new run with --init-from");
+    } catch (const CheckpointError& e) {
+      throw CheckpointError(place, ": '", row.name, "' does not fit this config's model (",
+                            e.what(), "); start a new run with --init-from");
     }
   });
 }

@@ -141,7 +141,16 @@ TEST(Fields, WhatDoesNotGoTogetherIsNamed) {
   EXPECT_EQ(misuse("flip_lr(keys=)"),
             "preprocessing: flip_lr has keys '', want different names with commas between them");
   EXPECT_EQ(misuse("flip_lr(keys=\"image,mask\",outkey=\"x\")"),
-            "preprocessing: flip_lr has one outkey for 2 keys");
+            "preprocessing: flip_lr has keys 'image,mask', beside which no other key stands");
+}
+
+// As in big_vision's InKeyOutKey.
+TEST(Fields, AnInputKeyAloneLeavesTheOutputTheImage) {
+  Sample sample = hand_made({5, 7});
+  sample.fields["copy"] = sample.fields["image"];
+  Transforms("central_crop(3,inkey=\"copy\")")(sample, 0);
+  EXPECT_EQ(sample.fields.at("copy").value.size(0), 5);
+  EXPECT_EQ(sample.fields.at("image").value.size(0), 3);
 }
 
 std::string big_endian(uint32_t value) {
@@ -214,6 +223,25 @@ TEST(Masks, ColoursAndOtherFormatsAreRefusedByName) {
             "m.png has colours, want one number a pixel: a PNG of grey or with a palette");
   EXPECT_EQ(refusal({0xFF, 0xD8, 0xFF, 0xE0}),
             "m.png is no PNG, which masks and depth maps have to be: others lose values");
+}
+
+// The sample's only bytes, wherever they are to go.
+TEST(Fields, DecodeTakesTheImagesBytesForAFieldThatIsNotThere) {
+  for (const char* key : {"key=\"left\"", "outkey=\"left\""}) {
+    Sample sample;
+    sample.id = "m.png";
+    sample.fields["image"].encoded = png_of(1, {"abc"}, 8, kColours);
+    const Transforms transforms(concat("decode(", key, ")"));
+    transforms(sample, 0);
+    EXPECT_EQ(sample.fields.at("left").value.sizes(), (at::IntArrayRef{1, 1, 3}));
+  }
+  const auto refusal = [](const std::string& transform) {
+    return error_of<UsageError>([&] { const Transforms made(transform); });
+  };
+  EXPECT_EQ(
+      refusal("decode(orient,keys=\"image,mask\")"),
+      "preprocessing: decode(orient) turns an image by its own EXIF data; decode other fields "
+      "without it");
 }
 
 /// Pictures of two sizes, with masks.

@@ -163,6 +163,8 @@ TEST(Predictions, ThatDoNotFitTogetherAreRefused) {
             std::string::npos);
   EXPECT_NE(refusal(logits, labels, {{"paths", "[\"a\"]"}}).find("1 paths of 3 samples"),
             std::string::npos);
+  EXPECT_NE(refusal(logits, labels, {{"logit_names", "[\"a\"]"}}).find("1 names of 2 classes"),
+            std::string::npos);
   const Predictions other = read_predictions(written(folder, logits, labels + 2));
   Evaluators evaluators;
   evaluators.push_back(make_evaluator("classification", {}));

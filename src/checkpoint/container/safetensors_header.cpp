@@ -1,8 +1,10 @@
 #include "checkpoint/container/safetensors_header.h"
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "core/checked.h"
 #include "core/error.h"

@@ -9,7 +9,6 @@ namespace {
 /// Means of what is near and what is far would be surfaces that are not there: the nearest counts.
 class DepthKind : public PictureKind {
  public:
-  const char* name() const override { return "a depth map"; }
   at::Tensor decoded(const EncodedPicture& picture) const override {
     return decode_values(picture.bytes, picture.id, picture.max_pixels).to(at::kFloat);
   }

@@ -9,7 +9,6 @@ namespace {
 /// Images of one size, of which each is treated alike.
 class FramesKind : public PictureKind {
  public:
-  const char* name() const override { return "frames"; }
   at::Tensor decoded(const EncodedPicture& picture) const override {
     throw DataError(picture.id, ": a source of frames gives them decoded");
   }

@@ -8,7 +8,6 @@ namespace {
 
 class ImageKind : public PictureKind {
  public:
-  const char* name() const override { return "an image"; }
   at::Tensor decoded(const EncodedPicture& picture) const override {
     const at::Tensor image = decode_image(picture.bytes, picture.id, picture.max_pixels);
     return picture.is_oriented ? turned(image, exif_orientation(picture.bytes)) : image;

@@ -24,8 +24,6 @@ struct EncodedPicture {
 class PictureKind {
  public:
   virtual ~PictureKind() = default;
-  /// "an image", for messages.
-  virtual const char* name() const = 0;
   virtual PictureSize size(const at::Tensor& value) const;
   /// throws  DataError naming the sample
   virtual at::Tensor decoded(const EncodedPicture& picture) const = 0;

@@ -11,7 +11,6 @@ constexpr int64_t kIgnored = 255;
 
 class MaskKind : public PictureKind {
  public:
-  const char* name() const override { return "a mask"; }
   at::Tensor decoded(const EncodedPicture& picture) const override {
     return decode_values(picture.bytes, picture.id, picture.max_pixels);
   }

@@ -14,7 +14,8 @@ using Act = std::function<void(Sample& sample, const Draw& draw)>;
 
 /// What it does to the place of pixels of pictures of a size.
 using StepPlan = std::function<std::vector<GeometricStep>(PictureSize size, const Draw& draw)>;
-/// Plans steps by the first of the fields that a call names, and does them to all of these.
+/// Plans steps by the first of the fields that a call names, and does them to all of these (or to
+/// copies, where a call names another place for the result).
 ///
 /// throws  (when it acts) DataError for a field that is not there, is no picture, or of another
 ///         size

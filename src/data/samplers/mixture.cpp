@@ -19,7 +19,10 @@ class Mixture : public Sampler {
                    "mixture_sampler: ", source.num_samples, " samples of weight ", source.weight);
       sum += source.weight;
     }
-    for (MixedSource& source : sources_) source.weight /= sum;
+    for (MixedSource& source : sources_) {
+      source.weight /= sum;
+      VIT22B_CHECK(source.weight > 0, "mixture_sampler: a weight is too small beside the others");
+    }
   }
 
   SampleAddress at(uint64_t global_index) const override {

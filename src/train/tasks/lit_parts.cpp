@@ -1,14 +1,16 @@
 #include "train/tasks/lit_parts.h"
 
+#include <optional>
+
 #include "checkpoint/tensor_reader.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "data/derived_sources.h"
+#include "eval/feature_source.h"
 #include "model/initialise.h"
 #include "train/features_once.h"
 #include "train/transform_setup.h"
-#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {
@@ -118,12 +120,14 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
 }
 
 std::unique_ptr<WeightSource> first_weights(const LitParts& parts, uint64_t seed) {
-  // The whole tower, with the head that the training leaves out.
-  const auto image = std::make_shared<TensorReader>(
-      parts.image_tower, parameter_table(read_model_info(parts.image_tower).config));
-  return std::make_unique<FunctionSource>([image, seed](const ParameterRow& row) {
-    return row.unit.tower == Tower::kImage ? image->whole(alone_in_its_tower(row))
-                                           : initial_tensor(row, seed);
+  // The whole tower, with the head that the training leaves out; its hashes have been checked.
+  const auto image = std::make_shared<std::optional<TensorReader>>();
+  return std::make_unique<FunctionSource>([image, seed,
+                                           tower = parts.image_tower](const ParameterRow& row) {
+    if (row.unit.tower != Tower::kImage) return initial_tensor(row, seed);
+    if (!*image)
+      image->emplace(tower, parameter_table(read_model_info(tower).config), TensorHashes::kChecked);
+    return (*image)->whole(alone_in_its_tower(row));
   });
 }
 
