@@ -102,9 +102,8 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   });
 }
 
-/// Of what somebody has predicted: logits and labels in a file.
-void run_on_file(const EvalFlags& flags) {
-  begin_command(flags.common);
+/// Of what somebody has predicted: logits and labels in a file, each rank its share.
+void measure_file(const EvalFlags& flags, const Mesh& mesh) {
   const Predictions predictions = read_predictions(flags.logits);
   const std::vector<std::string> names = flags.labels.empty()
                                              ? predictions.class_names
@@ -112,38 +111,44 @@ void run_on_file(const EvalFlags& flags) {
   Evaluators evaluators;
   evaluators.push_back(
       make_evaluator("classification", {flags.loss.empty() ? "softmax" : flags.loss, names}));
-  Result result =
-      evaluate(predictions,
-               {.batch_size = flags.loader.batch,
-                .watch = watch_with_progress("eval", predictions.size(), flags.common.is_quiet)},
-               evaluators)
-          .front();
+  const int64_t own = mesh.share(MeshAxis::kData, predictions.size()).count;
+  const EvalOptions options{.batch_size = flags.loader.batch,
+                            .mesh = &mesh,
+                            .watch = watch_with_progress("eval", own, flags.common.is_quiet)};
+  Result result = evaluate(predictions, options, evaluators).front();
   result.settings = {{"logits", flags.logits}};
   result.provenance.command = "vit22b " + join(command_words(), " ");
-  const std::string json = result_json(result);
-  print_and_store(flags.common.is_json ? json : result_text(result), [&] {
-    FileOps ops;
-    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+  mesh.do_once([&] {
+    const std::string json = result_json(result);
+    print_and_store(flags.common.is_json ? json : result_text(result), [&] {
+      FileOps ops;
+      if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+    });
   });
 }
 
-void run_eval(const EvalFlags& flags) {
+void check_options(const EvalFlags& flags) {
   if (flags.checkpoint.empty() == flags.logits.empty())
     throw UsageError("give a checkpoint, or --logits FILE of what a model said");
-  if (!flags.logits.empty()) {
-    std::vector<std::string> of_models = pixel_flag_names();
-    for (const char* name :
-         {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap",
-          "--workers", "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
-      of_models.emplace_back(name);
-    refuse_options(*flags.command, of_models, "goes with a checkpoint");
-    return run_on_file(flags);
-  }
+  if (flags.logits.empty()) return;
+  std::vector<std::string> of_models = pixel_flag_names();
+  for (const char* name :
+       {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap",
+        "--workers", "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
+    of_models.emplace_back(name);
+  refuse_options(*flags.command, of_models, "goes with a checkpoint");
+}
+
+void run_eval(const EvalFlags& flags) {
+  check_options(flags);
   CommonFlags common = flags.common;
   common.device = device_of_rank(common.device);
   const Device device = begin_command(common);
   const Ranks ranks({.shape = {0, 1}, .device = device, .threads = common.threads});
-  ranks.guard([&] { run_ranks(flags, device, ranks.mesh()); });
+  ranks.guard([&] {
+    flags.logits.empty() ? run_ranks(flags, device, ranks.mesh())
+                         : measure_file(flags, ranks.mesh());
+  });
 }
 
 }  // namespace
