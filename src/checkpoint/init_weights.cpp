@@ -100,7 +100,7 @@ class InitWeights::Start {
     const Origin origin = origin_of(row);
     if (origin == Origin::kFresh) return fresh;
     const ViTConfig &from = source_.config, &to = model_.config;
-    const at::Tensor value = reader_.whole(rows_.at(row.name));
+    at::Tensor value = reader_.whole(rows_.at(row.name));
     if (origin == Origin::kMoved) return moved_positions(from, value, to, fresh);
     if (origin == Origin::kResized)
       return kernel_for_channels(kernel_for_patch(value, to.patch_size), to.in_chans);

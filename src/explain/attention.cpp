@@ -45,11 +45,11 @@ void explain_attention(const ExplainedModel& model, const ExplainRequest& reques
   say_which_block(request, model.config);
   images([&](const Batch& batch) {
     const at::Tensor images_BCHW = batch.images_BCHW();
-    const at::Tensor maps_BHhw = attention_maps(model, images_BCHW, request.block);
-    check_finite(maps_BHhw, "attention", batch.ids);
-    for (int64_t i = 0; i < maps_BHhw.size(0); ++i)
-      sink.add({batch.ids[static_cast<size_t>(i)], maps_BHhw[i],
-                attention_picture(images_BCHW[i], maps_BHhw[i])});
+    const at::Tensor head_maps = attention_maps(model, images_BCHW, request.block);
+    check_finite(head_maps, "attention", batch.ids);
+    for (int64_t i = 0; i < head_maps.size(0); ++i)
+      sink.add({batch.ids[static_cast<size_t>(i)], head_maps[i],
+                attention_picture(images_BCHW[i], head_maps[i])});
   });
 }
 

@@ -11,7 +11,7 @@ namespace {
 struct Projected {
   std::string id;
   int64_t height, width;  ///< of the image
-  at::Tensor patches_hw3;
+  at::Tensor patch_map;
 };
 
 }  // namespace
@@ -39,13 +39,13 @@ void explain_pca(const ExplainedModel& model, const ExplainRequest& request,
   if (request.basis.empty()) {
     std::vector<at::Tensor> projected;
     projected.reserve(all.size());
-    for (const Projected& image : all) projected.push_back(image.patches_hw3.flatten(0, 1));
+    for (const Projected& image : all) projected.push_back(image.patch_map.flatten(0, 1));
     set_range(basis, at::cat(projected));
     if (sink.ops != nullptr) save_basis(*sink.ops, sink.folder / "basis.safetensors", basis);
   }
-  for (const auto& [id, height, width, patches_hw3] : all) {
-    const at::Tensor map = colours(basis, patches_hw3.flatten(0, 1)).view(patches_hw3.sizes());
-    sink.add({id, patches_hw3, patch_picture(map, height, width)});
+  for (const auto& [id, height, width, patch_map] : all) {
+    const at::Tensor map = colours(basis, patch_map.flatten(0, 1)).view(patch_map.sizes());
+    sink.add({id, patch_map, patch_picture(map, height, width)});
   }
 }
 

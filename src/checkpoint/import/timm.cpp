@@ -108,7 +108,7 @@ std::string architecture_for(const ViTConfig& c) {
 
 bool is_timm(const ImportFiles& files) {
   const Json architecture = files.config.value("architecture", Json());
-  return architecture.is_string() && architecture != "";
+  return architecture.is_string() && !architecture.get_ref<const std::string&>().empty();
 }
 
 ModelInfo describe_timm(const ImportFiles& files) {
