@@ -26,7 +26,7 @@ std::vector<std::string> arguments_of(const std::string& text) {
       parts.emplace_back();
       continue;
     }
-    if (quote != 0 ? c == quote : c == '"' || c == '\'') quote = quote != 0 ? 0 : c;
+    if (quote != 0 ? c == quote : c == '"' || c == '\'') quote = quote != 0 ? '\0' : c;
     parts.back() += c;
   }
   return parts;
