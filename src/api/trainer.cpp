@@ -66,8 +66,7 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 double Trainer::step(const Array& images, const std::vector<int64_t>& labels) {
-  const Batch batch =
-      batch_of(api::view_of(images, 4, "images"), at::tensor(labels, at::kLong));
+  const Batch batch = batch_of(api::view_of(images, 4, "images"), at::tensor(labels, at::kLong));
   const int64_t count = batch.images_BCHW().size(0), pieces = state_->config().accumulate;
   if (count != batch.labels_B.numel() || count == 0)
     throw UsageError("there are ", count, " images and ", batch.labels_B.numel(), " labels");

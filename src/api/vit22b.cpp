@@ -7,8 +7,8 @@
 #include "core/range.h"
 #include "data/transforms.h"
 #include "eval/finite.h"
-#include "eval/load_predictor.h"
 #include "eval/labelled_features.h"
+#include "eval/load_predictor.h"
 #include "transfer/logistic.h"
 
 namespace vit22b {

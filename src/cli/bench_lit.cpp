@@ -5,9 +5,9 @@
 #include "cli/bench.h"
 #include "core/alternation.h"
 #include "core/error.h"
+#include "eval/feature_source.h"
 #include "kernels/norm.h"
 #include "train/batch_trainer.h"
-#include "eval/feature_source.h"
 
 namespace vit22b {
 namespace {

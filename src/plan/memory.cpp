@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "eval/feature_shards.h"
 #include "eval/vit_predictor.h"
 #include "kernels/cpu/product.h"
 #include "model/activation_bytes.h"
 #include "store/resident.h"
 #include "store/streamed.h"
-#include "eval/feature_shards.h"
 
 namespace vit22b {
 namespace {

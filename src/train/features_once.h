@@ -2,8 +2,8 @@
 #include <memory>
 #include <string>
 
-#include "train/data_setup.h"
 #include "eval/feature_cache.h"
+#include "train/data_setup.h"
 
 namespace vit22b {
 

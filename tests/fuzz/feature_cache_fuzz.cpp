@@ -1,9 +1,9 @@
 #include "checkpoint/container/safetensors_file.h"
 #include "core/checksum.h"
 #include "core/log.h"
+#include "eval/feature_cache.h"
 #include "fuzz/few_pictures.h"
 #include "fuzz/input.h"
-#include "eval/feature_cache.h"
 
 namespace {
 
