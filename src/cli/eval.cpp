@@ -56,6 +56,21 @@ void keep_result(FileOps& ops, const std::string& run, const std::string& split,
   save_examples(ops, results / name, examples, of);
 }
 
+/// Prints a result and writes --out.
+///
+/// keep  what else is to be done with its JSON
+void tell(
+    const EvalFlags& flags, const Result& result,
+    const std::function<void(FileOps&, const std::string& json)>& keep = [](FileOps&, const auto&) {
+    }) {
+  const std::string json = result_json(result);
+  print_and_store(flags.common.is_json ? json : result_text(result), [&] {
+    FileOps ops;
+    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+    keep(ops, json);
+  });
+}
+
 // What one rank, or the only process, does: its share of the samples.
 void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
@@ -91,10 +106,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   mesh.do_once([&] {
     result.settings = data.settings();
     result.provenance = provenance;
-    const std::string json = result_json(result);
-    print_and_store(flags.common.is_json ? json : result_text(result), [&] {
-      FileOps ops;
-      if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
+    tell(flags, result, [&](FileOps& ops, const std::string& json) {
       if (config && is_runs_own(flags, data))
         keep_result(ops, flags.checkpoint, data.split.split, json, result.examples,
                     {*data.split.source, transforms, *model.predictor, model.info.config});
@@ -118,13 +130,7 @@ void measure_file(const EvalFlags& flags, const Mesh& mesh) {
   Result result = evaluate(predictions, options, evaluators).front();
   result.settings = {{"logits", flags.logits}};
   result.provenance.command = "vit22b " + join(command_words(), " ");
-  mesh.do_once([&] {
-    const std::string json = result_json(result);
-    print_and_store(flags.common.is_json ? json : result_text(result), [&] {
-      FileOps ops;
-      if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
-    });
-  });
+  mesh.do_once([&] { tell(flags, result); });
 }
 
 void check_options(const EvalFlags& flags) {

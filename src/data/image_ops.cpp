@@ -21,21 +21,6 @@ at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t wid
   return resized.squeeze(0).permute({1, 2, 0}).contiguous();
 }
 
-at::Tensor pad_image(const at::Tensor& image_HWC, const PadStep& pad) {
-  const int64_t channels = image_HWC.size(-1);
-  if (pad.fill.size() > 1 && static_cast<int64_t>(pad.fill.size()) != channels)
-    throw DataError("crop_or_pad has ", pad.fill.size(), " colours, the image has ", channels,
-                    " channels");
-  const int64_t rows = image_HWC.size(0), columns = image_HWC.size(1);
-  if (pad.size == PictureSize{rows, columns}) return image_HWC;
-  const at::Tensor colour = pad.fill.empty() ? at::zeros({1}) : at::tensor(pad.fill);
-  at::Tensor result = colour.to(image_HWC.scalar_type())
-                          .expand({pad.size.height, pad.size.width, channels})
-                          .clone();
-  result.slice(0, pad.top, pad.top + rows).slice(1, pad.left, pad.left + columns).copy_(image_HWC);
-  return result;
-}
-
 CropBox inception_box(int64_t height, int64_t width, double area_min, double area_max,
                       const std::function<float(uint64_t)>& uniform) {
   constexpr double kMinAspect = 0.75, kMaxAspect = 4.0 / 3;

@@ -17,11 +17,6 @@ namespace vit22b {
 at::Tensor resize_image(const at::Tensor& image_HWC, int64_t height, int64_t width,
                         const ResizeMethod& method);
 
-/// An image at a place in a larger one.
-///
-/// throws  DataError where the colours that fill it are not one, or one a channel
-at::Tensor pad_image(const at::Tensor& image_HWC, const PadStep& pad);
-
 /// A random box of area_min to area_max of the image with aspect 3/4 to 4/3, or the whole image
 /// after 10 tries.
 ///

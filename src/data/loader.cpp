@@ -114,7 +114,6 @@ void BatchLoader::work() {
         slot.samples.assign(static_cast<size_t>(batch_rows_), {});
         slot.is_good.assign(static_cast<size_t>(batch_rows_), 0);
         slot.missing = batch_rows_;
-        slot.bytes = 0;
         slot.is_ready = false;
       }
     }

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "eval/finite.h"
+#include "eval/gathered.h"
 
 namespace vit22b {
 namespace {
@@ -18,10 +19,8 @@ std::vector<BadSample> all_bad_samples(const std::vector<BadSample>& own, const 
   nlohmann::json list = nlohmann::json::array();
   for (const BadSample& sample : own) list.push_back({sample.id, sample.reason});
   std::vector<BadSample> all;
-  for (const std::string& text : mesh.gather_text(
-           list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), MeshAxis::kData))
-    for (const auto& sample : nlohmann::json::parse(text))
-      all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
+  for (const auto& sample : gathered(list, mesh))
+    all.push_back({sample[0].get<std::string>(), sample[1].get<std::string>()});
   return all;
 }
 

@@ -2,28 +2,13 @@
 
 #include <ATen/ATen.h>
 
-#include <nlohmann/json.hpp>
-
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
-#include "core/json.h"
+#include "eval/sample_names.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
-
-/// A list of texts in a file's metadata; empty where it has none.
-std::vector<std::string> texts_of(const SafetensorsFile& file, const char* key) {
-  const auto it = file.metadata().find(key);
-  if (it == file.metadata().end()) return {};
-  try {
-    return parse_json<nlohmann::json>(it->second, file.path().string(), ExitCode::kCheckpoint)
-        .get<std::vector<std::string>>();
-  } catch (const nlohmann::json::exception& e) {
-    throw CheckpointError(file.path().string(), ": its metadata's ", key, " are no list of texts (",
-                          e.what(), ")");
-  }
-}
 
 at::Tensor whole_numbers(const SafetensorsFile& file, const char* name, int64_t rows) {
   const at::Tensor values = file.load(name);
@@ -44,8 +29,8 @@ Predictions read_predictions(const std::filesystem::path& path) {
   const int64_t rows = logits.shape[0];
   Predictions predictions{path.string(), logits.shape[1], whole_numbers(*file, "labels", rows),
                           at::arange(rows, at::kLong)};
-  predictions.ids = texts_of(*file, "paths");
-  predictions.class_names = texts_of(*file, "logit_names");
+  predictions.ids = read_texts(*file, "paths");
+  predictions.class_names = read_texts(*file, "logit_names");
   if (!predictions.ids.empty() && static_cast<int64_t>(predictions.ids.size()) != rows)
     throw DataError(path.string(), ": ", predictions.ids.size(), " paths of ", rows, " samples");
   const auto num_names = static_cast<int64_t>(predictions.class_names.size());

@@ -33,17 +33,21 @@ std::map<std::string, std::string> contents_metadata(const std::vector<std::stri
   return {{kContents, list_text(contents)}};
 }
 
-std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows) {
-  const auto found = file.metadata().find(kContents);
+std::vector<std::string> read_texts(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) return {};
-  std::vector<std::string> contents;
   try {
-    contents =
-        parse_json<nlohmann::json>(found->second, file.path().string(), ExitCode::kCheckpoint)
-            .get<std::vector<std::string>>();
+    return parse_json<nlohmann::json>(found->second, file.path().string(), ExitCode::kCheckpoint)
+        .get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception&) {
-    throw CheckpointError(file.path().string(), ": `contents` in its metadata is no list of texts");
+    throw CheckpointError(file.path().string(), ": `", key,
+                          "` in its metadata is no list of texts");
   }
+}
+
+std::vector<std::string> read_contents(const SafetensorsFile& file, int64_t num_rows) {
+  std::vector<std::string> contents = read_texts(file, kContents);
+  if (file.metadata().count(kContents) == 0) return contents;
   if (static_cast<int64_t>(contents.size()) != num_rows)
     throw CheckpointError(file.path().string(), ": `contents` in its metadata has ",
                           contents.size(), " entries for ", num_rows, " rows");

@@ -19,6 +19,10 @@ struct SampleNames {
 };
 /// `contents` alone: nothing where nobody knows them.
 std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
+/// A list of texts in a file's metadata; empty where it has none of that name.
+///
+/// throws  CheckpointError for what is no list of texts
+std::vector<std::string> read_texts(const SafetensorsFile& file, const std::string& key);
 /// The contents of a file with `num_rows` rows; empty where it does not say them.
 ///
 /// throws  CheckpointError for another number of them, or what is no list of texts

@@ -86,47 +86,50 @@ void check_header_size(std::span<const uint8_t> bytes, const PictureLimit& limit
   limit.check(png_get_uint_32(bytes.data() + kWidthAt), png_get_uint_32(bytes.data() + kHeightAt));
 }
 
-/// A picture's pixels as the reader gives them, [H, W, C] of one type.
-at::Tensor read_pixels(PngReader& reader, PngState& state, at::ScalarType type,
-                       const std::string& name) {
-  const int64_t height = png_get_image_height(reader.png, reader.info),
-                width = png_get_image_width(reader.png, reader.info),
-                channels = png_get_channels(reader.png, reader.info);
-  at::Tensor image = at::empty({height, width, channels}, type);
-  const auto row_bytes = static_cast<size_t>(width * channels) * c10::elementSize(type);
-  VIT22B_CHECK(png_get_rowbytes(reader.png, reader.info) == row_bytes, "a PNG row is not ",
-               row_bytes, " bytes");
-  std::vector<uint8_t*> rows(static_cast<size_t>(height));
-  for (size_t y = 0; y < rows.size(); ++y)
-    rows[y] = static_cast<uint8_t*>(image.mutable_data_ptr()) + y * row_bytes;
-  if (!read_rows(reader, state, rows.data()))
-    throw DataError(name, " is no valid PNG: ", state.text);
-  return image;
-}
+/// A file whose header has been read.
+struct OpenPng {
+  OpenPng(std::span<const uint8_t> bytes, const PictureLimit& limit, void (*ask)(png_structp))
+      : name(limit.name), state{bytes}, reader(state) {
+    check_header_size(bytes, limit);
+    if (!read_header(reader, state, ask)) fail();
+  }
+
+  [[noreturn]] void fail() const { throw DataError(name, " is no valid PNG: ", state.text); }
+
+  /// The pixels as they have been asked for, [H, W, C] of one type.
+  at::Tensor pixels(at::ScalarType type) {
+    const int64_t height = png_get_image_height(reader.png, reader.info),
+                  width = png_get_image_width(reader.png, reader.info),
+                  channels = png_get_channels(reader.png, reader.info);
+    at::Tensor image = at::empty({height, width, channels}, type);
+    const auto row_bytes = static_cast<size_t>(width * channels) * c10::elementSize(type);
+    VIT22B_CHECK(png_get_rowbytes(reader.png, reader.info) == row_bytes, "a PNG row is not ",
+                 row_bytes, " bytes");
+    std::vector<uint8_t*> rows(static_cast<size_t>(height));
+    for (size_t y = 0; y < rows.size(); ++y)
+      rows[y] = static_cast<uint8_t*>(image.mutable_data_ptr()) + y * row_bytes;
+    if (!read_rows(reader, state, rows.data())) fail();
+    return image;
+  }
+
+  const std::string& name;
+  PngState state;
+  PngReader reader;
+};
 
 }  // namespace
 
 at::Tensor decode_png(std::span<const uint8_t> bytes, const PictureLimit& limit) {
-  check_header_size(bytes, limit);
-  PngState state{bytes};
-  PngReader reader(state);
-  if (!read_header(reader, state, ask_for_colours))
-    throw DataError(limit.name, " is no valid PNG: ", state.text);
-  return read_pixels(reader, state, at::kByte, limit.name);
+  return OpenPng(bytes, limit, ask_for_colours).pixels(at::kByte);
 }
 
 at::Tensor decode_png_values(std::span<const uint8_t> bytes, const PictureLimit& limit) {
-  check_header_size(bytes, limit);
-  PngState state{bytes};
-  PngReader reader(state);
-  if (!read_header(reader, state, ask_for_values))
-    throw DataError(limit.name, " is no valid PNG: ", state.text);
-  if (png_get_channels(reader.png, reader.info) != 1)
+  OpenPng png(bytes, limit, ask_for_values);
+  if (png_get_channels(png.reader.png, png.reader.info) != 1)
     throw DataError(limit.name,
                     " has colours, want one number a pixel: a PNG of grey or with a palette");
-  const bool is_wide = png_get_bit_depth(reader.png, reader.info) == 16;
-  const at::Tensor values =
-      read_pixels(reader, state, is_wide ? at::kShort : at::kByte, limit.name).to(at::kInt);
+  const bool is_wide = png_get_bit_depth(png.reader.png, png.reader.info) == 16;
+  const at::Tensor values = png.pixels(is_wide ? at::kShort : at::kByte).to(at::kInt);
   return is_wide ? values.bitwise_and(0xFFFF) : values;
 }
 

@@ -17,7 +17,7 @@ class DepthKind : public PictureKind {
     return resized_to_nearest(value, size);
   }
   at::Tensor padded(const at::Tensor& value, const PadStep& pad) const override {
-    return padded_with(value, pad, 0);
+    return padded_with(value, pad, at::zeros({1}));
   }
 };
 

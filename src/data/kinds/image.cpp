@@ -1,3 +1,6 @@
+#include <ATen/ATen.h>
+
+#include "core/error.h"
 #include "data/decode.h"
 #include "data/exif.h"
 #include "data/image_ops.h"
@@ -17,7 +20,11 @@ class ImageKind : public PictureKind {
     return resize_image(value, size.height, size.width, method);
   }
   at::Tensor padded(const at::Tensor& value, const PadStep& pad) const override {
-    return pad_image(value, pad);
+    const auto colours = static_cast<int64_t>(pad.fill.size()), channels = value.size(-1);
+    if (colours > 1 && colours != channels)
+      throw DataError("crop_or_pad has ", colours, " colours, the image has ", channels,
+                      " channels");
+    return padded_with(value, pad, colours == 0 ? at::zeros({1}) : at::tensor(pad.fill));
   }
 };
 

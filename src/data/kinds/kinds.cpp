@@ -53,9 +53,10 @@ at::Tensor PictureKind::flipped(const at::Tensor& value) const {
   return value.flip(-2);
 }
 
-at::Tensor padded_with(const at::Tensor& value, const PadStep& pad, const at::Scalar& fill) {
+at::Tensor padded_with(const at::Tensor& value, const PadStep& pad, const at::Tensor& fill) {
+  if (pad.size == PictureSize{value.size(0), value.size(1)}) return value;
   at::Tensor result =
-      at::full({pad.size.height, pad.size.width, value.size(-1)}, fill, value.options());
+      fill.to(value.scalar_type()).expand({pad.size.height, pad.size.width, value.size(2)}).clone();
   result.slice(0, pad.top, pad.top + value.size(0))
       .slice(1, pad.left, pad.left + value.size(1))
       .copy_(value);

@@ -40,8 +40,9 @@ const PictureKind& picture_kind(FieldKind kind);
 /// Whether a field is a picture, or several.
 bool is_picture(FieldKind kind);
 
-/// A value in a larger picture that has one number everywhere else.
-at::Tensor padded_with(const at::Tensor& value, const PadStep& pad, const at::Scalar& fill);
+/// A value [H, W, C] in a larger picture that has `fill`, one number or one a channel, everywhere
+/// else.
+at::Tensor padded_with(const at::Tensor& value, const PadStep& pad, const at::Tensor& fill);
 /// The value of the pixel that each new one's middle lies in.
 at::Tensor resized_to_nearest(const at::Tensor& value, PictureSize size);
 

@@ -19,7 +19,7 @@ class MaskKind : public PictureKind {
     return resized_to_nearest(value, size);
   }
   at::Tensor padded(const at::Tensor& value, const PadStep& pad) const override {
-    return padded_with(value, pad, kIgnored);
+    return padded_with(value, pad, at::tensor({kIgnored}));
   }
 };
 

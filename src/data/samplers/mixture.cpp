@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "data/sampler.h"
+#include "data/samplers/replacement.h"
 
 namespace vit22b {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 class Mixture : public Sampler {
  public:
   Mixture(std::vector<MixedSource> sources, uint64_t seed)
-      : sources_(std::move(sources)), seed_(seed), replacement_(seed, "replacement", "") {
+      : sources_(std::move(sources)), seed_(seed), replacements_(seed) {
     VIT22B_CHECK(!sources_.empty(), "mixture_sampler: no sources");
     double sum = 0;
     for (const MixedSource& source : sources_) {
@@ -33,9 +33,7 @@ class Mixture : public Sampler {
   /// Of the same source, so that its part stays.
   SampleAddress instead_of(uint64_t global_index, uint64_t attempt) const override {
     const int64_t source = turn(global_index).source;
-    return {source, static_cast<int64_t>(
-                        replacement_.below(global_index * kReplacementTries + attempt,
-                                           static_cast<uint64_t>(of(source).num_samples)))};
+    return {source, replacements_.draw(global_index, attempt, of(source).num_samples)};
   }
 
  private:
@@ -90,7 +88,7 @@ class Mixture : public Sampler {
 
   std::vector<MixedSource> sources_;  ///< weights add to 1
   uint64_t seed_;
-  CounterRng replacement_;
+  Replacements replacements_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 #include "core/rng.h"
-#include "data/sampler.h"
+#include "data/samplers/replacement.h"
 
 namespace vit22b {
 namespace {
@@ -7,20 +7,19 @@ namespace {
 class Uniform : public Sampler {
  public:
   Uniform(int64_t num_samples, uint64_t seed)
-      : num_samples_(num_samples), seed_(seed), replacement_(seed, "replacement", "") {}
+      : num_samples_(num_samples), seed_(seed), replacements_(seed) {}
 
   SampleAddress at(uint64_t global_index) const override {
     return {0, sample_at(global_index, num_samples_, seed_)};
   }
   SampleAddress instead_of(uint64_t global_index, uint64_t attempt) const override {
-    return {0, static_cast<int64_t>(replacement_.below(global_index * kReplacementTries + attempt,
-                                                       static_cast<uint64_t>(num_samples_)))};
+    return {0, replacements_.draw(global_index, attempt, num_samples_)};
   }
 
  private:
   int64_t num_samples_;
   uint64_t seed_;
-  CounterRng replacement_;
+  Replacements replacements_;
 };
 
 }  // namespace

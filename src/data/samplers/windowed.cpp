@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "data/sampler.h"
+#include "data/samplers/replacement.h"
 
 namespace vit22b {
 namespace {
@@ -23,7 +23,7 @@ class Windowed : public Sampler {
         first_(sizes_.size()),
         window_(window),
         seed_(seed),
-        replacement_(seed, "replacement", "") {
+        replacements_(seed) {
     VIT22B_CHECK(
         window_ > 0 && !sizes_.empty() && *std::min_element(sizes_.begin(), sizes_.end()) > 0,
         "windowed_sampler: an empty shard or window");
@@ -32,27 +32,35 @@ class Windowed : public Sampler {
   }
 
   SampleAddress at(uint64_t global_index) const override {
-    const auto total = static_cast<uint64_t>(total_);
-    const uint64_t number = global_index / total;
-    const auto place = static_cast<int64_t>(global_index % total);
-    const int64_t begin = place / window_ * window_, size = std::min(window_, total_ - begin);
-    const RandomPermutation order(static_cast<uint64_t>(size), seed_,
-                                  concat("epoch ", number, " window ", begin / window_));
-    return {0, sample_of(number, begin + static_cast<int64_t>(
-                                             order(static_cast<uint64_t>(place - begin))))};
+    const Window window = window_of(global_index);
+    const RandomPermutation order(
+        static_cast<uint64_t>(window.size), seed_,
+        concat("epoch ", window.epoch, " window ", window.begin / window_));
+    const auto place = static_cast<uint64_t>(window.place - window.begin);
+    return {0, sample_of(window.epoch, window.begin + static_cast<int64_t>(order(place)))};
   }
 
   /// Of the same window, which is at hand.
   SampleAddress instead_of(uint64_t global_index, uint64_t attempt) const override {
-    const auto total = static_cast<uint64_t>(total_);
-    const auto place = static_cast<int64_t>(global_index % total);
-    const int64_t begin = place / window_ * window_, size = std::min(window_, total_ - begin);
-    const uint64_t drawn =
-        replacement_.below(global_index * kReplacementTries + attempt, static_cast<uint64_t>(size));
-    return {0, sample_of(global_index / total, begin + static_cast<int64_t>(drawn))};
+    const Window window = window_of(global_index);
+    return {0, sample_of(window.epoch,
+                         window.begin + replacements_.draw(global_index, attempt, window.size))};
   }
 
  private:
+  /// The stretch of an epoch's order that a sample is in, and its place in the epoch.
+  struct Window {
+    uint64_t epoch;
+    int64_t place, begin, size;
+  };
+
+  Window window_of(uint64_t global_index) const {
+    const auto total = static_cast<uint64_t>(total_);
+    const auto place = static_cast<int64_t>(global_index % total);
+    const int64_t begin = place / window_ * window_;
+    return {global_index / total, place, begin, std::min(window_, total_ - begin)};
+  }
+
   /// The sample at a place of an epoch's order of shards.
   int64_t sample_of(uint64_t number, int64_t place) const {
     const std::shared_ptr<const Epoch> epoch = epoch_of(number);
@@ -85,7 +93,7 @@ class Windowed : public Sampler {
   std::vector<int64_t> sizes_, first_;  ///< by shard
   int64_t window_, total_ = 0;
   uint64_t seed_;
-  CounterRng replacement_;
+  Replacements replacements_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Epoch> epochs_[2];
 };

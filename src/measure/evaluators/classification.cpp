@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "eval/gathered.h"
 #include "kernels/loss.h"
 #include "metrics/calibration.h"
 #include "metrics/classification.h"
@@ -18,15 +19,6 @@ constexpr size_t kEceBins = 15;          // robustness_metrics' default
 constexpr size_t kExamples = 12;         // right ones, and wrong ones
 constexpr int64_t kMostOfAMatrix = 200;  // classes: a matrix of more has no readers, and no room
 constexpr size_t kPairs = 1000;
-
-/// The lists of all ranks, one after the other.
-nlohmann::json gathered(const nlohmann::json& own, const Mesh& mesh) {
-  nlohmann::json all = nlohmann::json::array();
-  for (const std::string& text : mesh.gather_text(
-           own.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), MeshAxis::kData))
-    for (auto& entry : nlohmann::json::parse(text)) all.push_back(std::move(entry));
-  return all;
-}
 
 }  // namespace
 
