@@ -48,12 +48,12 @@ SourceName parse_source(const std::string& text) {
 }
 
 const char* source_choices() {
-  static const std::string choices = [] {
+  static const std::string kChoices = [] {
     std::vector<std::string> names;
     for (const SourceKind& kind : kKinds) names.emplace_back(kind.name);
     return join(names, "|");
   }();
-  return choices.c_str();
+  return kChoices.c_str();
 }
 
 std::string source_help() {

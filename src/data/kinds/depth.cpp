@@ -24,8 +24,8 @@ class DepthKind : public PictureKind {
 }  // namespace
 
 const PictureKind& depth_kind() {
-  static const DepthKind kind;
-  return kind;
+  static const DepthKind kKind;
+  return kKind;
 }
 
 }  // namespace vit22b

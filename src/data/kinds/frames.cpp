@@ -36,8 +36,8 @@ class FramesKind : public PictureKind {
 }  // namespace
 
 const PictureKind& frames_kind() {
-  static const FramesKind kind;
-  return kind;
+  static const FramesKind kKind;
+  return kKind;
 }
 
 }  // namespace vit22b

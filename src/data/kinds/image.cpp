@@ -31,8 +31,8 @@ class ImageKind : public PictureKind {
 }  // namespace
 
 const PictureKind& image_kind() {
-  static const ImageKind kind;
-  return kind;
+  static const ImageKind kKind;
+  return kKind;
 }
 
 }  // namespace vit22b

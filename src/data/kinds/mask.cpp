@@ -26,8 +26,8 @@ class MaskKind : public PictureKind {
 }  // namespace
 
 const PictureKind& mask_kind() {
-  static const MaskKind kind;
-  return kind;
+  static const MaskKind kKind;
+  return kKind;
 }
 
 }  // namespace vit22b
