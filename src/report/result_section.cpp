@@ -116,6 +116,7 @@ std::string result_section(const EvalResult& result) {
   out += "</table>" + confused_pairs(result) + confusion_table(result);
   if (!result.calibration.empty())
     out += "<div class=\"plots\">" + reliability_plot(result.calibration) + "</div>";
+  for (const RecordTable& table : result.tables) out += record_table(table);
   return out + examples(result, false, "Surest mistakes, one a pair of classes") +
          examples(result, true, "Surest right answers, one a class");
 }

@@ -126,6 +126,7 @@ EvalResult read_result(const fs::path& path) {
     if (json.contains("examples"))
       for (const Json& example : json["examples"])
         result.examples.push_back(read_example(example, path.parent_path() / path.stem()));
+    result.tables = read_record_tables(json);
   } catch (const Json::exception& e) {
     throw DataError(path.string(), " is damaged (", e.what(), "); evaluate again");
   }

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "report/record_table.h"
+
 namespace vit22b {
 
 /// A curve: values by step, in the order of the file; undefined values are left out.
@@ -13,7 +15,7 @@ struct Series {
   std::vector<double> values;
 };
 
-/// One results/NAME.json of a classification evaluation, with the pictures of results/NAME/.
+/// One results/NAME.json of an evaluation, with the pictures of results/NAME/.
 struct EvalResult {
   std::string name;
   std::string made_from;  ///< the data and the step, for people; empty where the file has none
@@ -37,6 +39,7 @@ struct EvalResult {
     std::string image_png, attention_png;  ///< files' bytes; empty where there are none
   };
   std::vector<Example> examples;
+  std::vector<RecordTable> tables;  ///< all others
 };
 
 /// What a report is made from: metrics.jsonl, results/ and the resolved config, nothing else.
