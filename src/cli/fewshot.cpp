@@ -27,8 +27,9 @@ void warn_of_small_classes(const HeadData& data, const std::vector<int64_t>& sho
                     " training samples; all of theirs are used"));
 }
 
-HeadResult test_shots(const FewshotFlags& flags, const HeadSets& sets, const HeadData& data) {
-  HeadResult result = result_on("fewshot", sets, data);
+HeadAnswers test_shots(const FewshotFlags& flags, const HeadSets& sets, const HeadData& data) {
+  HeadAnswers answers = answers_on("fewshot", sets, data);
+  answers.chosen = {{"l2", flags.l2}, {"draws", flags.draws}};
   for (const int64_t shots : std::set<int64_t>(flags.shots.begin(), flags.shots.end())) {
     std::vector<at::Tensor> draws;
     for (int64_t draw = 0; draw < flags.draws; ++draw) {
@@ -39,21 +40,19 @@ HeadResult test_shots(const FewshotFlags& flags, const HeadSets& sets, const Hea
                           .scores(data.test.features_ND)
                           .argmax(1));
     }
-    result.predicted[shots] = at::stack(draws);
+    answers.predicted[shots] = at::stack(draws);
   }
-  return result;
+  return answers;
 }
 
 void run_fewshot(const FewshotFlags& flags) {
   const Device device = begin_command(flags.head.common);
   const HeadSets sets = open_head_sets(flags.head, device);
-  std::vector<HeadOutcome> outcomes;
-  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+  report_heads(flags.head, sets, [&](size_t fit) {
     const HeadData data = sets.at(fit);
     if (fit == 0) warn_of_small_classes(data, flags.shots);
-    outcomes.push_back({test_shots(flags, sets, data), {{"l2", flags.l2}, {"draws", flags.draws}}});
-  }
-  report_heads(flags.head, sets, outcomes);
+    return test_shots(flags, sets, data);
+  });
 }
 
 }  // namespace

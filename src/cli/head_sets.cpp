@@ -3,7 +3,6 @@
 #include "cli/split_choice.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "data/derived_sources.h"
 #include "data/overlap.h"
 #include "data/splits.h"
 
@@ -12,8 +11,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+TestDraw draw_of(const HeadFlags& flags) {
+  return {flags.test_part, flags.folds, flags.common.seed};
+}
+
 bool is_drawn(const HeadFlags& flags) {
-  return !flags.test_part.empty() || flags.folds > 0;
+  return draw_of(flags).is_drawn();
 }
 
 void check_words(const HeadFlags& flags) {
@@ -30,50 +33,12 @@ void check_words(const HeadFlags& flags) {
     throw UsageError("--test-part is '", flags.test_part, "', want a part such as 20%");
 }
 
-/// "20% of 'train', by class, seed 0".
-std::string drawn_name(const HeadFlags& flags, const std::string& of) {
-  return concat(flags.folds > 0 ? concat(flags.folds, " folds") : flags.test_part, " of ", of,
-                ", by class, seed ", flags.common.seed);
-}
-
-/// The rows whose entry is (or is not) `value`.
-template <class Values, class Value>
-at::Tensor rows_where(const Values& values, Value value, bool is_equal) {
-  std::vector<int64_t> rows;
-  for (size_t i = 0; i < values.size(); ++i)
-    if ((values[i] == value) == is_equal) rows.push_back(static_cast<int64_t>(i));
-  return at::tensor(rows, at::kLong);
-}
-
-std::vector<RowSplit> draw_rows(const HeadFlags& flags, const LabelledFeatures& set) {
-  if (!is_drawn(flags)) return {RowSplit{}};
-  const auto* first = set.labels_N.const_data_ptr<int64_t>();
-  const std::vector<int64_t> labels(first, first + set.size());
-  const auto seed = static_cast<uint64_t>(flags.common.seed);
-  std::vector<RowSplit> rows;
-  if (flags.folds == 0) {
-    const std::vector<bool> is_test = draw_part(labels, *percent(flags.test_part), seed);
-    rows.push_back({rows_where(is_test, true, false), rows_where(is_test, true, true)});
-  } else {
-    const std::vector<int64_t> fold_of_row = draw_folds(labels, flags.folds, seed);
-    for (int64_t fold = 0; fold < flags.folds; ++fold)
-      rows.push_back({rows_where(fold_of_row, fold, false), rows_where(fold_of_row, fold, true)});
-  }
-  for (const RowSplit& of_fit : rows)
-    if (of_fit.train.numel() == 0 || of_fit.test.numel() == 0)
-      throw DataError(set.place, ": ", set.size(), " samples are too few for ",
-                      drawn_name(flags, "them"));
-  return rows;
-}
-
 HeadSets sets_of(const HeadFlags& flags, LabelledFeatures train, LabelledFeatures test,
-                 std::string split) {
-  HeadSets sets{std::move(train), std::move(test), 0, {}, std::move(split)};
-  sets.test = in_classes_of(sets.train, std::move(sets.test), flags.class_map);
-  sets.num_classes = count_classes(sets.train, sets.test);
+                 const std::string& split) {
+  HeadSets sets = head_sets(std::move(train), std::move(test), flags.class_map, split);
   sets.train.label_names =
       class_names_of(flags, std::move(sets.train.label_names), sets.num_classes);
-  sets.rows = draw_rows(flags, sets.train);
+  sets.rows = draw_rows(sets.train, draw_of(flags));
   const HeadData first = sets.at(0);
   log_info(concat("trained on ", first.train.size(), " samples, tested on ", first.test.size(),
                   ": ", sets.split));
@@ -82,7 +47,7 @@ HeadSets sets_of(const HeadFlags& flags, LabelledFeatures train, LabelledFeature
 
 HeadSets open_feature_files(const HeadFlags& flags) {
   LabelledFeatures train = read_features(flags.train);
-  if (is_drawn(flags)) return sets_of(flags, train, train, drawn_name(flags, flags.train));
+  if (is_drawn(flags)) return sets_of(flags, train, train, draw_of(flags).name(flags.train));
   std::error_code error;
   if (fs::equivalent(flags.train, flags.test, error))
     log_warn(concat("--train and --test are the same file, ", flags.test,
@@ -99,42 +64,19 @@ std::string split_of_test(const HeadFlags& flags) {
       !fs::equivalent(parse_source(flags.train).root, parse_source(flags.test).root, error))
     return chosen_split(text, "", flags.source);
   const std::vector<std::string> splits = splits_of(text, flags.source);
-  const std::string found = test_split_among(splits);
+  std::string found = test_split_among(splits);
   if (found.empty()) check_split(text, "test", splits);
   return found;
 }
 
-void check_drawn_overlap(const HeadSets& sets, const FeatureTable& table,
-                         const std::shared_ptr<const DataSource>& source) {
-  const auto samples = [&](const at::Tensor& rows) {
-    const at::Tensor indices = table.indices().index_select(0, rows).contiguous();
-    const auto* first = indices.const_data_ptr<int64_t>();
-    return make_subset(source, {first, first + indices.numel()});
-  };
-  for (const RowSplit& rows : sets.rows) check_overlap(*samples(rows.train), *samples(rows.test));
-}
-
 }  // namespace
-
-HeadData HeadSets::at(size_t fit) const {
-  const RowSplit& of_fit = rows.at(fit);
-  return {of_fit.train.defined() ? train.subset(of_fit.train) : train,
-          of_fit.test.defined() ? test.subset(of_fit.test) : test, num_classes};
-}
-
-int64_t HeadSets::num_train() const {
-  int64_t fewest = train.size();
-  for (const RowSplit& of_fit : rows)
-    if (of_fit.train.defined()) fewest = std::min(fewest, of_fit.train.size(0));
-  return fewest;
-}
 
 HeadSources open_head_sources(const HeadFlags& flags) {
   check_words(flags);
   HeadSources sources;
   sources.train = open_source(flags.train, flags.train_split, flags.source);
   sources.train_place = concat(flags.train, ", split '", flags.train_split, "'");
-  sources.split = drawn_name(flags, flags.train_split);
+  sources.split = draw_of(flags).name(flags.train_split);
   if (is_drawn(flags)) return sources;
   const std::string& text = flags.test.empty() ? flags.train : flags.test;
   sources.split = split_of_test(flags);
@@ -160,7 +102,7 @@ HeadTables open_head_tables(const HeadFlags& flags, const Device& device,
   test.place = sources.test ? sources.test_place : sources.train_place;
   tables.sets = sets_of(flags, std::move(train), std::move(test), sources.split);
   if (flags.checks_overlap && !sources.test)
-    check_drawn_overlap(tables.sets, tables.train, sources.train);
+    check_overlap_of_rows(tables.sets.rows, tables.train.indices(), sources.train);
   return tables;
 }
 

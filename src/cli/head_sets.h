@@ -5,31 +5,9 @@
 #include <vector>
 
 #include "cli/head_command.h"
+#include "transfer/head_sets.h"
 
 namespace vit22b {
-
-/// Which rows of a training and a test table belong to one fit; all of them where undefined.
-struct RowSplit {
-  at::Tensor train, test;
-};
-
-/// A training and a test set of one kind.
-struct HeadData {
-  LabelledFeatures train, test;
-  int64_t num_classes = 0;
-};
-
-/// The training and test sets that a command fits and tests on: one pair, or one a fold.
-struct HeadSets {
-  LabelledFeatures train, test;  ///< the same where the test is drawn from the training samples
-  int64_t num_classes = 0;
-  std::vector<RowSplit> rows;
-  std::string split;  ///< what the test is, for people and JSON: "test", "20% of train, by class"
-
-  HeadData at(size_t fit) const;
-  /// The fewest training samples of a fit.
-  int64_t num_train() const;
-};
 
 /// Reads both sets from files of features, or makes them with a checkpoint (or "pixels").
 ///

@@ -34,16 +34,14 @@ void run_knn(const KnnFlags& flags) {
   const Device device = begin_command(flags.head.common);
   const HeadSets sets = open_head_sets(flags.head, device);
   const std::vector<int64_t> ks = ks_for(flags, sets.num_train());
-  std::vector<HeadOutcome> outcomes;
-  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+  report_heads(flags.head, sets, [&](size_t fit) {
     const HeadData data = sets.at(fit);
-    HeadResult result = result_on("knn", sets, data);
+    HeadAnswers answers = answers_on("knn", sets, data);
     for (auto& [k, predicted] : classify_by_neighbors(data.train.features_ND, data.train.labels_N,
                                                       data.test.features_ND, ks, flags.temperature))
-      result.predicted[k] = predicted.unsqueeze(0);
-    outcomes.push_back({std::move(result), {}});
-  }
-  report_heads(flags.head, sets, outcomes);
+      answers.predicted[k] = predicted.unsqueeze(0);
+    return answers;
+  });
 }
 
 }  // namespace

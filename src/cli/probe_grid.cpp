@@ -37,7 +37,7 @@ HeadInput whole_input(const at::Tensor& features_ND) {
           }};
 }
 
-HeadOutcome test_grid(const ProbeFlags& flags, const HeadSets& sets, const GridData& grid) {
+HeadAnswers test_grid(const ProbeFlags& flags, const HeadSets& sets, const GridData& grid) {
   const HeadData& data = grid.labels;
   const HoldOut parts =
       hold_out(data.train.size(), flags.hold_out, static_cast<uint64_t>(flags.head.common.seed));
@@ -57,12 +57,12 @@ HeadOutcome test_grid(const ProbeFlags& flags, const HeadSets& sets, const GridD
   const HeadChoice best = choose_head(rows, grid.train, data.train.labels_N, parts.held_out);
   const at::Tensor scores = rows[best.input].head(best.rate).scores(
       grid.test[best.input].rows(at::arange(data.test.size(), at::kLong)));
-  HeadResult result = result_on("grid", sets, data);
-  result.predicted[0] = scores.argmax(1).unsqueeze(0);
-  return {std::move(result),
-          {{"input", grid.train[best.input].name},
-           {"rate", flags.rates[static_cast<size_t>(best.rate)]},
-           {"held_out_accuracy", best.held_out_accuracy}}};
+  HeadAnswers answers = answers_on("grid", sets, data);
+  answers.predicted[0] = scores.argmax(1).unsqueeze(0);
+  answers.chosen = {{"input", grid.train[best.input].name},
+                    {"rate", flags.rates[static_cast<size_t>(best.rate)]},
+                    {"held_out_accuracy", best.held_out_accuracy}};
+  return answers;
 }
 
 /// The grid's inputs of one fit.
@@ -83,10 +83,9 @@ void run_model_grid(const ProbeFlags& flags, const Device& device) {
   const auto inputs = grid_inputs(config);
   names.insert(names.end(), inputs.back().second.begin(), inputs.back().second.end());
   const HeadTables tables = open_head_tables(flags.head, device, names);
-  std::vector<HeadOutcome> outcomes;
-  for (size_t fit = 0; fit < tables.sets.rows.size(); ++fit)
-    outcomes.push_back(test_grid(flags, tables.sets, grid_data(tables, fit, config)));
-  report_heads(flags.head, tables.sets, outcomes);
+  report_heads(flags.head, tables.sets, [&](size_t fit) {
+    return test_grid(flags, tables.sets, grid_data(tables, fit, config));
+  });
 }
 
 }  // namespace
@@ -95,14 +94,12 @@ void run_grid_probe(const ProbeFlags& flags, const Device& device) {
   if (!is_from_files(flags.head) && flags.head.checkpoint != "pixels")
     return run_model_grid(flags, device);
   const HeadSets sets = open_head_sets(flags.head, device);
-  std::vector<HeadOutcome> outcomes;
-  for (size_t fit = 0; fit < sets.rows.size(); ++fit) {
+  report_heads(flags.head, sets, [&](size_t fit) {
     const HeadData data = sets.at(fit);
-    outcomes.push_back(test_grid(
+    return test_grid(
         flags, sets,
-        {data, {whole_input(data.train.features_ND)}, {whole_input(data.test.features_ND)}}));
-  }
-  report_heads(flags.head, sets, outcomes);
+        {data, {whole_input(data.train.features_ND)}, {whole_input(data.test.features_ND)}});
+  });
 }
 
 }  // namespace vit22b

@@ -10,8 +10,6 @@
 namespace vit22b {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 LogisticFit fit(const ProbeFlags& flags, const HeadData& data, const LabelledFeatures& train,
                 double c, const LinearHead* start = nullptr) {
   LogisticFit done = fit_logistic(train.features_ND, train.labels_N, data.num_classes, c,
@@ -44,9 +42,9 @@ void check_memory(const ProbeFlags& flags, const HeadData& data) {
   log_info(what);
 }
 
-HeadOutcome test_lbfgs(const ProbeFlags& flags, const HeadSets& sets, const HeadData& data) {
+HeadAnswers test_lbfgs(const ProbeFlags& flags, const HeadSets& sets, const HeadData& data) {
   check_memory(flags, data);
-  Json chosen;
+  HeadAnswers answers = answers_on("lbfgs", sets, data);
   double c = flags.c;
   if (c <= 0) {
     const HoldOut parts =
@@ -57,26 +55,22 @@ HeadOutcome test_lbfgs(const ProbeFlags& flags, const HeadSets& sets, const Head
                          return fit(flags, data, train, tried, start);
                        });
     c = choice.c;
-    chosen["held_out_accuracy"] = choice.held_out_accuracy;
+    answers.chosen = {{"held_out_accuracy", choice.held_out_accuracy}};
   }
   const LogisticFit best = fit(flags, data, data.train, c);
-  chosen["c"] = c;
-  chosen["iterations"] = best.report.iterations;
-  chosen["largest_gradient"] = best.report.largest_gradient;
-  chosen["has_converged"] = best.report.has_converged;
-  HeadResult result = result_on("lbfgs", sets, data);
-  result.predicted[0] = best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0);
-  return {std::move(result), std::move(chosen)};
+  answers.chosen.insert(answers.chosen.end(), {{"c", c},
+                                               {"iterations", best.report.iterations},
+                                               {"largest_gradient", best.report.largest_gradient},
+                                               {"has_converged", best.report.has_converged}});
+  answers.predicted[0] = best.head.scores(data.test.features_ND).argmax(1).unsqueeze(0);
+  return answers;
 }
 
 }  // namespace
 
 void run_lbfgs_probe(const ProbeFlags& flags, const Device& device) {
   const HeadSets sets = open_head_sets(flags.head, device);
-  std::vector<HeadOutcome> outcomes;
-  for (size_t fit = 0; fit < sets.rows.size(); ++fit)
-    outcomes.push_back(test_lbfgs(flags, sets, sets.at(fit)));
-  report_heads(flags.head, sets, outcomes);
+  report_heads(flags.head, sets, [&](size_t fit) { return test_lbfgs(flags, sets, sets.at(fit)); });
 }
 
 }  // namespace vit22b

@@ -52,7 +52,7 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
 }
 
 /// What the trained head says of the test samples.
-HeadResult test_of(const HeadFlags& flags, const Device& device, const HeadSources& sources) {
+HeadAnswers test_of(const HeadFlags& flags, const Device& device, const HeadSources& sources) {
   HeadFlags of_run = flags;
   of_run.checkpoint = flags.common.out;
   of_run.feature = "logits";
@@ -92,8 +92,9 @@ void run_sgd_probe(const HeadFlags& flags, const SgdProbe& probe, const Device& 
   HeadFlags report = flags;
   report.common.out = (options.out / "results" / "probe.json").string();
   ops.make_folder(options.out / "results");
-  report_head(report, {test_of(flags, device, sources),
-                       {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}}});
+  HeadAnswers answers = test_of(flags, device, sources);
+  answers.chosen = {{"rate", probe.rate}, {"epochs", probe.epochs}, {"steps", summary.step}};
+  report_head(report, answers);
 }
 
 }  // namespace vit22b

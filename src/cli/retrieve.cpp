@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cli/head_report.h"
 #include "core/error.h"
@@ -37,28 +38,6 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
   });
 }
 
-/// Tells the recall both ways: an image's answer is any of its texts, a text's any of its images.
-void tell_recall(const RetrieveFlags& flags, const PairedFeatures& pairs) {
-  const RetrievalRanks ranks = retrieval_ranks(pairs);
-  const Json json = {{"num_images", pairs.images.size()},
-                     {"num_captions", pairs.texts.size()},
-                     {"recall_at",
-                      {{"image_to_text", recalls(ranks.image_to_text)},
-                       {"text_to_image", recalls(ranks.text_to_image)}}}};
-  std::string text;
-  for (const auto& [way, recall] : json["recall_at"].items()) {
-    char line[160];
-    std::snprintf(line, sizeof line, "%s  recall@1 %.2f %%  @5 %.2f %%  @10 %.2f %%\n", way.c_str(),
-                  100 * recall["1"].get<double>(), 100 * recall["5"].get<double>(),
-                  100 * recall["10"].get<double>());
-    text += line;
-  }
-  print_and_store(flags.head.common.is_json ? json.dump(1) + "\n" : text, [&] {
-    FileOps ops;
-    if (!flags.head.common.out.empty()) write_text(ops, flags.head.common.out, json.dump(1) + "\n");
-  });
-}
-
 void run_retrieve(const RetrieveFlags& flags) {
   const Device device = begin_command(flags.head.common);
   refuse_options(*flags.head.command, {"--predictions", "--against"},
@@ -67,16 +46,16 @@ void run_retrieve(const RetrieveFlags& flags) {
   if (is_from_pairs(flags.head)) {
     if (!flags.query.empty())
       throw UsageError("--query wants a text tower; give its checkpoint and a data source");
-    tell_recall(flags, read_pairs(flags.head.test));
-    return;
+    return tell_result(flags.head.common, retrieval_result(read_pairs(flags.head.test)));
   }
   const TextTower tower(flags.head.checkpoint,
                         {device, flags.head.common.precision, flags.head.common.engine});
   std::shared_ptr<const DataSource> source = open_data(flags.head).source;
   if (flags.query.empty()) source = with_captions(source, flags.head.test);
   const FeatureTable table = open_table(flags.head, device, *source);
-  flags.query.empty() ? tell_recall(flags, embed_captions(tower, *source, table, flags.head.test))
-                      : search(flags, tower, table);
+  if (!flags.query.empty()) return search(flags, tower, table);
+  tell_result(flags.head.common,
+              retrieval_result(embed_captions(tower, *source, table, flags.head.test)));
 }
 
 }  // namespace

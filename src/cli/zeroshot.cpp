@@ -9,7 +9,6 @@
 #include "core/file.h"
 #include "data/delimited.h"
 #include "eval/text_tower.h"
-#include "metrics/retrieval.h"
 
 namespace vit22b {
 namespace {
@@ -42,7 +41,7 @@ std::vector<std::string> class_names(const ZeroshotFlags& flags,
 struct Asked {
   ZeroshotQuestion question;
   std::string split;
-  size_t templates = 1;
+  int64_t templates = 1;
 };
 
 Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
@@ -65,7 +64,7 @@ Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const at::Tensor classes_CE = class_embeddings(
       tower, names, templates, flags.templates.empty() ? flags.head.checkpoint : flags.templates);
   return {question_of_names(data, names, classes_CE, flags.head.class_map), chosen.split,
-          templates.size()};
+          static_cast<int64_t>(templates.size())};
 }
 
 Asked ask_with_features(const ZeroshotFlags& flags) {
@@ -84,22 +83,7 @@ void run_zeroshot(const ZeroshotFlags& flags) {
     question = of_used_classes(std::move(question));
     tell_restriction(question.num_classes());
   }
-  const int64_t num_classes = question.num_classes();
-  const at::Tensor scores_NC = question.scores();
-  const at::Tensor ranks =
-      metrics::answer_ranks(scores_NC, question.labels_N, at::arange(num_classes, at::kLong));
-  report_head(flags.head, {{"zeroshot",
-                            question.labels_N,
-                            question.names,
-                            num_classes,
-                            /*num_train=*/0,
-                            question.place,
-                            asked.split,
-                            question.contents,
-                            {{0, scores_NC.argmax(1).unsqueeze(0)}}},
-                           {{"recall_at", recalls(ranks)},
-                            {"templates", asked.templates},
-                            {"chance", 1 / static_cast<double>(num_classes)}}});
+  report_head(flags.head, answers_to(question, asked.split, asked.templates));
 }
 
 }  // namespace

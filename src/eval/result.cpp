@@ -31,11 +31,60 @@ Json row_json(const ResultTable& table, const std::vector<Cell>& row) {
   return json;
 }
 
-void add_table(Json& json, const ResultTable& table) {
+/// The place of a name with dots.
+Json& place_of(Json& json, const std::string& name) {
   Json* place = &json;
-  for (const std::string& part : split(table.name, '.')) place = &(*place)[part];
-  *place = Json::array();
-  for (const std::vector<Cell>& row : table.rows) place->push_back(row_json(table, row));
+  for (const std::string& part : split(name, '.')) place = &(*place)[part];
+  return *place;
+}
+
+void add_cells(Json& json, const NamedCells& cells) {
+  for (const auto& [name, value] : cells) place_of(json, name) = cell_json(value);
+}
+
+void add_numbers(Json& json, const std::vector<ResultNumber>& numbers) {
+  for (const ResultNumber& number : numbers) {
+    const std::string& name = number.metric.name;
+    place_of(json, name) =
+        number.is_count ? Json(std::llround(number.value)) : number_or_null<Json>(number.value);
+    if (number.interval)
+      place_of(json, number.interval_name.empty() ? name + "_interval" : number.interval_name) = {
+          number_or_null<Json>(number.interval->low), number_or_null<Json>(number.interval->high)};
+  }
+}
+
+void add_table(Json& json, const ResultTable& table) {
+  Json& place = place_of(json, table.name) = Json::array();
+  for (const std::vector<Cell>& row : table.rows) place.push_back(row_json(table, row));
+}
+
+Json examples_json(const std::vector<metrics::Example>& examples) {
+  Json json = Json::array();
+  for (const metrics::Example& e : examples)
+    json.push_back({{"sample", e.sample},
+                    {"id", e.id},
+                    {"label", e.label},
+                    {"prediction", e.prediction},
+                    {"probability", e.probability}});
+  return json;
+}
+
+Json as_json(const Result& result) {
+  Json json = Json::object();
+  add_cells(json, result.settings);
+  add_numbers(json, result.numbers);
+  if (result.is_of_samples) {
+    json["provenance"] = provenance_json(result.provenance);
+    json["bad_samples"] = Json::array();
+    for (const BadSample& sample : result.bad_samples)
+      json["bad_samples"].push_back({{"id", sample.id}, {"reason", sample.reason}});
+  }
+  for (const ResultTable& table : result.tables) add_table(json, table);
+  if (result.is_of_samples) json["examples"] = examples_json(result.examples);
+  if (!result.chosen.empty()) add_cells(json["chosen"], result.chosen);
+  for (const Result& fold : result.folds) json["folds"].push_back(as_json(fold));
+  add_numbers(json, result.over_folds);
+  return json;
 }
 
 std::string number_text(const ResultNumber& number) {
@@ -43,6 +92,17 @@ std::string number_text(const ResultNumber& number) {
   std::snprintf(text, sizeof text, number.is_percent ? " %.2f %%" : " %.4f",
                 number.is_percent ? 100 * number.value : number.value);
   return number.label + text;
+}
+
+std::string numbers_text(const Result& result) {
+  std::vector<std::string> numbers;
+  std::string count;
+  for (const ResultNumber& number : result.numbers) {
+    if (number.is_count) count = concat(std::llround(number.value), " ", number.metric.unit);
+    if (!number.label.empty()) numbers.push_back(number_text(number));
+  }
+  if (!result.bad_samples.empty()) count += concat(", ", result.bad_samples.size(), " left out");
+  return concat(join(numbers, "   "), "   (", count, ")\n");
 }
 
 std::string matrix_text(const ResultTable& table) {
@@ -69,44 +129,18 @@ double Result::number(const std::string& name) const {
 }
 
 std::string result_json(const Result& result) {
-  Json json = Json::object();
-  for (const auto& [name, value] : result.settings) json[name] = cell_json(value);
-  for (const ResultNumber& number : result.numbers) {
-    const std::string& name = number.metric.name;
-    json[name] =
-        number.is_count ? Json(std::llround(number.value)) : number_or_null<Json>(number.value);
-    if (number.interval)
-      json[name + "_interval"] = {number_or_null<Json>(number.interval->low),
-                                  number_or_null<Json>(number.interval->high)};
-  }
-  json["provenance"] = provenance_json(result.provenance);
-  json["bad_samples"] = Json::array();
-  for (const BadSample& sample : result.bad_samples)
-    json["bad_samples"].push_back({{"id", sample.id}, {"reason", sample.reason}});
-  for (const ResultTable& table : result.tables) add_table(json, table);
-  json["examples"] = Json::array();
-  for (const metrics::Example& e : result.examples)
-    json["examples"].push_back({{"sample", e.sample},
-                                {"id", e.id},
-                                {"label", e.label},
-                                {"prediction", e.prediction},
-                                {"probability", e.probability}});
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return as_json(result).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string result_text(const Result& result) {
   constexpr size_t kLargestMatrix = 20;
-  std::vector<std::string> numbers;
-  std::string count;
-  for (const ResultNumber& number : result.numbers) {
-    if (number.is_count) count = concat(std::llround(number.value), " ", number.metric.unit);
-    if (!number.label.empty()) numbers.push_back(number_text(number));
-  }
-  if (!result.bad_samples.empty()) count += concat(", ", result.bad_samples.size(), " left out");
-  std::string text = concat(join(numbers, "   "), "   (", count, ")\n");
+  std::string text = result.lines.empty() ? numbers_text(result) : result.lines;
   for (const ResultTable& table : result.tables)
     if (!table.title.empty() && table.rows.size() <= kLargestMatrix) text += matrix_text(table);
-  return text;
+  if (result.chosen.empty()) return text;
+  Json chosen;
+  add_cells(chosen, result.chosen);
+  return text + "chosen: " + chosen.dump() + "\n";
 }
 
 }  // namespace vit22b

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdio>
+
+#include "core/error.h"
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"
 
@@ -37,6 +40,26 @@ RetrievalRanks retrieval_ranks(const PairedFeatures& pairs) {
       at::mm(unit_length(images.features_ND), unit_length(texts.features_ND).t());
   return {metrics::answer_ranks(scores, images.labels_N, texts.labels_N),
           metrics::answer_ranks(scores.t(), texts.labels_N, images.labels_N)};
+}
+
+Result retrieval_result(const PairedFeatures& pairs) {
+  const RetrievalRanks ranks = retrieval_ranks(pairs);
+  Result result{"retrieval"};
+  result.is_of_samples = false;
+  result.settings = {{"num_images", pairs.images.size()}, {"num_captions", pairs.texts.size()}};
+  for (const auto& [way, ranks_Q] : {std::pair("image_to_text", ranks.image_to_text),
+                                     std::pair("text_to_image", ranks.text_to_image)}) {
+    std::vector<std::string> shares;
+    for (const int64_t k : kRecallRanks) {
+      const double recall = metrics::recall_at(ranks_Q, k);
+      result.numbers.push_back({{concat("recall_at.", way, ".", k), "share"}, recall});
+      char text[64];
+      std::snprintf(text, sizeof text, "@%lld %.2f %%", static_cast<long long>(k), 100 * recall);
+      shares.emplace_back(text);
+    }
+    result.lines += concat(way, "  recall", join(shares, "  "), "\n");
+  }
+  return result;
 }
 
 }  // namespace vit22b

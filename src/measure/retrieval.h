@@ -6,6 +6,7 @@
 #include "data/source.h"
 #include "eval/feature_cache.h"
 #include "eval/labelled_features.h"
+#include "eval/result.h"
 #include "eval/text_tower.h"
 
 namespace vit22b {
@@ -33,5 +34,11 @@ struct RetrievalRanks {
   at::Tensor image_to_text, text_to_image;
 };
 RetrievalRanks retrieval_ranks(const PairedFeatures& pairs);
+
+/// The ranks that recall is told of.
+constexpr int64_t kRecallRanks[] = {1, 5, 10};
+
+/// The recall both ways.
+Result retrieval_result(const PairedFeatures& pairs);
 
 }  // namespace vit22b

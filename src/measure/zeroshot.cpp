@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "kernels/norm.h"
+#include "measure/retrieval.h"
+#include "metrics/retrieval.h"
 
 namespace vit22b {
 namespace {
@@ -67,6 +69,22 @@ ZeroshotQuestion of_used_classes(ZeroshotQuestion asked) {
     names.push_back(asked.names.at(static_cast<size_t>(used[i].item<int64_t>())));
   asked.names = std::move(names);
   return asked;
+}
+
+HeadAnswers answers_to(const ZeroshotQuestion& question, const std::string& split,
+                       int64_t templates) {
+  const int64_t num_classes = question.num_classes();
+  const at::Tensor scores_NC = question.scores();
+  HeadAnswers answers{"zeroshot",      question.labels_N, question.names, num_classes,
+                      /*num_train=*/0, question.place,    split,          question.contents};
+  answers.predicted[0] = scores_NC.argmax(1).unsqueeze(0);
+  const at::Tensor ranks =
+      metrics::answer_ranks(scores_NC, question.labels_N, at::arange(num_classes, at::kLong));
+  for (const int64_t k : kRecallRanks)
+    answers.chosen.emplace_back(concat("recall_at.", k), metrics::recall_at(ranks, k));
+  answers.chosen.emplace_back("templates", templates);
+  answers.chosen.emplace_back("chance", 1 / static_cast<double>(num_classes));
+  return answers;
 }
 
 }  // namespace vit22b

@@ -6,6 +6,7 @@
 
 #include "eval/labelled_features.h"
 #include "eval/text_tower.h"
+#include "measure/heads.h"
 
 namespace vit22b {
 
@@ -42,5 +43,12 @@ ZeroshotQuestion question_of_pairs(const PairedFeatures& pairs);
 
 /// The same with only those classes that some image has, so that no answer is outside of them.
 ZeroshotQuestion of_used_classes(ZeroshotQuestion asked);
+
+/// Each image's most similar class, beside the recall and what chance would give.
+///
+/// split      of the images, as HeadSets has it
+/// templates  how many sentences a class has
+HeadAnswers answers_to(const ZeroshotQuestion& question, const std::string& split,
+                       int64_t templates);
 
 }  // namespace vit22b
