@@ -58,22 +58,16 @@ class EntryReader {
       fail(name, "lacks dtype, shape or data_offsets");
     StoredTensor entry;
     entry.dtype = dtype(name, json["dtype"]);
-    int64_t bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
-    bool is_empty = false;
     if (!json["shape"].is_array() || json["shape"].size() > kMaxDims)
       fail(name, "has a shape that is no short list");
     for (const Json& side : json["shape"]) {
       if (!side.is_number_unsigned()) fail(name, "has a shape with something other than sizes");
-      const auto value = side.get<uint64_t>();
-      // Sides beside one of 0 have strides too, which have to fit.
-      is_empty = is_empty || value == 0;
-      const auto side_or_one = static_cast<int64_t>(std::max<uint64_t>(value, 1));
-      const auto product = value > INT64_MAX ? std::nullopt : checked_mul(bytes, side_or_one);
-      if (!product) fail(name, "has a shape whose size overflows");
-      entry.shape.push_back(static_cast<int64_t>(value));
-      bytes = *product;
+      // A side above int64 is a negative one here, which has no size.
+      entry.shape.push_back(static_cast<int64_t>(side.get<uint64_t>()));
     }
-    if (is_empty) bytes = 0;
+    const auto bytes =
+        checked_size_bytes(entry.shape, static_cast<int64_t>(c10::elementSize(entry.dtype)));
+    if (!bytes) fail(name, "has a shape whose size overflows");
     const Json& offsets = json["data_offsets"];
     if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
         !offsets[1].is_number_unsigned())
@@ -82,9 +76,9 @@ class EntryReader {
     if (begin > end || end > data_size_)
       fail(name, concat("lies at bytes ", begin, " to ", end, " of ", data_size_,
                         "; the file is cut short"));
-    if (end - begin != static_cast<size_t>(bytes))
+    if (end - begin != static_cast<size_t>(*bytes))
       fail(name, concat("has ", end - begin, " bytes, its shape ", shape_text(entry.shape),
-                        " needs ", bytes));
+                        " needs ", *bytes));
     entry.offset = data_begin_ + begin;
     return entry;
   }
