@@ -159,7 +159,8 @@ TEST(Containers, AreKnownByTheirEndings) {
   EXPECT_EQ(error_of<CheckpointError>([&] { open_container(folder / "weights.h5"); }),
             (folder / "weights.h5").string() +
                 " is no file of weights: want a name that ends in .safetensors.index.json or "
-                ".safetensors");
+                ".bin.index.json or .safetensors or .npz or .pt or .pth or .bin or .ckpt or "
+                ".pth.tar or .pt.tar");
 }
 
 TEST(Importers, AreFoundByWhatTheConfigSaysOrByName) {

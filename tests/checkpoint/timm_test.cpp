@@ -273,7 +273,7 @@ TEST(ResolveCheckpoint, ANamedFileIsTheOneThatIsUsed) {
   test::write_file(folder / "garbage.safetensors", "not safetensors at all");
   EXPECT_NE(error_of<CheckpointError>([&] {
               load_weights(resolve_checkpoint(folder / "garbage.safetensors"), table);
-            }).find("no safetensors file"),
+            }).find("is that of a safetensors file"),
             std::string::npos);
 }
 

@@ -18,8 +18,8 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& index
                    .at("weight_map")
                    .get<std::map<std::string, std::string>>();
     for (const auto& [tensor, shard] : map)
-      if (shard.find('/') != std::string::npos || shard.empty())
-        throw CheckpointError(index.string(), ": '", shard, "' is no plain file name");
+      if (shard.find('/') != std::string::npos || shard.empty() || shard.ends_with(".json"))
+        throw CheckpointError(index.string(), ": '", shard, "' is no plain name of a shard");
     return map;
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(index.string(), " is damaged (", e.what(), ")");
@@ -34,7 +34,7 @@ TensorContainer open_shards(const std::filesystem::path& index) {
   for (const auto& [tensor, shard] : shard_of_tensor) tensors_of_shard[shard].push_back(tensor);
   TensorContainer all(index);
   for (const auto& [shard, tensors] : tensors_of_shard) {
-    TensorContainer file = open_safetensors(index.parent_path() / shard);
+    TensorContainer file = open_container(index.parent_path() / shard);
     for (const std::string& tensor : tensors)
       if (!file.contains(tensor))
         throw CheckpointError(index.string(), ": tensor '", tensor, "' is not in ", shard,

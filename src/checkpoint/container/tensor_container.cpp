@@ -58,6 +58,7 @@ std::vector<std::filesystem::path> TensorContainer::files() const {
   files.reserve(stores_.size());
   for (const auto& store : stores_) files.emplace_back(store->place());
   std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
 }
 

@@ -12,7 +12,7 @@
 
 namespace vit22b {
 
-/// Where a tensor's bytes lie: in one piece, little-endian, in C order.
+/// Where a tensor's bytes lie: in one piece of a store, little-endian, in C order.
 struct StoredTensor {
   at::ScalarType dtype = at::kFloat;
   std::vector<int64_t> shape;
@@ -28,7 +28,9 @@ struct StoredTensor {
 class TensorContainer {
  public:
   /// place  the file, or the index of several
-  explicit TensorContainer(std::filesystem::path place) : place_(std::move(place)) {}
+  /// part   what of it the tensors are, for people; "" for all of it
+  explicit TensorContainer(std::filesystem::path place, std::string part = "")
+      : place_(std::move(place)), part_(std::move(part)) {}
 
   /// Adds bytes that tensors lie in.
   ///
@@ -44,12 +46,14 @@ class TensorContainer {
   void expect_hash(const std::string& name, const std::string& hash);
 
   const std::filesystem::path& place() const { return place_; }
+  /// Which of what the file has the tensors are, such as "its 'model_ema' (not its 'model')".
+  const std::string& part() const { return part_; }
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
   /// throws  CheckpointError naming the nearest tensor when there is none of that name
   const StoredTensor& tensor(const std::string& name) const;
   std::vector<std::string> names() const;
-  /// The places of the stores, sorted: the files.
+  /// The places of the stores, sorted, each once: the files.
   std::vector<std::filesystem::path> files() const;
   /// The place of the store that has a tensor.
   const std::string& file_of(const std::string& name) const;
@@ -65,6 +69,7 @@ class TensorContainer {
 
  private:
   std::filesystem::path place_;
+  std::string part_;
   std::vector<std::unique_ptr<ByteStore>> stores_;
   std::map<std::string, StoredTensor> tensors_;
 };
