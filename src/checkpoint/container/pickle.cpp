@@ -1,5 +1,7 @@
 #include "checkpoint/container/pickle.h"
 
+#include <algorithm>
+
 #include "checkpoint/container/pickle_stack.h"
 #include "core/error.h"
 
@@ -8,279 +10,220 @@ namespace {
 
 constexpr size_t kPickleLimit = size_t{256} << 20;
 constexpr size_t kNameLimit = 4096;
-constexpr uint64_t kNewestProtocol = 5;  // its instructions beside BYTEARRAY8 are not read
+constexpr uint64_t kNewestProtocol = 5;
 
-// Instructions of Python's pickletools that are no printable characters.
-enum Instruction : uint8_t {
-  kProto = 0x80,
-  kNewObject = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kLong4 = 0x8b,
-  kShortUnicode = 0x8c,
-  kUnicode8 = 0x8d,
-  kBytes8 = 0x8e,
-  kEmptySet = 0x8f,
-  kAddItems = 0x90,
-  kFrozenSet = 0x91,
-  kNewObjectEx = 0x92,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95,
-  kByteArray8 = 0x96,
-};
-
-/// Runs a pickle's instructions; each of its functions knows those of one kind, and says whether it
-/// was one.
+/// Runs a pickle's instructions.
 class Machine {
  public:
   Machine(PickleBytes& bytes, std::deque<PickleObject>& objects)
       : bytes_(bytes), stack_(bytes, objects) {}
 
-  PickleObject* run() {
-    const size_t begin = bytes_.position();
-    for (;;) {
-      const auto instruction = static_cast<uint8_t>(bytes_.number(1));
-      if (instruction == '.') return stack_.pop();
-      if (!constant(instruction) && !text(instruction) && !collection(instruction) &&
-          !addition(instruction) && !movement(instruction) && !call(instruction))
-        stack_.fail(concat("has the unknown instruction ", static_cast<int>(instruction)));
-      if (bytes_.position() - begin > kPickleLimit) stack_.fail("has more than 256 MiB");
-    }
-  }
+  PickleObject* run();
 
  private:
-  bool constant(uint8_t instruction) {
-    switch (instruction) {
-      case 'N':
-        return push(PickleKind::kNone, 0);
-      case kNewTrue:
-        return push(PickleKind::kBool, 1);
-      case kNewFalse:
-        return push(PickleKind::kBool, 0);
-      case 'J':
-        return push(PickleKind::kInteger, static_cast<int32_t>(bytes_.number(4)));
-      case 'K':
-        return push(PickleKind::kInteger, static_cast<int64_t>(bytes_.number(1)));
-      case 'M':
-        return push(PickleKind::kInteger, static_cast<int64_t>(bytes_.number(2)));
-      case kLong1:
-        return push_long(bytes_.number(1));
-      case kLong4:
-        return push_long(bytes_.number(4));
-      case 'G':
-        bytes_.number(8);
-        return push(PickleKind::kOther, 0);
-      default:
-        return false;
-    }
+  /// What an instruction does, and of how many bytes its operand, or that operand's length, is.
+  struct Instruction {
+    uint8_t code = 0;
+    void (Machine::*run)(size_t size) = nullptr;
+    size_t size = 0;
+  };
+  static const Instruction kInstructions[];
+  static constexpr uint8_t kStop = '.';
+
+  void none(size_t) { stack_.push_number(PickleKind::kNone, 0); }
+  void truth(size_t value) { stack_.push_number(PickleKind::kBool, static_cast<int64_t>(value)); }
+  void unsigned_number(size_t size) { push_integer(bytes_.number(size)); }
+  void signed_number(size_t size) {
+    const uint64_t unused_bits = 64 - 8 * size, value = bytes_.number(size) << unused_bits;
+    push_integer(static_cast<uint64_t>(static_cast<int64_t>(value) >> unused_bits));
   }
-  bool push(PickleKind kind, int64_t value) {
-    stack_.push_number(kind, value);
-    return true;
+  void push_integer(uint64_t value) {
+    stack_.push_number(PickleKind::kInteger, static_cast<int64_t>(value));
   }
   /// Two's complement of any length.
-  bool push_long(uint64_t size) {
-    if (size == 0) return push(PickleKind::kInteger, 0);
-    if (size > sizeof(int64_t)) {
-      bytes_.text(size);
-      return push(PickleKind::kOther, 0);
-    }
-    const uint64_t unused_bits = 64 - 8 * size, value = bytes_.number(size) << unused_bits;
-    return push(PickleKind::kInteger, static_cast<int64_t>(value) >> unused_bits);
+  void long_number(size_t length_size) {
+    const uint64_t size = bytes_.number(length_size);
+    if (size == 0) return push_integer(0);
+    if (size <= sizeof(int64_t)) return signed_number(size);
+    other(size);
+  }
+  void other(size_t size) {
+    bytes_.text(size);
+    stack_.push_number(PickleKind::kOther, 0);
   }
 
-  bool text(uint8_t instruction) {
-    switch (instruction) {
-      case 'U':
-      case 'C':
-      case kShortUnicode:
-        return push_text(1);
-      case 'T':
-      case 'B':
-      case 'X':
-        return push_text(4);
-      case kUnicode8:
-      case kBytes8:
-      case kByteArray8:
-        return push_text(8);
-      case 'c': {
-        const std::string module = bytes_.line();
-        return push_global(module, bytes_.line());
-      }
-      case kStackGlobal: {
-        const PickleObject* name = stack_.pop();
-        return push_global(stack_.pop()->text, name->text);
-      }
-      default:
-        return false;
-    }
+  void text(size_t length_size) {
+    stack_.push_text(PickleKind::kText, bytes_.text(bytes_.number(length_size)));
   }
-  bool push_text(size_t length_bytes) {
-    stack_.push_text(PickleKind::kText, bytes_.text(bytes_.number(length_bytes)));
-    return true;
+  void global(size_t) {
+    const std::string module = bytes_.line();
+    push_global(module, bytes_.line());
   }
-  bool push_global(const std::string& module, const std::string& name) {
+  void stack_global(size_t) {
+    const PickleObject* name = stack_.pop();
+    push_global(stack_.pop()->text, name->text);
+  }
+  void push_global(const std::string& module, const std::string& name) {
     // A text that is remembered may be said again and again by two bytes.
     if (module.size() + name.size() > kNameLimit) stack_.fail("has a global of more than 4 KiB");
     stack_.push_text(PickleKind::kGlobal, concat(module, ".", name));
-    return true;
   }
 
-  bool collection(uint8_t instruction) {
-    switch (instruction) {
-      case ')':
-        return push_items(PickleKind::kTuple, {});
-      case ']':
-      case kEmptySet:
-        return push_items(PickleKind::kList, {});
-      case '}':
-        return push_items(PickleKind::kDict, {});
-      case 't':
-      case kFrozenSet:
-        return push_items(PickleKind::kTuple, stack_.pop_to_mark());
-      case 'l':
-        return push_items(PickleKind::kList, stack_.pop_to_mark());
-      case 'd':
-        return push_items(PickleKind::kDict, stack_.pop_to_mark());
-      case kTuple1:
-      case kTuple2:
-      case kTuple3:
-        return push_tuple(static_cast<size_t>(instruction - kTuple1 + 1));
-      default:
-        return false;
-    }
+  template <PickleKind kKind>
+  void empty(size_t) {
+    stack_.push(stack_.make(kKind));
   }
-  bool push_items(PickleKind kind, PickleStack::Items items) {
+  template <PickleKind kKind>
+  void marked(size_t) {
+    push_items(kKind, stack_.pop_to_mark());
+  }
+  void tuple(size_t size) {
+    PickleStack::Items items(size);
+    for (size_t i = size; i-- > 0;) items[i] = stack_.pop();
+    push_items(PickleKind::kTuple, std::move(items));
+  }
+  void push_items(PickleKind kind, PickleStack::Items items) {
     if (kind == PickleKind::kDict) check_pairs(items);
     PickleObject* made = stack_.make(kind);
     made->items = std::move(items);
     stack_.push(made);
-    return true;
-  }
-  bool push_tuple(size_t size) {
-    PickleStack::Items items(size);
-    for (size_t i = size; i-- > 0;) items[i] = stack_.pop();
-    return push_items(PickleKind::kTuple, std::move(items));
   }
   void check_pairs(const PickleStack::Items& items) const {
     if (items.size() % 2 != 0) stack_.fail("has a key without a value");
   }
 
-  bool addition(uint8_t instruction) {
-    switch (instruction) {
-      case 'a':
-        return add_to_list({stack_.pop()});
-      case 'e':
-      case kAddItems:
-        return add_to_list(stack_.pop_to_mark());
-      case 's': {
-        const PickleObject* value = stack_.pop();
-        return add_to_dict({stack_.pop(), value});
-      }
-      case 'u':
-        return add_to_dict(stack_.pop_to_mark());
-      default:
-        return false;
-    }
-  }
-  bool add_to_list(const PickleStack::Items& items) {
+  void append(size_t) { add_to_list({stack_.pop()}); }
+  void append_marked(size_t) { add_to_list(stack_.pop_to_mark()); }
+  void add_to_list(const PickleStack::Items& items) {
     PickleObject* list = stack_.top();
-    if (list->kind == PickleKind::kCall) return true;  // a class derived from list: not looked into
+    if (list->kind == PickleKind::kCall) return;  // a class derived from list: not looked into
     if (list->kind != PickleKind::kList) stack_.fail("adds to what is no list");
     list->items.insert(list->items.end(), items.begin(), items.end());
-    return true;
   }
-  bool add_to_dict(const PickleStack::Items& items) {
+  void set_item(size_t) {
+    const PickleObject* value = stack_.pop();
+    add_to_dict({stack_.pop(), value});
+  }
+  void set_marked(size_t) { add_to_dict(stack_.pop_to_mark()); }
+  void add_to_dict(const PickleStack::Items& items) {
     PickleObject* dict = stack_.top();
     if (dict->kind != PickleKind::kDict && dict->kind != PickleKind::kCall)
       stack_.fail("sets an item of what is no dict");
     check_pairs(items);
     dict->items.insert(dict->items.end(), items.begin(), items.end());
-    return true;
   }
 
-  bool movement(uint8_t instruction) {
-    switch (instruction) {
-      case '(':
-        stack_.mark();
-        return true;
-      case '0':
-        stack_.pop();
-        return true;
-      case '1':
-        stack_.pop_to_mark();
-        return true;
-      case '2':
-        stack_.push(stack_.top());
-        return true;
-      case 'q':
-        stack_.remember(bytes_.number(1));
-        return true;
-      case 'r':
-        stack_.remember(bytes_.number(4));
-        return true;
-      case kMemoize:
-        stack_.remember_next();
-        return true;
-      case 'h':
-        stack_.push(stack_.remembered(bytes_.number(1)));
-        return true;
-      case 'j':
-        stack_.push(stack_.remembered(bytes_.number(4)));
-        return true;
-      case kFrame:
-        bytes_.number(8);
-        return true;
-      case kProto:
-        if (bytes_.number(1) > kNewestProtocol) stack_.fail("is of a protocol above 5");
-        return true;
-      default:
-        return false;
-    }
+  void mark(size_t) { stack_.mark(); }
+  void drop(size_t) { stack_.pop(); }
+  void drop_marked(size_t) { stack_.pop_to_mark(); }
+  void repeat(size_t) { stack_.push(stack_.top()); }
+  void put(size_t size) { stack_.remember(bytes_.number(size)); }
+  void memoize(size_t) { stack_.remember_next(); }
+  void get(size_t size) { stack_.push(stack_.remembered(bytes_.number(size))); }
+  void frame(size_t size) { bytes_.number(size); }
+  void protocol(size_t size) {
+    if (bytes_.number(size) > kNewestProtocol) stack_.fail("is of a protocol above 5");
   }
 
-  bool call(uint8_t instruction) {
-    switch (instruction) {
-      case kNewObjectEx:
-        stack_.pop();
-        return push_call();  // without its named arguments
-      case 'R':
-      case kNewObject:
-        return push_call();
-      case 'Q': {
-        const PickleObject* id = stack_.pop();
-        PickleObject* made = stack_.make(PickleKind::kPersistent);
-        made->arguments = id;
-        stack_.push(made);
-        return true;
-      }
-      case 'b': {
-        const PickleObject* state = stack_.pop();
-        if (stack_.top()->kind == PickleKind::kCall) stack_.top()->state = state;
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-  bool push_call() {
+  void call(size_t) {
     const PickleObject* arguments = stack_.pop();
     const PickleObject* function = stack_.pop();
     PickleObject* made = stack_.make(PickleKind::kCall);
     made->function = function;
     made->arguments = arguments;
     stack_.push(made);
-    return true;
+  }
+  /// Without the named arguments.
+  void call_with_names(size_t size) {
+    stack_.pop();
+    call(size);
+  }
+  void persistent(size_t) {
+    const PickleObject* id = stack_.pop();
+    PickleObject* made = stack_.make(PickleKind::kPersistent);
+    made->arguments = id;
+    stack_.push(made);
+  }
+  void build(size_t) {
+    const PickleObject* state = stack_.pop();
+    if (stack_.top()->kind == PickleKind::kCall) stack_.top()->state = state;
   }
 
   PickleBytes& bytes_;
   PickleStack stack_;
 };
+
+// The names are those of Python's pickletools. What is not here is refused: protocol 0's texts, the
+// extension registry, and protocol 5's buffers beside the file.
+const Machine::Instruction Machine::kInstructions[] = {
+    {0x80, &Machine::protocol, 1},                    // PROTO
+    {0x95, &Machine::frame, 8},                       // FRAME
+    {'N', &Machine::none, 0},                         // NONE
+    {0x88, &Machine::truth, 1},                       // NEWTRUE
+    {0x89, &Machine::truth, 0},                       // NEWFALSE
+    {'K', &Machine::unsigned_number, 1},              // BININT1
+    {'M', &Machine::unsigned_number, 2},              // BININT2
+    {'J', &Machine::signed_number, 4},                // BININT
+    {0x8a, &Machine::long_number, 1},                 // LONG1
+    {0x8b, &Machine::long_number, 4},                 // LONG4
+    {'G', &Machine::other, 8},                        // BINFLOAT
+    {0x8c, &Machine::text, 1},                        // SHORT_BINUNICODE
+    {'X', &Machine::text, 4},                         // BINUNICODE
+    {0x8d, &Machine::text, 8},                        // BINUNICODE8
+    {'U', &Machine::text, 1},                         // SHORT_BINSTRING
+    {'T', &Machine::text, 4},                         // BINSTRING
+    {'C', &Machine::text, 1},                         // SHORT_BINBYTES
+    {'B', &Machine::text, 4},                         // BINBYTES
+    {0x8e, &Machine::text, 8},                        // BINBYTES8
+    {0x96, &Machine::text, 8},                        // BYTEARRAY8
+    {'c', &Machine::global, 0},                       // GLOBAL
+    {0x93, &Machine::stack_global, 0},                // STACK_GLOBAL
+    {')', &Machine::empty<PickleKind::kTuple>, 0},    // EMPTY_TUPLE
+    {']', &Machine::empty<PickleKind::kList>, 0},     // EMPTY_LIST
+    {'}', &Machine::empty<PickleKind::kDict>, 0},     // EMPTY_DICT
+    {0x8f, &Machine::empty<PickleKind::kList>, 0},    // EMPTY_SET
+    {'t', &Machine::marked<PickleKind::kTuple>, 0},   // TUPLE
+    {'l', &Machine::marked<PickleKind::kList>, 0},    // LIST
+    {'d', &Machine::marked<PickleKind::kDict>, 0},    // DICT
+    {0x91, &Machine::marked<PickleKind::kTuple>, 0},  // FROZENSET
+    {0x85, &Machine::tuple, 1},                       // TUPLE1
+    {0x86, &Machine::tuple, 2},                       // TUPLE2
+    {0x87, &Machine::tuple, 3},                       // TUPLE3
+    {'a', &Machine::append, 0},                       // APPEND
+    {'e', &Machine::append_marked, 0},                // APPENDS
+    {0x90, &Machine::append_marked, 0},               // ADDITEMS
+    {'s', &Machine::set_item, 0},                     // SETITEM
+    {'u', &Machine::set_marked, 0},                   // SETITEMS
+    {'(', &Machine::mark, 0},                         // MARK
+    {'0', &Machine::drop, 0},                         // POP
+    {'1', &Machine::drop_marked, 0},                  // POP_MARK
+    {'2', &Machine::repeat, 0},                       // DUP
+    {'q', &Machine::put, 1},                          // BINPUT
+    {'r', &Machine::put, 4},                          // LONG_BINPUT
+    {0x94, &Machine::memoize, 0},                     // MEMOIZE
+    {'h', &Machine::get, 1},                          // BINGET
+    {'j', &Machine::get, 4},                          // LONG_BINGET
+    {'R', &Machine::call, 0},                         // REDUCE
+    {0x81, &Machine::call, 0},                        // NEWOBJ
+    {0x92, &Machine::call_with_names, 0},             // NEWOBJ_EX
+    {'Q', &Machine::persistent, 0},                   // BINPERSID
+    {'b', &Machine::build, 0},                        // BUILD
+};
+
+PickleObject* Machine::run() {
+  const size_t begin = bytes_.position();
+  for (;;) {
+    const auto code = static_cast<uint8_t>(bytes_.number(1));
+    if (code == kStop) return stack_.pop();
+    const auto* const known =
+        std::find_if(std::begin(kInstructions), std::end(kInstructions),
+                     [&](const Instruction& instruction) { return instruction.code == code; });
+    if (known == std::end(kInstructions))
+      stack_.fail(concat("has the unknown instruction ", static_cast<int>(code)));
+    (this->*known->run)(known->size);
+    if (bytes_.position() - begin > kPickleLimit) stack_.fail("has more than 256 MiB");
+  }
+}
 
 }  // namespace
 
