@@ -3,14 +3,19 @@
 VIT22B is the built program, which makes the small checkpoints. Seeds are named seed-*; inputs that fuzzing found lie beside
 them under their hashes, those that found a fault as fault-*.
 """
+import argparse
+import collections
 import ctypes
 import gzip
+import io
 import json
 import pathlib
+import pickle
 import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 root = pathlib.Path(__file__).resolve().parents[2]
 oracle = root / "tests/oracle"
@@ -76,6 +81,58 @@ def make_safetensors():
     seed("safetensors", "none", safetensors({}))
 
 
+A, B = "a.safetensors", "b.safetensors"
+
+
+def make_shard_indices():
+    part = safetensors({"a": ("F32", [1], bytes(4)), "c": ("BF16", [2, 1], bytes(4))})
+    index = {"metadata": {"total_size": 20}, "weight_map": {"a": A, "b": B, "c": A}}
+    seed("shard_index", "two", json.dumps(index), part)
+    twins = {name: float32([3]) for name in ("a", "attn_out_proj.bias", "mlp_out_proj.bias")}
+    places = {**{name: A for name in twins}, "b": B}
+    seed("shard_index", "parameters", json.dumps({"weight_map": places}), safetensors(twins))
+    seed("shard_index", "whole-numbers", json.dumps({"weight_map": places}), safetensors({**twins, "a": ("I32", [3], bytes(12))}))
+    seed("shard_index", "not-there", json.dumps({"weight_map": {**places, "c": A}}), safetensors(twins))
+    seed("shard_index", "not-listed", json.dumps({"weight_map": {"a": A}}), safetensors(twins))
+    seed("shard_index", "place", json.dumps({"weight_map": {"a": f"../{A}"}}), safetensors(twins))
+    seed("shard_index", "index", json.dumps({"weight_map": {"a": "model.safetensors.index.json"}}), part)
+
+
+def npy(values, kind, shape, is_fortran=False):
+    header = f"{{'descr': '{kind}', 'fortran_order': {is_fortran}, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + values
+
+
+def zipped(members, method=zipfile.ZIP_STORED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, values in members.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            with archive.open(info, "w", force_zip64="64" in name) as member:
+                member.write(values)
+    return file.getvalue()
+
+
+def make_containers():
+    arrays = {"a.npy": npy(bytes(range(24)), "<f4", (2, 3)), "b/c64.npy": npy(bytes(range(12)), "<f2", (2, 3), True),
+              "scalar.npy": npy(bytes(8), "<i8", ()), "empty.npy": npy(b"", "|V2", (0, 4))}
+    seed("npz", "stored", zipped(arrays))
+    seed("npz", "packed", zipped({**arrays, "zeros.npy": npy(bytes(4000), "|u1", (4000,))}, zipfile.ZIP_DEFLATED))
+    seed("npz", "none", zipped({}))
+    containers = oracle / "containers"
+    for name in ("zip.pth", "protocol4.pth", "script.pt"):
+        with zipfile.ZipFile(containers / name) as archive:
+            pickle_name = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
+            seed("pickle", name, archive.read(pickle_name))
+    seed("pickle", "stream", (containers / "stream.pth").read_bytes())
+    for protocol in (2, 3, 4):
+        values = {"a": [1, -2, 2**40, 2**80, 0.5, None, True], "b": ("x", b"y"), "s": {1}, 3: collections.OrderedDict(c={}), "n": argparse.Namespace(lr=1)}
+        seed("pickle", f"values-{protocol}", pickle.dumps(values, protocol))
+    state = zipped({"any/data.pkl": pickle.dumps({"a": {}}, 2), "any/byteorder": b"little", "any/data/0": bytes(8)})
+    seed("pickle", "archive", state)
+
+
 TINY = "img_size=4 patch_size=2 embed_dim=4 num_heads=2 depth=1 mlp_ratio=1 num_classes=3".split()
 STATE = {"step": 3, "seed": 1, "examples_seen": 4, "train_seconds": 1.5, "best_metric": 0.5, "best_step": 2, "is_eval_pending": False,
          "metrics_bytes": 10, "layout": {"threads": "2"}, "data": {"train": {"names": "0", "contents": "1", "size": 2, "classes": ["x"]}},
@@ -131,16 +188,6 @@ def make_checkpoints(vit22b):
     block = {f"blocks.0.{name}": ("F32", [0], b"") for name in ("norm1.weight", "attn.qkv.weight")}
     seed("model_folder", "timm-arguments", json.dumps(args), safetensors({**block, "pos_embed": ("F32", [1, 2, 0], b"")}))
     make_manifests()
-    part = safetensors({"a": ("F32", [1], bytes(4)), "c": ("BF16", [2, 1], bytes(4))})
-    index = {"metadata": {"total_size": 20}, "weight_map": {"a": "a", "b": "b", "c": "a"}}
-    seed("shard_index", "two", json.dumps(index), part)
-    twins = {name: float32([3]) for name in ("a", "attn_out_proj.bias", "mlp_out_proj.bias")}
-    places = {**{name: "a" for name in twins}, "b": "b"}
-    seed("shard_index", "parameters", json.dumps({"weight_map": places}), safetensors(twins))
-    seed("shard_index", "whole-numbers", json.dumps({"weight_map": places}), safetensors({**twins, "a": ("I32", [3], bytes(12))}))
-    seed("shard_index", "not-there", json.dumps({"weight_map": {**places, "c": "a"}}), safetensors(twins))
-    seed("shard_index", "not-listed", json.dumps({"weight_map": {"a": "a"}}), safetensors(twins))
-    seed("shard_index", "place", json.dumps({"weight_map": {"a": "../a"}}), safetensors(twins))
     seed("run_state", "state", json.dumps(STATE))
 
 
@@ -364,6 +411,8 @@ def make_tokenizers():
 
 if __name__ == "__main__":
     make_safetensors()
+    make_shard_indices()
+    make_containers()
     make_checkpoints(sys.argv[1])
     make_features()
     make_data()

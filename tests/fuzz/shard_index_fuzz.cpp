@@ -25,10 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
   static FileOps ops;
-  static const auto other = write_safetensors(ops, folder.path() / "b", {{"b", at::zeros({3})}});
+  static const auto other =
+      write_safetensors(ops, folder.path() / "b.safetensors", {{"b", at::zeros({3})}});
   const auto [index, shard] = fuzz::files_of<2>(fuzz::text_of(data, size));
   folder.write("model.safetensors.index.json", index);
-  folder.write("a", shard);
+  folder.write("a.safetensors", shard);
   return fuzz::read([&] {
     const TensorContainer files = open_weights(folder.path());
     for (const std::string& name : files.names()) files.load(name);
