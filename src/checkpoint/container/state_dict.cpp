@@ -29,8 +29,10 @@ Entries entries_of(const PickleObject& object) {
   if (object.callee() != "collections.OrderedDict" || object.arguments == nullptr ||
       object.arguments->items.size() != 1)
     return entries;
-  for (const PickleObject* pair : object.arguments->items[0]->items)
-    if (pair->items.size() == 2) entries.emplace_back(pair->items[0], pair->items[1]);
+  for (const PickleObject* pair : object.arguments->items[0]->items) {
+    if (pair->items.size() != 2) break;
+    entries.emplace_back(pair->items[0], pair->items[1]);
+  }
   return entries;
 }
 

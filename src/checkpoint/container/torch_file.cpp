@@ -88,11 +88,12 @@ StorageRanges stream_storages(PickleBytes& bytes, const Pickle& object, const Pi
     if (storage == used.end() || storages.count(key->text) != 0)
       throw CheckpointError(bytes.place(), " has the storage '", key->text,
                             storage == used.end() ? "', which nothing uses" : "' twice");
-    PickleBytes head(bytes.store(), at, end);
-    const auto count = static_cast<int64_t>(head.number(sizeof(int64_t)));
+    const std::string head = read_range(bytes.store(), at, sizeof(int64_t),
+                                        concat("the size of the storage '", key->text, "'"));
+    const auto count = static_cast<int64_t>(little_endian(head, 0, sizeof(int64_t)));
     const auto size =
         checked_mul(count, static_cast<int64_t>(c10::elementSize(storage->second.dtype)));
-    at = head.position();
+    at += sizeof(int64_t);
     if (count != storage->second.count)
       throw CheckpointError(bytes.place(), " has ", count, " elements in the storage '", key->text,
                             "', want ", storage->second.count);
