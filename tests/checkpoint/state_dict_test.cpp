@@ -89,6 +89,8 @@ TEST(StateDict, OfPython2sOrderedDictIsItsListOfPairs) {
 TEST(StateDict, ThatIsNoneIsDescribed) {
   EXPECT_EQ(refusal("}"), "F is no state dict: holds no tensors");
   EXPECT_EQ(refusal(number(3)), "F is no state dict: holds no tensors");
+  EXPECT_EQ(refusal(one()), "F is no state dict: holds a single tensor");
+  EXPECT_EQ(refusal(list({one()})), "F is no state dict: holds a list");
   EXPECT_EQ(refusal(object(global("models", "ViT"), "}")),
             "F is no state dict: holds an object of the class models.ViT; save its state_dict()");
 }

@@ -118,6 +118,8 @@ void strip_prefixes(StateDict& dict) {
 
 /// What a file holds that has no state dict, in words.
 std::string description(const PickleObject& root) {
+  if (is_torch_tensor(root)) return "a single tensor";
+  if (root.kind == PickleKind::kList || root.kind == PickleKind::kTuple) return "a list";
   if (root.kind == PickleKind::kCall && root.state != nullptr)
     return concat("an object of the class ", root.callee(), "; save its state_dict()");
   if (root.kind == PickleKind::kCall && root.items.empty())
