@@ -85,7 +85,7 @@ Array Model::tokens(const Array& images) const {
 }
 
 Array Model::logits(const Array& images) const {
-  if (!state_->model.info.config.has_head())
+  if (state_->model.info.config.num_classes == 0)
     throw UsageError(state_->model.checkpoint.path().string(), " has no classifier");
   return state_->run(images, &VitOutputs::logits_BC, "logits");
 }

@@ -12,14 +12,19 @@ bool is_wanted(const OutputNames& names, const std::string& name) {
          std::find(names.only.begin(), names.only.end(), name) != names.only.end();
 }
 
+// What the head gives is called.
+std::string head_name(const ViTConfig& c) {
+  return c.embeds_images() ? "image_embedding" : "logits";
+}
+
 }  // namespace
 
 int64_t output_bytes(const ViTConfig& c, const OutputNames& names) {
   int64_t values = 0;
   const int64_t of_tokens = c.num_tokens() * c.embed_dim;
   if (is_wanted(names, "tokens")) values += of_tokens;
-  if (is_wanted(names, "pooled")) values += c.embed_dim;
-  if (is_wanted(names, "logits") && c.has_head()) values += c.num_classes;
+  if (is_wanted(names, "pooled") && c.has_pool()) values += c.pooled_dim();
+  if (is_wanted(names, head_name(c)) && c.has_head()) values += c.head_outputs();
   values += static_cast<int64_t>(names.layers.size()) * of_tokens;
   return values * static_cast<int64_t>(sizeof(float));
 }
@@ -32,8 +37,8 @@ ModelOutputs::ModelOutputs(LoadedModel& model, std::string place, const std::str
       transforms_(model.info.pp_eval),
       taps_(names.layers.begin(), names.layers.end()) {
   for (const std::string& name : names.only)
-    if (name != "tokens" && name != "pooled" && name != "logits")
-      throw UsageError("--only ", name, ": want tokens, pooled or logits");
+    if (name != "tokens" && name != "pooled" && name != "logits" && name != "image_embedding")
+      throw UsageError("--only ", name, ": want tokens, pooled, logits or image_embedding");
   std::string kept = join(names.only, ",");
   for (const int64_t tap : taps_) kept += concat(" block.", tap);
   fingerprint_ = hash_of_text(
@@ -41,7 +46,7 @@ ModelOutputs::ModelOutputs(LoadedModel& model, std::string place, const std::str
 }
 
 std::vector<std::string> ModelOutputs::logit_names() const {
-  const bool has_logits = is_wanted(names_, "logits") && model_.info.config.has_head();
+  const bool has_logits = is_wanted(names_, "logits") && model_.info.config.num_classes > 0;
   return has_logits ? model_.info.label_names : std::vector<std::string>{};
 }
 
@@ -53,7 +58,8 @@ std::map<std::string, at::Tensor> ModelOutputs::extract(const at::Tensor& images
   };
   if (is_wanted(names_, "tokens")) keep("tokens", out.tokens_BTD);
   if (is_wanted(names_, "pooled")) keep("pooled", out.pooled_BD);
-  if (is_wanted(names_, "logits")) keep("logits", out.logits_BC);
+  const std::string head = head_name(model_.info.config);
+  if (is_wanted(names_, head)) keep(head, out.logits_BC);
   for (const auto& [block, output] : out.blocks) keep(concat("block.", block), output);
   return named;
 }

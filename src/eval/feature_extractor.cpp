@@ -29,8 +29,11 @@ class ModelExtractor : public FeatureExtractor {
     for (const std::string& name : names_) {
       if (const auto block = block_of(name))
         taps_.insert(*block);
-      else if (name == "logits" && !model_.info.config.has_head())
+      else if (name == "logits" && model_.info.config.num_classes == 0)
         throw UsageError("feature 'logits': ", place(), " has no classifier");
+      else if (name == "pooled" && !model_.info.config.has_pool())
+        throw UsageError("feature 'pooled': ", place(),
+                         " pools no tokens (global_pool=none); take mean or block.N");
       else if (name != "pooled" && name != "mean" && name != "logits")
         throw UsageError("feature '", name, "': want pooled, mean, logits or block.N");
     }

@@ -45,13 +45,20 @@ VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<
                        config_.depth - 1);
   check_size(images_BCHW);
   VitOutputs outputs = vit_forward(context(), *store_, images_BCHW.to(device_), {.taps = taps});
-  for (at::Tensor* features : {&outputs.tokens_BTD, &outputs.pooled_BD})
-    *features = gather_columns(mesh_, *features, config_.embed_dim);
+  outputs.tokens_BTD = gather_columns(mesh_, outputs.tokens_BTD, config_.embed_dim);
+  outputs.pooled_BD = gather_pooled(outputs.pooled_BD);
   for (auto& [block, output] : outputs.blocks)
     output = gather_columns(mesh_, output, config_.embed_dim);
   if (config_.has_head())
     outputs.logits_BC = gather_columns(mesh_, outputs.logits_BC, config_.head_outputs());
   return outputs;
+}
+
+at::Tensor VitPredictor::gather_pooled(const at::Tensor& pooled_BD) const {
+  if (!pooled_BD.defined()) return pooled_BD;
+  std::vector<at::Tensor> parts = pooled_BD.chunk(config_.pooled_dim() / config_.embed_dim, 1);
+  for (at::Tensor& part : parts) part = gather_columns(mesh_, part, config_.embed_dim);
+  return at::cat(parts, 1);
 }
 
 void VitPredictor::attend() {
@@ -76,6 +83,10 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
   if (!config_.has_head())
     throw CheckpointError(
         "this checkpoint has no classifier (num_classes=0); it gives features only");
+  if (config_.embeds_images())
+    throw CheckpointError(
+        "this checkpoint has no classifier: it embeds images beside texts; vit22b zeroshot "
+        "classifies with it, features gives image_embedding");
   check_size(images_BCHW);
   const auto forward = [this](const at::Tensor& images) {
     const at::NoGradGuard no_grad;

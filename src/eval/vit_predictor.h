@@ -46,6 +46,8 @@ class VitPredictor : public Predictor {
   }
 
   void check_alone(const char* what) const;
+  /// Of the class token and the mean side by side each half by itself.
+  at::Tensor gather_pooled(const at::Tensor& pooled_BD) const;
   void check_size(const at::Tensor& images_BCHW) const;
 
   ViTConfig config_;

@@ -7,7 +7,7 @@
 
 namespace vit22b {
 
-/// The activation of a config's word: "gelu_tanh" or "gelu".
+/// The activation of a config's word: "gelu_tanh", "gelu", "quick_gelu" or "silu".
 Activation parse_activation(const std::string& word);
 
 at::Tensor activate(const at::Tensor& x, Activation activation);

@@ -15,6 +15,7 @@ struct Sizes {
         rows(w.images * c.num_tokens()),
         width(c.embed_dim / w.model_ranks),
         hidden(c.mlp_dim() / w.model_ranks),
+        pool_hidden(c.pool.pool_mlp ? c.pool_mlp_dim() / w.model_ranks : 0),
         compute(static_cast<int64_t>(c10::elementSize(w.compute_type))),
         residual(static_cast<int64_t>(c10::elementSize(w.residual_type))),
         factor(static_cast<int64_t>(c10::elementSize(w.factor_type))) {}
@@ -23,9 +24,12 @@ struct Sizes {
   int64_t saved() const {
     const int64_t middle = block.is_parallel() ? 0 : width;
     const int64_t num_scales = block.scale2.empty() ? 0 : block.num_branches();
-    int64_t bytes = rows * residual * (width + middle) +
-                    rows * compute * (4 * width + hidden_units() + num_scales * width) +
-                    rows * config.num_heads / work.model_ranks * kFloatBytes;
+    const int64_t num_branches = block.out_norm1.exists() ? block.num_branches() : num_scales;
+    const int64_t activated = block.mlp_norm.exists() ? hidden : 0;
+    int64_t bytes =
+        rows * residual * (width + middle) +
+        rows * compute * (4 * width + hidden_units() + activated + num_branches * width) +
+        rows * config.num_heads / work.model_ranks * kFloatBytes;
     if (work.model_ranks > 1)  // SavedNorm: every rank's features, and this rank's centred ones
       bytes += rows * (config.embed_dim * factor + width * kFloatBytes);
     return bytes;
@@ -36,7 +40,14 @@ struct Sizes {
   // Beside it while the forward pass is at the block: the normalised input, the MLP's activation
   // and the output.
   int64_t forward_beside() const {
-    return rows * (width * factor + hidden * compute + width * residual);
+    return rows * (width * factor + hidden * compute + width * residual) + normed();
+  }
+  // What norms inside of branches give, the larger of those that stand at the same time: queries,
+  // keys and values; the hidden units; what was attended.
+  int64_t normed() const {
+    const int64_t wide = block.has_wide_norms() ? 3 * width : 0;
+    const int64_t attended = block.attn_norm.exists() || block.out_norm1.exists() ? width : 0;
+    return rows * factor * std::max({wide, attended, block.mlp_norm.exists() ? hidden : 0});
   }
   // The same while a block is computed again: its output only where LayerScale, which may train,
   // wants the branch.
@@ -49,7 +60,8 @@ struct Sizes {
   int64_t backward_beside() const {
     const int64_t as_factor = factor == kFloatBytes ? 0 : factor;
     const int64_t wider = block.is_parallel() ? 4 * (factor - compute) : 0;
-    return rows * (width * (kFloatBytes + as_factor + wider) + hidden_units() * factor);
+    return rows * (width * (kFloatBytes + as_factor + wider) + hidden_units() * factor) + normed() +
+           (normed() > 0 ? rows * std::max(hidden, width) * kFloatBytes : 0);
   }
   // The output's gradient as it came, where that is not the float32 one.
   int64_t came_in() const { return residual == kFloatBytes ? 0 : rows * width * residual; }
@@ -71,27 +83,27 @@ struct Sizes {
     const bool is_map = config.pool.global_pool == "map";
     const int64_t at_pool = is_map ? 4 * compute : 0;
     return rows * width * (residual + compute + std::max(at_norm, at_pool)) +
-           (is_map ? work.images * (6 * width + 2 * hidden) * compute : 0);
+           (is_map ? work.images * (6 * width + 2 * pool_hidden) * compute : 0);
   }
 
   // Input, normalised values in float32 (RMSNorm's composite keeps them twice), output, keys and
   // values, and the pooled vectors' own layers; then gradients of keys and values and of their
   // input, or those inside the final norm.
   int64_t composite_ends() const {
-    const bool is_rms = !block.norm1.form.is_centred;
+    const bool is_rms = !block.form.is_centred;
     const int64_t copies = is_rms ? 2 : 1;
     const int64_t in_float =
         residual == kFloatBytes ? (copies - 1) * kFloatBytes : copies * kFloatBytes;
     int64_t bytes = rows * width * (residual + compute + in_float);
     if (config.pool.global_pool == "map")
-      bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * hidden) * compute;
+      bytes += rows * 2 * width * compute + work.images * (6 * width + 2 * pool_hidden) * compute;
     return bytes + rows * width * (compute == kFloatBytes ? 3 : is_rms ? 7 : 5) * compute;
   }
 
   const ViTConfig& config;
   const ActivationWork& work;
   const BlockSpec block = block_spec(config);
-  int64_t rows, width, hidden, compute, residual, factor;
+  int64_t rows, width, hidden, pool_hidden, compute, residual, factor;
 };
 
 }  // namespace
@@ -129,8 +141,9 @@ int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork
   // projection, or the activation and the output.
   const int64_t residuals = s.block.num_branches();
   return s.rows *
-         ((1 + residuals) * s.width * s.residual + s.width * s.compute + s.width * s.factor +
-          std::max(3 * s.width * s.compute, s.hidden * s.compute + s.width * s.residual));
+             ((1 + residuals) * s.width * s.residual + s.width * s.compute + s.width * s.factor +
+              std::max(3 * s.width * s.compute, s.hidden * s.compute + s.width * s.residual)) +
+         s.normed();
 }
 
 }  // namespace vit22b

@@ -13,6 +13,10 @@ struct Projected {
   at::Tensor q_BHTK, k_BHTK, v_BHTK;
 };
 
+at::Tensor normed(const Layers& l, const BlockNorm& norm, const at::Tensor& x) {
+  return norm.exists() ? l.norm(norm, x) : x;
+}
+
 at::Tensor normed_heads(const Layers& l, const BlockNorm& norm, const at::Tensor& x_BTD) {
   const at::Tensor x_BHTK = split_heads(x_BTD, l.num_heads());
   return norm.exists() ? l.head_norm(norm, x_BHTK) : x_BHTK;
@@ -21,7 +25,7 @@ at::Tensor normed_heads(const Layers& l, const BlockNorm& norm, const at::Tensor
 Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequence,
                   at::ScalarType type) {
   const BlockSpec& b = l.block();
-  const at::Tensor y = l.norm(b.norm1, x_BTD).to(type);
+  const at::Tensor y = normed(l, b.norm1, x_BTD).to(type);
   std::vector<at::Tensor> parts =
       b.is_parallel() ? l.rows(b.in_projection(), y).split_with_sizes(b.in_sections(), -1)
                       : l.rows(b.qkv, y).split_with_sizes(b.qkv_sections(), -1);
@@ -34,16 +38,17 @@ Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequ
   };
   if (b.is_parallel() && b.is_gated()) p.gate_BTM = take_hidden(b.gate);
   if (b.is_parallel()) p.hidden_BTM = take_hidden(b.fc1);
-  p.q_BHTK = rotate(normed_heads(l, b.q_norm, parts[0]), sequence.rotary, 2);
-  p.k_BHTK = rotate(normed_heads(l, b.k_norm, parts[1]), sequence.rotary, 2);
+  p.q_BHTK = rotate(normed_heads(l, b.q_norm, normed(l, b.q_wide, parts[0])), sequence.rotary, 2);
+  p.k_BHTK = rotate(normed_heads(l, b.k_norm, normed(l, b.k_wide, parts[1])), sequence.rotary, 2);
   p.v_BHTK = normed_heads(l, {}, parts[2]);
   return p;
 }
 
-at::Tensor hidden_units(const BlockSpec& b, const at::Tensor& gate_BTM,
-                        const at::Tensor& hidden_BTM) {
-  return b.is_gated() ? activate(gate_BTM, b.activation) * hidden_BTM
-                      : activate(hidden_BTM, b.activation);
+at::Tensor hidden_units(const Layers& l, const at::Tensor& gate_BTM, const at::Tensor& hidden_BTM) {
+  const BlockSpec& b = l.block();
+  const at::Tensor units = b.is_gated() ? activate(gate_BTM, b.activation) * hidden_BTM
+                                        : activate(hidden_BTM, b.activation);
+  return normed(l, b.mlp_norm, units);
 }
 
 }  // namespace
@@ -52,14 +57,17 @@ at::Tensor block_forward(const Layers& l, const at::Tensor& x_BTD, const Sequenc
                          at::ScalarType type) {
   const BlockSpec& b = l.block();
   const Projected p = project(l, x_BTD, sequence, type);
-  const at::Tensor attended = merge_heads(attention(p.q_BHTK, p.k_BHTK, p.v_BHTK, sequence.mask));
+  const at::Tensor attended =
+      normed(l, b.attn_norm, merge_heads(attention(p.q_BHTK, p.k_BHTK, p.v_BHTK, sequence.mask)));
   if (b.is_parallel())
     return x_BTD + l.scaled(b.scale2, l.columns(b.proj, attended, b.fc2,
-                                                hidden_units(b, p.gate_BTM, p.hidden_BTM)));
-  const at::Tensor middle = x_BTD + l.scaled(b.scale1, l.columns(b.proj, attended));
-  const at::Tensor y = l.norm(b.norm2, middle).to(type);
+                                                hidden_units(l, p.gate_BTM, p.hidden_BTM)));
+  const at::Tensor middle =
+      x_BTD + l.scaled(b.scale1, normed(l, b.out_norm1, l.columns(b.proj, attended)));
+  const at::Tensor y = normed(l, b.norm2, middle).to(type);
   const at::Tensor gate = b.is_gated() ? l.rows(b.gate, y) : at::Tensor();
-  return middle + l.scaled(b.scale2, l.columns(b.fc2, hidden_units(b, gate, l.rows(b.fc1, y))));
+  const at::Tensor units = hidden_units(l, gate, l.rows(b.fc1, y));
+  return middle + l.scaled(b.scale2, normed(l, b.out_norm2, l.columns(b.fc2, units)));
 }
 
 QueriesKeys block_queries_keys(const Layers& layers, const at::Tensor& x_BTD,

@@ -6,29 +6,66 @@ namespace vit22b {
 namespace {
 
 void name_parallel(BlockSpec& b, const ViTConfig& c) {
-  b.norm1.name = b.norm2.name = "in_norm";
+  const bool has_bias = c.attention.proj_bias;
   // With biases on q, k and v the MLP's lie before them in one vector.
   const std::string in_bias = c.attention.qkv_bias ? "in_proj.bias" : "";
-  b.fc1 = {"in_proj.weight", c.attention.qkv_bias ? in_bias : "mlp_bias", 0, 0, b.hidden,
-           b.whole_width};
+  b.fc1 = {
+      "in_proj.weight", c.attention.qkv_bias ? in_bias : has_bias ? "mlp_bias" : "", 0, 0, b.hidden,
+      b.whole_width};
   b.qkv = {"in_proj.weight", in_bias, b.hidden, b.hidden, 3 * b.width, b.whole_width};
   b.proj = {"attn_out_proj.weight", "", 0, 0, b.whole_width, b.width};
-  b.fc2 = {"mlp_out_proj.weight", "mlp_out_proj.bias", 0, 0, b.whole_width, b.hidden};
+  b.fc2 = {
+      "mlp_out_proj.weight", has_bias ? "mlp_out_proj.bias" : "", 0, 0, b.whole_width, b.hidden};
   if (c.init_values > 0) b.scale2 = "ls.gamma";
 }
 
+// The gate's rows go before fc1's, and all others move behind them.
+void add_gate(BlockSpec& b) {
+  b.gate = b.fc1;
+  const bool has_qkv_bias_there = b.is_parallel() && b.qkv.bias == b.fc1.bias;
+  b.fc1.first_row += b.hidden;
+  b.fc1.bias_first += b.hidden;
+  if (b.is_parallel()) b.qkv.first_row += b.hidden;
+  if (has_qkv_bias_there) b.qkv.bias_first += b.hidden;
+}
+
 void name_serial(BlockSpec& b, const ViTConfig& c) {
-  b.norm1.name = "norm1";
-  b.norm2.name = "norm2";
-  b.qkv = {"attn.qkv.weight", c.attention.qkv_bias ? "attn.qkv.bias" : "", 0, 0, 3 * b.width,
+  const auto bias = [](bool is_there, const char* name) -> std::string {
+    return is_there ? name : "";
+  };
+  const bool has_bias = c.attention.proj_bias;
+  b.qkv = {"attn.qkv.weight", bias(c.attention.qkv_bias, "attn.qkv.bias"), 0, 0, 3 * b.width,
            b.whole_width};
-  b.proj = {"attn.proj.weight", "attn.proj.bias", 0, 0, b.whole_width, b.width};
-  b.fc1 = {"mlp.fc1.weight", "mlp.fc1.bias", 0, 0, b.hidden, b.whole_width};
-  b.fc2 = {"mlp.fc2.weight", "mlp.fc2.bias", 0, 0, b.whole_width, b.hidden};
+  b.proj = {"attn.proj.weight", bias(has_bias, "attn.proj.bias"), 0, 0, b.whole_width, b.width};
+  b.fc1 = {"mlp.fc1.weight", bias(has_bias, "mlp.fc1.bias"), 0, 0, b.hidden, b.whole_width};
+  b.fc2 = {"mlp.fc2.weight", bias(has_bias, "mlp.fc2.bias"), 0, 0, b.whole_width, b.hidden};
   if (c.init_values > 0) {
     b.scale1 = "ls1.gamma";
     b.scale2 = "ls2.gamma";
   }
+}
+
+void name_norms(BlockSpec& b, const ViTConfig& c) {
+  const std::string attention = b.is_parallel() ? "" : "attn.";
+  const auto named = [&](const std::string& name, int64_t whole) {
+    return BlockNorm{name, b.form, whole};
+  };
+  BlockNorm& first = c.norm.post_norm ? b.out_norm1 : b.norm1;
+  BlockNorm& second = c.norm.post_norm ? b.out_norm2 : b.norm2;
+  first = named(b.is_parallel() ? "in_norm" : "norm1", b.whole_width);
+  second = named(b.is_parallel() ? "in_norm" : "norm2", b.whole_width);
+  if (c.attention.qk_norm_width) {
+    b.q_wide = named(attention + "q_norm", b.whole_width);
+    b.k_wide = named(attention + "k_norm", b.whole_width);
+  } else if (c.attention.qk_norm) {
+    b.q_norm = named(attention + "q_norm", b.head_size());
+    b.k_norm = named(attention + "k_norm", b.head_size());
+  }
+  // timm's names in either block.
+  if (c.norm.attn_norm)
+    b.attn_norm = named(b.is_parallel() ? "attn_norm" : "attn.norm", b.whole_width);
+  if (c.norm.mlp_norm)
+    b.mlp_norm = named(b.is_parallel() ? "mlp_norm" : "mlp.norm", b.whole_hidden);
 }
 
 }  // namespace
@@ -62,16 +99,14 @@ BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
               .width = mesh.share(MeshAxis::kModel, c.embed_dim).count,
               .whole_width = c.embed_dim,
               .hidden = mesh.share(MeshAxis::kModel, c.mlp_dim()).count,
+              .whole_hidden = c.mlp_dim(),
               .heads = mesh.share(MeshAxis::kModel, c.num_heads).count,
               .activation = parse_activation(c.mlp.act_layer),
+              .form = norm_form(c),
               .first_scale = c.init_values};
-  for (BlockNorm* norm : {&b.norm1, &b.norm2, &b.q_norm, &b.k_norm}) norm->form = norm_form(c);
   b.is_parallel() ? name_parallel(b, c) : name_serial(b, c);
-  if (c.attention.qk_norm) {
-    const std::string attention = b.is_parallel() ? "" : "attn.";
-    b.q_norm.name = attention + "q_norm";
-    b.k_norm.name = attention + "k_norm";
-  }
+  name_norms(b, c);
+  if (c.mlp.swiglu) add_gate(b);
   return b;
 }
 

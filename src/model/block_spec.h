@@ -26,6 +26,7 @@ NormForm norm_form(const ViTConfig& config);
 struct BlockNorm {
   std::string name;  ///< local, of NAME.weight and NAME.bias; "" for none
   NormForm form;
+  int64_t whole = 0;  ///< features over all ranks of a model axis
 
   bool exists() const { return !name.empty(); }
 };
@@ -48,19 +49,26 @@ struct BlockSpec {
   int64_t width = 0;        ///< of queries, keys, values and this rank's residual stream
   int64_t whole_width = 0;  ///< of the residual stream over all ranks
   int64_t hidden = 0;       ///< units of the MLP
+  int64_t whole_hidden = 0;
   int64_t heads = 0;
   Activation activation = Activation::kGeluTanh;
-  BlockNorm norm1, norm2;    ///< equal in the parallel block
-  BlockNorm q_norm, k_norm;  ///< over each head
-  LinearSpec qkv, proj;      ///< attention's; qkv: queries, keys and values, one below the other
-  LinearSpec fc1, fc2;       ///< the MLP's
-  LinearSpec gate;           ///< of a gated MLP, whose hidden units are activation(gate) * fc1; its
-                             ///< rows lie before fc1's where both are parts of one weight
+  NormForm form;                   ///< of all norms
+  BlockNorm norm1, norm2;          ///< before in-projections; equal in the parallel block
+  BlockNorm q_norm, k_norm;        ///< over each head
+  BlockNorm q_wide, k_wide;        ///< over all of them together
+  BlockNorm attn_norm;             ///< of what was attended, before its out-projection
+  BlockNorm mlp_norm;              ///< of the hidden units, before theirs
+  BlockNorm out_norm1, out_norm2;  ///< of branches, before they join the residual stream
+  LinearSpec qkv, proj;  ///< attention's; qkv: queries, keys and values, one below the other
+  LinearSpec fc1, fc2;   ///< the MLP's
+  LinearSpec gate;       ///< of a gated MLP, whose hidden units are activation(gate) * fc1; its
+                         ///< rows lie before fc1's where both are parts of one weight
   std::string scale1, scale2;  ///< LayerScale of both branches, "" for none
   double first_scale = 0;      ///< its first value
 
   bool is_parallel() const { return arrangement == Arrangement::kParallel; }
   bool is_gated() const { return !gate.weight.empty(); }
+  bool has_wide_norms() const { return q_wide.exists(); }
   int64_t head_size() const { return width / heads; }
   /// Sections of qkv's rows that a mesh cuts, each for itself.
   std::vector<int64_t> qkv_sections() const { return {width, width, width}; }

@@ -34,34 +34,6 @@ double exact_ratio(int64_t mlp, int64_t width) {
   return ratio;
 }
 
-std::string nearest_sizes(int64_t size, int64_t patch) {
-  const int64_t below = size / patch * patch;
-  return below > 0 ? concat(below, " or ", below + patch) : std::to_string(patch);
-}
-
-constexpr int64_t kMostBlocks = 1'000;  // a table of a million fills the memory before any weight
-constexpr int64_t kMostOfAPatch = 1'000'000'000;
-
-void want_positive(const char* key, int64_t value) {
-  // A bound against overflow of products of sizes: no real model has a side of a million.
-  if (value <= 0 || value > 1'000'000)
-    throw UsageError("model.", key, " is ", value, ", want 1 to 1,000,000");
-}
-
-void check_words(const ViTConfig& c) {
-  want_positive("context_length", c.text.context_length);
-  if (c.text.vocab_size > 100'000'000)
-    throw UsageError("model.vocab_size is ", c.text.vocab_size, ", want at most 100,000,000");
-  if (c.text.joint_dim < 0 || c.text.joint_dim > 1'000'000)
-    throw UsageError("model.joint_dim is ", c.text.joint_dim, ", want 0 to 1,000,000");
-  if (c.tokens.class_token || c.tokens.reg_tokens > 0 || c.pool.global_pool == "token")
-    throw UsageError(
-        "a text tower has words alone: model.class_token=false model.reg_tokens=0, and "
-        "global_pool map, avg or last");
-  if (c.text.joint_dim > 0 && c.num_classes > 0)
-    throw UsageError("model.joint_dim and model.num_classes exclude each other");
-}
-
 }  // namespace
 
 void ViTConfig::fields(FieldVisitor& v) {
@@ -75,73 +47,64 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("depth", depth, "number of blocks");
   v.field("num_heads", num_heads, "attention heads");
   v.field("mlp_ratio", mlp.mlp_ratio, "hidden width of the MLP over the width");
+  v.field("mlp_hidden", mlp.mlp_hidden, "hidden units of the MLP; 0 for mlp_ratio times the width");
+  v.field("swiglu", mlp.swiglu, "a gated MLP: activation(gate) times the hidden units");
   v.field("qkv_bias", attention.qkv_bias, "biases on the query, key and value projections");
   v.field("qk_norm", attention.qk_norm, "normalise queries and keys per head");
+  v.field("qk_norm_width", attention.qk_norm_width,
+          "with qk_norm: over all heads together instead of each");
+  v.field("proj_bias", attention.proj_bias, "biases on the output projections and the MLP");
   v.field("class_token", tokens.class_token, "a learned class token before the patches");
   v.field("reg_tokens", tokens.reg_tokens, "number of register tokens");
   v.field("no_embed_class", tokens.no_embed_class, "prefix tokens get no position");
-  v.choice("global_pool", pool.global_pool, "map|avg|token|last", "how tokens become one vector");
+  v.choice("pos_embed", tokens.pos_embed, "learn|none|sincos",
+           "positions that are added to patches: a learned table, none, or sines of any grid");
+  v.choice("global_pool", pool.global_pool, "map|avg|token|cls_avg|last|none",
+           "how tokens become one vector");
   v.field("fc_norm", norm.fc_norm, "with avg: norm after pooling instead of before");
   v.field("final_norm", norm.final_norm, "a norm after the blocks, or after pooling");
   v.field("pool_include_prefix", pool.pool_include_prefix,
           "with map and avg: pool the class token and registers too");
+  v.field("pool_heads", pool.pool_heads, "with map: heads of the pool; 0 for num_heads");
+  v.field(
+      "pool_mlp_ratio", pool.pool_mlp_ratio,
+      "with map: hidden width of the pool's MLP over the width; 0 for the blocks' hidden units");
+  v.choice("pool_act", pool.pool_act, "same|gelu_tanh|gelu|quick_gelu|silu",
+           "with map: activation of the pool's MLP");
+  v.field("pool_mlp", pool.pool_mlp, "with map: end the pool with a norm and an MLP");
+  v.field("pre_norm", norm.pre_norm, "a norm between the embedding and the blocks");
+  v.field("embed_norm", norm.embed_norm, "a norm of the patches before their positions");
+  v.field("post_norm", norm.post_norm, "x + norm(f(x)) instead of x + f(norm(x))");
+  v.field("attn_norm", norm.attn_norm, "a norm of what was attended, before its projection");
+  v.field("mlp_norm", norm.mlp_norm, "a norm of the MLP's hidden units, before their projection");
   v.choice("norm_layer", norm.norm_layer, "rmsnorm|layernorm", "kind of all norms");
   v.field("norm_eps", norm.norm_eps, "added to the norms' variance");
-  v.choice("act_layer", mlp.act_layer, "gelu_tanh|gelu", "GELU in the tanh or erf form");
+  v.choice("act_layer", mlp.act_layer, "gelu_tanh|gelu|quick_gelu|silu",
+           "GELU in the tanh, erf or sigmoid form, or SiLU; a gated MLP's gate has it");
   v.field("init_values", init_values, "LayerScale's first value; 0 for none");
   v.field("num_classes", num_classes, "classifier outputs; 0 for none");
   v.field("head_bias_init", head_bias_init, "first value of the classifier's bias");
-  v.choice("posemb_resize", tokens.posemb_resize,
-           "bicubic_antialias|bicubic|bilinear_align_corners",
-           "how the position table moves to another grid");
+  v.choice(
+      "posemb_resize", tokens.posemb_resize,
+      "bicubic_antialias|bicubic|dinov2|bilinear|bilinear_antialias|bilinear_align_corners|radio",
+      "how the position table moves to another grid");
+  v.choice("rope", rotary.rope, "none|index|centre", "rotary positions of patches");
+  v.field("rope_theta", rotary.rope_theta, "base of the rotation's wavelengths");
+  v.field("rope_half", rotary.rope_half, "rotate features half a head apart, not neighbours");
+  v.field("rope_xy", rotary.rope_xy, "the columns' angles before the rows'");
+  v.field("rope_offset", rotary.rope_offset, "added to row and column numbers");
+  v.field("rope_bf16", rotary.rope_bf16,
+          "wavelengths rounded to bfloat16, as DINOv3's own files have them");
+  v.field("rope_ref", rotary.rope_ref,
+          "with index: the grid in patches whose numbers others are scaled to; 0 for none");
   v.field("vocab_size", text.vocab_size, "of a text tower; 0 for images");
   v.field("context_length", text.context_length, "words that a text tower reads");
   v.field("joint_dim", text.joint_dim,
           "width of the embedding that a text tower shares with images");
-}
-
-void ViTConfig::validate() const {
-  ViTConfig copy = *this;  // a visitor may change what it sees; this one does not
-  require_choices([&](FieldVisitor& v) { copy.fields(v); }, "model.");
-  want_positive("img_size", img_size.height);
-  want_positive("img_size", img_size.width);
-  want_positive("patch_size", patch_size);
-  want_positive("in_chans", in_chans);
-  want_positive("embed_dim", embed_dim);
-  if (depth <= 0 || depth > kMostBlocks)
-    throw UsageError("model.depth is ", depth, ", want 1 to 1,000");
-  want_positive("num_heads", num_heads);
-  if (reads_words())
-    check_words(*this);
-  else if (text.context_length != 0 || text.joint_dim != 0 || pool.global_pool == "last")
-    throw UsageError(
-        "model.context_length, model.joint_dim and global_pool=last are a text tower's; "
-        "set model.vocab_size");
-  for (const int64_t side : {img_size.height, img_size.width})
-    if (side % patch_size != 0)
-      throw UsageError("image size ", side, " is no multiple of the patch size ", patch_size,
-                       "; the nearest sizes are ", nearest_sizes(side, patch_size));
-  if (patch_size * patch_size > kMostOfAPatch / in_chans)
-    throw UsageError("model.patch_size ", patch_size, " with model.in_chans ", in_chans,
-                     ": a patch has more than ", kMostOfAPatch, " values");
-  if (embed_dim % num_heads != 0)
-    throw UsageError("model.embed_dim ", embed_dim, " is no multiple of model.num_heads ",
-                     num_heads);
-  if (!(mlp.mlp_ratio > 0) || mlp.mlp_ratio > 1000 || mlp_dim() < 1)
-    throw UsageError("model.mlp_ratio is ", mlp.mlp_ratio,
-                     ", want more than 0 and at least one hidden unit");
-  if (tokens.reg_tokens < 0 || tokens.reg_tokens > 10'000)
-    throw UsageError("model.reg_tokens is ", tokens.reg_tokens, ", want 0 to 10,000");
-  if (num_classes < 0 || num_classes > 100'000'000)
-    throw UsageError("model.num_classes is ", num_classes, ", want 0 or more");
-  if (!(norm.norm_eps >= 0))
-    throw UsageError("model.norm_eps is ", norm.norm_eps, ", want 0 or more");
-  if (pool.global_pool == "token" && !tokens.class_token)
-    throw UsageError("model.global_pool=token needs model.class_token=true; or use map or avg");
-  if (norm.fc_norm && (pool.global_pool != "avg" || !norm.final_norm))
-    throw UsageError("model.fc_norm goes with model.global_pool=avg and model.final_norm=true");
-  if (pool.pool_include_prefix && pool.global_pool != "avg" && pool.global_pool != "map")
-    throw UsageError("model.pool_include_prefix goes with model.global_pool map or avg");
+  v.field("causal", text.causal, "of a text tower: words see those before them alone");
+  v.choice("text_pool", text.text_pool, "last|argmax|eos",
+           "with last: the word of the last place, of the largest number, or the first eos_id");
+  v.field("eos_id", text.eos_id, "the number of the word that ends a text");
 }
 
 std::vector<std::string> preset_names() {

@@ -8,43 +8,74 @@
 
 namespace vit22b {
 
-/// Norms: those of the blocks, and the last one.
+/// Norms: those of the blocks, and those around them.
 struct NormConfig {
   std::string norm_layer = "rmsnorm";  ///< "rmsnorm" or "layernorm"
   double norm_eps = 1e-6;
-  bool final_norm = true;  ///< a norm after the blocks, or after pooling
-  bool fc_norm = false;    ///< final norm after average pooling instead of before
+  bool final_norm = true;   ///< a norm after the blocks, or after pooling
+  bool fc_norm = false;     ///< final norm after average pooling instead of before
+  bool pre_norm = false;    ///< a norm between the embedding and the blocks (CLIP)
+  bool embed_norm = false;  ///< a norm of the patches before their positions (AIMv2)
+  bool post_norm = false;   ///< x + norm(f(x)) instead of x + f(norm(x)) (EVA-CLIP 18B)
+  bool attn_norm = false;   ///< a norm of what was attended, before its projection (EVA02, BEiT-3)
+  bool mlp_norm = false;    ///< a norm of the hidden units, before their projection
 };
 
 struct AttentionConfig {
   bool qkv_bias = false;
   bool qk_norm = true;
+  bool qk_norm_width = false;  ///< over all heads together instead of each (InternViT)
+  bool proj_bias = true;       ///< biases of the out-projections and of the MLP
 };
 
 struct MlpConfig {
   double mlp_ratio = 4;
-  std::string act_layer = "gelu_tanh";  ///< "gelu_tanh" or "gelu" (erf)
+  int64_t mlp_hidden = 0;               ///< hidden units; 0: mlp_ratio times the width
+  bool swiglu = false;                  ///< gated: activation(gate) * hidden, as many of both
+  std::string act_layer = "gelu_tanh";  ///< "gelu_tanh", "gelu" (erf), "quick_gelu", "silu"
 };
 
-/// What tokens there are beside patches, and how they know their places.
+/// What tokens there are beside patches, and the positions that are added.
 struct TokenConfig {
   bool class_token = false;
   int64_t reg_tokens = 0;
   bool no_embed_class = false;
+  std::string pos_embed = "learn";  ///< "learn", "none", or "sincos", computed for any grid
   std::string posemb_resize = "bicubic_antialias";
+};
+
+/// Rotation of queries and keys by their patches' places, half of a head's angles by the row and
+/// half by the column (docs/math.md).
+struct RotaryConfig {
+  std::string rope = "none";   ///< "none", "index" (row and column numbers), "centre" (-1 to 1)
+  double rope_theta = 10'000;  ///< base of the wavelengths
+  bool rope_half = false;      ///< partners half a head apart, else neighbours
+  bool rope_xy = false;        ///< the columns' angles before the rows'
+  double rope_offset = 0;      ///< added to row and column numbers
+  bool rope_bf16 = false;      ///< wavelengths rounded to bfloat16, as DINOv3's own files have them
+  ImageSize rope_ref{0, 0};  ///< the grid, in patches, whose numbers others are scaled to; 0: none
 };
 
 /// How tokens become one vector.
 struct PoolConfig {
-  std::string global_pool = "map";   ///< "map", "avg", "token" or "last"
+  std::string global_pool = "map";   ///< "map", "avg", "token", "cls_avg", "last" or "none"
   bool pool_include_prefix = false;  ///< MAP and the mean see class token and registers too
+  int64_t pool_heads = 0;            ///< of MAP; 0: the blocks'
+  double pool_mlp_ratio = 0;         ///< of MAP's MLP; 0: the blocks' hidden units
+  std::string pool_act = "same";     ///< of MAP's MLP: "same" as act_layer, or one of its words
+  bool pool_mlp = true;              ///< MAP ends with a norm and an MLP
 };
 
-/// Of a tower that reads words.
+/// Of a tower that reads words, or whose images are embedded beside words.
 struct TextConfig {
   int64_t vocab_size = 0;      ///< 0 for one that sees images
   int64_t context_length = 0;  ///< words that it reads
   int64_t joint_dim = 0;       ///< width of the embedding that it shares with an image tower
+  bool causal = false;         ///< words see those before them alone
+  /// With global_pool=last: the word of the last place, that with the largest number, or the first
+  /// that is `eos_id`.
+  std::string text_pool = "last";
+  int64_t eos_id = 0;
 };
 
 /// Everything that decides a vision transformer's parameters and function, in timm's argument
@@ -68,14 +99,24 @@ struct ViTConfig {
   MlpConfig mlp;
   NormConfig norm;
   TokenConfig tokens;
+  RotaryConfig rotary;
   PoolConfig pool;
   TextConfig text;
 
   void fields(FieldVisitor& visitor);
 
+  /// Hidden units of a block's MLP, and of MAP's.
   int64_t mlp_dim() const {
-    return static_cast<int64_t>(mlp.mlp_ratio * static_cast<double>(embed_dim));
+    return mlp.mlp_hidden > 0
+               ? mlp.mlp_hidden
+               : static_cast<int64_t>(mlp.mlp_ratio * static_cast<double>(embed_dim));
   }
+  int64_t pool_mlp_dim() const {
+    return pool.pool_mlp_ratio > 0
+               ? static_cast<int64_t>(pool.pool_mlp_ratio * static_cast<double>(embed_dim))
+               : mlp_dim();
+  }
+  int64_t pool_heads() const { return pool.pool_heads > 0 ? pool.pool_heads : num_heads; }
   int64_t head_dim() const { return embed_dim / num_heads; }
   int64_t grid_height() const { return img_size.height / patch_size; }
   int64_t grid_width() const { return img_size.width / patch_size; }
@@ -85,16 +126,27 @@ struct ViTConfig {
   int64_t num_tokens() const {
     return reads_words() ? text.context_length : num_patches() + num_prefix_tokens();
   }
+  bool has_position_table() const { return reads_words() || tokens.pos_embed == "learn"; }
   /// Rows of the position table: the patches, and the prefix tokens unless no_embed_class.
   int64_t position_rows() const {
+    if (!has_position_table()) return 0;
     return reads_words() ? text.context_length
                          : num_patches() + (tokens.no_embed_class ? 0 : num_prefix_tokens());
   }
   bool is_parallel() const { return block == "parallel"; }
   bool has_head() const { return num_classes > 0 || text.joint_dim > 0; }
-  /// Outputs of the head: classes; or the joint embedding, scaled, and the logits' bias.
-  int64_t head_outputs() const { return text.joint_dim > 0 ? text.joint_dim + 1 : num_classes; }
+  /// Whether the head is no classifier but a projection to what texts are embedded to as well.
+  bool embeds_images() const { return !reads_words() && text.joint_dim > 0; }
+  /// Outputs of the head: classes; the joint embedding; or of words that, scaled, and the logits'
+  /// bias.
+  int64_t head_outputs() const {
+    if (text.joint_dim == 0) return num_classes;
+    return reads_words() ? text.joint_dim + 1 : text.joint_dim;
+  }
   bool has_final_norm() const { return norm.final_norm && !norm.fc_norm; }
+  bool has_pool() const { return pool.global_pool != "none"; }
+  /// Width of what tokens are pooled to.
+  int64_t pooled_dim() const { return pool.global_pool == "cls_avg" ? 2 * embed_dim : embed_dim; }
 
   /// throws  UsageError for a word that is no choice of its field, naming the nearest, and for
   /// sizes

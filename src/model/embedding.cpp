@@ -29,6 +29,37 @@ at::Tensor positions_for_grid(const ViTConfig& config, const at::Tensor& table_1
   return at::cat({table.slice(0, 0, prefix), patches}).unsqueeze(0);
 }
 
+at::Tensor sincos_positions(int64_t grid_height, int64_t grid_width, int64_t width) {
+  const int64_t count = width / 4;
+  const at::Tensor frequencies = at::pow(10'000.0, at::arange(count, at::kDouble) / -count);
+  const auto angles = [&](int64_t side) {
+    return at::arange(side, at::kDouble).unsqueeze(1) * frequencies;
+  };
+  const std::vector<int64_t> shape = {grid_height, grid_width, count};
+  const at::Tensor y = angles(grid_height).unsqueeze(1).expand(shape),
+                   x = angles(grid_width).unsqueeze(0).expand(shape);
+  return at::cat({x.sin(), x.cos(), y.sin(), y.cos()}, -1).flatten(0, 1).to(at::kFloat);
+}
+
+namespace {
+
+// What is added to the tokens of images of a size, this rank's features; undefined for nothing.
+at::Tensor positions_of(const ViTConfig& config, const Layers& layers, const ViTConfig& actual,
+                        const at::TensorOptions& options) {
+  if (config.tokens.pos_embed == "none") return {};
+  if (config.has_position_table())
+    return positions_for_grid(config, layers.weight("pos_embed"), actual.grid_height(),
+                              actual.grid_width())
+        .to(options);
+  const Share own = layers.own_share(config.embed_dim);
+  return sincos_positions(actual.grid_height(), actual.grid_width(), config.embed_dim)
+      .narrow(1, own.first, own.count)
+      .unsqueeze(0)
+      .to(options);
+}
+
+}  // namespace
+
 at::Tensor embed_images(const ViTConfig& config, const Layers& layers,
                         const at::Tensor& images_BCHW, at::ScalarType compute_type,
                         at::ScalarType type) {
@@ -41,17 +72,18 @@ at::Tensor embed_images(const ViTConfig& config, const Layers& layers,
                                     layers.weight("patch_embed.proj.bias"),
                                     patchify(images_BCHW.to(compute_type), config.patch_size))
                      .to(type);
-  const at::Tensor positions = positions_for_grid(config, layers.weight("pos_embed"),
-                                                  actual.grid_height(), actual.grid_width())
-                                   .to(type);
+  if (config.norm.embed_norm) x = layers.norm("patch_embed.norm", x);
+  const at::Tensor positions = positions_of(config, layers, actual, x.options().dtype(type));
+  const bool has_all = config.has_position_table() && !config.tokens.no_embed_class;
   std::vector<at::Tensor> parts;
   for (const char* name : {"cls_token", "reg_token"})
     if (const at::Tensor token = layers.find(name); token.defined())
       parts.push_back(token.to(type).expand({x.size(0), -1, -1}));
-  if (config.tokens.no_embed_class) x = x + positions;
+  if (!has_all && positions.defined()) x = x + positions;
   parts.push_back(x);
   if (parts.size() > 1) x = at::cat(parts, 1);
-  return config.tokens.no_embed_class ? x : x + positions;
+  if (has_all) x = x + positions;
+  return config.norm.pre_norm ? layers.norm("norm_pre", x) : x;
 }
 
 void check_pixels(const ViTConfig& config, const at::Tensor& images_BCHW) {

@@ -33,6 +33,10 @@ at::Tensor embed_words(const ViTConfig& config, const Layers& layers, const at::
 at::Tensor embed(const ViTConfig& config, const Layers& layers, const at::Tensor& input,
                  at::ScalarType compute_type, at::ScalarType type);
 
+/// Sines and cosines of each patch's column and row, as AIMv2 has them: [height * width, D]
+/// float32.
+at::Tensor sincos_positions(int64_t grid_height, int64_t grid_width, int64_t width);
+
 /// The position table for another grid, prefix rows kept.
 ///
 /// table_1TD  [1, position_rows, D] of `config`

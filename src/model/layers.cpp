@@ -46,6 +46,14 @@ at::Tensor Layers::rows(const std::string& name, const at::Tensor& x) const {
   return rows(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
 
+at::Tensor Layers::rows_of_halves(const std::string& name, const at::Tensor& x) const {
+  if (is_alone()) return rows(name, x);
+  const std::vector<at::Tensor> halves = x.chunk(2, -1),
+                                weights = weight(name + ".weight").chunk(2, 1);
+  return row_linear(mesh_, halves[0], weights[0].contiguous()) +
+         row_linear(mesh_, halves[1], weights[1].contiguous()) + weight(name + ".bias");
+}
+
 at::Tensor Layers::columns(const std::string& name, const at::Tensor& x) const {
   return columns(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
@@ -80,15 +88,16 @@ NormSpec Layers::values_of(const BlockNorm& norm) const {
 
 at::Tensor Layers::norm(const BlockNorm& norm, const at::Tensor& x) const {
   if (is_alone()) return head_norm(norm, x);
-  return norm_over_model(mesh_, x, values_of(norm), block_.whole_width);
+  return norm_over_model(mesh_, x, values_of(norm), norm.whole);
 }
 
 at::Tensor Layers::head_norm(const BlockNorm& norm, const at::Tensor& x) const {
   return functions_.norm(x, values_of(norm));
 }
 
-at::Tensor Layers::mlp(const std::string& prefix, const at::Tensor& x) const {
-  return columns(prefix + "fc2", activate(rows(prefix + "fc1", x), block_.activation));
+at::Tensor Layers::mlp(const std::string& prefix, const at::Tensor& x,
+                       Activation activation) const {
+  return columns(prefix + "fc2", activate(rows(prefix + "fc1", x), activation));
 }
 
 at::Tensor Layers::scaled(const std::string& name, const at::Tensor& x) const {

@@ -29,6 +29,8 @@ class Layers {
   /// x W^T + b with outputs shared out: x[..., D / k] → [..., rows of this rank]. A bias that is
   /// absent is not added.
   at::Tensor rows(const std::string& name, const at::Tensor& x) const;
+  /// The same for an input of two halves, each of which is shared out.
+  at::Tensor rows_of_halves(const std::string& name, const at::Tensor& x) const;
   /// The same for an input that every rank has whole.
   at::Tensor rows_of_whole(const at::Tensor& weight, const at::Tensor& bias,
                            const at::Tensor& x) const {
@@ -47,18 +49,21 @@ class Layers {
   at::Tensor norm(const BlockNorm& norm, const at::Tensor& x) const;
   /// The same of the blocks' form, by name.
   at::Tensor norm(const std::string& name, const at::Tensor& x) const {
-    return norm(BlockNorm{name, block_.norm1.form}, x);
+    return norm(BlockNorm{name, block_.form, block_.whole_width}, x);
   }
   /// A norm over the last dim of x, which is whole.
   at::Tensor head_norm(const BlockNorm& norm, const at::Tensor& x) const;
   /// A block layer's bias; undefined for none.
   at::Tensor bias(const LinearSpec& linear) const;
   /// fc2(activation(fc1(x))) with weights PREFIXfc1 and PREFIXfc2.
-  at::Tensor mlp(const std::string& prefix, const at::Tensor& x) const;
-  /// Attention of one query of this rank's heads: see QueryAttentionFunction.
-  at::Tensor query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D) const {
-    return functions_.query_attention(query_D, keys_values_BT2D, num_heads());
+  at::Tensor mlp(const std::string& prefix, const at::Tensor& x, Activation activation) const;
+  /// Attention of one query of as many heads: see QueryAttentionFunction.
+  at::Tensor query_attention(const at::Tensor& query_D, const at::Tensor& keys_values_BT2D,
+                             int64_t heads) const {
+    return functions_.query_attention(query_D, keys_values_BT2D, heads);
   }
+  /// This rank's share of something that is cut over the model axis.
+  Share own_share(int64_t size) const { return mesh_.share(MeshAxis::kModel, size); }
   /// LayerScale; x itself where the unit has none of that name.
   at::Tensor scaled(const std::string& name, const at::Tensor& x) const;
 

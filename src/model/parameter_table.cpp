@@ -72,16 +72,19 @@ class Rows {
     return row;
   }
 
-  void norm(const std::string& name, int64_t size, const NormForm& form) {
+  /// A norm of features that the ranks share out, where there is one.
+  void norm(const BlockNorm& norm) {
+    if (!norm.exists()) return;
+    const auto& [name, form, size] = norm;
     features(name + ".weight", {size}, constant(1), ParameterGroup::kNorm);
     if (form.has_bias) features(name + ".bias", {size}, constant(0), ParameterGroup::kBias);
   }
 
   /// The norm of each head's q or k, where there is one: every rank has it whole and sees its own
   /// heads.
-  void head_norm(const BlockNorm& norm, int64_t size) {
+  void head_norm(const BlockNorm& norm) {
     if (!norm.exists()) return;
-    const auto& [name, form] = norm;
+    const auto& [name, form, size] = norm;
     add(name + ".weight", {size}, constant(1), ParameterGroup::kNorm).gradient_sum_over_model =
         true;
     if (form.has_bias)
@@ -113,6 +116,11 @@ class Rows {
   std::string prefix_;
 };
 
+/// A norm outside of the blocks.
+BlockNorm model_norm(const std::string& name, const ViTConfig& c) {
+  return {name, norm_form(c), c.embed_dim};
+}
+
 void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kEmbedding}, "");
   if (c.reads_words())
@@ -123,8 +131,10 @@ void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   if (c.tokens.reg_tokens > 0)
     rows.features("reg_token", {1, c.tokens.reg_tokens, c.embed_dim}, normal(kRegisterStddev),
                   ParameterGroup::kToken);
-  rows.features("pos_embed", {1, c.position_rows(), c.embed_dim},
-                normal(1 / std::sqrt(static_cast<double>(c.embed_dim))), ParameterGroup::kPosition);
+  if (c.has_position_table())
+    rows.features("pos_embed", {1, c.position_rows(), c.embed_dim},
+                  normal(1 / std::sqrt(static_cast<double>(c.embed_dim))),
+                  ParameterGroup::kPosition);
   if (c.reads_words()) return;
   const auto fan_in = static_cast<double>(c.in_chans * c.patch_size * c.patch_size);
   ParameterRow& kernel =
@@ -133,12 +143,14 @@ void add_embedding(std::vector<ParameterRow>& table, const ViTConfig& c) {
   kernel.model_cut = ModelCut::kRowsPerSection;
   kernel.sections = {c.embed_dim};
   rows.bias("patch_embed.proj.bias", constant(0), ModelCut::kRowsPerSection, {c.embed_dim});
+  if (c.norm.embed_norm) rows.norm(model_norm("patch_embed.norm", c));
+  if (c.norm.pre_norm) rows.norm(model_norm("norm_pre", c));
 }
 
 void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t index) {
   Rows rows(table, block_unit(index), "blocks." + std::to_string(index) + ".");
   const Initialiser mlp_bias = normal(kMlpBiasStddev);
-  rows.norm(b.norm1.name, b.width, b.norm1.form);
+  for (const BlockNorm* norm : {&b.norm1, &b.out_norm1}) rows.norm(*norm);
   if (b.is_parallel()) {
     rows.in_layer(b.in_projection(), b.in_sections(), constant(0));
     if (b.fc1.bias != b.qkv.bias)
@@ -146,12 +158,12 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
   } else {
     rows.in_layer(b.qkv, b.qkv_sections(), constant(0));
   }
-  rows.head_norm(b.q_norm, b.head_size());
-  rows.head_norm(b.k_norm, b.head_size());
+  for (const BlockNorm* norm : {&b.q_norm, &b.k_norm}) rows.head_norm(*norm);
+  for (const BlockNorm* norm : {&b.q_wide, &b.k_wide, &b.attn_norm}) rows.norm(*norm);
   rows.out_layer(b.proj, constant(0));
   rows.scale(b.scale1, b);
   if (!b.is_parallel()) {
-    rows.norm(b.norm2.name, b.width, b.norm2.form);
+    for (const BlockNorm* norm : {&b.norm2, &b.out_norm2}) rows.norm(*norm);
     if (b.is_gated() && b.gate.weight != b.fc1.weight) {
       rows.in_layer(b.gate, {b.hidden}, mlp_bias);
       rows.in_layer(b.fc1, {b.hidden}, mlp_bias);
@@ -159,6 +171,7 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
       rows.in_layer(b.hidden_projection(), b.hidden_sections(), mlp_bias);
     }
   }
+  rows.norm(b.mlp_norm);
   rows.out_layer(b.fc2, mlp_bias);
   rows.scale(b.scale2, b);
 }
@@ -166,7 +179,7 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
 void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   const int64_t width = c.embed_dim;
   Rows rows(table, {UnitKind::kPool}, "");
-  if (c.norm.fc_norm) rows.norm("fc_norm", width, norm_form(c));
+  if (c.norm.fc_norm) rows.norm(model_norm("fc_norm", c));
   if (c.pool.global_pool != "map") return;
   rows.features("attn_pool.latent", {1, 1, width}, xavier(), ParameterGroup::kToken).sections = {1};
   rows.kernel("attn_pool.q.weight", width, width, ModelCut::kRowsPerSection);
@@ -175,11 +188,13 @@ void add_pool(std::vector<ParameterRow>& table, const ViTConfig& c) {
   rows.bias("attn_pool.kv.bias", constant(0), ModelCut::kRowsPerSection, {width, width});
   rows.kernel("attn_pool.proj.weight", width, width, ModelCut::kColumns);
   rows.bias("attn_pool.proj.bias", constant(0), ModelCut::kColumns, {width});
-  rows.norm("attn_pool.norm", width, norm_form(c));
+  if (!c.pool.pool_mlp) return;
+  rows.norm(model_norm("attn_pool.norm", c));
+  const int64_t hidden = c.pool_mlp_dim();
   const Initialiser mlp_bias = normal(kMlpBiasStddev);
-  rows.in_layer({"attn_pool.mlp.fc1.weight", "attn_pool.mlp.fc1.bias", 0, 0, c.mlp_dim(), width},
-                {c.mlp_dim()}, mlp_bias);
-  rows.out_layer({"attn_pool.mlp.fc2.weight", "attn_pool.mlp.fc2.bias", 0, 0, width, c.mlp_dim()},
+  rows.in_layer({"attn_pool.mlp.fc1.weight", "attn_pool.mlp.fc1.bias", 0, 0, hidden, width},
+                {hidden}, mlp_bias);
+  rows.out_layer({"attn_pool.mlp.fc2.weight", "attn_pool.mlp.fc2.bias", 0, 0, width, hidden},
                  mlp_bias);
 }
 
@@ -194,12 +209,14 @@ void add_joint_head(Rows& rows, const ViTConfig& c) {
 
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
-  if (c.text.joint_dim > 0) return add_joint_head(rows, c);
+  if (c.reads_words() && c.text.joint_dim > 0) return add_joint_head(rows, c);
+  const int64_t outputs = c.head_outputs();
   ParameterRow& kernel =
-      rows.kernel("head.weight", c.num_classes, c.embed_dim, ModelCut::kRowsPerSection);
-  kernel.initialiser = constant(0);
+      rows.kernel("head.weight", outputs, c.pooled_dim(), ModelCut::kRowsPerSection);
   kernel.group = ParameterGroup::kHead;
-  rows.bias("head.bias", constant(c.head_bias_init), ModelCut::kRowsPerSection, {c.num_classes});
+  if (!c.embeds_images()) kernel.initialiser = constant(0);
+  rows.bias("head.bias", constant(c.embeds_images() ? 0 : c.head_bias_init),
+            ModelCut::kRowsPerSection, {outputs});
 }
 
 }  // namespace
@@ -226,7 +243,7 @@ std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
   add_embedding(table, config);
   for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
   if (config.has_final_norm())
-    Rows(table, {UnitKind::kFinalNorm}, "").norm("norm", config.embed_dim, norm_form(config));
+    Rows(table, {UnitKind::kFinalNorm}, "").norm(model_norm("norm", config));
   add_pool(table, config);
   if (config.has_head()) add_head(table, config);
   return table;

@@ -17,7 +17,12 @@ struct Sequence {
   int64_t grid_height = 0, grid_width = 0;  ///< patches of a frame; 0 for words
   AttentionMask mask;
   RotaryTables rotary;
+  at::Tensor picked_B;  ///< of words: the one that each text is pooled to; undefined: the last
 };
+
+/// The wavelengths of a head's angles along a side over 2 pi, from 1 to nearly theta: [count]
+/// float32; in "centre" a whole side is a half turn of the first.
+at::Tensor rotary_periods(const RotaryConfig& config, int64_t count);
 
 /// The sequence that embedding makes of images [B, C, H, W], whole multiples of the patch, or of
 /// words [B, T].

@@ -19,9 +19,16 @@ at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
                  1);
 }
 
-/// The forward passes of the units around the encoder.
-UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
-  return [&context, kind](const NamedTensors& weights, const at::Tensor& x) {
+/// A classifier's logits. Of the class token and the mean side by side a rank of a model axis has
+/// features of both.
+at::Tensor classify(const ViTConfig& config, const Layers& layers, const at::Tensor& pooled_BD) {
+  return config.pooled_dim() == config.embed_dim ? layers.rows("head", pooled_BD)
+                                                 : layers.rows_of_halves("head", pooled_BD);
+}
+
+/// The forward passes of the units around the encoder; the sequence outlives them.
+UnitFunction unit_function(const ModelContext& context, UnitKind kind, const Sequence& sequence) {
+  return [&context, kind, &sequence](const NamedTensors& weights, const at::Tensor& x) {
     const Layers layers(context.block, weights, context.mesh, context.engine.layer_functions());
     switch (kind) {
       case UnitKind::kEmbedding:
@@ -29,10 +36,11 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
       case UnitKind::kFinalNorm:
         return layers.norm("norm", x).to(context.compute_type);
       case UnitKind::kPool:
-        return pool_tokens(context.config, layers, x.to(context.compute_type));
+        return pool_tokens(context.config, layers, sequence, x.to(context.compute_type));
       case UnitKind::kHead:
-        return context.config.text.joint_dim > 0 ? joint_head(layers, x.to(at::kFloat))
-                                                 : layers.rows("head", x.to(at::kFloat));
+        return context.config.reads_words() && context.config.text.joint_dim > 0
+                   ? joint_head(layers, x.to(at::kFloat))
+                   : classify(context.config, layers, x.to(at::kFloat));
       case UnitKind::kBlock:
       case UnitKind::kTask:
         break;
@@ -45,14 +53,15 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind) {
 /// back through it.
 class UnitRunner {
  public:
-  UnitRunner(const ModelContext& context, WeightStore& store, const VitRequest& request)
-      : context_(context), store_(store), request_(request) {
+  UnitRunner(const ModelContext& context, WeightStore& store, const Sequence& sequence,
+             const VitRequest& request)
+      : context_(context), store_(store), sequence_(sequence), request_(request) {
     has_gradient_ = request.is_image_trained;
   }
 
   at::Tensor run(UnitKind kind, const at::Tensor& input, UnitGraph VitTape::*member) {
     const Unit unit{kind};
-    const UnitFunction function = unit_function(context_, kind);
+    const UnitFunction function = unit_function(context_, kind, sequence_);
     const UnitLease lease = store_.acquire(unit, Pass::kForward);
     const bool is_input_trained = has_gradient_;
     note_trained(unit);
@@ -77,6 +86,7 @@ class UnitRunner {
  private:
   const ModelContext& context_;
   WeightStore& store_;
+  const Sequence& sequence_;
   const VitRequest& request_;
   bool has_gradient_ = false;
 };
@@ -90,6 +100,7 @@ at::Tensor sum_defined(const at::Tensor& a, const at::Tensor& b) {
 struct BackwardWalk {
   const ModelContext& context;
   WeightStore& store;
+  const Sequence& sequence;
   GradientSink* sink;
 
   at::Tensor through(UnitGraph& graph, UnitKind kind, const at::Tensor& gradient) const {
@@ -98,8 +109,8 @@ struct BackwardWalk {
     const std::set<std::string>& trained = trained_names(sink, unit);
     if (!graph.output.defined()) {
       const UnitLease lease = store.acquire(unit, Pass::kBackward);
-      graph = record_unit(unit_function(context, kind), lease.weights(), graph.input, trained,
-                          graph.is_input_trained);
+      graph = record_unit(unit_function(context, kind, sequence), lease.weights(), graph.input,
+                          trained, graph.is_input_trained);
     }
     UnitGrads* grads = trained.empty() ? nullptr : &sink->begin(unit);
     at::Tensor input_gradient = backward_unit(graph, gradient, grads);
@@ -114,7 +125,7 @@ std::vector<Unit> model_units(const ViTConfig& config) {
   std::vector<Unit> units = {{UnitKind::kEmbedding}};
   for (int64_t i = 0; i < config.depth; ++i) units.push_back(block_unit(i));
   if (config.has_final_norm()) units.push_back({UnitKind::kFinalNorm});
-  units.push_back({UnitKind::kPool});
+  if (config.has_pool()) units.push_back({UnitKind::kPool});
   if (config.has_head()) units.push_back({UnitKind::kHead});
   return units;
 }
@@ -145,14 +156,13 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
   if (images_BCHW.dim() > 0 && images_BCHW.size(0) == 0)
     return outputs_of_none(context, store, images_BCHW, request);
   const ViTConfig& config = context.config;
-  UnitRunner runner(context, store, request);
-  VitOutputs outputs;
-  at::Tensor x = runner.run(UnitKind::kEmbedding, images_BCHW, &VitTape::embedding);
-
   EncoderRequest encoder_request{.sequence = sequence_of(config, images_BCHW),
                                  .taps = request.taps,
                                  .sink = request.sink,
                                  .first_block = 0};
+  UnitRunner runner(context, store, encoder_request.sequence, request);
+  VitOutputs outputs;
+  at::Tensor x = runner.run(UnitKind::kEmbedding, images_BCHW, &VitTape::embedding);
   while (encoder_request.first_block < config.depth) {
     runner.note_trained(block_unit(encoder_request.first_block));
     if (runner.has_gradient()) break;
@@ -163,6 +173,7 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
 
   if (config.has_final_norm()) x = runner.run(UnitKind::kFinalNorm, x, &VitTape::final_norm);
   outputs.tokens_BTD = x;
+  if (!config.has_pool()) return outputs;
   outputs.pooled_BD = runner.run(UnitKind::kPool, x, &VitTape::pool);
   if (config.has_head())
     outputs.logits_BC = runner.run(UnitKind::kHead, outputs.pooled_BD, &VitTape::head);
@@ -171,7 +182,7 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
 
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
                         const VitOutputGrads& gradients, GradientSink* sink) {
-  const BackwardWalk walk{context, store, sink};
+  const BackwardWalk walk{context, store, tape.encoder.sequence, sink};
   at::Tensor gradient = walk.through(tape.head, UnitKind::kHead, gradients.logits_BC);
   gradient = walk.through(tape.pool, UnitKind::kPool, sum_defined(gradients.pooled_BD, gradient));
   gradient = walk.through(tape.final_norm, UnitKind::kFinalNorm,

@@ -145,8 +145,9 @@ TEST_P(CudaKernels, HeadsAreSplitNormalisedAndJoinedAsAtensAre) {
 
 TEST_P(CudaKernels, GeluAndBranchesEqualAtens) {
   for (const auto& [rows, columns] : {std::pair{1, 3}, {700, 8}, {37, 1030}})
-    for (const bool is_full : {false, true}) {
-      const Activation form = is_full ? Activation::kGeluTanh : Activation::kGelu;
+    for (const Activation form :
+         {Activation::kGeluTanh, Activation::kGelu, Activation::kQuickGelu, Activation::kSilu}) {
+      const bool is_full = form == Activation::kGeluTanh || form == Activation::kSilu;
       const at::Tensor wide = random({rows, columns + 4}) * 3, pre = wide.narrow(1, 0, columns),
                        d = random({rows, columns}),
                        vector = is_full ? randn({columns}) : at::Tensor();

@@ -72,9 +72,10 @@ TEST(ViTConfig, AWordThatIsNoChoiceNamesTheNearest) {
     change(config);
     return error_of<UsageError>([&] { config.validate(); });
   };
-  EXPECT_EQ(refusal([](ViTConfig& c) { c.mlp.act_layer = "gelu_tan"; }),
-            "model.act_layer is 'gelu_tan', want one of gelu_tanh, gelu (did you mean "
-            "'gelu_tanh'?)");
+  EXPECT_EQ(
+      refusal([](ViTConfig& c) { c.mlp.act_layer = "gelu_tan"; }),
+      "model.act_layer is 'gelu_tan', want one of gelu_tanh, gelu, quick_gelu, silu (did you mean "
+      "'gelu_tanh'?)");
   EXPECT_NE(
       refusal([](ViTConfig& c) { c.pool.global_pool = "max"; }).find("model.global_pool is 'max'"),
       std::string::npos);

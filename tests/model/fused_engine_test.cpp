@@ -61,7 +61,10 @@ struct Sizes {
   const char* norm = "rmsnorm";
   const char* act = "gelu_tanh";
   double init_values = 0;
-  std::string extra;  ///< words of "causal", "lengths", "pairs" or "halves" (rotary), "gate"
+  /// Words of "causal", "lengths", "pairs" or "halves" (rotary), "gate" (in fc1's weight) or
+  /// "apart" (a gate of its own), "heads_norm", "wide_norm", "attn_norm", "mlp_norm", "post_norm",
+  /// "no_bias".
+  std::string extra;
 
   bool has(const char* word) const { return extra.find(word) != std::string::npos; }
 };
@@ -77,6 +80,12 @@ ViTConfig config_of(const Sizes& s) {
   c.norm.norm_layer = s.norm;
   c.mlp.act_layer = s.act;
   c.init_values = s.init_values;
+  c.mlp.swiglu = s.has("gate");
+  c.attention.qk_norm_width = s.has("wide_norm");
+  c.attention.proj_bias = !s.has("no_bias");
+  c.norm.attn_norm = s.has("attn_norm");
+  c.norm.mlp_norm = s.has("mlp_norm");
+  c.norm.post_norm = s.has("post_norm");
   return c;
 }
 
@@ -94,30 +103,19 @@ RotaryTables rotary_of(const Sizes& s) {
   return {table(angles.cos()), table(angles.sin()), is_half};
 }
 
-/// The gate in a weight of its own, or in the in-projection's first rows.
+/// A serial block's gate in a weight of its own.
 void add_gate(BlockSpec& b, NamedTensors& weights) {
   b.gate = b.fc1;
-  if (b.is_parallel()) {
-    for (LinearSpec* linear : {&b.fc1, &b.qkv}) {
-      linear->first_row += b.hidden;
-      if (!linear->bias.empty()) linear->bias_first += b.hidden;
-    }
-    for (const std::string& name : {b.fc1.weight, b.fc1.bias}) {
-      at::Tensor& all = weights.at(name);
-      all = at::cat({at::randn_like(all.narrow(0, 0, b.hidden)) * 0.3, all});
-    }
-  } else {
-    b.gate.weight = "mlp.gate.weight";
-    b.gate.bias = "mlp.gate.bias";
-    weights[b.gate.weight] = at::randn_like(weights.at(b.fc1.weight)) * 0.3;
-    weights[b.gate.bias] = at::randn_like(weights.at(b.fc1.bias)) * 0.3;
-  }
+  b.gate.weight = "mlp.gate.weight";
+  b.gate.bias = "mlp.gate.bias";
+  weights[b.gate.weight] = at::randn_like(weights.at(b.fc1.weight)) * 0.3;
+  weights[b.gate.bias] = at::randn_like(weights.at(b.fc1.bias)) * 0.3;
 }
 
 TestBlock block_of(const Sizes& s) {
   const ViTConfig config = config_of(s);
   TestBlock block{block_spec(config), block_weights(config), {}};
-  if (s.has("gate")) add_gate(block.spec, block.weights);
+  if (s.has("apart")) add_gate(block.spec, block.weights);
   block.sequence.mask.is_causal = s.has("causal");
   if (s.has("lengths")) block.sequence.mask.lengths_B = lengths_of(s);
   if (s.has("pairs") || s.has("halves")) block.sequence.rotary = rotary_of(s);
@@ -263,7 +261,29 @@ INSTANTIATE_TEST_SUITE_P(
               "pairs"},
         Sizes{"rotary_halves", "serial", 72, 2, 2, 2, 101, false, true, "layernorm", "gelu", 0,
               "halves"},
-        Sizes{"gated", "serial", 48, 3, 2.5, 2, 37, true, true, "layernorm", "gelu", 0.3, "gate"},
+        Sizes{"gated_apart", "serial", 48, 3, 2.5, 2, 37, true, true, "layernorm", "gelu", 0.3,
+              "apart"},
+        // DINOv3's and DINOv2-g's, AIMv2's, EVA02's, EVA-CLIP 18B's, InternViT's; then all at once.
+        Sizes{"gated", "serial", 48, 3, 2.75, 2, 37, false, true, "layernorm", "silu", 0.3,
+              "gate halves"},
+        Sizes{"no_bias", "serial", 44, 2, 3, 2, 19, false, false, "rmsnorm", "silu", 0,
+              "gate no_bias"},
+        Sizes{"normed_branches", "serial", 48, 3, 2.75, 2, 37, false, true, "layernorm", "silu", 0,
+              "gate attn_norm mlp_norm pairs"},
+        Sizes{"beit3", "serial", 60, 3, 3, 3, 19, false, true, "layernorm", "gelu", 0,
+              "attn_norm mlp_norm"},
+        Sizes{"post_norm", "serial", 48, 3, 3, 2, 101, false, false, "rmsnorm", "gelu", 0,
+              "post_norm"},
+        Sizes{"post_layer_norm", "serial", 44, 2, 3, 2, 7, false, true, "layernorm", "quick_gelu",
+              0, "post_norm"},
+        Sizes{"wide_norm", "serial", 60, 3, 3, 2, 37, true, false, "rmsnorm", "gelu", 0.3,
+              "wide_norm"},
+        Sizes{"wide_layer_norm", "serial", 48, 2, 2, 3, 19, true, true, "layernorm", "quick_gelu",
+              0, "wide_norm causal"},
+        Sizes{"parallel_all", "parallel", 60, 3, 2.5, 2, 37, true, true, "layernorm", "silu", 0.3,
+              "gate attn_norm mlp_norm wide_norm pairs"},
+        Sizes{"parallel_no_bias", "parallel", 44, 2, 3, 2, 19, true, false, "rmsnorm", "quick_gelu",
+              0, "mlp_norm no_bias"},
         Sizes{"gated_parallel", "parallel", 58, 2, 2.5, 3, 37, true, false, "rmsnorm", "gelu_tanh",
               0, "gate"},
         Sizes{"gated_parallel_biases", "parallel", 48, 3, 4, 2, 131, true, true, "rmsnorm", "gelu",

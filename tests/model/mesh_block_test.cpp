@@ -73,25 +73,15 @@ TEST(BlockOnAModelAxis, SendsWhatTheFormulasSayWithEachActivationPolicy) {
       });
 }
 
-// Each engine on the same ranks, with the same parts of a gated, causal block.
-TEST(BlockOnAModelAxis, GatedAndMaskedItIsTheSameOnRingsAsInTheReference) {
+// Each engine on the same ranks, with the same parts of a block.
+void expect_rings_equal_the_reference(const ViTConfig& config, const AttentionMask& mask) {
   constexpr int64_t kRanks = 3;
   run_as_threads(kRanks, [&](const std::shared_ptr<Transport>& transport) {
     const at::NoGradGuard no_grad;
     const Mesh mesh = make_mesh(transport, {1, kRanks}, 30);
-    RankBlock rank(config_of("serial"), mesh, "fused");
-    BlockSpec spec = block_spec(rank.config, mesh);
-    spec.gate = spec.fc1;
-    spec.gate.weight = "mlp.gate.weight";
-    spec.gate.bias = "mlp.gate.bias";
-    for (const auto& [name, like] :
-         {std::pair{spec.gate.weight, spec.fc1.weight}, std::pair{spec.gate.bias, spec.fc1.bias}}) {
-      rank.weights[name] = at::randn_like(rank.weights.at(like));
-      rank.grads.tensors[name] = at::zeros_like(rank.weights.at(name));
-      rank.trained.insert(name);
-    }
-    const Sequence sequence{
-        .mask = {.is_causal = true, .lengths_B = at::tensor({5, 3}, at::kLong)}};
+    RankBlock rank(config, mesh, "fused");
+    const BlockSpec spec = block_spec(config, mesh);
+    const Sequence sequence{.mask = mask};
     const at::Tensor dy = at::randn_like(rank.x_BTD);
     const auto run = [&](const Engine& engine) {
       std::unique_ptr<SavedActivations> saved;
@@ -111,6 +101,29 @@ TEST(BlockOnAModelAxis, GatedAndMaskedItIsTheSameOnRingsAsInTheReference) {
                 2e-5 * (1 + tensor.abs().max().item<double>()))
           << name;
   });
+}
+
+TEST(BlockOnAModelAxis, GatedAndMaskedItIsTheSameOnRingsAsInTheReference) {
+  ViTConfig config = config_of("serial");
+  config.mlp.swiglu = true;
+  expect_rings_equal_the_reference(config,
+                                   {.is_causal = true, .lengths_B = at::tensor({5, 3}, at::kLong)});
+}
+
+TEST(BlockOnAModelAxis, NormsInsideOfBranchesAreOverTheFeaturesOfAllRanks) {
+  for (const char* block : {"parallel", "serial"}) {
+    ViTConfig config = config_of(block);
+    config.mlp.swiglu = true;
+    config.attention.qk_norm_width = true;
+    config.norm.attn_norm = config.norm.mlp_norm = true;
+    expect_rings_equal_the_reference(config, {});
+  }
+}
+
+TEST(BlockOnAModelAxis, NormsMayFollowTheBranches) {
+  ViTConfig config = config_of("serial");
+  config.norm.post_norm = true;
+  expect_rings_equal_the_reference(config, {});
 }
 
 }  // namespace

@@ -50,9 +50,22 @@ HWY_INLINE GeluParts gelu_erf(V x) {
   return g;
 }
 
+// x s(a x), whose slope is s + a x s (1 - s); 1 - s = e s without cancellation.
+template <bool kSlope>
+HWY_INLINE GeluParts logistic(V x, float a) {
+  const V ax = hn::Mul(x, constant(a));
+  const V e = exponential(hn::Min(hn::Neg(ax), constant(80)));
+  const V s = reciprocal(hn::Add(constant(1), e));
+  GeluParts g{hn::Mul(x, s), s};
+  if (kSlope) g.slope = hn::MulAdd(hn::Mul(ax, s), hn::Mul(e, s), s);
+  return g;
+}
+
 template <bool kSlope>
 HWY_INLINE GeluParts gelu(V x, Activation form) {
-  return form == Activation::kGeluTanh ? gelu_tanh<kSlope>(x) : gelu_erf<kSlope>(x);
+  if (form == Activation::kGeluTanh) return gelu_tanh<kSlope>(x);
+  if (form == Activation::kGelu) return gelu_erf<kSlope>(x);
+  return logistic<kSlope>(x, logistic_slope(form));
 }
 
 // Calls f(row, column, columns left) for each vector of a tile.

@@ -10,6 +10,7 @@ constexpr float kRootTwoOverPi = 0.7978845608028654F;
 constexpr float kCubic = 0.044715F;
 constexpr float kRootHalf = 0.7071067811865476F;
 constexpr float kRootTwoPiInverse = 0.3989422804014327F;
+constexpr float kQuickSlope = logistic_slope(Activation::kQuickGelu);
 
 // x's share of itself in gelu(x), Phi(x) or its tanh form, and that share's derivative.
 struct Gate {
@@ -22,7 +23,11 @@ __device__ inline Gate gate(float x, Activation form) {
     const float value = 1.0F / (1.0F + __expf(-2.0F * u));
     return {value, 2.0F * value * (1.0F - value) * kRootTwoOverPi * (1.0F + 3.0F * kCubic * x * x)};
   }
-  return {0.5F * (1.0F + erff(x * kRootHalf)), kRootTwoPiInverse * __expf(-0.5F * x * x)};
+  if (form == Activation::kGelu)
+    return {0.5F * (1.0F + erff(x * kRootHalf)), kRootTwoPiInverse * __expf(-0.5F * x * x)};
+  const float a = form == Activation::kQuickGelu ? kQuickSlope : 1.0F,
+              value = 1.0F / (1.0F + __expf(-a * x));
+  return {value, a * value * (1.0F - value)};
 }
 
 // A thread has kWidth columns and every gridDim.y-th row.

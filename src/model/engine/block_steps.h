@@ -45,6 +45,7 @@ struct OutGradient {
 struct Branch {
   const LinearSpec* biased;  ///< the layer whose bias it is
   std::string scale;         ///< "" for none
+  const BlockNorm& norm;     ///< of the sum, before it joins; may be none
 };
 
 /// The steps of a block's passes over one batch. In-projections take the residual stream's
@@ -55,13 +56,17 @@ class BlockSteps {
  public:
   virtual ~BlockSteps() = default;
 
-  /// In-projections of the norm of x, in order; `kept` receives what back_in needs of the norm.
+  /// In-projections of the norm of x, or of x where that is none, in order; `kept` receives what
+  /// back_in needs of the norm.
   virtual void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm* kept,
                   const std::vector<InProduct>& wanted) = 0;
   /// Attention between the two projections, [B * T, 3 D] → [B * T, D].
   virtual at::Tensor attend(const at::Tensor& qkv, AttentionTape* kept) const = 0;
+  /// A norm inside a branch, of this rank's features: [N, C], whose rows may lie apart, to what
+  /// products read.
+  virtual at::Tensor norm(const BlockNorm& norm, const at::Tensor& x_NC) const = 0;
   /// residual + the branch whose products the factors make; `kept` receives the branch before its
-  /// scale where that is not null.
+  /// scale or norm where that is not null.
   virtual at::Tensor out(const std::vector<Factor>& factors, const Branch& branch,
                          const at::Tensor& residual_BTD, at::Tensor* kept) const = 0;
 
@@ -69,8 +74,16 @@ class BlockSteps {
   /// `out` left it.
   virtual void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
                         const std::vector<OutGradient>& wanted) = 0;
-  /// From the attention's output to q, k and v as the projection gave them; frees what it used.
+  /// From the attention's output to q, k and v as it read them; frees what it used.
   virtual at::Tensor back_attend(SavedBlock& saved, const at::Tensor& d_attended) = 0;
+  /// Through a norm inside a branch, to its input: float32 [N, C].
+  virtual at::Tensor back_norm(const BlockNorm& norm, const at::Tensor& x_NC,
+                               const at::Tensor& d_y_NC) const = 0;
+  /// From the gradient of the hidden units themselves, float32, to what an activated OutGradient
+  /// gives.
+  virtual void back_hidden(const OutGradient& wanted, const at::Tensor& d_hidden_NM) = 0;
+  /// Adds the gradient of an in-projection's bias.
+  virtual void add_bias_gradient(const LinearSpec& linear, const at::Tensor& d_output) const = 0;
   /// From the gradients of in-projections' outputs to that of their norm's input; the sum with the
   /// residual's.
   virtual at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm,
@@ -105,6 +118,10 @@ std::unique_ptr<PackedWeights> pack_locally(const BlockSpec& block, const NamedT
                                             at::ScalarType compute_type);
 std::unique_ptr<PackedWeights> pack_for_device(const NamedTensors& weights,
                                                at::ScalarType compute_type);
+
+/// What attention reads of a projection [B * T, 3 D]: queries and keys normalised over all heads
+/// together where the block has such norms.
+at::Tensor widely_normed(const BlockSpec& block, const BlockSteps& steps, const at::Tensor& qkv);
 
 /// The forward pass; fills `saved` where it is not null. Without `is_output_wanted` the last
 /// out-projection is left out, and the result undefined, where nothing that is saved needs it.

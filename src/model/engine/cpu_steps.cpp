@@ -1,5 +1,11 @@
 #include "model/engine/cpu_steps.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/tasks.h"
+
 namespace vit22b::fused {
 
 using cpu::Rows;
@@ -51,7 +57,6 @@ at::Tensor CpuSteps::back_attend(SavedBlock& saved, const at::Tensor& d_attended
       cpu::columns_of(rows_of(d_qkv), l_.width),
       {g_.target(l_.q_norm.name, ".weight").data, g_.target(l_.q_norm.name, ".bias").data,
        g_.target(l_.k_norm.name, ".weight").data, g_.target(l_.k_norm.name, ".bias").data});
-  g_.column_sums(l_.qkv, d_qkv);
   saved.qkv.reset();
   saved.attended.reset();
   return d_qkv;
@@ -79,6 +84,12 @@ Destination CpuSteps::begin(const InProduct& wanted, const at::Tensor& gate) con
               };
             }};
   }
+  return begin_biased(*wanted.linear, result);
+}
+
+Destination CpuSteps::begin_biased(const LinearSpec& linear, const at::Tensor& result) const {
+  const Rows out = rows_of(result);
+  const float* bias = w_.bias(linear);
   if (bias == nullptr && out.storage == cpu::Storage::kFloat32) return {result, true};
   return {result, false, [=](int64_t first_row) {
             return [=](const Tile& tile, int64_t row, int64_t column, int64_t) {
@@ -114,6 +125,7 @@ void CpuSteps::finish(const OutGradient& wanted, const Destination& to) {
 
 Destination CpuSteps::begin(const Branch& branch, const at::Tensor& residual_BTD,
                             at::Tensor* kept) const {
+  if (branch.norm.exists()) return begin_biased(*branch.biased, empty(l_.width));
   const at::Tensor result = at::empty_like(residual_BTD);
   const Rows out = rows_of(result), base = rows_of(residual_BTD);
   Rows unscaled{nullptr, l_.width, out.storage};
@@ -128,6 +140,37 @@ Destination CpuSteps::begin(const Branch& branch, const at::Tensor& residual_BTD
                   out.at(first_row + row, column));
             };
           }};
+}
+
+at::Tensor CpuSteps::joined(const Branch& branch, const at::Tensor& residual_BTD, at::Tensor result,
+                            at::Tensor* kept) const {
+  if (!branch.norm.exists()) return result;
+  if (kept != nullptr) *kept = result;
+  return residual_BTD + norm(branch.norm, result).view(residual_BTD.sizes());
+}
+
+at::Tensor CpuSteps::branch_gradient(const at::Tensor& gradient_ND, const Branch& branch,
+                                     const at::Tensor& kept) const {
+  const at::Tensor before = branch.norm.exists()
+                                ? back_norm(branch.norm, kept, gradient_ND)
+                                : g_.through_scale(gradient_ND, branch.scale, kept);
+  at::Tensor d_branch = g_.factor(before);
+  g_.column_sums(*branch.biased, d_branch);
+  return d_branch;
+}
+
+void CpuSteps::back_hidden(const OutGradient& wanted, const at::Tensor& d_hidden_NM) {
+  Destination to = begin(wanted);
+  const Tile all = tile_of(d_hidden_NM);
+  const int64_t shares = std::min<int64_t>(at::get_num_threads(), cpu::max_row_shares(all.rows));
+  const cpu::Epilogue epilogue = to.epilogue(0);
+  cpu::for_each_task(shares, [&](int64_t i) {
+    const int64_t first = i * all.rows / shares, last = (i + 1) * all.rows / shares;
+    epilogue({all.data + first * all.stride, all.stride, last - first, all.columns}, first, 0, i);
+  });
+  finish(wanted, to);
+  wanted.input->reset();
+  wanted.done(std::move(to.result));
 }
 
 }  // namespace vit22b::fused

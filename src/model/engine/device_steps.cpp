@@ -44,7 +44,7 @@ class DeviceSteps : public BlockSteps {
 
   void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
-    at::Tensor y = ops_.norm(x_BTD.flatten(0, 1), norm_of(norm), w_.compute_type), joint;
+    at::Tensor y = input_of(norm, x_BTD.flatten(0, 1)), joint;
     if (l_.is_parallel()) {
       const LinearSpec in = l_.in_projection();
       joint = apply(in, std::exchange(y, {}), vector(in.bias));
@@ -77,14 +77,27 @@ class DeviceSteps : public BlockSteps {
     for (size_t i = 0; i + 1 < factors.size(); ++i)
       sum.addmm_(factors[i].values, matrix(*factors[i].linear).t());
     if (kept != nullptr) *kept = sum;
+    if (branch.norm.exists()) sum = norm(branch.norm, sum);
     return ops_.add_branch(residual_BTD.flatten(0, 1), sum, vector(branch.scale))
         .view(residual_BTD.sizes());
   }
 
+  at::Tensor norm(const BlockNorm& norm, const at::Tensor& x_NC) const override {
+    return ops_.norm(x_NC, norm_of(norm), w_.compute_type);
+  }
+
+  at::Tensor back_norm(const BlockNorm& norm, const at::Tensor& x_NC,
+                       const at::Tensor& d_y_NC) const override {
+    return ops_.norm_backward(d_y_NC, x_NC, norm_of(norm), at::zeros_like(x_NC, at::kFloat),
+                              sums(norm));
+  }
+
   void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
                 const std::vector<OutGradient>& wanted) override {
+    const at::Tensor gradient =
+        branch.norm.exists() ? back_norm(branch.norm, kept, gradient_ND) : gradient_ND;
     const at::Tensor d_branch =
-        ops_.branch_backward(gradient_ND, kept, vector(branch.scale), w_.compute_type,
+        ops_.branch_backward(gradient, kept, vector(branch.scale), w_.compute_type,
                              bias_target(*branch.biased), target(branch.scale));
     for (const OutGradient& p : wanted) {
       if (!p.is_activated) {
@@ -112,9 +125,19 @@ class DeviceSteps : public BlockSteps {
     saved.qkv.reset();
     saved.attended.reset();
     saved.attention = {};
-    if (at::Tensor bias = bias_target(l_.qkv); bias.defined())
-      bias.add_(d_qkv.sum(0, false, at::kFloat));
     return d_qkv;
+  }
+
+  void add_bias_gradient(const LinearSpec& linear, const at::Tensor& d_output) const override {
+    if (at::Tensor bias = bias_target(linear); bias.defined())
+      bias.add_(d_output.sum(0, false, at::kFloat));
+  }
+
+  void back_hidden(const OutGradient& wanted, const at::Tensor& d_hidden_NM) override {
+    const at::Tensor d_hidden = empty_gradient(l_.fc1);
+    activation_backward(wanted, d_hidden_NM.to(w_.compute_type), d_hidden);
+    wanted.input->reset();
+    wanted.done(d_hidden);
   }
 
   at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor& x_BTD,
@@ -122,16 +145,21 @@ class DeviceSteps : public BlockSteps {
     const LinearSpec joint = l_.in_projection();
     if (l_.is_parallel()) factors = {{std::exchange(joint_gradient_, {}), &joint}};
     const at::Tensor x = x_BTD.flatten(0, 1);
-    at::Tensor y = ops_.norm(x, norm_of(norm), w_.compute_type);
+    at::Tensor y = input_of(norm, x);
     for (const Factor& f : factors) weight_gradient(*f.linear, f.values, y);
     y.reset();
     at::Tensor d_y = input_gradient(*factors[0].linear, factors[0].values);
     for (size_t i = 1; i < factors.size(); ++i)
       d_y.addmm_(factors[i].values, matrix(*factors[i].linear));
+    if (!norm.exists()) return d_y.to(at::kFloat) + residual_gradient_ND;
     return ops_.norm_backward(d_y, x, norm_of(norm), residual_gradient_ND, sums(norm));
   }
 
  private:
+  // What in-projections read: the norm of x, or x itself.
+  at::Tensor input_of(const BlockNorm& norm, const at::Tensor& x_ND) const {
+    return norm.exists() ? this->norm(norm, x_ND) : x_ND.to(w_.compute_type);
+  }
   at::Tensor vector(const std::string& name) const { return vector_of(w_.weights, name); }
   at::Tensor bias(const LinearSpec& linear) const { return part_of(vector(linear.bias), linear); }
   // An in-projection's where the joint product did not add it already.

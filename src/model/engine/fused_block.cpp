@@ -32,7 +32,7 @@ const float* BlockWeights::vector(const std::string& name, int64_t first) const 
 
 cpu::NormWeights BlockWeights::norm(const BlockNorm& norm) const {
   if (!norm.exists()) return {};
-  const auto& [name, form] = norm;
+  const auto& [name, form, whole] = norm;
   return {vector(name + ".weight"), form.has_bias ? vector(name + ".bias") : nullptr,
           static_cast<float>(form.eps), form.is_centred};
 }
@@ -58,13 +58,16 @@ bool is_readable(const at::Tensor& tensor) {
 }
 
 cpu::Rows rows_of(const at::Tensor& tensor) {
-  VIT22B_CHECK(tensor.is_contiguous(), "fused engine: want a contiguous tensor");
+  const bool is_columns = tensor.dim() == 2 && tensor.stride(1) == 1;
+  VIT22B_CHECK(tensor.is_contiguous() || is_columns, "fused engine: want rows without gaps");
   // The kernels' views are mutable; who reads only never writes through them.
-  return {const_cast<void*>(tensor.const_data_ptr()), tensor.size(-1),
-          storage_of(tensor.scalar_type())};
+  return {const_cast<void*>(tensor.const_data_ptr()),
+          is_columns ? tensor.stride(0) : tensor.size(-1), storage_of(tensor.scalar_type())};
 }
 
 cpu::Tile tile_of(const at::Tensor& tensor) {
+  VIT22B_CHECK(tensor.is_contiguous() && tensor.scalar_type() == at::kFloat,
+               "fused engine: want a contiguous float32 tensor");
   return {static_cast<float*>(rows_of(tensor).data), tensor.size(-1),
           tensor.numel() / tensor.size(-1), tensor.size(-1)};
 }

@@ -42,7 +42,7 @@ cpu::Rows weight_rows(const at::Tensor& weight, cpu::Storage results);
 /// Whether the kernels can read a tensor: float32 or bfloat16 on the CPU.
 bool is_readable(const at::Tensor& tensor);
 
-/// A contiguous tensor [..., N] as rows of N.
+/// A contiguous tensor [..., N] as rows of N; or columns of a matrix.
 cpu::Rows rows_of(const at::Tensor& tensor);
 cpu::Tile tile_of(const at::Tensor& tensor);
 

@@ -18,17 +18,17 @@ class Forward {
     steps_.in(l_.norm1, x_BTD_, place(&SavedBlock::norm1), wanted);
     at::Tensor residual = x_BTD_;
     if (!l_.is_parallel()) {
-      residual =
-          add_branch({{attended_, &l_.proj}}, {&l_.proj, l_.scale1}, x_BTD_, &SavedBlock::branch1);
+      residual = add_branch({{attended_, &l_.proj}}, {&l_.proj, l_.scale1, l_.out_norm1}, x_BTD_,
+                            &SavedBlock::branch1);
       if (saved_ != nullptr) saved_->middle = residual;
       wanted.clear();
       add_hidden(wanted);
       steps_.in(l_.norm2, residual, place(&SavedBlock::norm2), wanted);
     }
-    if (!is_output_wanted && trained_.count(l_.scale2) == 0) return {};
+    if (!is_output_wanted && !is_branch_kept(l_.scale2, l_.out_norm2)) return {};
     std::vector<Factor> factors = {{activation_, &l_.fc2}};
     if (l_.is_parallel()) factors.push_back({attended_, &l_.proj});
-    return add_branch(factors, {&l_.fc2, l_.scale2}, residual, &SavedBlock::branch2);
+    return add_branch(factors, {&l_.fc2, l_.scale2, l_.out_norm2}, residual, &SavedBlock::branch2);
   }
 
  private:
@@ -39,10 +39,13 @@ class Forward {
 
   InProduct queries_keys_values() {
     return {.linear = &l_.qkv, .done = [this](at::Tensor qkv) {
-              attended_ = steps_.attend(qkv, place(&SavedBlock::attention));
-              if (saved_ == nullptr) return;
-              saved_->qkv = std::move(qkv);
-              saved_->attended = attended_;
+              attended_ =
+                  steps_.attend(widely_normed(l_, steps_, qkv), place(&SavedBlock::attention));
+              if (saved_ != nullptr) {
+                saved_->qkv = std::move(qkv);
+                saved_->attended = attended_;
+              }
+              if (l_.attn_norm.exists()) attended_ = steps_.norm(l_.attn_norm, attended_);
             }};
   }
 
@@ -51,18 +54,26 @@ class Forward {
       wanted.push_back({.linear = &l_.gate, .done = [this](at::Tensor gate) {
                           if (saved_ != nullptr) saved_->gate = std::move(gate);
                         }});
-    wanted.push_back(
-        {.linear = &l_.fc1,
-         .is_activated = true,
-         .is_gated = l_.is_gated(),
-         .pre_activation = place(&SavedBlock::pre_activation),
-         .done = [this](at::Tensor activation) { activation_ = std::move(activation); }});
+    wanted.push_back({.linear = &l_.fc1,
+                      .is_activated = true,
+                      .is_gated = l_.is_gated(),
+                      .pre_activation = place(&SavedBlock::pre_activation),
+                      .done = [this](at::Tensor activation) {
+                        activation_ = std::move(activation);
+                        if (!l_.mlp_norm.exists()) return;
+                        if (saved_ != nullptr) saved_->hidden = activation_;
+                        activation_ = steps_.norm(l_.mlp_norm, activation_);
+                      }});
   }
 
   at::Tensor add_branch(const std::vector<Factor>& factors, const Branch& branch,
                         const at::Tensor& residual, at::Tensor SavedBlock::*kept) const {
-    const bool is_kept = trained_.count(branch.scale) != 0;
-    return steps_.out(factors, branch, residual, is_kept ? place(kept) : nullptr);
+    return steps_.out(factors, branch, residual,
+                      is_branch_kept(branch.scale, branch.norm) ? place(kept) : nullptr);
+  }
+
+  bool is_branch_kept(const std::string& scale, const BlockNorm& norm) const {
+    return trained_.count(scale) != 0 || norm.exists();
   }
 
   const BlockSpec& l_;
@@ -74,6 +85,15 @@ class Forward {
 };
 
 }  // namespace
+
+at::Tensor widely_normed(const BlockSpec& block, const BlockSteps& steps, const at::Tensor& qkv) {
+  if (!block.has_wide_norms()) return qkv;
+  const at::Tensor q = qkv.narrow(1, 0, block.width), k = qkv.narrow(1, block.width, block.width),
+                   v = qkv.narrow(1, 2 * block.width, block.width);
+  return at::cat({steps.norm(block.q_wide, q).to(qkv.scalar_type()),
+                  steps.norm(block.k_wide, k).to(qkv.scalar_type()), v},
+                 1);
+}
 
 at::Tensor forward(const BlockSpec& block, BlockSteps& steps, const at::Tensor& x_BTD,
                    SavedBlock* saved, const std::set<std::string>& trained, bool is_output_wanted) {

@@ -13,7 +13,7 @@ class LocalSteps : public CpuSteps {
 
   void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm*,
           const std::vector<InProduct>& wanted) override {
-    input_ = normalised(w_, norm, x_BTD);
+    input_ = input_of(norm, x_BTD);
     at::Tensor gate;
     for (size_t i = 0; i < wanted.size(); ++i) {
       const InProduct& p = wanted[i];
@@ -31,13 +31,24 @@ class LocalSteps : public CpuSteps {
     for (const Factor& f : factors) terms.push_back(output_term(f));
     const Destination to = begin(branch, residual_BTD, kept);
     multiply(to, width(), terms);
-    return to.result;
+    return joined(branch, residual_BTD, to.result, kept);
+  }
+
+  at::Tensor norm(const BlockNorm& norm, const at::Tensor& x_NC) const override {
+    return normalised(w_, norm, x_NC);
+  }
+
+  at::Tensor back_norm(const BlockNorm& norm, const at::Tensor& x_NC,
+                       const at::Tensor& d_y_NC) const override {
+    const at::Tensor gradient = d_y_NC.to(at::kFloat, false, /*copy=*/true).contiguous();
+    norm_rows_backward(rows_of(x_NC), tile_of(gradient), w_.norm(norm),
+                       g_.target(norm.name, ".weight").data, g_.target(norm.name, ".bias").data);
+    return gradient;
   }
 
   void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
                 const std::vector<OutGradient>& wanted) override {
-    const at::Tensor d_branch = g_.factor(g_.through_scale(gradient_ND, branch.scale, kept));
-    g_.column_sums(*branch.biased, d_branch);
+    const at::Tensor d_branch = branch_gradient(gradient_ND, branch, kept);
     for (const OutGradient& p : wanted) {
       Destination to = begin(p);
       multiply(to, p.linear->in, {input_term({d_branch, p.linear})});
@@ -50,22 +61,29 @@ class LocalSteps : public CpuSteps {
 
   at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor& x_BTD,
                      const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
-    at::Tensor y = normalised(w_, norm, x_BTD);
+    at::Tensor y = input_of(norm, x_BTD);
     std::vector<Term> terms;
     terms.reserve(factors.size());
     for (const Factor& f : factors) {
       g_.weight_gradient(*f.linear, f.values, y);
       terms.push_back(input_term(f));
     }
-    // In the memory of y where that fits.
-    const at::Tensor d_y = y.scalar_type() == at::kFloat ? y : at::empty_like(y, at::kFloat);
+    // In the memory of y where that fits and is no other's.
+    const bool is_own = norm.exists() && y.scalar_type() == at::kFloat;
+    const at::Tensor d_y = is_own ? y : at::empty_like(y, at::kFloat);
     cpu::product_into(tile_of(d_y), terms, false, arithmetic_);
     factors.clear();
     y.reset();
+    if (!norm.exists()) return d_y + residual_gradient_ND;
     return through_norm(norm, x_BTD, d_y, residual_gradient_ND);
   }
 
  private:
+  // What in-projections read: the norm of x, or x itself.
+  at::Tensor input_of(const BlockNorm& norm, const at::Tensor& x_BTD) const {
+    return norm.exists() ? normalised(w_, norm, x_BTD) : g_.factor(x_BTD.flatten(0, 1));
+  }
+
   void multiply(const Destination& to, int64_t columns, const std::vector<Term>& terms) const {
     if (to.is_whole)
       cpu::product_into(tile_of(to.result), terms, false, arithmetic_);

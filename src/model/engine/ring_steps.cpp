@@ -17,8 +17,8 @@ struct Normalised {
 // One sum a token (two with centring) goes over the ranks.
 Normalised normalise(const BlockWeights& weights, const Mesh& mesh, const BlockNorm& norm,
                      const at::Tensor& x_ND) {
-  const auto& [name, form] = norm;
-  const auto width = static_cast<double>(weights.block().whole_width);
+  const auto& [name, form, whole] = norm;
+  const auto width = static_cast<double>(whole);
   at::Tensor centred = x_ND.to(at::kFloat);
   if (form.is_centred) {
     const at::Tensor sum = centred.sum(1, /*keepdim=*/true);
@@ -47,7 +47,9 @@ class RingSteps : public CpuSteps {
 
   void in(const BlockNorm& norm, const at::Tensor& x_BTD, SavedNorm* kept,
           const std::vector<InProduct>& wanted) override {
-    Normalised normed = normalise(w_, mesh_, norm, x_BTD.view({-1, width()}));
+    const at::Tensor x_ND = x_BTD.view({-1, width()});
+    Normalised normed =
+        norm.exists() ? normalise(w_, mesh_, norm, x_ND) : Normalised{g_.factor(x_ND), {}};
     std::vector<Sum> sums;
     sums.reserve(wanted.size());
     for (const InProduct& p : wanted)
@@ -71,14 +73,23 @@ class RingSteps : public CpuSteps {
                  const at::Tensor& residual_BTD, at::Tensor* kept) const override {
     const at::Tensor sum = reduce(factors, /*is_output=*/true, factors[0].linear->weight);
     const Destination to = begin(branch, residual_BTD, kept);
+    if (to.is_whole) return joined(branch, residual_BTD, sum, kept);
     to.epilogue(0)(tile_of(sum), 0, 0, 0);
-    return to.result;
+    return joined(branch, residual_BTD, to.result, kept);
+  }
+
+  at::Tensor norm(const BlockNorm& norm, const at::Tensor& x_NC) const override {
+    return normalise(w_, mesh_, norm, x_NC).y_ND;
+  }
+
+  at::Tensor back_norm(const BlockNorm& norm, const at::Tensor& x_NC,
+                       const at::Tensor& d_y_NC) const override {
+    return through_norm(norm, normalise(w_, mesh_, norm, x_NC).saved, d_y_NC.to(at::kFloat));
   }
 
   void back_out(const at::Tensor& gradient_ND, const Branch& branch, const at::Tensor& kept,
                 const std::vector<OutGradient>& wanted) override {
-    const at::Tensor d_branch = g_.factor(g_.through_scale(gradient_ND, branch.scale, kept));
-    g_.column_sums(*branch.biased, d_branch);
+    const at::Tensor d_branch = branch_gradient(gradient_ND, branch, kept);
     std::vector<RingBlock> gathered;  // every rank's gradient of the branch
     std::vector<Sum> sums;
     sums.reserve(wanted.size());
@@ -108,6 +119,7 @@ class RingSteps : public CpuSteps {
     for (const Factor& f : factors) in_weight_gradient(f, kept);
     const at::Tensor d_y =
         reduce(factors, /*is_output=*/false, factors[0].linear->weight + " input gradient");
+    if (!norm.exists()) return d_y + residual_gradient_ND;
     return through_norm(norm, kept, d_y).add_(residual_gradient_ND);
   }
 
@@ -192,13 +204,14 @@ class RingSteps : public CpuSteps {
 
   at::Tensor through_norm(const BlockNorm& norm, const SavedNorm& kept,
                           const at::Tensor& d_y) const {
-    const auto& [name, form] = norm;
-    const auto whole = static_cast<double>(l_.whole_width);
+    const auto& [name, form, size] = norm;
+    const auto whole = static_cast<double>(size);
+    const int64_t own = d_y.size(1);
     const at::Tensor x_hat = kept.centred_ND * kept.rstd_N1;
     if (const Target weight = g_.target(name, ".weight"); weight.data != nullptr)
-      at::from_blob(weight.data, {width()}).add_((d_y * x_hat).sum(0));
+      at::from_blob(weight.data, {own}).add_((d_y * x_hat).sum(0));
     if (const Target bias = g_.target(name, ".bias"); bias.data != nullptr)
-      at::from_blob(bias.data, {width()}).add_(d_y.sum(0));
+      at::from_blob(bias.data, {own}).add_(d_y.sum(0));
     const at::Tensor scaled = d_y * w_.tensors().at(name + ".weight");
     std::vector<at::Tensor> sums = {(scaled * x_hat).sum(1, /*keepdim=*/true)};
     if (form.is_centred) sums.push_back(scaled.sum(1, /*keepdim=*/true));

@@ -36,10 +36,11 @@ struct SavedBlock : SavedActivations {
   at::Tensor middle;            ///< serial block: after the attention's residual
   at::Tensor gate;              ///< [B * T, M], of a gated MLP
   at::Tensor pre_activation;    ///< [B * T, M]
+  at::Tensor hidden;            ///< [B * T, M], where a norm follows
   at::Tensor qkv;               ///< [B * T, 3 D], before QK normalisation
   at::Tensor attended;          ///< [B * T, D]
   AttentionTape attention;      ///< on the CPU log-sum-exps alone, [B, H, T] float32
-  at::Tensor branch1, branch2;  ///< before LayerScale, where it trains
+  at::Tensor branch1, branch2;  ///< before LayerScale, where it trains, or a norm
 };
 
 }  // namespace vit22b::fused

@@ -128,7 +128,7 @@ class Distill : public Task {
   void check_teacher(const LoadedModel& teacher, const TrainConfig& config,
                      const std::string& path) const {
     const ViTConfig& model = teacher.info.config;
-    if (!model.has_head()) throw CheckpointError("teacher ", path, " has no classifier");
+    if (model.num_classes == 0) throw CheckpointError("teacher ", path, " has no classifier");
     if (model.in_chans != config.model.in_chans)
       throw UsageError("teacher ", path, " sees ", model.in_chans, " channels, the student ",
                        config.model.in_chans, "; they see the same images: set model.in_chans");
