@@ -116,7 +116,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
 
 /// Of what somebody has predicted: logits and labels in a file, each rank its share.
 void measure_file(const EvalFlags& flags, const Mesh& mesh) {
-  const Predictions predictions = read_predictions(flags.logits);
+  const Predictions predictions = read_predictions(flags.logits, flags.data.class_map);
   const std::vector<std::string> names = flags.labels.empty()
                                              ? predictions.class_names
                                              : read_labels(flags.labels, predictions.num_classes);
@@ -139,8 +139,8 @@ void check_options(const EvalFlags& flags) {
   if (flags.logits.empty()) return;
   std::vector<std::string> of_models = pixel_flag_names();
   for (const char* name :
-       {"--data", "--split", "--split-folders", "--class-map", "--restrict", "--check-overlap",
-        "--workers", "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
+       {"--data", "--split", "--split-folders", "--restrict", "--check-overlap", "--workers",
+        "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
     of_models.emplace_back(name);
   refuse_options(*flags.command, of_models, "goes with a checkpoint");
 }

@@ -85,12 +85,16 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
   for (const BadSample& bad : loader.bad_samples()) log_warn(left_out_text(bad));
 }
 
-/// The names of the logits, where they are kept and have some.
-std::map<std::string, std::string> logit_names(const ModelOutputs& extractor) {
+/// The names of the logits, where they are kept and have some, and of the data's labels.
+std::map<std::string, std::string> names_of(const ModelOutputs& extractor,
+                                            const DataSource* source) {
+  std::map<std::string, std::string> metadata;
+  if (source != nullptr) metadata = label_names_metadata(source->label_names());
   const std::vector<std::string>& names = extractor.logit_names();
-  if (names.empty()) return {};
-  return {{"logit_names",
-           nlohmann::json(names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)}};
+  if (!names.empty())
+    metadata["logit_names"] =
+        nlohmann::json(names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return metadata;
 }
 
 /// Makes or completes a folder of shards; returns the images in it.
@@ -105,7 +109,7 @@ int64_t write_shards(const FeatureFlags& flags, const DataSource& source, ModelO
       {.batch_size = flags.images.loader.batch,
        .num_workers = flags.images.loader.workers,
        .samples_per_shard = flags.shard_images > 0 ? flags.shard_images : fitting,
-       .metadata = logit_names(extractor),
+       .metadata = names_of(extractor, &source),
        .max_bad_fraction = flags.images.loader.max_bad_fraction,
        .max_pixels = flags.images.loader.max_pixels,
        .watch = {watch_signals().should_stop,
@@ -173,7 +177,7 @@ int64_t write_file(const FeatureFlags& flags, const DataSource* source, ModelOut
     add_source(flags, *source, extractor, all);
   if (source != nullptr && all.num_images == 0)
     throw DataError("none of ", source->size(), " images could be read; nothing is written");
-  std::map<std::string, std::string> metadata = logit_names(extractor);
+  std::map<std::string, std::string> metadata = names_of(extractor, source);
   metadata["checkpoint"] = flags.checkpoint.path;
   if (source != nullptr) metadata.merge(all.names.metadata());
   FileOps ops;

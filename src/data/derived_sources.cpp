@@ -15,6 +15,9 @@ class Subset : public DataSource {
   Sample read(int64_t index) const override {
     return whole_->read(indices_.at(static_cast<size_t>(index)));
   }
+  std::string id(int64_t index) const override {
+    return whole_->id(indices_.at(static_cast<size_t>(index)));
+  }
   int64_t label(int64_t index) const override {
     return whole_->label(indices_.at(static_cast<size_t>(index)));
   }
@@ -48,6 +51,7 @@ class Relabelled : public DataSource {
     sample.label = renamed(sample.label);
     return sample;
   }
+  std::string id(int64_t index) const override { return whole_->id(index); }
   int64_t label(int64_t index) const override { return renamed(whole_->label(index)); }
   const std::vector<std::string>& label_names() const override { return names_; }
   std::vector<std::string> captions(int64_t index) const override {

@@ -234,11 +234,13 @@ SampleAddress BatchLoader::address_of(uint64_t global_index, uint64_t attempt) c
 }
 
 Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
+  std::string last;
   for (uint64_t attempt = 0; attempt < kReplacementTries; ++attempt) {
     const SampleAddress address = address_of(global_index, attempt);
-    std::string id = "sample " + std::to_string(address.index);
+    const DataSource& source = *sources_.at(static_cast<size_t>(address.source));
+    std::string id = source.id(address.index);
     try {
-      Sample sample = sources_.at(static_cast<size_t>(address.source))->read(address.index);
+      Sample sample = source.read(address.index);
       id = sample.id;
       sample.index = address.index;
       sample.max_pixels = options_.max_pixels;
@@ -249,9 +251,15 @@ Sample BatchLoader::load(uint64_t global_index, bool& is_good) {
     } catch (const UserError& e) {
       if (e.code() != ExitCode::kData) throw;
       note_bad(address, id, e.what());
+      last = e.what();
     }
     if (!options_.is_training) break;
   }
+  if (options_.is_training)
+    throw DataError("none of ", kReplacementTries,
+                    " samples drawn for one place can be used; the "
+                    "last one: ",
+                    last);
   return {};
 }
 

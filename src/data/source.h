@@ -24,6 +24,8 @@ class DataSource {
   virtual int64_t size() const = 0;
   /// throws  DataError naming the file for a sample that cannot be read
   virtual Sample read(int64_t index) const = 0;
+  /// What `read` would give as id, without the image: a file's path where a sample is one.
+  virtual std::string id(int64_t index) const { return "sample " + std::to_string(index); }
   /// What `read` would give as label, without the image.
   virtual int64_t label(int64_t index) const = 0;
   /// What `read` would give as captions, without the image.

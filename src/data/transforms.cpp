@@ -50,9 +50,10 @@ Act make_decode(const TransformCall& call) {
     for (const std::string& key : call.keys) {
       auto field = sample.fields.find(key);
       // A sample's only bytes may be wanted under any name.
-      if (field == sample.fields.end()) field = sample.fields.find(kImageField);
+      if (field == sample.fields.end() && call.keys.size() == 1)
+        field = sample.fields.find(kImageField);
       if (field == sample.fields.end())
-        throw DataError(sample.id, ": decode finds no field '", key, "'");
+        throw UsageError(sample.id, ": decode finds no field '", key, "', which the data have not");
       if (field->second.is_decoded()) continue;
       decode(sample, field->second, is_oriented);
       if (call.written_key(key) == field->first) continue;

@@ -80,15 +80,18 @@ std::vector<BadSample> for_each_batch(const DataSource& source, const Transforms
 
 namespace {
 
+// place  the file of the logits; "" where a model gave them
 void check_labels(const at::Tensor& labels_B, int64_t num_classes,
-                  const std::vector<std::string>& ids) {
+                  const std::vector<std::string>& ids, const std::string& place) {
   const at::Tensor bad = at::logical_or(labels_B.lt(0), labels_B.ge(num_classes)).nonzero();
   if (bad.numel() == 0) return;
   const auto first = bad[0].item<int64_t>();
   const std::string& id = ids.at(static_cast<size_t>(first));
   const auto label = labels_B[first].item<int64_t>();
-  if (label < 0) throw DataError(id, " has no label");
-  throw DataError(id, ": label ", label, ", but the model has ", num_classes, " classes");
+  const std::string where = place.empty() ? id : concat(place, ": ", id);
+  if (label < 0) throw DataError(where, " has no label");
+  throw DataError(where, ": label ", label, ", but ",
+                  place.empty() ? "the model has " : "the logits are of ", num_classes, " classes");
 }
 
 /// Leaves a batch's answers to these classes alone, and numbers its labels among them.
@@ -103,12 +106,17 @@ void restrict_to(const std::vector<int64_t>& classes, PredictedBatch& batch) {
 /// What was said of a batch, of the classes that are asked for.
 ///
 /// throws  NumbersError, DataError
-PredictedBatch checked(PredictedBatch batch, const EvalOptions& options) {
-  check_finite(batch.logits_BC, "logits", batch.ids);
-  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids);
+PredictedBatch checked(PredictedBatch batch, const EvalOptions& options,
+                       const std::string& place = "") {
+  if (place.empty())
+    check_finite(batch.logits_BC, "logits", batch.ids);
+  else if (!batch.logits_BC.isfinite().all().item<bool>())
+    throw NumbersError(place, ": logits have values that are not finite, from ", batch.ids.front(),
+                       " to ", batch.ids.back());
+  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids, place);
   if (options.classes.empty()) return batch;
   restrict_to(options.classes, batch);
-  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids);
+  check_labels(batch.labels_B, batch.logits_BC.size(1), batch.ids, place);
   return batch;
 }
 
@@ -167,7 +175,7 @@ std::vector<Result> evaluate(const Predictions& predictions, const EvalOptions& 
       const PredictedBatch batch = checked(
           {predictions.logits(first, count), predictions.labels_N.narrow(0, first, count),
            predictions.indices_N.narrow(0, first, count), ids_of(predictions, first, count)},
-          options);
+          options, predictions.place);
       for (const auto& evaluator : evaluators) evaluator->add(batch);
       done += count;
       options.watch.on_progress(done, share.count);

@@ -36,7 +36,7 @@ LabelledFeatures read_table(const SafetensorsFile& file, const std::filesystem::
                             const std::string& features, const std::string& labels) {
   LabelledFeatures data{.place = path.string()};
   data.features_ND = file.load(features).to(at::kFloat);
-  data.labels_N = file.load(labels).to(at::kLong);
+  data.labels_N = read_whole_numbers(file, labels);
   if (data.features_ND.dim() != 2 || data.labels_N.dim() != 1 || data.size() == 0 ||
       data.features_ND.size(0) != data.size())
     throw DataError(data.place, ": ", features, " ", shape_text(data.features_ND.sizes()), " and ",
@@ -69,6 +69,11 @@ LabelledFeatures read_features(const std::filesystem::path& path) {
   LabelledFeatures data =
       read_table(file, path, file.contains("features") ? "features" : "pooled", "labels");
   data.contents = read_contents(file, data.size());
+  data.label_names = read_texts(file, "label_names");
+  const auto num_names = static_cast<int64_t>(data.label_names.size());
+  if (num_names > 0 && data.labels_N.max().item<int64_t>() >= num_names)
+    throw DataError(data.place, ": labels have values for which its ", num_names,
+                    " label_names have none");
   return data;
 }
 

@@ -1,6 +1,7 @@
 #include "eval/load_predictor.h"
 
 #include "core/error.h"
+#include "core/log.h"
 #include "data/imagenet.h"
 #include "store/file_source.h"
 #include "store/generated.h"
@@ -48,11 +49,27 @@ NamedModel read_named_model(const CheckpointPath& checkpoint) {
   return model;
 }
 
+namespace {
+
+// What was taken of another library's checkpoint, whose files say only a part of it.
+void tell_function(const ModelInfo& info) {
+  if (info.family == "vit22b" || info.family == "timm") return;
+  std::vector<std::string> said;
+  if (const auto weights = info.origins.find("weights"); weights != info.origins.end())
+    said.push_back("weights: " + weights->second);
+  for (const auto& [field, value, from] : function_of(info))
+    if (info.origins.count(field) != 0) said.push_back(concat(field, " ", value, " (", from, ")"));
+  log_info(concat(info.family, ": ", join(said, "; ")));
+}
+
+}  // namespace
+
 LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
                            const std::string& store) {
   LoadedModel model;
   model.checkpoint = resolve_checkpoint(checkpoint);
   static_cast<NamedModel&>(model) = read_named_model(model.checkpoint);
+  tell_function(model.info);
   const std::vector<ParameterRow> table = parameter_table(model.info.config);
   PredictorOptions how = options;
   how.any_size |= model.info.any_size;

@@ -3,7 +3,9 @@
 #include "checkpoint/container/safetensors_writer.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "eval/predictions.h"
 #include "eval/sample_names.h"
+#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
@@ -15,30 +17,50 @@ std::string tensor_name(int64_t key) {
 }  // namespace
 
 PredictionFile::PredictionFile(const std::string& path)
-    : path_(path), file_(path), labels_M_(file_.load("labels").to(at::kLong)) {
-  if (labels_M_.dim() != 1)
-    throw DataError(path_, ": labels have ", labels_M_.dim(), " dimensions, want [M]");
+    : path_(path), file_(path), labels_M_(read_whole_numbers(file_, "labels")) {
+  if (labels_M_.dim() != 1 || labels_M_.numel() == 0)
+    throw DataError(path_, ": labels are ", shape_text(labels_M_.sizes()),
+                    ", want [M] of one sample or more");
   contents_ = read_contents(file_, labels_M_.size(0));
 }
 
 at::Tensor PredictionFile::read_predicted(int64_t key) const {
-  if (key == 0 && file_.contains("predicted")) return file_.load("predicted");
-  if (key == 0 && file_.contains("logits")) return file_.load("logits").argmax(-1).unsqueeze(0);
-  if (key > 0) return file_.load(tensor_name(key));
+  if (key == 0 && file_.contains("predicted")) return read_whole_numbers(file_, "predicted");
+  if (key == 0 && file_.contains("logits")) return answers_of_logits().unsqueeze(0);
+  if (key > 0) return read_whole_numbers(file_, tensor_name(key));
   std::vector<std::string> names;
   for (const auto& [name, entry] : file_.entries())
     if (name.starts_with("predicted.")) names.push_back(name);
-  if (names.size() == 1) return file_.load(names.front());
+  if (names.size() == 1) return read_whole_numbers(file_, names.front());
   throw UsageError(path_, names.empty()
                               ? " has neither `predicted` nor `logits`"
                               : concat(" has ", join(names, ", "), "; choose one with --k"));
 }
 
+// The likeliest class of each sample, in the numbers of the labels; -1 for one that no label is.
+at::Tensor PredictionFile::answers_of_logits() const {
+  const at::Tensor logits_MC = file_.load("logits");
+  if (logits_MC.dim() != 2 || logits_MC.size(1) == 0 ||
+      !c10::isFloatingType(logits_MC.scalar_type()))
+    throw DataError(path_, ": logits are ", c10::toString(logits_MC.scalar_type()), " ",
+                    shape_text(logits_MC.sizes()), ", want floating-point numbers [M, C]");
+  if (!logits_MC.isfinite().all().item<bool>())
+    throw DataError(path_, ": logits have values that are not finite");
+  const at::Tensor answers_M = logits_MC.argmax(-1);
+  const auto map = map_of_labels(file_, labels_M_, logits_MC.size(1));
+  if (!map) return answers_M;
+  at::Tensor label_of_class = at::full({logits_MC.size(1)}, -1, at::kLong);
+  for (size_t label = 0; label < map->classes.size(); ++label)
+    if (map->classes[label] >= 0) label_of_class[map->classes[label]] = static_cast<int64_t>(label);
+  return label_of_class.index_select(0, answers_M);
+}
+
 at::Tensor PredictionFile::predicted(int64_t key) const {
-  at::Tensor predicted_SM = read_predicted(key).to(at::kLong);
-  if (predicted_SM.dim() != 2 || predicted_SM.size(1) != labels_M_.size(0))
-    throw DataError(path_, ": predictions of another number of samples than its ",
-                    labels_M_.size(0), " labels");
+  at::Tensor predicted_SM = read_predicted(key);
+  if (predicted_SM.dim() != 2 || predicted_SM.size(0) == 0 ||
+      predicted_SM.size(1) != labels_M_.size(0))
+    throw DataError(path_, ": predictions are ", shape_text(predicted_SM.sizes()), ", its ",
+                    labels_M_.size(0), " labels want [draws, ", labels_M_.size(0), "]");
   return predicted_SM;
 }
 

@@ -35,6 +35,7 @@ class PredictionFile {
   void check_same_samples(const PredictionFile& other) const;
 
  private:
+  at::Tensor answers_of_logits() const;
   at::Tensor read_predicted(int64_t key) const;
 
   std::string path_;

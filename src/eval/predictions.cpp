@@ -4,33 +4,66 @@
 
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "eval/sample_names.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
 
-at::Tensor whole_numbers(const SafetensorsFile& file, const char* name, int64_t rows) {
-  const at::Tensor values = file.load(name);
-  if (values.dim() != 1 || values.size(0) != rows || c10::isFloatingType(values.scalar_type()))
-    throw DataError(file.path().string(), ": ", name, " are ", c10::toString(values.scalar_type()),
-                    " ", shape_text(values.sizes()), ", want whole numbers [", rows, "]");
-  return values.to(at::kLong);
+at::Tensor labels_of(const SafetensorsFile& file, int64_t rows) {
+  at::Tensor labels_N = read_whole_numbers(file, "labels");
+  if (labels_N.dim() != 1 || labels_N.size(0) != rows)
+    throw DataError(file.path().string(), ": labels are ", shape_text(labels_N.sizes()),
+                    ", want whole numbers [", rows, "]");
+  return labels_N;
 }
 
 }  // namespace
 
-Predictions read_predictions(const std::filesystem::path& path) {
+std::optional<LabelMap> map_of_labels(const SafetensorsFile& file, const at::Tensor& labels_N,
+                                      int64_t num_classes, const std::string& class_map) {
+  const std::vector<std::string> names = read_texts(file, "label_names");
+  if (names.empty() || labels_N.numel() == 0) return std::nullopt;
+  std::vector<bool> has_samples(names.size());
+  for (int64_t i = 0; i < labels_N.size(0); ++i) {
+    const auto label = labels_N[i].item<int64_t>();
+    if (label >= static_cast<int64_t>(names.size()))
+      throw DataError(file.path().string(), ": label ", label, " has none of its ", names.size(),
+                      " label_names");
+    if (label >= 0) has_samples[static_cast<size_t>(label)] = true;
+  }
+  const std::string place = file.path().string();
+  LabelMap map = label_map({names, has_samples, place},
+                           {num_classes,
+                            read_texts(file, "logit_names"),
+                            {},
+                            "the model of " + place,
+                            "; --class-map FILE says which class is which"},
+                           class_map);
+  if (map.by != "name") log_info(concat(place, ": labels by ", map.by));
+  return map;
+}
+
+Predictions read_predictions(const std::filesystem::path& path, const std::string& class_map) {
   const auto file = std::make_shared<const SafetensorsFile>(path);
   const StoredTensor& logits = file->entry("logits");
   if (logits.shape.size() != 2 || !c10::isFloatingType(logits.dtype))
     throw DataError(path.string(), ": logits are ", c10::toString(logits.dtype), " ",
                     shape_text(logits.shape), ", want floating-point numbers [N, C]");
   const int64_t rows = logits.shape[0];
-  Predictions predictions{path.string(), logits.shape[1], whole_numbers(*file, "labels", rows),
+  Predictions predictions{path.string(), logits.shape[1], labels_of(*file, rows),
                           at::arange(rows, at::kLong)};
   predictions.ids = read_texts(*file, "paths");
   predictions.class_names = read_texts(*file, "logit_names");
+  if (const auto map =
+          map_of_labels(*file, predictions.labels_N, predictions.num_classes, class_map)) {
+    const at::Tensor classes = at::tensor(map->classes, at::kLong);
+    const at::Tensor is_labelled = predictions.labels_N.ge(0);
+    predictions.labels_N =
+        at::where(is_labelled, classes.index_select(0, predictions.labels_N.clamp_min(0)),
+                  predictions.labels_N);
+  }
   if (!predictions.ids.empty() && static_cast<int64_t>(predictions.ids.size()) != rows)
     throw DataError(path.string(), ": ", predictions.ids.size(), " paths of ", rows, " samples");
   const auto num_names = static_cast<int64_t>(predictions.class_names.size());

@@ -3,8 +3,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "checkpoint/container/safetensors_file.h"
+#include "eval/label_map.h"
 
 namespace vit22b {
 
@@ -23,10 +27,18 @@ struct Predictions {
   int64_t size() const { return labels_N.size(0); }
 };
 
-/// Reads `logits` [N, C] and `labels` [N] from a safetensors file, and the samples' `paths` and the
-/// classes' `logit_names` from its metadata, as `features` writes them.
+/// Reads `logits` [N, C] and `labels` [N] from a safetensors file, and the samples' `paths`, the
+/// classes' `logit_names` and the labels' `label_names` from its metadata, as `features` writes
+/// them. Labels with names are the logits' classes of those names; others are their numbers.
 ///
-/// throws  CheckpointError for a damaged file, DataError for tensors that do not fit together
-Predictions read_predictions(const std::filesystem::path& file);
+/// class_map  as label_map has it
+/// throws     CheckpointError for a damaged file, DataError for tensors that do not fit together or
+///            a label that no logit is for
+Predictions read_predictions(const std::filesystem::path& file, const std::string& class_map = "");
+
+/// Which of a file's logits each of its labels means, as label_map has it; nothing where they are
+/// numbers alone.
+std::optional<LabelMap> map_of_labels(const SafetensorsFile& file, const at::Tensor& labels_N,
+                                      int64_t num_classes, const std::string& class_map = "");
 
 }  // namespace vit22b

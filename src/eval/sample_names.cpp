@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kPaths = "paths";
 constexpr const char* kContents = "contents";
+constexpr const char* kLabelNames = "label_names";
 
 std::string list_text(const std::vector<std::string>& texts) {
   return nlohmann::json(texts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -31,6 +32,22 @@ std::map<std::string, std::string> SampleNames::metadata() const {
 std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents) {
   if (contents.empty()) return {};
   return {{kContents, list_text(contents)}};
+}
+
+std::map<std::string, std::string> label_names_metadata(const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  return {{kLabelNames, list_text(names)}};
+}
+
+at::Tensor read_whole_numbers(const SafetensorsFile& file, const std::string& name) {
+  const at::Tensor values = file.load(name);
+  if (!c10::isFloatingType(values.scalar_type())) return values.to(at::kLong);
+  // Other tools write labels as they compute with them; a fraction is none.
+  const at::Tensor numbers = values.to(at::kDouble);
+  if (!numbers.eq(numbers.round()).all().item<bool>())
+    throw DataError(file.path().string(), ": ", name, " are ", c10::toString(values.scalar_type()),
+                    " with values that are no whole numbers");
+  return numbers.to(at::kLong);
 }
 
 std::vector<std::string> read_texts(const SafetensorsFile& file, const std::string& key) {

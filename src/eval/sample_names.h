@@ -19,6 +19,13 @@ struct SampleNames {
 };
 /// `contents` alone: nothing where nobody knows them.
 std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
+/// `label_names`: what the numbers of `labels` stand for; nothing where the data have no names.
+std::map<std::string, std::string> label_names_metadata(const std::vector<std::string>& names);
+/// Labels or predictions of a file: whole numbers, of any dtype.
+///
+/// throws  DataError naming the file where a value is none; CheckpointError where there is no such
+///         tensor
+at::Tensor read_whole_numbers(const SafetensorsFile& file, const std::string& name);
 /// A list of texts in a file's metadata; empty where it has none of that name.
 ///
 /// throws  CheckpointError for what is no list of texts

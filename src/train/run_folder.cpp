@@ -102,8 +102,13 @@ void RunFolder::set_aside() {
 
 BestSave RunFolder::go_on_from(const TrainerState& state, bool is_own, bool is_going_back,
                                const Metric& primary) {
-  cut_metrics(state.metrics_bytes);
   std::vector<int64_t> steps = checkpoints_.steps();
+  if (!is_own && (!steps.empty() || metrics_bytes() > 0))
+    throw UsageError(path_.string(),
+                     " holds a run already, and the checkpoint to go on from is another's: its "
+                     "steps and metrics would be mixed; give a new --out, or --no-resume to move "
+                     "the earlier run aside");
+  cut_metrics(is_own ? state.metrics_bytes : 0);
   if (is_own && is_going_back && !steps.empty() && steps.back() > state.step) {
     const fs::path aside = next_aside() / "ckpt";
     checkpoints_.set_aside_after(state.step, aside);

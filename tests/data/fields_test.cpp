@@ -130,8 +130,13 @@ TEST(Fields, WhatDoesNotGoTogetherIsNamed) {
             "hand-made: flip_lr acts on pictures, and 'text' is none");
   EXPECT_EQ(refusal("gray(keys=\"image,mask\")"),
             "hand-made: gray changes colours, and 'mask' has none");
-  EXPECT_EQ(refusal("flip_lr(keys=\"image,depth\")"),
-            "hand-made: flip_lr finds no field 'depth'; does the transform begin with decode?");
+  // Of every sample, and so no fault of one.
+  EXPECT_EQ(error_of<UsageError>([&] {
+              Sample sample = hand_made({5, 7});
+              Transforms("flip_lr(keys=\"image,depth\")")(sample, 0);
+            }),
+            "hand-made: flip_lr finds no field 'depth'; does the transform begin with decode, and "
+            "have the data such a field?");
   const auto misuse = [](const std::string& transform) {
     return error_of<UsageError>([&] { const Transforms made(transform); });
   };

@@ -158,7 +158,10 @@ TEST(Predictions, ThatDoNotFitTogetherAreRefused) {
   };
   const at::Tensor logits = at::zeros({3, 2}), labels = at::zeros({3}, at::kLong);
   EXPECT_NE(refusal(logits, labels.slice(0, 1)).find("want whole numbers [3]"), std::string::npos);
-  EXPECT_NE(refusal(logits, labels.to(at::kFloat)).find("labels are Float [3]"), std::string::npos);
+  // As other tools write them; a fraction is no label.
+  EXPECT_EQ(refusal(logits, labels.to(at::kFloat)), "(nothing thrown)");
+  EXPECT_NE(refusal(logits, labels + 0.5).find("labels are Float with values that are no whole"),
+            std::string::npos);
   EXPECT_NE(refusal(logits.to(at::kLong), labels).find("logits are Long [3, 2]"),
             std::string::npos);
   EXPECT_NE(refusal(logits, labels, {{"paths", "[\"a\"]"}}).find("1 paths of 3 samples"),
@@ -169,7 +172,23 @@ TEST(Predictions, ThatDoNotFitTogetherAreRefused) {
   Evaluators evaluators;
   evaluators.push_back(make_evaluator("classification", {}));
   EXPECT_EQ(test::error_of<DataError>([&] { evaluate(other, {}, evaluators); }),
-            "sample 0: label 2, but the model has 2 classes");
+            other.place + ": sample 0: label 2, but the logits are of 2 classes");
+}
+
+TEST(Predictions, LabelsWithNamesAreTheLogitsClassesOfThoseNames) {
+  const test::TempFolder folder;
+  const at::Tensor logits = at::eye(3), labels = at::tensor({0, 1, 1}, at::kLong);
+  const std::string of_model = R"(["blue","green","red"])";
+  const auto matched = [&](const std::string& of_data) {
+    return read_predictions(written(folder, logits, labels,
+                                    {{"logit_names", of_model}, {"label_names", of_data}}))
+        .labels_N;
+  };
+  EXPECT_TRUE(at::equal(matched(R"(["green","red"])"), at::tensor({1, 2, 2}, at::kLong)));
+  EXPECT_NE(test::error_of<DataError>([&] { matched(R"(["green","mauve"])"); }).find("mauve"),
+            std::string::npos);
+  EXPECT_NE(test::error_of<DataError>([&] { matched(R"(["green"])"); }).find("label_names"),
+            std::string::npos);
 }
 
 TEST(Evaluators, AnUnknownNameNamesTheNearest) {

@@ -9,8 +9,8 @@ namespace {
 Field& field_of(Sample& sample, const TransformCall& call, const std::string& key) {
   const auto field = sample.fields.find(key);
   if (field == sample.fields.end() || !field->second.is_decoded())
-    throw DataError(sample.id, ": ", call.name, " finds no field '", key,
-                    "'; does the transform begin with decode?");
+    throw UsageError(sample.id, ": ", call.name, " finds no field '", key,
+                     "'; does the transform begin with decode, and have the data such a field?");
   return field->second;
 }
 

@@ -42,7 +42,7 @@ class ImageFolder : public DataSource {
     std::vector<std::string> empty;
     for (const std::string& name : folder_names(folder_.string())) {
       check_class_name(name, folder_.string());
-      find_pictures((folder_ / name).string(), found);
+      find_pictures((folder_ / name).string(), found, {root.string(), folder_.string()});
       if (found.files.size() == labels_.size()) empty.push_back(name);
       labels_.resize(found.files.size(), static_cast<int64_t>(names_.size()));
       names_.push_back(name);
@@ -59,12 +59,13 @@ class ImageFolder : public DataSource {
 
   Sample read(int64_t index) const override {
     Sample sample;
-    sample.id = files_.at(static_cast<size_t>(index));
+    sample.id = id(index);
     sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     sample.label = label(index);
     return sample;
   }
 
+  std::string id(int64_t index) const override { return files_.at(static_cast<size_t>(index)); }
   int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
   const std::vector<std::string>& label_names() const override { return names_; }
 

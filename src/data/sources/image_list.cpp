@@ -17,11 +17,12 @@ class ImageList : public DataSource {
 
   Sample read(int64_t index) const override {
     Sample sample;
-    sample.id = files_.at(static_cast<size_t>(index));
+    sample.id = id(index);
     sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     return sample;
   }
 
+  std::string id(int64_t index) const override { return files_.at(static_cast<size_t>(index)); }
   int64_t label(int64_t) const override { return -1; }
   const std::vector<std::string>& label_names() const override { return no_names_; }
   std::string fingerprint() const override {

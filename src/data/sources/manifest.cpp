@@ -145,11 +145,15 @@ class ManifestSource : public DataSource {
   Sample read(int64_t index) const override {
     const Item& item = items_.at(static_cast<size_t>(index));
     Sample sample;
-    sample.id = (folder_ / item.name).string();
+    sample.id = id(index);
     sample.fields[kImageField].encoded = read_image_bytes(sample.id);
     sample.label = item.label;
     sample.captions = item.captions;
     return sample;
+  }
+
+  std::string id(int64_t index) const override {
+    return (folder_ / items_.at(static_cast<size_t>(index)).name).string();
   }
 
   int64_t label(int64_t index) const override {

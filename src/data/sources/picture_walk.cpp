@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "core/error.h"
 #include "core/letter_case.h"
@@ -31,14 +32,16 @@ bool is_file(const fs::directory_entry& entry) {
 /// One walk: files by the folder that holds them.
 class Walk {
  public:
-  explicit Walk(FoundPictures& found) : found_(found) {}
+  Walk(FoundPictures& found, const std::vector<std::string>& above) : found_(found) {
+    for (const std::string& folder : above)
+      if (const auto place = place_of(folder)) above_.push_back(*place);
+  }
 
   void enter(const std::string& folder) {
-    struct stat status {};
-    if (::stat(folder.c_str(), &status) != 0) return;  // it is gone
-    const Place place{status.st_dev, status.st_ino};
-    if (std::find(above_.begin(), above_.end(), place) != above_.end()) return;
-    above_.push_back(place);
+    const auto place = place_of(folder);
+    if (!place) return;  // it is gone
+    if (std::find(above_.begin(), above_.end(), *place) != above_.end()) return;
+    above_.push_back(*place);
     std::vector<std::string>& files = files_of_folder_[folder];
     std::vector<std::string> folders;
     for (const fs::directory_entry& entry : visible_entries(folder)) {
@@ -63,6 +66,11 @@ class Walk {
 
  private:
   using Place = std::pair<dev_t, ino_t>;
+  static std::optional<Place> place_of(const std::string& folder) {
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0) return std::nullopt;
+    return Place{status.st_dev, status.st_ino};
+  }
 
   FoundPictures& found_;
   std::vector<Place> above_;  // the folders that the walk is in
@@ -80,8 +88,9 @@ std::vector<fs::directory_entry> visible_entries(const std::string& folder) {
   return entries;
 }
 
-void find_pictures(const std::string& folder, FoundPictures& found) {
-  Walk walk(found);
+void find_pictures(const std::string& folder, FoundPictures& found,
+                   const std::vector<std::string>& above) {
+  Walk walk(found, above);
   walk.enter(folder);
   walk.finish();
 }

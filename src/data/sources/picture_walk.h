@@ -22,8 +22,10 @@ struct FoundPictures {
 /// folder's files. Links are followed unless they lead back up; names that begin with a dot are
 /// left out, as is what is no regular file.
 ///
+/// above   folders that it is in, to which no link is followed either
 /// throws  DataError for a folder that cannot be listed
-void find_pictures(const std::string& folder, FoundPictures& found);
+void find_pictures(const std::string& folder, FoundPictures& found,
+                   const std::vector<std::string>& above = {});
 
 /// The names of a folder's own folders, sorted, without hidden ones; links count as what they lead
 /// to.
