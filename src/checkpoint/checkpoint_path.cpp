@@ -1,5 +1,7 @@
 #include "checkpoint/checkpoint_path.h"
 
+#include <algorithm>
+
 #include "checkpoint/container/containers.h"
 #include "core/error.h"
 
@@ -8,31 +10,63 @@ namespace {
 
 namespace fs = std::filesystem;
 
-CheckpointPath file_beside_its_config(const fs::path& path) {
+constexpr const char* kConfigs[] = {"config.json", "open_clip_config.json"};
+
+bool has_config(const fs::path& folder) {
+  return std::any_of(std::begin(kConfigs), std::end(kConfigs),
+                     [&](const char* name) { return fs::exists(folder / name); });
+}
+
+// The one file of weights in a folder that says nothing else; "" for none or several.
+std::string only_weights(const fs::path& folder) {
+  std::string found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!has_container_ending(name) || !entry.is_regular_file()) continue;
+    if (!found.empty()) return "";
+    found = name;
+  }
+  return found;
+}
+
+CheckpointPath resolve_file(const fs::path& path) {
   const std::string name = path.filename().string();
   if (!has_container_ending(name))
     throw CheckpointError(path.string(),
                           " is no checkpoint: want a folder with config.json and "
-                          "model.safetensors, one of its weight files, or a run folder");
-  const fs::path folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
-  if (!fs::exists(folder / "config.json"))
-    throw CheckpointError(path.string(), " is no checkpoint by itself: there is no config.json in ",
-                          folder.string(), " that says what model it is of");
-  return {folder, name};
+                          "model.safetensors, a file of weights, or a run folder");
+  return {path.parent_path().empty() ? fs::path(".") : path.parent_path(), name};
+}
+
+CheckpointPath resolve(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw CheckpointError("checkpoint ", path.string(), " does not exist");
+  if (!fs::is_directory(path, error)) return resolve_file(path);
+  if (has_config(path)) return {path};
+  if (fs::exists(path / "ckpt" / "latest" / "config.json"))
+    return {fs::canonical(path / "ckpt" / "latest")};
+  if (const std::string name = only_weights(path); !name.empty()) return {path, name};
+  throw CheckpointError(path.string(),
+                        " is no checkpoint: it holds neither config.json nor ckpt/latest, nor one "
+                        "file of weights");
 }
 
 }  // namespace
 
+fs::path CheckpointPath::path() const {
+  const fs::path place = weights.empty() ? folder : folder / weights;
+  return given.empty() ? place : fs::path(place.string() + "?" + given);
+}
+
 CheckpointPath resolve_checkpoint(const fs::path& path) {
+  const std::string text = path.string();
+  const size_t mark = text.rfind('?');
   std::error_code error;
-  if (!fs::exists(path, error))
-    throw CheckpointError("checkpoint ", path.string(), " does not exist");
-  if (!fs::is_directory(path, error)) return file_beside_its_config(path);
-  if (fs::exists(path / "config.json")) return {path};
-  if (fs::exists(path / "ckpt" / "latest" / "config.json"))
-    return {fs::canonical(path / "ckpt" / "latest")};
-  throw CheckpointError(path.string(),
-                        " is no checkpoint: it holds neither config.json nor ckpt/latest");
+  if (mark == std::string::npos || fs::exists(path, error)) return resolve(path);
+  CheckpointPath found = resolve(text.substr(0, mark));
+  found.given = text.substr(mark + 1);
+  return found;
 }
 
 }  // namespace vit22b

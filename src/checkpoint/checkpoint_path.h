@@ -14,13 +14,16 @@ struct CheckpointPath {
   std::filesystem::path folder;  ///< holds config.json and the weights
   std::string weights;           ///< a plain file name: weights, or an index of shards; or ""
   std::string importer = {};     ///< who reads it; "" for the first that recognises it
+  /// What the files do not say of the model: its keys and values, "num_heads=12&norm_eps=1e-5".
+  std::string given = {};
 
-  /// The folder, or the file that was named, as a person would write it.
-  std::filesystem::path path() const { return weights.empty() ? folder : folder / weights; }
+  /// The folder, or the file that was named, as a person would write it; `given` behind a '?'.
+  std::filesystem::path path() const;
 };
 
 /// CKPT as users write it: a checkpoint folder, a run folder (its ckpt/latest), or a file of
-/// weights or an index of shards beside a config.json, which then is the one that is used.
+/// weights or an index of shards, which then is the one that is used; behind a '?' what it does not
+/// say of the model, as "vit.pth?num_heads=12".
 ///
 /// throws  CheckpointError saying what was looked for
 CheckpointPath resolve_checkpoint(const std::filesystem::path& path);

@@ -24,7 +24,9 @@ std::vector<FieldText> fields_of(ViTConfig config) {
 
 bool is_same_function(const std::string& field, const ViTConfig& a, const ViTConfig& b) {
   if (field == "init_values") return (a.init_values > 0) == (b.init_values > 0);
-  if (field == "mlp_ratio") return a.embed_dim != b.embed_dim || a.mlp_dim() == b.mlp_dim();
+  if (field == "joint_dim") return !b.reads_words() && b.text.joint_dim == 0;  // the head is new
+  if (field == "mlp_ratio" || field == "mlp_hidden")
+    return a.embed_dim != b.embed_dim || a.mlp_dim() == b.mlp_dim();
   if (field == "no_embed_class" || field == "pool_include_prefix")  // of what is not there
     return a.num_prefix_tokens() == 0 && b.num_prefix_tokens() == 0;
   return false;

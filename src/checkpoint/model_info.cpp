@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/import/given.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/import/own.h"
 #include "checkpoint/manifest.h"
@@ -34,11 +35,63 @@ std::string default_pp_eval(const ViTConfig& c) {
 ModelInfo read_model_info(const CheckpointPath& checkpoint) {
   ModelInfo info;
   with_import_files(checkpoint, [&](const ImportFiles& files) {
-    info = importer_of(files).describe(files);
+    const Importer& importer = importer_of(files);
+    info = importer.describe(files);
+    info.family = importer.name;
+    if (!files.part.empty()) note_origin(info, "weights", files.part);
+    apply_given(files, info);
+    info.config.validate();
     if (files.config.contains("label_names") && files.config.at("label_names").is_array())
       info.label_names = files.config.at("label_names").get<std::vector<std::string>>();
   });
   return info;
+}
+
+std::vector<FunctionField> function_of(const ModelInfo& info) {
+  constexpr const char* kFields[] = {"block",
+                                     "num_heads",
+                                     "act_layer",
+                                     "swiglu",
+                                     "mlp_hidden",
+                                     "norm_layer",
+                                     "norm_eps",
+                                     "pre_norm",
+                                     "post_norm",
+                                     "final_norm",
+                                     "fc_norm",
+                                     "embed_norm",
+                                     "attn_norm",
+                                     "mlp_norm",
+                                     "qk_norm",
+                                     "qk_norm_width",
+                                     "init_values",
+                                     "pos_embed",
+                                     "rope",
+                                     "rope_theta",
+                                     "rope_half",
+                                     "rope_xy",
+                                     "rope_offset",
+                                     "rope_ref",
+                                     "posemb_resize",
+                                     "global_pool",
+                                     "pool_heads",
+                                     "pool_act",
+                                     "pool_include_prefix",
+                                     "img_size"};
+  std::map<std::string, std::string> values;
+  ViTConfig config = info.config;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+    values[field.key] = field.value;
+  const bool is_own = info.family == "vit22b";
+  const auto from = [&](const std::string& field) {
+    const auto it = info.origins.find(field);
+    if (it != info.origins.end()) return it->second;
+    return is_own ? std::string("config.json") : concat("tensors, or what ", info.family, " is");
+  };
+  std::vector<FunctionField> fields;
+  for (const char* field : kFields) fields.push_back({field, values.at(field), from(field)});
+  fields.push_back({"pp_eval", info.pp_eval, from("pp_eval")});
+  return fields;
 }
 
 std::string model_fingerprint(const CheckpointPath& checkpoint) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,9 +30,21 @@ struct ModelInfo {
   /// timm's word for what the weights were trained on, such as "augreg2_in21k_ft_in1k"; empty where
   /// it gives none, absent for checkpoints of vit22b's.
   std::optional<std::string> tag = std::nullopt;
+  std::string family = {};  ///< the importer that has read it
+  /// Where an importer has fields of the function from, by field: a file's key, a tensor's shape, a
+  /// class's default.
+  std::map<std::string, std::string> origins = {};
 };
 
-/// Reads config.json: our own fields, or timm's where those are absent.
+/// A field of what a model computes, and where that is known from.
+struct FunctionField {
+  std::string field, value, from;
+};
+/// What a checkpoint's model computes beside its sizes: activation, norms, pool, positions, pixels.
+std::vector<FunctionField> function_of(const ModelInfo& info);
+
+/// Reads what a checkpoint is, as the first importer says that recognises it, with what is given
+/// behind its place.
 ///
 /// throws  CheckpointError naming the file and what is missing or wrong
 ModelInfo read_model_info(const CheckpointPath& checkpoint);

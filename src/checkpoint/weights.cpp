@@ -11,9 +11,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Names that other libraries give the weights of a folder, in the order in which they are looked
+// for.
+constexpr const char* kNames[] = {"open_clip_model.safetensors", "pytorch_model.bin",
+                                  "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"};
+
 // The file or index that holds a checkpoint's weights.
 fs::path weights_place(const CheckpointPath& checkpoint) {
-  if (!checkpoint.weights.empty()) return checkpoint.path();
+  if (!checkpoint.weights.empty()) return checkpoint.folder / checkpoint.weights;
   const fs::path file = checkpoint.folder / "model.safetensors",
                  index = checkpoint.folder / concat("model", kIndexEnding);
   const bool has_file = fs::exists(file), has_index = fs::exists(index);
@@ -21,10 +26,11 @@ fs::path weights_place(const CheckpointPath& checkpoint) {
     throw CheckpointError(checkpoint.folder.string(), " holds both ", file.filename().string(),
                           " and ", index.filename().string(),
                           "; name the one that is meant, such as ", file.string());
-  if (!has_file && !has_index)
-    throw CheckpointError(checkpoint.folder.string(),
-                          " holds neither model.safetensors nor its index");
-  return has_file ? file : index;
+  if (has_file || has_index) return has_file ? file : index;
+  for (const char* name : kNames)
+    if (fs::exists(checkpoint.folder / name)) return checkpoint.folder / name;
+  throw CheckpointError(checkpoint.folder.string(),
+                        " holds neither model.safetensors nor its index");
 }
 
 }  // namespace

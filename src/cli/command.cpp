@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <new>
 
+#include "cli/given_words.h"
 #include "cli/help.h"
 #include "core/core_sharing.h"
 #include "core/error.h"
@@ -35,7 +37,9 @@ int say(ExitCode code, const std::string& text) {
 
 int run_guarded(CLI::App& app, int argc, char** argv) {
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = with_given_model_keys({argv + 1, argv + argc});
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    app.parse(std::move(words));
     return 0;
   } catch (const CLI::Success& e) {  // --help and --version
     return app.exit(e);
@@ -105,7 +109,13 @@ void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_bat
   command
       .add_option("--max-bad-fraction", flags.max_bad_fraction,
                   "share of samples that may be unusable")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        const auto number = leading_number(text);
+        const bool is_share = number && number->second.empty() && number->first >= 0 &&
+                              number->first <= 1;  // and so no NaN
+        return is_share ? "" : "want a share from 0 to 1, not " + text;
+      });
   command.add_option("--max-pixels", flags.max_pixels, "of a picture; larger ones are unusable")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));

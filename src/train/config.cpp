@@ -2,6 +2,7 @@
 
 #include "checkpoint/model_info.h"
 #include "core/error.h"
+#include "data/preprocessing.h"
 #include "data/source.h"
 #include "eval/vit_predictor.h"
 #include "measure/registry.h"
@@ -141,6 +142,18 @@ ConfigTree settled(const ConfigTree& tree) {
   return rest;
 }
 
+/// A checkpoint's model as it is trained on: of the size that its transform gives, without a
+/// projection to texts, which is no classifier.
+ViTConfig trained_on(const ModelInfo& info) {
+  ViTConfig model = info.config;
+  if (model.embeds_images()) model.text.joint_dim = 0;
+  const auto pixels = parse_preprocessing(info.pp_eval);
+  if (info.any_size && pixels && pixels->height() > 0 && pixels->height() % model.patch_size == 0 &&
+      pixels->width() % model.patch_size == 0)
+    model.img_size = {pixels->height(), pixels->width()};
+  return model;
+}
+
 /// The model that the tree's model keys change.
 ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree,
                       const std::string& start) {
@@ -151,7 +164,7 @@ ViTConfig first_model(const ConfigTree& tree, const ConfigTree& model_tree,
   const bool is_written = model_tree.count("name") + model_tree.count("block") > 0;
   if (is_written || config.init_from.empty() || !config.task_options().may_start_from())
     return base_model(model_tree);
-  return read_model_info(resolve_checkpoint(start.empty() ? config.init_from : start)).config;
+  return trained_on(read_model_info(resolve_checkpoint(start.empty() ? config.init_from : start)));
 }
 
 }  // namespace

@@ -48,10 +48,11 @@ namespace {
 std::string transform_for(const ViTConfig& model, const ModelInfo& info,
                           const std::string& checkpoint) {
   const auto [height, width] = model.img_size;
-  const bool is_same_size =
-      info.config.img_size.height == height && info.config.img_size.width == width;
-  if (is_same_size && info.config.in_chans == model.in_chans) return info.pp_eval;
   std::optional<Preprocessing> own = parse_preprocessing(info.pp_eval);
+  const bool is_same_size =
+      (info.config.img_size.height == height && info.config.img_size.width == width) ||
+      (own && own->height() == height && own->width() == width);
+  if (is_same_size && info.config.in_chans == model.in_chans) return info.pp_eval;
   const bool has_one_scale = own && own->mean.size() == 1;
   if (!own || !own->crop_pct() || (info.config.in_chans != model.in_chans && !has_one_scale))
     throw UsageError("the transform of ", checkpoint, ", ", info.pp_eval,

@@ -151,9 +151,9 @@ TEST(TimmImport, AnUnknownArchitectureIsRefusedWithTheNearest) {
 
 TEST(TimmImport, AnArchitectureThatIsNotComputedIsRefusedByWhatItHas) {
   Copy copy;
-  copy.replace("vit_base_patch16_224", "vit_base_patch16_clip_quickgelu_224");
-  EXPECT_NE(copy.refusal().find("'vit_base_patch16_clip_quickgelu_224' is not supported: "
-                                "act_layer=quick_gelu (there are gelu, gelu_tanh); pre_norm=true"),
+  copy.replace("vit_base_patch16_224", "vit_base_patch16_rope_mixed_224");
+  EXPECT_NE(copy.refusal().find("'vit_base_patch16_rope_mixed_224' is not supported: "
+                                "rope_type=mixed"),
             std::string::npos)
       << copy.refusal();
 }

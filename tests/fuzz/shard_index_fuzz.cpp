@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <nlohmann/json.hpp>
+
 #include "checkpoint/container/safetensors_writer.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/tensor_reader.h"
@@ -35,7 +37,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const std::string& name : files.names()) files.load(name);
     weights_identity(folder.path());
     const std::vector<ParameterRow> table = {row_of("a"), row_of("b"), row_of("mlp_out_proj.bias")};
-    const TensorMap map = map_timm(table, files);
+    const CheckpointPath place(folder.path());
+    const auto config = nlohmann::ordered_json::object();
+    const TensorMap map = map_own({place, config, ""}, table, files);
     const TensorReader reader(open_weights(folder.path()), map, table);
     for (const ParameterRow& row : table) fuzz::read([&] { reader.whole(row); });
     reader.check_all();

@@ -48,8 +48,6 @@ def meaning(name):
         _registry._model_entrypoints[name]()
     except Noted as noted:
         cls, kwargs = noted.args
-    if cls is eva.Eva:  # another family, of which no argument is read
-        return {"class": "Eva"}
     args = {k: plain(k, v) for k, v in sorted(kwargs.items()) if k not in LEFT_OUT}
     return args if cls is vision_transformer.VisionTransformer else {"class": cls.__name__, **args}
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,11 @@ namespace vit22b {
 /// What an importer looks at: a checkpoint's place, and what its config.json says.
 struct ImportFiles {
   const CheckpointPath& checkpoint;
-  const nlohmann::ordered_json& config;
-  std::string config_place;  ///< the file, for messages
+  const nlohmann::ordered_json& config;  ///< or open_clip_config.json; {} where there is neither
+  std::string config_place;              ///< the file, for messages; the weights' where none is
+  /// Of the tensors, where there is no config; and which of the file's objects they are.
+  std::set<std::string> names = {};
+  std::string part = {};
 };
 
 /// How checkpoints of one origin are read. Each is one file and one line of the list in
@@ -26,7 +30,8 @@ struct Importer {
   /// What model it is.
   ModelInfo (*describe)(const ImportFiles& files);
   /// What each of the files' tensors is for, where the model has these parameters.
-  TensorMap (*map)(const std::vector<ParameterRow>& table, const TensorContainer& files);
+  TensorMap (*map)(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                   const TensorContainer& weights);
 };
 
 /// The first of the list that recognises a checkpoint, or the one that it names.
@@ -48,10 +53,13 @@ TensorMap tensor_map(const CheckpointPath& checkpoint, const std::vector<Paramet
 /// Folders that vit22b wrote: our fields under "vit22b" in a config.json of timm's.
 bool is_own(const ImportFiles& files);
 ModelInfo describe_own(const ImportFiles& files);
+/// Its names are the table's; the two output biases of timm's parallel blocks are summed.
+TensorMap map_own(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                  const TensorContainer& weights);
 /// Folders that timm wrote.
 bool is_timm(const ImportFiles& files);
 ModelInfo describe_timm(const ImportFiles& files);
-/// timm's names are the table's; the two output biases that its parallel blocks have are summed.
-TensorMap map_timm(const std::vector<ParameterRow>& table, const TensorContainer& files);
+TensorMap map_timm(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                   const TensorContainer& weights);
 
 }  // namespace vit22b

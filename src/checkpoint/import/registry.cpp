@@ -1,6 +1,8 @@
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/import/families.h"
 #include "checkpoint/import/importer.h"
+#include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -10,10 +12,45 @@ namespace {
 
 constexpr size_t kConfigLimit = 64 << 20;
 
+using Reader = Imported (*)(const ImportFiles& files, const TensorContainer& weights);
+
+template <Reader kRead>
+ModelInfo describe_by(const ImportFiles& files) {
+  return kRead(files, open_weights(files.checkpoint)).info;
+}
+
+template <Reader kRead>
+TensorMap map_by(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                 const TensorContainer& weights) {
+  return kRead(files, weights).tensors.map(table);
+}
+
+template <Reader kRead>
+constexpr Importer family(const char* name, bool (*recognises)(const ImportFiles&)) {
+  return {name, recognises, describe_by<kRead>, map_by<kRead>};
+}
+
 // The one list of importers; the first that recognises a checkpoint reads it.
 constexpr Importer kImporters[] = {
-    {"vit22b", is_own, describe_own, map_timm},
+    {"vit22b", is_own, describe_own, map_own},
     {"timm", is_timm, describe_timm, map_timm},
+    family<read_hf_vit>("hf_vit", is_hf_vit),
+    family<read_hf_dinov3>("hf_dinov3", is_hf_dinov3),
+    family<read_hf_clip>("hf_clip", is_hf_clip),
+    family<read_hf_aimv2>("hf_aimv2", is_hf_aimv2),
+    family<read_hf_internvl>("hf_internvl", is_hf_internvl),
+    family<read_hf_radio>("hf_radio", is_hf_radio),
+    family<read_hf_tips>("hf_tips", is_hf_tips),
+    family<read_hf_sapiens2>("hf_sapiens2", is_hf_sapiens2),
+    family<read_intern_vit>("intern_vit", is_intern_vit),
+    family<read_open_clip>("open_clip", is_open_clip),
+    family<read_big_vision>("big_vision", is_big_vision),
+    family<read_aimv2_state>("aimv2", is_aimv2_state),
+    family<read_dinov3>("dinov3", is_dinov3),
+    family<read_dinov2>("dinov2", is_dinov2),
+    family<read_clip_state>("clip", is_clip_state),
+    family<read_eva_clip>("eva_clip", is_eva_clip),
+    family<read_plain_state>("vit", is_plain_state),
 };
 
 }  // namespace
@@ -28,17 +65,27 @@ const Importer& importer_of(const ImportFiles& files) {
   if (!wanted.empty())
     throw CheckpointError(files.config_place, ": there is no importer '", wanted, "'",
                           did_you_mean(wanted, names), "; there are ", join(names, ", "));
-  throw CheckpointError(files.config_place,
-                        " names no architecture; want a folder as vit22b or timm write it");
+  throw CheckpointError(files.config_place, " is of no family that is known: ", join(names, ", "),
+                        "; of a config.json they look at architecture and model_type, without one "
+                        "at the tensors' names");
 }
 
 void with_import_files(const CheckpointPath& checkpoint,
                        const std::function<void(const ImportFiles&)>& use) {
-  const std::string place = (checkpoint.folder / "config.json").string();
-  const std::string text = read_text(place, ExitCode::kCheckpoint, kConfigLimit);
+  std::string place;
+  auto json = nlohmann::ordered_json::object();
   try {
-    const auto json = parse_json<nlohmann::ordered_json>(text, place, ExitCode::kCheckpoint);
-    use({checkpoint, json, place});
+    for (const char* name : {"config.json", "open_clip_config.json"})
+      if (const std::filesystem::path path = checkpoint.folder / name;
+          place.empty() && std::filesystem::exists(path)) {
+        place = path.string();
+        json = parse_json<nlohmann::ordered_json>(
+            read_text(place, ExitCode::kCheckpoint, kConfigLimit), place, ExitCode::kCheckpoint);
+      }
+    if (!place.empty()) return use({checkpoint, json, place});
+    const TensorContainer weights = open_weights(checkpoint);
+    const std::vector<std::string> names = weights.names();
+    use({checkpoint, json, weights.place().string(), {names.begin(), names.end()}, weights.part()});
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(place, " is damaged (", e.what(), ")");
   } catch (const UsageError& e) {
@@ -49,8 +96,9 @@ void with_import_files(const CheckpointPath& checkpoint,
 TensorMap tensor_map(const CheckpointPath& checkpoint, const std::vector<ParameterRow>& table,
                      const TensorContainer& files) {
   TensorMap map;
-  with_import_files(
-      checkpoint, [&](const ImportFiles& import) { map = importer_of(import).map(table, files); });
+  with_import_files(checkpoint, [&](const ImportFiles& import) {
+    map = importer_of(import).map(import, table, files);
+  });
   return map;
 }
 

@@ -1,14 +1,16 @@
 #include "checkpoint/import/timm.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/importer.h"
+#include "checkpoint/import/shapes.h"
 #include "checkpoint/import/timm_args.h"
+#include "checkpoint/import/timm_map.h"
 #include "checkpoint/import/timm_preprocessing.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/json.h"
-#include "model/block_spec.h"
 
 namespace vit22b {
 namespace {
@@ -39,21 +41,43 @@ Json defaults_of(const Json& json, const Json& cfg) {
   return defaults;
 }
 
-/// The number of blocks is the weights': a model may be cut short.
-void take_depth(const TensorContainer& weights, const Json& args, const std::string& place,
-                ViTConfig& c) {
-  ViTConfig block = c;
-  block.depth = 1;  // the file's own may be anything yet
-  const std::string norm = "." + block_spec(block).norm1.name + ".weight";
-  int64_t depth = 0;
-  while (weights.contains(concat("blocks.", depth, norm))) ++depth;
+/// The numbers of blocks and of hidden units are the weights': a model may be cut short.
+void take_shapes(const RenamedTensors& tensors, const Json& args, const std::string& place,
+                 const std::string& weights, ViTConfig& c) {
+  const int64_t depth = tensors.depth(), hidden = tensors.size("blocks.0.mlp.fc2.weight", 1);
   if (depth == 0)
-    throw CheckpointError(weights.place().string(), ": there is no tensor 'blocks.0", norm,
-                          "': these are no weights of timm's ", c.name);
+    throw CheckpointError(weights, ": there is no tensor 'blocks.0.",
+                          c.is_parallel() ? "in_proj" : "attn.qkv",
+                          ".weight': these are no weights of timm's ", c.name);
   if (const Json said = args.value("depth", Json()); !said.is_null() && said != depth)
     throw CheckpointError(place, ": model_args has depth ", said.dump(), ", the weights ", depth,
                           " blocks");
   c.depth = depth;
+  if (c.mlp.swiglu && hidden > 0) c.mlp.mlp_hidden = hidden;  // rounded up by the class
+}
+
+/// Weights that were trained with OpenAI's sigmoid GELU, whatever the architecture of their folder
+/// has: the tags whose open_clip configurations say quick_gelu.
+bool is_quick(const std::string& tag, const std::string& architecture) {
+  constexpr std::string_view kQuick[] = {"openai", "metaclip_400m", "metaclip_2pt5b", "dfn2b",
+                                         "dfn5b"};
+  const auto begins = [&](std::string_view with) { return tag.starts_with(with); };
+  if (std::find(std::begin(kQuick), std::end(kQuick), tag) != std::end(kQuick)) return true;
+  if (begins("laion400m_e3")) return architecture.find("patch32") != std::string::npos;
+  return tag == "metaclip2_worldwide" && architecture.starts_with("vit_huge_patch14_clip_224");
+}
+
+void take_activation(const Json& json, const Json& args, ModelInfo& info) {
+  const auto architecture = json.at("architecture").get<std::string>();
+  note_origin(info, "act_layer", "timm's " + architecture);
+  const bool is_clips = architecture.find("_clip_") != std::string::npos;
+  if (!is_clips || args.contains("act_layer") || info.config.mlp.act_layer != "gelu" ||
+      !is_quick(*info.tag, architecture))
+    return;
+  info.config.mlp.act_layer = "quick_gelu";
+  note_origin(info, "act_layer",
+              concat("the weights' tag, ", *info.tag,
+                     ": they were trained with it, though the architecture named has gelu"));
 }
 
 /// The image size is the one that the position table is for: pretrained_cfg's, where timm would not
@@ -95,8 +119,20 @@ std::string tag_of(const Json& json) {
   return dot == std::string::npos ? "" : architecture.substr(dot + 1);
 }
 
+/// Whether timm's arguments in a file can say all that a model computes: some of it takes classes
+/// of Python, or another class than VisionTransformer.
+bool has_words_for(const ViTConfig& c) {
+  return !c.mlp.swiglu && c.mlp.mlp_hidden == 0 && !c.attention.qk_norm_width &&
+         !c.norm.post_norm && !c.norm.embed_norm && c.tokens.pos_embed != "sincos" &&
+         c.rotary.rope == "none" && c.pool.global_pool != "cls_avg" &&
+         c.pool.global_pool != "none" && c.pool.pool_heads == 0 && c.pool.pool_mlp_ratio == 0 &&
+         c.pool.pool_act == "same" && c.pool.pool_mlp &&
+         !(c.is_parallel() && (c.norm.attn_norm || c.norm.mlp_norm || !c.attention.proj_bias));
+}
+
 /// timm has no argument for a norm's eps: it goes with the architecture; "" where none has it.
 std::string architecture_for(const ViTConfig& c) {
+  if (!has_words_for(c)) return "";
   if (c.norm.norm_eps == kTimmEps)
     return c.is_parallel() ? "vit_base_patch16_xp_224" : "vit_base_patch16_224";
   const bool is_clips =
@@ -122,12 +158,20 @@ ModelInfo describe_timm(const ImportFiles& files) {
                           defaults_of(json, cfg).dump(), place});
   check_pool(json, place, c);
   const TensorContainer weights = open_weights(files.checkpoint);
-  take_depth(weights, args, place, c);
+  take_shapes(renamed_timm(weights, c.num_heads), args, place, weights.place().string(), c);
   c.validate();
   take_image_size(weights, cfg, place, c);
   info.pp_eval = timm_pp_eval(cfg, c);
   info.tag = tag_of(json);
+  take_activation(json, args, info);
   return info;
+}
+
+TensorMap map_timm(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                   const TensorContainer& weights) {
+  TensorMap map = renamed_timm(weights, describe_timm(files).config.num_heads).map(table);
+  add_twins(table, weights, map);
+  return map;
 }
 
 std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
@@ -135,7 +179,7 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
   Json args = {{"img_size", {c.img_size.height, c.img_size.width}},
                {"patch_size", c.patch_size},
                {"in_chans", c.in_chans},
-               {"num_classes", c.num_classes},
+               {"num_classes", c.head_outputs()},
                {"embed_dim", c.embed_dim},
                {"depth", c.depth},
                {"num_heads", c.num_heads},
@@ -145,12 +189,16 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
                {"class_token", c.tokens.class_token},
                {"reg_tokens", c.tokens.reg_tokens},
                {"no_embed_class", c.tokens.no_embed_class},
-               {"pre_norm", false},
+               {"pre_norm", c.norm.pre_norm},
                {"global_pool", c.pool.global_pool},
                {"fc_norm", c.norm.fc_norm},
                {"final_norm", c.norm.final_norm},
                {"pool_include_prefix", c.pool.pool_include_prefix},
                {"act_layer", c.mlp.act_layer}};
+  if (c.tokens.pos_embed != "learn") args["pos_embed"] = c.tokens.pos_embed;
+  if (!c.attention.proj_bias) args["proj_bias"] = false;
+  if (c.norm.attn_norm) args["scale_attn_norm"] = true;
+  if (c.norm.mlp_norm) args["scale_mlp_norm"] = true;
   if (c.init_values > 0) args["init_values"] = c.init_values;
   if (c.norm.norm_eps == kTimmEps)
     args["norm_layer"] = c.norm.norm_layer;  // else the architecture's own

@@ -1,6 +1,7 @@
 #include "checkpoint/import/timm_map.h"
 
 #include "checkpoint/import/importer.h"
+#include "checkpoint/import/shapes.h"
 
 namespace vit22b {
 namespace {
@@ -14,17 +15,49 @@ std::string twin_bias(const ParameterRow& row) {
   return name.replace(name.find(kOurs), kOurs.size(), kOther);
 }
 
+constexpr NameRule kRules[] = {
+    {"blocks.#.gamma_1", "blocks.#.ls1.gamma"},
+    {"blocks.#.gamma_2", "blocks.#.ls2.gamma"},
+    {"blocks.#.attn.q_bias", "blocks.#.attn.qkv.bias", 0, 3},
+    {"blocks.#.attn.v_bias", "blocks.#.attn.qkv.bias", 2, 3},
+    {"blocks.#.attn.q_proj.", "blocks.#.attn.qkv.", 0, 3},
+    {"blocks.#.attn.k_proj.", "blocks.#.attn.qkv.", 1, 3},
+    {"blocks.#.attn.v_proj.", "blocks.#.attn.qkv.", 2, 3},
+    {"blocks.#.mlp.fc1_g.", "blocks.#.mlp.fc1.", 0, 2},
+    {"blocks.#.mlp.fc1_x.", "blocks.#.mlp.fc1.", 1, 2},
+    {"dist_token", "reg_token"},
+    {"head_dist.", ""},
+    {"visual.head.proj.", "head."},  // of open_clip
+};
+
+constexpr std::string_view kPrefixes[] = {"timm_model."};  // of transformers' TimmWrapper
+
 }  // namespace
 
-TensorMap map_timm(const std::vector<ParameterRow>& table, const TensorContainer& files) {
+RenamedTensors renamed_timm(const TensorContainer& weights, int64_t num_heads,
+                            const TowerNames& tower) {
+  RenamedTensors tensors(weights, kPrefixes, kRules, tower);
+  tensors.repeat_heads(num_heads);
+  tensors.make("patch_embed.proj.bias", made_zeros);  // where a norm follows, patches have none
+  tensors.make("blocks.#.ls2.gamma", made_ones);      // where attention alone is scaled
+  if (weights.contains("head_dist.weight"))           // the logits are the mean of two heads
+    for (const char* name : {"head.weight", "head.bias"}) tensors.leave(name);
+  return tensors;
+}
+
+TensorMap map_own(const ImportFiles&, const std::vector<ParameterRow>& table,
+                  const TensorContainer& weights) {
   TensorMap map;
-  for (const ParameterRow& row : table) {
-    TensorRecipe& recipe = map.parameters[row.name];
-    recipe.pieces = {whole_tensor(row)};
-    if (const std::string twin = twin_bias(row); !twin.empty() && files.contains(twin))
-      recipe.added = {{twin, row.shape}};
-  }
+  for (const ParameterRow& row : table) map.parameters[row.name].pieces = {whole_tensor(row)};
+  add_twins(table, weights, map);
   return map;
+}
+
+void add_twins(const std::vector<ParameterRow>& table, const TensorContainer& weights,
+               TensorMap& map) {
+  for (const ParameterRow& row : table)
+    if (const std::string twin = twin_bias(row); !twin.empty() && weights.contains(twin))
+      map.parameters[row.name].added = {{twin, row.shape}};
 }
 
 std::vector<TimmTensor> timm_tensors(const std::vector<ParameterRow>& table) {

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/import/renamed.h"
 #include "model/parameter_table.h"
 
 namespace vit22b {
@@ -14,7 +15,15 @@ struct TimmTensor {
   bool is_zero = false;
 };
 
-/// What a file has for the parameters of a table; the reverse of map_timm.
+/// Tensors of any of timm's classes under the names of its VisionTransformer.
+RenamedTensors renamed_timm(const TensorContainer& weights, int64_t num_heads,
+                            const TowerNames& tower = {});
+
+/// Adds the second output biases that parallel blocks have in timm's files.
+void add_twins(const std::vector<ParameterRow>& table, const TensorContainer& weights,
+               TensorMap& map);
+
+/// What a file has for the parameters of a table; the reverse of map_own.
 std::vector<TimmTensor> timm_tensors(const std::vector<ParameterRow>& table);
 
 }  // namespace vit22b

@@ -95,11 +95,11 @@ OtherModels LitConfig::other_models(TrainConfig& config) const {
   OtherModels others;
   others.image = config_at(image_tower);
   config.model.text.vocab_size = num_pieces(*this);
-  config.model.text.joint_dim = others.image->embed_dim;
+  config.model.text.joint_dim = others.image->pooled_dim();
   config.model.validate();
   if (is_unlocked()) {
     others.trained_image = others.image;
-    others.trained_image->num_classes = 0;  // its classifier stays behind
+    others.trained_image->num_classes = others.trained_image->text.joint_dim = 0;  // its head stays
     others.trained_share = trained_share(others.image->depth);
   } else {
     (is_live() ? others.looking : others.looked_once).push_back(*others.image);

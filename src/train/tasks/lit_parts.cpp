@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "checkpoint/tensor_reader.h"
+#include "checkpoint/weights.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -32,6 +33,16 @@ CheckpointPath resolved_image_tower(const LitConfig& lit) {
 
 std::filesystem::path trained_tokenizer(const std::filesystem::path& run) {
   return run / "tokenizer.model";
+}
+
+// A locked tower's files become the two-tower folder's own, which are read by our names.
+void check_linkable(const CheckpointPath& tower, const ModelInfo& info) {
+  const TensorContainer files = open_weights(tower);
+  for (const ParameterRow& row : parameter_table(info.config))
+    if (!files.contains(row.name))
+      throw CheckpointError(tower.path().string(), ": its tensors have the names of ", info.family,
+                            ", and a locked image tower's files are kept as they are; unlock it "
+                            "(lit.unlock=1 trains its last block)");
 }
 
 bool is_to_train(const LitConfig& lit) {
@@ -93,17 +104,18 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
   parts.image_tower = resolved_image_tower(lit);
   parts.image = read_model_info(parts.image_tower);
   parts.is_unlocked = lit.is_unlocked();
+  if (!parts.is_unlocked) check_linkable(parts.image_tower, parts.image);
   parts.templates = lit.templates;
   if (parts.is_unlocked) {
     verify_manifest(parts.image_tower.folder, ManifestScope::kModel);
     // The classifier stays behind: what it reads changes.
-    parts.image.config.num_classes = 0;
+    parts.image.config.num_classes = parts.image.config.text.joint_dim = 0;
     parts.image.label_names.clear();
   }
   parts.tokenizer = tokenizer_of(lit, run, from);
   ViTConfig& text = config.model;
   text.text.vocab_size = parts.tokenizer->vocab_size();
-  text.text.joint_dim = parts.image.config.embed_dim;
+  text.text.joint_dim = parts.image.config.pooled_dim();
   text.validate();
   const std::string tokenize = concat("tokenize(", text.text.context_length, ")");
   const std::string images = parts.image.pp_eval + "|";

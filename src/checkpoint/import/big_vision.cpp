@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <array>
+
+#include "checkpoint/container/tensor_container.h"
+#include "checkpoint/import/families.h"
+#include "checkpoint/import/given.h"
+#include "core/error.h"
+
+// Flax's arrays in .npz files: AugReg's (vit_jax) and big_vision's, whose modules count otherwise,
+// and whose blocks may be stacked in one array a layer.
+namespace vit22b {
+namespace {
+
+constexpr std::string_view kPrefixes[] = {"opt/", "target/", "params/", "img/"};
+constexpr std::string_view kStacked = "Transformer/encoderblock/";
+
+/// A module of a block, by vit_jax's number and big_vision's.
+struct Module {
+  std::string_view jax, big_vision, ours;
+};
+constexpr Module kModules[] = {
+    {"LayerNorm_0", "LayerNorm_0", "norm1"},
+    {"MultiHeadDotProductAttention_1", "MultiHeadDotProductAttention_0", "attn"},
+    {"LayerNorm_2", "LayerNorm_1", "norm2"},
+    {"MlpBlock_3", "MlpBlock_0", "mlp"},
+};
+
+std::string without_prefixes(std::string name) {
+  for (const std::string_view prefix : kPrefixes)
+    if (name.starts_with(prefix)) name = name.substr(prefix.size());
+  return name;
+}
+
+/// A leaf of a module, "query/kernel", as ours; how many of a weight's dims are outputs.
+struct Leaf {
+  std::string_view theirs, ours;
+  int part = 0, parts = 1;
+};
+constexpr Leaf kAttention[] = {
+    {"query/", "qkv.", 0, 3}, {"key/", "qkv.", 1, 3}, {"value/", "qkv.", 2, 3}, {"out/", "proj."}};
+constexpr Leaf kMlp[] = {{"Dense_0/", "fc1."}, {"Dense_1/", "fc2."}};
+constexpr Leaf kPoolAttention[] = {
+    {"query/", "q."}, {"key/", "kv.", 0, 2}, {"value/", "kv.", 1, 2}, {"out/", "proj."}};
+
+std::string suffix_of(std::string_view leaf) {
+  return leaf == "kernel" || leaf == "scale" ? "weight" : std::string(leaf);
+}
+
+/// Our name of a leaf and its part; ours "" where there is none.
+struct Named {
+  std::string name;
+  int part = 0, parts = 1;
+};
+Named find_leaf(std::span<const Leaf> leaves, std::string_view rest) {
+  for (const Leaf& leaf : leaves)
+    if (rest.starts_with(leaf.theirs))
+      return {std::string(leaf.ours) + suffix_of(rest.substr(leaf.theirs.size())), leaf.part,
+              leaf.parts};
+  return {};
+}
+
+/// "Transformer/encoderblock_3/MlpBlock_3/Dense_0/kernel" of block 3.
+Named block_leaf(std::string_view rest, bool is_big_vision) {
+  for (const Module& module : kModules) {
+    const std::string_view name = is_big_vision ? module.big_vision : module.jax;
+    if (!rest.starts_with(name) || rest.size() <= name.size() || rest[name.size()] != '/') continue;
+    const std::string_view leaf = rest.substr(name.size() + 1);
+    if (module.ours == "attn" || module.ours == "mlp") {
+      Named named = module.ours == "attn" ? find_leaf(kAttention, leaf) : find_leaf(kMlp, leaf);
+      if (!named.name.empty()) named.name = concat(module.ours, ".", named.name);
+      return named;
+    }
+    return {concat(module.ours, ".", suffix_of(leaf))};
+  }
+  return {};
+}
+
+Named pool_leaf(std::string_view rest) {
+  constexpr std::string_view kMha = "MultiHeadDotProductAttention_0/", kNorm = "LayerNorm_0/",
+                             kMlpBlock = "MlpBlock_0/";
+  if (rest == "probe") return {"attn_pool.latent"};
+  if (rest.starts_with(kNorm)) return {"attn_pool.norm." + suffix_of(rest.substr(kNorm.size()))};
+  Named named = rest.starts_with(kMha)        ? find_leaf(kPoolAttention, rest.substr(kMha.size()))
+                : rest.starts_with(kMlpBlock) ? find_leaf(kMlp, rest.substr(kMlpBlock.size()))
+                                              : Named{};
+  if (named.name.empty()) return named;
+  named.name = concat(rest.starts_with(kMlpBlock) ? "attn_pool.mlp." : "attn_pool.", named.name);
+  return named;
+}
+
+/// Of what stands around the blocks.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOutside = {
+    {{"embedding/kernel", "patch_embed.proj.weight"},
+     {"embedding/bias", "patch_embed.proj.bias"},
+     {"cls", "cls_token"},
+     {"pos_embedding", "pos_embed"},
+     {"Transformer/posembed_input/pos_embedding", "pos_embed"},
+     {"Transformer/encoder_norm/scale", "norm.weight"},
+     {"Transformer/encoder_norm/bias", "norm.bias"},
+     {"head/kernel", "head.weight"},
+     {"head/bias", "head.bias"}}};
+
+// Dense kernels are [in…, out…]: attention's have heads apart, [D, H, K], and out [H, K, D].
+at::Tensor as_ours(const at::Tensor& values, const std::string& name) {
+  if (name.ends_with(".bias")) return values.flatten();
+  if (!name.ends_with(".weight") || values.dim() < 2) return values;
+  if (name == "patch_embed.proj.weight") return values.permute({3, 2, 0, 1}).contiguous();
+  const bool is_out = name.ends_with("proj.weight");
+  const at::Tensor matrix = is_out && values.dim() == 3 ? values.flatten(0, 1) : values.flatten(1);
+  return matrix.t().contiguous();
+}
+
+std::vector<int64_t> shape_of(const std::vector<int64_t>& shape, const std::string& name) {
+  return as_ours(at::empty(shape, at::TensorOptions(at::kMeta)), name).sizes().vec();
+}
+
+bool contains(const ImportFiles& files, std::string_view name) {
+  return std::any_of(files.names.begin(), files.names.end(),
+                     [&](const std::string& n) { return without_prefixes(n) == name; });
+}
+
+class Reader {
+ public:
+  Reader(const TensorContainer& weights, RenamedTensors& tensors)
+      : weights_(weights), tensors_(tensors) {
+    for (const std::string& source : weights.names())
+      is_big_vision_ |= without_prefixes(source) == "pos_embedding";
+  }
+
+  void read() {
+    for (const std::string& source : weights_.names()) read(source, without_prefixes(source));
+  }
+  int64_t heads() const { return heads_; }
+
+ private:
+  void read(const std::string& source, const std::string& name) {
+    constexpr std::string_view kBlock = "Transformer/encoderblock_", kPool = "MAPHead_0/";
+    for (const auto& [theirs, ours] : kOutside)
+      if (name == theirs) return put(source, {std::string(ours)});
+    if (name.starts_with("pre_logits/") || name.starts_with("t/") || name.starts_with("txt/"))
+      return tensors_.leave_source(source);
+    if (name.starts_with(kPool)) return put(source, pool_leaf(name.substr(kPool.size())));
+    if (name.starts_with(kStacked)) return put_stacked(source, name.substr(kStacked.size()));
+    if (!name.starts_with(kBlock)) return;  // nobody uses it, which is an error
+    const std::string rest = name.substr(kBlock.size());
+    const size_t slash = rest.find('/');
+    if (slash == std::string::npos) return;
+    Named leaf = block_leaf(std::string_view(rest).substr(slash + 1), is_big_vision_);
+    note_heads(name, weights_.tensor(source).shape);
+    leaf.name = leaf.name.empty() ? "" : concat("blocks.", rest.substr(0, slash), ".", leaf.name);
+    put(source, leaf);
+  }
+
+  void put(const std::string& source, const Named& leaf) {
+    if (leaf.name.empty()) return;  // nobody uses it, which is an error
+    const StoredTensor& stored = weights_.tensor(source);
+    TensorPiece piece{source, stored.shape};
+    piece.change = [name = leaf.name](const at::Tensor& values) { return as_ours(values, name); };
+    tensors_.put(leaf.name, piece, shape_of(stored.shape, leaf.name), leaf.part, leaf.parts);
+  }
+
+  // One array holds a layer of all blocks.
+  void put_stacked(const std::string& source, std::string_view rest) {
+    const Named leaf = block_leaf(rest, is_big_vision_);
+    const StoredTensor& stored = weights_.tensor(source);
+    if (leaf.name.empty() || stored.shape.empty()) return;  // nobody uses it, which is an error
+    const std::vector<int64_t> shape(stored.shape.begin() + 1, stored.shape.end());
+    note_heads(source, shape);
+    for (int64_t block = 0; block < stored.shape.front(); ++block) {
+      TensorPiece piece{source, stored.shape, block, 1};
+      piece.change = [name = leaf.name](const at::Tensor& rows) {
+        return as_ours(rows.squeeze(0), name);
+      };
+      tensors_.put(concat("blocks.", block, ".", leaf.name), piece, shape_of(shape, leaf.name),
+                   leaf.part, leaf.parts);
+    }
+  }
+
+  void note_heads(const std::string& name, const std::vector<int64_t>& shape) {
+    if (name.ends_with("query/kernel") && shape.size() == 3) heads_ = shape[1];
+  }
+
+  const TensorContainer& weights_;
+  RenamedTensors& tensors_;
+  bool is_big_vision_ = false;
+  int64_t heads_ = 0;
+};
+
+}  // namespace
+
+bool is_big_vision(const ImportFiles& files) {
+  return contains(files, "embedding/kernel");
+}
+
+Imported read_big_vision(const ImportFiles& files, const TensorContainer& weights) {
+  RenamedTensors tensors(weights);
+  Reader reader(weights, tensors);
+  reader.read();
+  ModelInfo info;
+  ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
+  c.name = "big_vision";
+  c.num_heads = reader.heads();
+  if (c.num_heads < 1)
+    throw CheckpointError(files.config_place, ": its attention's kernels are not [D, heads, K]");
+  c.tokens.no_embed_class = false;
+  c.tokens.posemb_resize = "bilinear";
+  take_square_image(tensors, c);
+  note_origin(info, "posemb_resize", "timm's reading of these files");
+  note_origin(info, "act_layer",
+              "timm's reading of these files; big_vision's own code has model.act_layer=gelu_tanh");
+  take_pixels(kAroundHalf, /*is_squashed=*/true, info);
+  return {info, tensors};
+}
+
+}  // namespace vit22b

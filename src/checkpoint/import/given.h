@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+
+#include "checkpoint/import/hf.h"
+#include "checkpoint/import/importer.h"
+#include "checkpoint/import/shapes.h"
+
+namespace vit22b {
+
+/// What users say behind a checkpoint's place of a model whose files do not say it.
+
+bool is_given(const ImportFiles& files, const std::string& field);
+
+/// Changes the fields that are given.
+///
+/// throws  UsageError for a field that there is none of, or of which the files say something else
+void apply_given(const ImportFiles& files, ModelInfo& info);
+
+/// The heads of a model whose files do not tell: those of the published models of its width, or
+/// what is given.
+///
+/// throws  CheckpointError that asks for them
+void take_heads(const ImportFiles& files, ModelInfo& info);
+
+/// Pixels as a family takes them where no file says it: the short side to the model's image, or
+/// both sides, bicubic.
+void take_pixels(const PixelScale& scale, bool is_squashed, ModelInfo& info);
+
+}  // namespace vit22b

@@ -1,0 +1,64 @@
+#include "checkpoint/import/families.h"
+#include "checkpoint/import/hf.h"
+
+namespace vit22b {
+namespace {
+
+constexpr std::string_view kTypes[] = {"aimv2", "aimv2_vision_model"};
+constexpr std::string_view kPrefixes[] = {"vision_model."};
+constexpr NameRule kRules[] = {
+    {"embeddings.patch_embed.", "patch_embed.proj."},
+    {"embeddings.rms_norm.", "patch_embed.norm."},
+    {"embeddings.position_embedding.weight", "pos_embed"},
+    {"embeddings.position_ids", ""},
+    {"encoder.layers.#.rms_norm1.", "blocks.#.norm1."},
+    {"encoder.layers.#.rms_norm2.", "blocks.#.norm2."},
+    {"encoder.layers.#.attention.q_proj.", "blocks.#.attn.qkv.", 0, 3},
+    {"encoder.layers.#.attention.k_proj.", "blocks.#.attn.qkv.", 1, 3},
+    {"encoder.layers.#.attention.v_proj.", "blocks.#.attn.qkv.", 2, 3},
+    {"encoder.layers.#.attention.out_proj.", "blocks.#.attn.proj."},
+    {"encoder.layers.#.ffn.gate_proj.", "blocks.#.mlp.fc1.", 0, 2},
+    {"encoder.layers.#.ffn.up_proj.", "blocks.#.mlp.fc1.", 1, 2},
+    {"encoder.layers.#.ffn.down_proj.", "blocks.#.mlp.fc2."},
+    {"rms_norm.", "norm."},
+    {"head.cls_token", "attn_pool.latent"},
+    {"head.k_proj.", "attn_pool.kv.", 0, 2},
+    {"head.v_proj.", "attn_pool.kv.", 1, 2},
+    {"head.output_proj.", "attn_pool.proj."},
+    {"visual_projection.", "head."},
+    {"text_model.", ""},
+    {"text_projection.", ""},
+    {"logit_scale", ""},
+};
+
+}  // namespace
+
+// AIMv2's pool asks by its query itself.
+void take_bare_pool(RenamedTensors& tensors, ViTConfig& c) {
+  c.pool.pool_mlp = false;
+  tensors.make("attn_pool.q.weight", [](const ParameterRow& row) { return at::eye(row.shape[0]); });
+  for (const char* name : {"attn_pool.q.bias", "attn_pool.kv.bias"}) tensors.make(name, made_zeros);
+}
+
+bool is_hf_aimv2(const ImportFiles& files) {
+  return is_hf(files, kTypes);
+}
+
+Imported read_hf_aimv2(const ImportFiles& files, const TensorContainer& weights) {
+  Imported model{{}, {weights, kPrefixes, kRules}};
+  auto& [info, tensors] = model;
+  HfConfig config(files, info);
+  ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
+  take_hf_model(tensors, config,
+                {.heads = 8, .eps = 1e-5, .eps_key = "rms_norm_eps", .activation = "silu"}, info);
+  take_bare_pool(tensors, c);
+  if (config.flag("is_native", false, "pos_embed")) c.tokens.pos_embed = "sincos";
+  if (c.num_classes > 0) {
+    c.text.joint_dim = std::exchange(c.num_classes, 0);
+    tensors.make("head.bias", made_zeros);
+  }
+  take_hf_preprocessing(files, kClipScale, info);
+  return model;
+}
+
+}  // namespace vit22b

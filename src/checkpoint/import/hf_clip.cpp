@@ -1,0 +1,87 @@
+#include "checkpoint/import/families.h"
+#include "checkpoint/import/hf.h"
+
+namespace vit22b {
+namespace {
+
+constexpr std::string_view kTypes[] = {
+    "clip",   "clip_vision_model",   "metaclip_2", "metaclip_2_vision_model",
+    "siglip", "siglip_vision_model", "siglip2",    "siglip2_vision_model"};
+constexpr std::string_view kPrefixes[] = {"vision_model.", "vision_model."};
+constexpr NameRule kRules[] = {
+    {"embeddings.class_embedding", "cls_token"},
+    {"embeddings.patch_embedding.weight", "patch_embed.proj.weight"},
+    {"embeddings.patch_embedding.bias", "patch_embed.proj.bias"},
+    {"embeddings.position_embedding.weight", "pos_embed"},
+    {"embeddings.position_ids", ""},
+    {"pre_layrnorm.", "norm_pre."},  // so it is written
+    {"encoder.layers.#.layer_norm1.", "blocks.#.norm1."},
+    {"encoder.layers.#.layer_norm2.", "blocks.#.norm2."},
+    {"encoder.layers.#.self_attn.q_proj.", "blocks.#.attn.qkv.", 0, 3},
+    {"encoder.layers.#.self_attn.k_proj.", "blocks.#.attn.qkv.", 1, 3},
+    {"encoder.layers.#.self_attn.v_proj.", "blocks.#.attn.qkv.", 2, 3},
+    {"encoder.layers.#.self_attn.out_proj.", "blocks.#.attn.proj."},
+    {"encoder.layers.#.mlp.", "blocks.#.mlp."},
+    {"post_layernorm.", "norm."},
+    {"head.probe", "attn_pool.latent"},
+    {"head.attention.in_proj_", "attn_pool.", 0, 1, Change::kQueryAndRest},
+    {"head.attention.out_proj.", "attn_pool.proj."},
+    {"head.layernorm.", "attn_pool.norm."},
+    {"head.mlp.", "attn_pool.mlp."},
+    {"visual_projection.", "head."},
+    {"classifier.", "head."},
+    {"text_model.", ""},
+    {"text_projection.", ""},
+    {"logit_scale", ""},
+    {"logit_bias", ""},
+};
+// SigLIP 2's patches are a linear layer over (row, column, channel).
+constexpr NameRule kLinearPatches = {"embeddings.patch_embedding.weight", "patch_embed.proj.weight",
+                                     0, 1, Change::kChannelsLast};
+
+std::vector<NameRule> rules_of(bool has_linear_patches) {
+  std::vector<NameRule> rules(std::begin(kRules), std::end(kRules));
+  if (has_linear_patches) rules.insert(rules.begin(), kLinearPatches);
+  return rules;
+}
+
+// A classifier reads the mean of the patches, in CLIP before their norm.
+void leave_pool(RenamedTensors& tensors, bool is_siglip) {
+  for (const std::string& name : tensors.names("attn_pool.")) tensors.leave(name);
+  if (is_siglip) return;
+  for (const char* name : {"norm.weight", "norm.bias"}) tensors.leave(name);
+}
+
+}  // namespace
+
+bool is_hf_clip(const ImportFiles& files) {
+  return is_hf(files, kTypes);
+}
+
+Imported read_hf_clip(const ImportFiles& files, const TensorContainer& weights) {
+  ModelInfo info;
+  HfConfig config(files, info);
+  const std::string& type = config.model_type();
+  const bool is_siglip = type.starts_with("siglip"), is_naflex = type.starts_with("siglip2");
+  RenamedTensors tensors(weights, kPrefixes, rules_of(is_naflex));
+  const bool is_classifier = config.architecture().ends_with("ForImageClassification");
+  if (is_classifier) leave_pool(tensors, is_siglip);
+  tensors.make("patch_embed.proj.bias", made_zeros);
+  ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
+  take_hf_model(tensors, config,
+                {.eps = is_siglip ? 1e-6 : 1e-5,
+                 .activation = is_siglip ? "gelu_pytorch_tanh" : "quick_gelu",
+                 .posemb_resize = is_naflex ? "bilinear_antialias" : "bicubic"},
+                info);
+  c.tokens.no_embed_class = false;
+  if (is_naflex) take_square_image(tensors, c);
+  if (is_classifier) c.pool.global_pool = "avg";
+  if (!is_classifier && c.num_classes > 0) {
+    c.text.joint_dim = std::exchange(c.num_classes, 0);
+    tensors.make("head.bias", made_zeros);
+  }
+  take_hf_preprocessing(files, is_siglip ? kAroundHalf : kClipScale, info);
+  return {info, tensors};
+}
+
+}  // namespace vit22b

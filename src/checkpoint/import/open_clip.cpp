@@ -1,0 +1,123 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/import/clip_names.h"
+#include "checkpoint/import/families.h"
+#include "checkpoint/import/given.h"
+#include "checkpoint/import/timm_args.h"
+#include "checkpoint/import/timm_map.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "data/preprocessing.h"
+
+// open_clip's folders: open_clip_config.json, and towers of CLIP's own or of timm's.
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kModule[] = {"module."};
+constexpr NameRule kNormAfterPool = {"ln_post.", "fc_norm."};
+
+Json or_null(const Json& json, const char* key) {
+  return json.contains(key) ? json.at(key) : Json();
+}
+
+void take_preprocessing(const ImportFiles& files, ModelInfo& info) {
+  take_pixels(kClipScale, /*is_squashed=*/false, info);
+  const Json cfg = files.config.value("preprocess_cfg", Json());
+  if (!cfg.is_object()) return;
+  const auto mode = cfg.value("resize_mode", std::string("shortest"));
+  if (mode != "shortest" && mode != "squash")
+    throw CheckpointError(files.config_place, ": resize_mode is '", mode,
+                          "', want shortest or squash");
+  take_pixels(kClipScale, mode == "squash", info);
+  Preprocessing p = *parse_preprocessing(info.pp_eval);
+  p.interpolation = cfg.value("interpolation", std::string("bicubic"));
+  if (const Json mean = or_null(cfg, "mean"); mean.is_array())
+    p.mean = mean.get<std::vector<double>>();
+  if (const Json stddev = or_null(cfg, "std"); stddev.is_array())
+    p.stddev = stddev.get<std::vector<double>>();
+  info.pp_eval = p.text();
+  note_origin(info, "pp_eval", "open_clip_config.json, preprocess_cfg");
+}
+
+void take_image_size(const Json& vision, ViTConfig& c) {
+  const Json size = or_null(vision, "image_size");
+  if (size.is_number_integer()) c.img_size = {whole_number(size), whole_number(size)};
+  if (size.is_array() && size.size() == 2)
+    c.img_size = {whole_number(size[0]), whole_number(size[1])};
+}
+
+Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights,
+                        const Json& vision) {
+  std::vector<NameRule> rules(std::begin(kClipRules), std::end(kClipRules));
+  if (vision.value("final_ln_after_pool", false)) rules.insert(rules.begin(), kNormAfterPool);
+  RenamedTensors tensors(weights, kModule, rules, {"visual.", kClipText});
+  tensors.make("patch_embed.proj.bias", made_zeros);
+  ModelInfo info;
+  ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
+  constexpr int64_t kHeadWidth = 64;
+  const Json head = or_null(vision, "head_width");
+  const int64_t head_width = head.is_null() ? kHeadWidth : whole_number(head);
+  if (head_width < 1 || c.embed_dim % head_width != 0)
+    throw CheckpointError(files.config_place, ": head_width ", head_width,
+                          " does not divide the width ", c.embed_dim);
+  c.num_heads = c.embed_dim / head_width;
+  note_origin(info, "num_heads", "open_clip_config.json, head_width");
+  const Json model = files.config.at("model_cfg");
+  c.mlp.act_layer = model.value("quick_gelu", false) ? "quick_gelu" : "gelu";
+  note_origin(info, "act_layer", "open_clip_config.json, quick_gelu");
+  c.norm.norm_eps = vision.value("norm_kwargs", Json::object()).value("eps", 1e-5);
+  note_origin(info, "norm_eps", "open_clip's code, or norm_kwargs in open_clip_config.json");
+  c.tokens.no_embed_class = false;
+  const auto pool = vision.value("pool_type", std::string("tok"));
+  c.pool.global_pool = pool == "avg" ? "avg" : pool == "none" ? "none" : "token";
+  if (c.norm.fc_norm && c.pool.global_pool != "avg") {
+    // The norm of one token is the same before as after it is taken.
+    throw CheckpointError(files.config_place, ": final_ln_after_pool with pool_type '", pool,
+                          "' is not supported; want avg");
+  }
+  take_image_size(vision, c);
+  return {info, tensors};
+}
+
+Imported read_timm_tower(const ImportFiles& files, const TensorContainer& weights,
+                         const Json& vision) {
+  const auto name = vision.at("timm_model_name").get<std::string>();
+  Json args = Json::object();
+  if (const Json pool = or_null(vision, "timm_pool"); pool.is_string()) args["global_pool"] = pool;
+  if (const Json size = or_null(vision, "image_size"); !size.is_null()) args["img_size"] = size;
+  ModelInfo info;
+  ViTConfig& c = info.config = model_of_timm_args({name, args.dump(), "{}", files.config_place});
+  RenamedTensors tensors = renamed_timm(weights, c.num_heads, {"visual.trunk.", kClipText});
+  const ViTConfig shapes = config_of_shapes(tensors, files.config_place);
+  if (shapes.embed_dim != c.embed_dim) take_heads(files, info);
+  c.embed_dim = shapes.embed_dim;
+  c.depth = shapes.depth;
+  c.patch_size = shapes.patch_size;
+  c.mlp.mlp_hidden = shapes.mlp.mlp_hidden;
+  c.num_classes = shapes.num_classes;
+  for (const char* field : {"num_heads", "act_layer", "norm_eps", "pool_heads"})
+    note_origin(info, field, "timm's " + name);
+  return {info, tensors};
+}
+
+}  // namespace
+
+bool is_open_clip(const ImportFiles& files) {
+  return files.config.contains("model_cfg") && files.config.at("model_cfg").is_object() &&
+         files.config.at("model_cfg").contains("vision_cfg");
+}
+
+Imported read_open_clip(const ImportFiles& files, const TensorContainer& weights) {
+  const Json& vision = files.config.at("model_cfg").at("vision_cfg");
+  const bool is_timms = or_null(vision, "timm_model_name").is_string();
+  Imported model =
+      is_timms ? read_timm_tower(files, weights, vision) : read_own_tower(files, weights, vision);
+  model.info.config.name = "open_clip";
+  take_projection(model.tensors, model.info.config);
+  take_preprocessing(files, model.info);
+  return model;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,52 @@
+#include "cli/given_words.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace vit22b {
+namespace {
+
+/// Commands whose first argument is a checkpoint; to the others model.KEY=VALUE is a config's.
+constexpr const char* kReaders[] = {"predict", "features", "explain", "retrieve", "zeroshot",
+                                    "eval",    "probe",    "fewshot", "knn",      "compare"};
+
+bool is_model_key(const std::string& word) {
+  constexpr std::string_view kModel = "model.";
+  return word.starts_with(kModel) && word.find('=') != std::string::npos;
+}
+
+bool is_path(const std::string& word) {
+  std::error_code error;
+  return std::filesystem::exists(word.substr(0, word.rfind('?')), error);
+}
+
+// The word that a key behind `words` belongs to; words.size() where there is none. Of two
+// checkpoints to compare it is the one before the key.
+size_t checkpoint_before(const std::vector<std::string>& words) {
+  const size_t last = words.size() - 1;
+  if (words[0] == "compare" && last >= 1 && is_path(words[last])) return last;
+  for (size_t i = 1; i < words.size(); ++i)
+    if (!words[i].starts_with('-')) return i;
+  return words.size();
+}
+
+}  // namespace
+
+std::vector<std::string> with_given_model_keys(std::vector<std::string> words) {
+  if (words.empty() ||
+      std::find(std::begin(kReaders), std::end(kReaders), words[0]) == std::end(kReaders))
+    return words;
+  std::vector<std::string> kept;
+  for (std::string& word : words) {
+    const size_t of = is_model_key(word) ? checkpoint_before(kept) : kept.size();
+    if (of == kept.size()) {
+      kept.push_back(std::move(word));
+      continue;
+    }
+    kept[of] +=
+        (kept[of].find('?') == std::string::npos ? "?" : "&") + word.substr(word.find('.') + 1);
+  }
+  return kept;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,236 @@
+#include <gtest/gtest.h>
+
+#include "checkpoint/container/safetensors_writer.h"
+#include "checkpoint/import/renamed.h"
+#include "checkpoint/model_info.h"
+#include "checkpoint/weights.h"
+#include "core/error.h"
+#include "support/files.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using test::TempFolder;
+
+constexpr int64_t kWidth = 8, kHidden = 12, kPatches = 4;
+
+/// Tensors of a file by name, random.
+class State {
+ public:
+  State& add(const std::string& name, const std::vector<int64_t>& shape) {
+    tensors_[name] = at::randn(shape);
+    return *this;
+  }
+  State& remove(const std::string& name) {
+    tensors_.erase(name);
+    return *this;
+  }
+  State& layer(const std::string& name, int64_t out, int64_t in) {
+    return add(name + ".weight", {out, in}).add(name + ".bias", {out});
+  }
+  State& norm(const std::string& name, int64_t size) {
+    return add(name + ".weight", {size}).add(name + ".bias", {size});
+  }
+  const at::Tensor& at(const std::string& name) const { return tensors_.at(name); }
+  fs::path write(const fs::path& path) const {
+    FileOps ops;
+    TensorList list;
+    for (const auto& [name, tensor] : tensors_) list.emplace_back(name, tensor);
+    write_safetensors(ops, path, list, {});
+    return path;
+  }
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+};
+
+/// timm's names, as DeiT's, MAE's and DINO's files have them.
+State plain_state() {
+  State s;
+  s.add("cls_token", {1, 1, kWidth}).add("pos_embed", {1, kPatches + 1, kWidth});
+  s.add("patch_embed.proj.weight", {kWidth, 3, 4, 4}).add("patch_embed.proj.bias", {kWidth});
+  s.norm("blocks.0.norm1", kWidth).norm("blocks.0.norm2", kWidth).norm("norm", kWidth);
+  s.layer("blocks.0.attn.qkv", 3 * kWidth, kWidth).layer("blocks.0.attn.proj", kWidth, kWidth);
+  s.layer("blocks.0.mlp.fc1", kHidden, kWidth).layer("blocks.0.mlp.fc2", kWidth, kHidden);
+  return s;
+}
+
+/// DINOv3's as Hugging Face has them, with a gate.
+State dinov3_state() {
+  State s;
+  const std::string layer = "layer.0.";
+  s.add("embeddings.cls_token", {1, 1, kWidth}).add("embeddings.mask_token", {1, 1, kWidth});
+  s.add("embeddings.register_tokens", {1, 2, kWidth});
+  s.add("embeddings.patch_embeddings.weight", {kWidth, 3, 4, 4});
+  s.add("embeddings.patch_embeddings.bias", {kWidth});
+  s.norm(layer + "norm1", kWidth).norm(layer + "norm2", kWidth).norm("norm", kWidth);
+  for (const char* part : {"q_proj", "v_proj", "o_proj"})
+    s.layer(layer + "attention." + part, kWidth, kWidth);
+  s.add(layer + "attention.k_proj.weight", {kWidth, kWidth});
+  for (const char* scale : {"layer_scale1.lambda1", "layer_scale2.lambda1"})
+    s.add(layer + scale, {kWidth});
+  s.layer(layer + "mlp.gate_proj", kHidden, kWidth).layer(layer + "mlp.up_proj", kHidden, kWidth);
+  s.layer(layer + "mlp.down_proj", kWidth, kHidden);
+  return s;
+}
+
+constexpr const char* kDinov3Config =
+    R"({"model_type": "dinov3_vit", "num_attention_heads": 2, "hidden_act": "silu",
+        "use_gated_mlp": true, "image_size": 8, "num_register_tokens": 2})";
+
+fs::path dinov3_folder(const TempFolder& folder, const State& state = dinov3_state()) {
+  test::write_file(folder / "config.json", kDinov3Config);
+  state.write(folder / "model.safetensors");
+  return folder.path();
+}
+
+std::string refusal(const fs::path& checkpoint) {
+  return error_of<UserError>([&] {
+    const CheckpointPath path = resolve_checkpoint(checkpoint);
+    load_weights(path, parameter_table(read_model_info(path).config));
+  });
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Families, SeparateTensorsBecomeOneInOrderAndAbsentBiasesAreZero) {
+  const TempFolder folder;
+  const State state = dinov3_state();
+  const fs::path path = dinov3_folder(folder, state);
+  const ModelInfo info = read_model_info(path);
+  const NamedTensors weights = load_weights(path, parameter_table(info.config));
+  const std::string attention = "layer.0.attention.";
+  EXPECT_TRUE(at::equal(weights.at("blocks.0.attn.qkv.bias"),
+                        at::cat({state.at(attention + "q_proj.bias"), at::zeros({kWidth}),
+                                 state.at(attention + "v_proj.bias")})));
+  EXPECT_TRUE(at::equal(
+      weights.at("blocks.0.mlp.fc1.weight"),
+      at::cat({state.at("layer.0.mlp.gate_proj.weight"), state.at("layer.0.mlp.up_proj.weight")})));
+  EXPECT_TRUE(info.config.mlp.swiglu);
+  EXPECT_EQ(info.config.mlp_dim(), kHidden);
+  EXPECT_EQ(info.config.mlp.act_layer, "silu");
+}
+
+TEST(Families, WhatAFieldIsFromIsTold) {
+  const TempFolder folder;
+  const ModelInfo info = read_model_info(dinov3_folder(folder));
+  EXPECT_EQ(info.family, "hf_dinov3");
+  EXPECT_EQ(info.origins.at("act_layer"), "config.json, hidden_act");
+  EXPECT_EQ(info.origins.at("norm_eps"),
+            "the default of transformers' dinov3_vit, whose layer_norm_eps config.json leaves out");
+}
+
+TEST(Families, HeadsThatNoFileSaysAreAskedFor) {
+  const TempFolder folder;
+  const fs::path file = plain_state().write(folder / "vit.safetensors");
+  EXPECT_TRUE(has(refusal(file), "add model.num_heads=N behind the checkpoint")) << refusal(file);
+  const ModelInfo info = read_model_info(resolve_checkpoint(file.string() + "?num_heads=2"));
+  EXPECT_EQ(info.config.num_heads, 2);
+  EXPECT_EQ(info.origins.at("num_heads"), "given");
+}
+
+TEST(Families, WhatFilesSayIsNotContradicted) {
+  const TempFolder folder;
+  const std::string path = dinov3_folder(folder).string();
+  EXPECT_TRUE(has(refusal(path + "?num_heads=4"), "model.num_heads is given as 4, but"))
+      << refusal(path + "?num_heads=4");
+  EXPECT_EQ(refusal(path + "?num_heads=2"), "(nothing thrown)");
+  EXPECT_EQ(refusal(path + "?norm_eps=1e-6"), "(nothing thrown)");  // a default is no word of it
+  const fs::path file = plain_state().write(folder / "vit.safetensors");
+  EXPECT_TRUE(has(refusal(path + "?num_head=2"), "num_heads")) << refusal(path + "?num_head=2");
+}
+
+TEST(Families, ATensorOfAnotherShapeIsNamedWithBoth) {
+  const TempFolder folder;
+  State state = dinov3_state();
+  state.add("layer.0.norm2.weight", {kWidth + 1});
+  EXPECT_TRUE(has(refusal(dinov3_folder(folder, state)),
+                  "tensor 'layer.0.norm2.weight' has shape [9], the model has [8]"))
+      << refusal(folder.path());
+}
+
+TEST(Families, ATensorThatNobodyKnowsIsAnError) {
+  const TempFolder folder;
+  State state = dinov3_state();
+  state.add("layer.0.attention.relative_position", {4});
+  EXPECT_TRUE(has(refusal(dinov3_folder(folder, state)),
+                  "tensor 'layer.0.attention.relative_position' belongs to no parameter"))
+      << refusal(folder.path());
+}
+
+TEST(Families, NamesOfTwoFamiliesInOneFileAreAnError) {
+  const TempFolder folder;
+  State state = dinov3_state();
+  state.layer("blocks.0.mlp.fc2", kWidth, kHidden);
+  EXPECT_TRUE(has(refusal(dinov3_folder(folder, state)), "names of two families"))
+      << refusal(folder.path());
+}
+
+TEST(Families, AMissingTensorOfSeveralIsNamed) {
+  const TempFolder folder;
+  State state = dinov3_state();
+  state.remove("layer.0.attention.k_proj.weight");
+  EXPECT_TRUE(has(refusal(dinov3_folder(folder, state)),
+                  "of the 3 tensors that make 'blocks.0.attn.qkv.weight' number 2 is missing"))
+      << refusal(folder.path());
+}
+
+TEST(Families, AnActivationThatNoBlockHasIsNamed) {
+  const TempFolder folder;
+  dinov3_folder(folder);
+  std::string config = kDinov3Config;
+  config.replace(config.find("silu"), 4, "relu");
+  test::write_file(folder / "config.json", config);
+  EXPECT_TRUE(has(refusal(folder.path()), "hidden_act is 'relu', want one of gelu"))
+      << refusal(folder.path());
+}
+
+TEST(Families, CheckpointsOfNoFamilyAreRefused) {
+  const TempFolder folder;
+  const fs::path file = State().add("weight", {3}).write(folder / "x.safetensors");
+  EXPECT_TRUE(has(refusal(file), "is of no family that is known")) << refusal(file);
+  test::write_file(folder / "config.json", R"({"model_type": "swin"})");
+  EXPECT_TRUE(has(refusal(file), "is of no family that is known")) << refusal(file);
+}
+
+TEST(Families, ClipsNamesWithoutAConfigAskWhoseTheyAre) {
+  const TempFolder folder;
+  State s;
+  s.add("visual.class_embedding", {kWidth}).add("visual.conv1.weight", {kWidth, 3, 4, 4});
+  s.add("visual.positional_embedding", {kPatches + 1, kWidth}).add("visual.proj", {kWidth, 5});
+  s.norm("visual.ln_pre", kWidth).norm("visual.ln_post", kWidth);
+  const std::string block = "visual.transformer.resblocks.0.";
+  s.norm(block + "ln_1", kWidth).norm(block + "ln_2", kWidth);
+  s.add(block + "attn.in_proj_weight", {3 * kWidth, kWidth});
+  s.add(block + "attn.in_proj_bias", {3 * kWidth});
+  s.layer(block + "attn.out_proj", kWidth, kWidth);
+  s.layer(block + "mlp.c_fc", kHidden, kWidth).layer(block + "mlp.c_proj", kWidth, kHidden);
+  s.add("logit_scale", {1});
+  const std::string file = s.write(folder / "epoch.safetensors").string();
+  EXPECT_TRUE(has(refusal(file), "nothing says whose")) << refusal(file);
+  const CheckpointPath path = resolve_checkpoint(file + "?act_layer=gelu&rope=none&num_heads=2");
+  const ModelInfo info = read_model_info(path);
+  EXPECT_EQ(info.config.text.joint_dim, 5);
+  const NamedTensors weights = load_weights(path, parameter_table(info.config));
+  EXPECT_TRUE(at::equal(weights.at("head.weight"), s.at("visual.proj").t()));
+  EXPECT_TRUE(at::equal(weights.at("head.bias"), at::zeros({5})));
+}
+
+TEST(Families, DistilledHeadsAreLeftOutAsOneWord) {
+  const TempFolder folder;
+  State s = plain_state();
+  s.add("dist_token", {1, 1, kWidth}).add("pos_embed", {1, kPatches + 2, kWidth});
+  s.layer("head", 5, kWidth).layer("head_dist", 5, kWidth);
+  const std::string file = s.write(folder / "deit.safetensors").string() + "?num_heads=2";
+  const ModelInfo info = read_model_info(resolve_checkpoint(file));
+  EXPECT_EQ(info.config.num_classes, 0);
+  EXPECT_EQ(info.config.tokens.reg_tokens, 1);
+  EXPECT_EQ(refusal(file), "(nothing thrown)");
+}
+
+}  // namespace
+}  // namespace vit22b
