@@ -104,7 +104,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOutside 
 at::Tensor as_ours(const at::Tensor& values, const std::string& name) {
   if (name.ends_with(".bias")) return values.flatten();
   if (!name.ends_with(".weight") || values.dim() < 2) return values;
-  if (name == "patch_embed.proj.weight") return values.permute({3, 2, 0, 1}).contiguous();
+  if (name == "patch_embed.proj.weight")
+    return values.dim() == 4 ? values.permute({3, 2, 0, 1}).contiguous() : values;
   const bool is_out = name.ends_with("proj.weight");
   const at::Tensor matrix = is_out && values.dim() == 3 ? values.flatten(0, 1) : values.flatten(1);
   return matrix.t().contiguous();

@@ -39,7 +39,12 @@ at::Tensor by_channel(const at::Tensor& patches, const at::Tensor& values_C) {
 
 // W ((x - mean) / stddev) is W / stddev x - (W / stddev) mean: the model takes pixels from 0 to 1,
 // as the family's own does.
-void fold_conditioner(const Conditioner& c, RenamedTensors& tensors) {
+void fold_conditioner(const Conditioner& c, RenamedTensors& tensors, const std::string& place) {
+  const std::vector<int64_t> patches = tensors.shape("patch_embed.proj.weight");
+  const int64_t channels = c.mean_C.defined() ? c.mean_C.numel() : 0;
+  if (channels > 0 && c.stddev_C.defined() &&
+      (patches.size() != 2 || patches[1] % channels != 0 || c.stddev_C.numel() != channels))
+    throw CheckpointError(place, ": its input_conditioner is not of the patches' channels");
   if (!c.mean_C.defined() || !c.stddev_C.defined()) {
     tensors.make("patch_embed.proj.bias", made_zeros);
     return;
@@ -63,7 +68,7 @@ Imported read_hf_radio(const ImportFiles& files, const TensorContainer& weights)
   auto& [info, tensors] = model;
   HfConfig config(files, info);
   tensors.split_prefix_tokens("cls_token.token");
-  fold_conditioner(conditioner_of(weights), tensors);
+  fold_conditioner(conditioner_of(weights), tensors, files.config_place);
   ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
   take_hf_model(tensors, config, {.heads = 16, .posemb_resize = "radio"}, info);
   const int64_t side = config.integer("max_img_size", 2048, "img_size");

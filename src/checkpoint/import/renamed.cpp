@@ -11,6 +11,7 @@ namespace vit22b {
 namespace {
 
 constexpr int kThirds = 3;  // of queries, keys and values
+constexpr int64_t kRgb = 3;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -110,14 +111,23 @@ void RenamedTensors::add(const std::string& source, const StoredTensor& stored,
                          const std::string& name, const NameRule& rule) {
   const std::vector<int64_t>& shape = stored.shape;
   TensorPiece piece{source, shape};
-  switch (rule.change) {
+  // What cannot be changed so stays as it is, and has a shape that no parameter has.
+  const bool is_matrix = shape.size() == 2,
+             is_in_thirds = !shape.empty() && shape[0] % kThirds == 0;
+  const Change change =
+      (rule.change == Change::kTransposed && !is_matrix) ||
+              (rule.change == Change::kChannelsLast && (!is_matrix || shape[1] % kRgb != 0)) ||
+              (rule.change == Change::kKeysZeroed && !is_in_thirds)
+          ? Change::kNone
+          : rule.change;
+  switch (change) {
     case Change::kNone:
       return put(name, piece, shape, rule.part, rule.parts);
     case Change::kTransposed:
       piece.change = [](const at::Tensor& matrix) { return matrix.t(); };
       return put(name, piece, {shape.rbegin(), shape.rend()}, rule.part, rule.parts);
     case Change::kChannelsLast:
-      piece.change = [](const at::Tensor& rows) { return channels_first(rows, 3); };
+      piece.change = [](const at::Tensor& rows) { return channels_first(rows, kRgb); };
       return put(name, piece, shape, rule.part, rule.parts);
     case Change::kKeysZeroed:
       piece.change = [](const at::Tensor& bias) {
@@ -178,6 +188,7 @@ int64_t RenamedTensors::depth() const {
 }
 
 void RenamedTensors::repeat_heads(int64_t num_heads) {
+  if (num_heads < 1) return;  // the model's own check says so
   for (auto& [name, tensor] : tensors_) {
     if (tensor.num_parts != kThirds || !name.starts_with("blocks.")) continue;
     const auto query = tensor.parts.find(0);
@@ -199,7 +210,7 @@ void RenamedTensors::fold_class_position() {
   const auto table = tensors_.find("pos_embed"), token = tensors_.find("cls_token");
   if (table == tensors_.end() || token == tensors_.end()) return;
   Part& all = table->second.parts.begin()->second;
-  if (all.shape.size() != 3) return;
+  if (all.shape.size() != 3 || all.shape[1] < 2) return;
   Part first = all;
   first.piece.change = [](const at::Tensor& rows) { return rows.narrow(1, 0, 1); };
   first.shape[1] = 1;
@@ -258,19 +269,14 @@ void RenamedTensors::leave(const std::string& name) {
   tensors_.erase(it);
 }
 
-TensorPiece RenamedTensors::missing_part(const ParameterRow& row, int part) const {
-  // Biases that some of a layer's tensors have, as the weights' rows say.
-  const std::string weight = row.name.substr(0, row.name.rfind('.')) + ".weight";
-  const auto it = tensors_.find(weight);
-  const int parts = tensors_.at(row.name).num_parts;
-  const bool is_one = it != tensors_.end() && it->second.num_parts == 1;
-  if (!row.name.ends_with(".bias") || it == tensors_.end() ||
-      (!is_one && it->second.parts.count(part) == 0))
-    throw CheckpointError(place_, ": of the ", parts, " tensors that make '", row.name, "' number ",
-                          part + 1, " is missing");
-  const int64_t rows =
-      is_one ? shape(weight).front() / parts : it->second.parts.at(part).shape.front();
-  return {.make = [rows] { return at::zeros({rows}); }};
+// Biases that some of a layer's tensors have: the others' are zero, as many as theirs.
+TensorPiece RenamedTensors::missing_part(const ParameterRow& row, const Tensor& tensor,
+                                         int part) const {
+  const std::vector<int64_t>& of_first = tensor.parts.begin()->second.shape;
+  if (!row.name.ends_with(".bias") || of_first.size() != 1)
+    throw CheckpointError(place_, ": of the ", tensor.num_parts, " tensors that make '", row.name,
+                          "' number ", part + 1, " is missing");
+  return {.make = [rows = of_first.front()] { return at::zeros({rows}); }};
 }
 
 TensorRecipe RenamedTensors::recipe(const ParameterRow& row, const Tensor& tensor) const {
@@ -283,10 +289,17 @@ TensorRecipe RenamedTensors::recipe(const ParameterRow& row, const Tensor& tenso
                           ", the model has ", shape_text(row.shape),
                           "; the configuration describes another model than these weights are of");
   }
+  const Part& first = tensor.parts.begin()->second;
+  for (const auto& [index, part] : tensor.parts)
+    if (part.shape != first.shape)
+      throw CheckpointError(place_, ": tensors '", first.piece.source, "' of shape ",
+                            shape_text(first.shape), " and '", part.piece.source, "' of shape ",
+                            shape_text(part.shape), " cannot both be rows of '", row.name, "'");
   TensorRecipe recipe;
   for (int part = 0; part < tensor.num_parts; ++part) {
     const auto it = tensor.parts.find(part);
-    recipe.pieces.push_back(it == tensor.parts.end() ? missing_part(row, part) : it->second.piece);
+    recipe.pieces.push_back(it == tensor.parts.end() ? missing_part(row, tensor, part)
+                                                     : it->second.piece);
   }
   for (const Part& part : tensor.added) recipe.added.push_back(part.piece);
   return recipe;

@@ -103,7 +103,7 @@ class RenamedTensors {
   void add(const std::string& source, const StoredTensor& stored, const std::string& name,
            const NameRule& rule);
   TensorRecipe recipe(const ParameterRow& row, const Tensor& tensor) const;
-  TensorPiece missing_part(const ParameterRow& row, int part) const;
+  TensorPiece missing_part(const ParameterRow& row, const Tensor& tensor, int part) const;
 
   std::string place_;
   std::map<std::string, Tensor> tensors_;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
@@ -63,6 +64,9 @@ ViTConfig config_of_shapes(const RenamedTensors& t, const std::string& place) {
     throw CheckpointError(place,
                           ": there are no weights of square patches; want a vision "
                           "transformer of images");
+  if (patches[0] < 1 || patches[1] < 1)
+    throw CheckpointError(place, ": the weights of patches are ", shape_text(patches),
+                          ", want [width, channels, patch, patch]");
   c.embed_dim = patches[0];
   if (patches.size() == 4) {
     c.in_chans = patches[1];
