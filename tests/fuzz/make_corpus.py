@@ -187,8 +187,47 @@ def make_checkpoints(vit22b):
     seed("model_folder", "timm-unknown", json.dumps({**args, "architecture": "vit_bose_patch16_224"}), safetensors({}))
     block = {f"blocks.0.{name}": ("F32", [0], b"") for name in ("norm1.weight", "attn.qkv.weight")}
     seed("model_folder", "timm-arguments", json.dumps(args), safetensors({**block, "pos_embed": ("F32", [1, 2, 0], b"")}))
+    make_families()
     make_manifests()
     seed("run_state", "state", json.dumps(STATE))
+
+
+def state(shapes):
+    return safetensors({name: float32(shape) for name, shape in shapes.items()})
+
+
+def make_families():
+    """Other libraries' models of width 4: by config.json, and by the tensors' names where that is empty."""
+    both = lambda name, shape: {name + ".weight": shape, name + ".bias": shape[:1]}
+    plain = {"cls_token": [1, 1, 4], "pos_embed": [1, 2, 4], **both("patch_embed.proj", [4, 3, 2, 2]), **both("norm", [4])}
+    for name, shape in {"norm1": [4], "attn.qkv": [12, 4], "attn.proj": [4, 4], "norm2": [4], "mlp.fc1": [6, 4], "mlp.fc2": [4, 6]}.items():
+        plain |= both("blocks.0." + name, shape)
+    seed("model_folder", "state-plain", "{}", state(plain))
+    hf = {"num_attention_heads": 2, "image_size": 2, "hidden_act": "silu"}
+    layer = {"norm1": [4], "norm2": [4], "attention.q_proj": [4, 4], "attention.v_proj": [4, 4], "attention.o_proj": [4, 4],
+             "mlp.gate_proj": [6, 4], "mlp.up_proj": [6, 4], "mlp.down_proj": [4, 6]}
+    dinov3 = {"embeddings.cls_token": [1, 1, 4], "embeddings.register_tokens": [1, 2, 4], **both("embeddings.patch_embeddings", [4, 3, 2, 2]),
+              **both("norm", [4]), "layer.0.attention.k_proj.weight": [4, 4]}
+    for name, shape in layer.items():
+        dinov3 |= both("layer.0." + name, shape)
+    seed("model_folder", "hf-dinov3", json.dumps({**hf, "model_type": "dinov3_vit", "use_gated_mlp": True}), state(dinov3))
+    clip = {"vision_model.embeddings.class_embedding": [4], "vision_model.embeddings.patch_embedding.weight": [4, 3, 2, 2],
+            "vision_model.embeddings.position_embedding.weight": [2, 4], "visual_projection.weight": [3, 4],
+            **both("vision_model.pre_layrnorm", [4]), **both("vision_model.post_layernorm", [4])}
+    for name, shape in {"layer_norm1": [4], "layer_norm2": [4], "self_attn.q_proj": [4, 4], "self_attn.k_proj": [4, 4], "self_attn.v_proj": [4, 4],
+                        "self_attn.out_proj": [4, 4], "mlp.fc1": [6, 4], "mlp.fc2": [4, 6]}.items():
+        clip |= both("vision_model.encoder.layers.0." + name, shape)
+    vision = {"vision_config": {**hf, "hidden_act": "quick_gelu"}, "model_type": "clip", "architectures": ["CLIPModel"]}
+    seed("model_folder", "hf-clip", json.dumps(vision), state(clip))
+    for kind in ("radio", "sapiens2", "tipsv2", "aimv2", "internvl_vision", "siglip2", "vit", "dinov2_with_registers", "intern_vit_6b"):
+        seed("model_folder", "hf-" + kind, json.dumps({**hf, "model_type": kind}), state(plain))
+    open_clip = {"model_cfg": {"embed_dim": 3, "quick_gelu": True, "vision_cfg": {"image_size": 2, "head_width": 2, "pool_type": "avg"}}}
+    names = {"class_embedding": [4], "conv1.weight": [4, 3, 2, 2], "positional_embedding": [2, 4], "proj": [4, 3], **both("ln_post", [4])}
+    block = "transformer.resblocks.0."
+    for name, shape in {"ln_1": [4], "ln_2": [4], "attn.out_proj": [4, 4], "mlp.c_fc": [6, 4], "mlp.c_proj": [4, 6]}.items():
+        names |= both(block + name, shape)
+    names |= {block + "attn.in_proj_weight": [12, 4], block + "attn.in_proj_bias": [12]}
+    seed("model_folder", "open-clip", json.dumps(open_clip), state({"visual." + name: shape for name, shape in names.items()}))
 
 
 def make_manifests():

@@ -4,18 +4,21 @@
 #include "fuzz/input.h"
 #include "fuzz/tensors.h"
 
-// A checkpoint folder: config.json, ours or timm's, beside weights, which timm's depth and image
-// size are read from; and the weights by the shapes that it announces, whole and a tensor at a
-// time. What is whole is written in shards and read again. readers: checkpoint/model_info.cpp
+// A checkpoint folder: config.json, ours or another library's, beside weights, which depth, widths
+// and image size are read from; and the weights by the shapes that it announces, whole and a tensor
+// at a time. What is whole is written in shards and read again. readers: checkpoint/model_info.cpp
 // checkpoint/model_writer.cpp checkpoint/weights.cpp checkpoint/tensor_reader.cpp
 // checkpoint/import/registry.cpp checkpoint/import/own.cpp checkpoint/import/timm.cpp
 // checkpoint/import/timm_map.cpp checkpoint/import/timm_args.cpp
 // checkpoint/import/timm_preprocessing.cpp checkpoint/import/timm_registry.cpp
+// checkpoint/import/renamed.cpp checkpoint/import/shapes.cpp checkpoint/import/hf.cpp
+// checkpoint/import/hf_*.cpp checkpoint/import/open_clip.cpp checkpoint/import/state_dicts.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
   static FileOps ops;
-  const auto [config, weights] = fuzz::files_of<2>(fuzz::text_of(data, size));
+  const auto files = fuzz::files_of<2>(fuzz::text_of(data, size));
+  const auto& [config, weights] = files;
   folder.write("config.json", config);
   folder.write("model.safetensors", weights);
   return fuzz::read([&] {
@@ -24,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     folder.write("config.json", model_info_text(info));
     const std::string again = model_info_text(read_model_info(folder.path()));
     VIT22B_CHECK(again == model_info_text(info), "config.json changes where it is written again");
+    folder.write("config.json", files[0]);  // whose names the weights have
     default_pp_eval(info.config);
     model_fingerprint(folder.path());
 
