@@ -57,6 +57,8 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("class_token", tokens.class_token, "a learned class token before the patches");
   v.field("reg_tokens", tokens.reg_tokens, "number of register tokens");
   v.field("no_embed_class", tokens.no_embed_class, "prefix tokens get no position");
+  v.field("drop_edge", tokens.drop_edge,
+          "leave pixels at the right and below that fill no patch, instead of refusing the size");
   v.choice("pos_embed", tokens.pos_embed, "learn|none|sincos",
            "positions that are added to patches: a learned table, none, or sines of any grid");
   v.choice("global_pool", pool.global_pool, "map|avg|token|cls_avg|last|none",

@@ -40,6 +40,7 @@ struct TokenConfig {
   bool class_token = false;
   int64_t reg_tokens = 0;
   bool no_embed_class = false;
+  bool drop_edge = false;           ///< pixels at the right and below that fill no patch are left
   std::string pos_embed = "learn";  ///< "learn", "none", or "sincos", computed for any grid
   std::string posemb_resize = "bicubic_antialias";
 };

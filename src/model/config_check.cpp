@@ -37,7 +37,7 @@ void check_image(const ViTConfig& c) {
   want_positive("patch_size", c.patch_size);
   want_positive("in_chans", c.in_chans);
   for (const int64_t side : {c.img_size.height, c.img_size.width})
-    if (side % c.patch_size != 0)
+    if (side < c.patch_size || (side % c.patch_size != 0 && !c.tokens.drop_edge))
       throw UsageError("image size ", side, " is no multiple of the patch size ", c.patch_size,
                        "; the nearest sizes are ", nearest_sizes(side, c.patch_size));
   if (c.patch_size * c.patch_size > kMostOfAPatch / c.in_chans)

@@ -10,7 +10,8 @@ namespace {
 // [B, C, H, W] → [B, patches, C * P * P], in the order of a flattened convolution kernel.
 at::Tensor patchify(const at::Tensor& images_BCHW, int64_t patch) {
   const int64_t rows = images_BCHW.size(2) / patch, columns = images_BCHW.size(3) / patch;
-  return images_BCHW
+  return images_BCHW.slice(2, 0, rows * patch)
+      .slice(3, 0, columns * patch)
       .reshape({images_BCHW.size(0), images_BCHW.size(1), rows, patch, columns, patch})
       .permute({0, 2, 4, 1, 3, 5})
       .flatten(3)

@@ -53,6 +53,7 @@ CASES = {
     "clip both towers": ("CLIPModel", dict(vision_config=dict(SIZES, image_size=32, patch_size=8), text_config=CLIP_TEXT, projection_dim=20), (32, 32), ["image_embedding"]),
     "clip classifier": ("CLIPForImageClassification", dict(vision_config=dict(SIZES, image_size=32, patch_size=8), num_labels=7), (32, 32), ["logits"]),
     "siglip": ("SiglipVisionModel", dict(SIZES, image_size=32, patch_size=8), (32, 32), ["tokens", "pooled"]),
+    "siglip with an edge": ("SiglipVisionModel", dict(SIZES, image_size=36, patch_size=8), (36, 36), ["tokens", "pooled"]),
     "siglip both towers": ("SiglipModel", dict(vision_config=dict(SIZES, image_size=32, patch_size=8), text_config=CLIP_TEXT), (32, 32), ["pooled"]),
     "siglip classifier": ("SiglipForImageClassification", dict(vision_config=dict(SIZES, image_size=32, patch_size=8), num_labels=7), (32, 32), ["logits"]),
     "aimv2": ("Aimv2VisionModel", dict(SIZES, image_size=32, patch_size=8), (32, 32), ["tokens", "pooled"]),

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/given.h"
+#include "checkpoint/import/timm_args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -196,6 +197,7 @@ void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefa
     c.in_chans = config.integer("num_channels", c.in_chans, "in_chans");
   }
   c.img_size = config.size("image_size", defaults.image, "img_size");
+  take_edge(c);
   c.norm.norm_eps = config.number(defaults.eps_key, defaults.eps, "norm_eps");
   c.mlp.act_layer = config.activation(defaults.activation);
   c.tokens.posemb_resize = defaults.posemb_resize;

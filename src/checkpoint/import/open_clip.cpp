@@ -78,6 +78,7 @@ Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights
                           "' is not supported; want avg");
   }
   take_image_size(vision, c);
+  take_edge(c);
   return {info, tensors};
 }
 

@@ -90,6 +90,7 @@ void take_image_size(const TensorContainer& weights, const Json& cfg, const std:
   if (rows == c.position_rows()) return;
   ViTConfig other = c;
   if (cfg.contains("input_size")) read_size(cfg.at("input_size"), other.img_size);
+  take_edge(other);
   other.validate();
   if (rows != other.position_rows())
     throw CheckpointError(weights.place().string(), ": the position table 'pos_embed' has ", rows,
@@ -97,6 +98,7 @@ void take_image_size(const TensorContainer& weights, const Json& cfg, const std:
                           c.position_rows(),
                           "; give the size that it is for as img_size in model_args of ", place);
   c.img_size = other.img_size;
+  take_edge(c);
 }
 
 /// timm itself looks for the pool in the arguments alone, and writes into the file what the model

@@ -15,6 +15,12 @@ struct TimmArgs {
   std::string place;  ///< the file, for errors
 };
 
+/// Pixels at the edges that fill no patch are left out, as a convolution does.
+inline void take_edge(ViTConfig& c) {
+  for (const int64_t side : {c.img_size.height, c.img_size.width})
+    if (c.patch_size > 0 && side % c.patch_size != 0) c.tokens.drop_edge = true;
+}
+
 /// The model that timm builds from these arguments, but for its depth, which the weights tell.
 ///
 /// throws  CheckpointError for an unknown architecture, an argument that timm has not, and whatever

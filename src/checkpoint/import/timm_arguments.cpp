@@ -33,12 +33,7 @@ void take_sizes(TimmArguments& args, ViTConfig& c) {
     args.refuse(concat("patch_size=[", patch.height, ", ", patch.width, "] (patches are square)"));
   c.patch_size = patch.height;
   args.take_size("img_size", c.img_size);
-  for (const int64_t side : {c.img_size.height, c.img_size.width})
-    if (c.patch_size > 0 && side % c.patch_size != 0) {
-      args.refuse(concat("img_size=", side, " with patch_size=", c.patch_size,
-                         " (an edge of pixels that are in no patch)"));
-      break;
-    }
+  take_edge(c);
   args.take("in_chans", c.in_chans);
   args.take("num_classes", c.num_classes);
   args.take("embed_dim", c.embed_dim);
