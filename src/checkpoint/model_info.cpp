@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "checkpoint/import/given.h"
 #include "checkpoint/import/importer.h"
@@ -48,40 +49,12 @@ ModelInfo read_model_info(const CheckpointPath& checkpoint) {
 }
 
 std::vector<FunctionField> function_of(const ModelInfo& info) {
-  constexpr const char* kFields[] = {"block",
-                                     "num_heads",
-                                     "act_layer",
-                                     "swiglu",
-                                     "mlp_hidden",
-                                     "norm_layer",
-                                     "norm_eps",
-                                     "pre_norm",
-                                     "post_norm",
-                                     "final_norm",
-                                     "fc_norm",
-                                     "embed_norm",
-                                     "attn_norm",
-                                     "mlp_norm",
-                                     "qk_norm",
-                                     "qk_norm_width",
-                                     "init_values",
-                                     "pos_embed",
-                                     "rope",
-                                     "rope_theta",
-                                     "rope_half",
-                                     "rope_xy",
-                                     "rope_offset",
-                                     "rope_ref",
-                                     "posemb_resize",
-                                     "global_pool",
-                                     "pool_heads",
-                                     "pool_act",
-                                     "pool_include_prefix",
-                                     "img_size"};
-  std::map<std::string, std::string> values;
+  // Sizes, and what counts for training or for texts alone.
+  static const std::set<std::string> kElsewhere = {
+      "name",       "patch_size",     "in_chans",       "embed_dim", "depth",     "mlp_ratio",
+      "vocab_size", "context_length", "head_bias_init", "causal",    "text_pool", "eos_id"};
   ViTConfig config = info.config;
-  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
-    values[field.key] = field.value;
+  config.mlp.mlp_hidden = config.mlp_dim();
   const bool is_own = info.family == "vit22b";
   const auto from = [&](const std::string& field) {
     const auto it = info.origins.find(field);
@@ -89,7 +62,9 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
     return is_own ? std::string("config.json") : concat("tensors, or what ", info.family, " is");
   };
   std::vector<FunctionField> fields;
-  for (const char* field : kFields) fields.push_back({field, values.at(field), from(field)});
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+    if (kElsewhere.count(field.key) == 0)
+      fields.push_back({field.key, field.value, from(field.key)});
   fields.push_back({"pp_eval", info.pp_eval, from("pp_eval")});
   return fields;
 }

@@ -26,15 +26,84 @@ constexpr PresetRow kPresets[] = {
 // With these a model needs no preset: an imported one has its family's name.
 constexpr const char* kOwnSizes[] = {"embed_dim", "depth", "num_heads", "patch_size"};
 
-// The ratio whose product with the width truncates to the hidden width exactly.
-double exact_ratio(int64_t mlp, int64_t width) {
-  double ratio = static_cast<double>(mlp) / static_cast<double>(width);
-  while (static_cast<int64_t>(ratio * static_cast<double>(width)) < mlp)
-    ratio = std::nextafter(ratio, 1e9);
-  return ratio;
+}  // namespace
+
+void AttentionConfig::fields(FieldVisitor& v) {
+  v.field("qkv_bias", qkv_bias, "biases on the query, key and value projections");
+  v.field("qk_norm", qk_norm, "normalise queries and keys per head");
+  v.field("qk_norm_width", qk_norm_width, "with qk_norm: over all heads together instead of each");
+  v.field("proj_bias", proj_bias, "biases on the output projections and the MLP");
 }
 
-}  // namespace
+void MlpConfig::fields(FieldVisitor& v) {
+  v.field("mlp_ratio", mlp_ratio, "hidden width of the MLP over the width");
+  v.field("mlp_hidden", mlp_hidden, "hidden units of the MLP; 0 for mlp_ratio times the width");
+  v.field("swiglu", swiglu, "a gated MLP: activation(gate) times the hidden units");
+  v.choice("act_layer", act_layer, "gelu_tanh|gelu|quick_gelu|silu",
+           "GELU in the tanh, erf or sigmoid form, or SiLU; a gated MLP's gate has it");
+}
+
+void NormConfig::fields(FieldVisitor& v) {
+  v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
+  v.field("final_norm", final_norm, "a norm after the blocks, or after pooling");
+  v.field("pre_norm", pre_norm, "a norm between the embedding and the blocks");
+  v.field("embed_norm", embed_norm, "a norm of the patches before their positions");
+  v.field("post_norm", post_norm, "x + norm(f(x)) instead of x + f(norm(x))");
+  v.field("attn_norm", attn_norm, "a norm of what was attended, before its projection");
+  v.field("mlp_norm", mlp_norm, "a norm of the MLP's hidden units, before their projection");
+  v.choice("norm_layer", norm_layer, "rmsnorm|layernorm", "kind of all norms");
+  v.field("norm_eps", norm_eps, "added to the norms' variance");
+}
+
+void TokenConfig::fields(FieldVisitor& v) {
+  v.field("class_token", class_token, "a learned class token before the patches");
+  v.field("reg_tokens", reg_tokens, "number of register tokens");
+  v.field("no_embed_class", no_embed_class, "prefix tokens get no position");
+  v.field("drop_edge", drop_edge,
+          "leave pixels at the right and below that fill no patch, instead of refusing the size");
+  v.choice("pos_embed", pos_embed, "learn|none|sincos",
+           "positions that are added to patches: a learned table, none, or sines of any grid");
+  v.choice(
+      "posemb_resize", posemb_resize,
+      "bicubic_antialias|bicubic|dinov2|bilinear|bilinear_antialias|bilinear_align_corners|radio",
+      "how the position table moves to another grid");
+}
+
+void RotaryConfig::fields(FieldVisitor& v) {
+  v.choice("rope", rope, "none|index|centre", "rotary positions of patches");
+  v.field("rope_theta", rope_theta, "base of the rotation's wavelengths");
+  v.field("rope_half", rope_half, "rotate features half a head apart, not neighbours");
+  v.field("rope_xy", rope_xy, "the columns' angles before the rows'");
+  v.field("rope_offset", rope_offset, "added to row and column numbers");
+  v.field("rope_bf16", rope_bf16,
+          "wavelengths rounded to bfloat16, as DINOv3's own files have them");
+  v.field("rope_ref", rope_ref,
+          "with index: the grid in patches whose numbers others are scaled to; 0 for none");
+}
+
+void PoolConfig::fields(FieldVisitor& v) {
+  v.choice("global_pool", global_pool, "map|avg|token|cls_avg|last|none",
+           "how tokens become one vector");
+  v.field("pool_include_prefix", pool_include_prefix,
+          "with map and avg: pool the class token and registers too");
+  v.field("pool_heads", pool_heads, "with map: heads of the pool; 0 for num_heads");
+  v.field(
+      "pool_mlp_ratio", pool_mlp_ratio,
+      "with map: hidden width of the pool's MLP over the width; 0 for the blocks' hidden units");
+  v.choice("pool_act", pool_act, "same|gelu_tanh|gelu|quick_gelu|silu",
+           "with map: activation of the pool's MLP");
+  v.field("pool_mlp", pool_mlp, "with map: end the pool with a norm and an MLP");
+}
+
+void TextConfig::fields(FieldVisitor& v) {
+  v.field("vocab_size", vocab_size, "of a text tower; 0 for images");
+  v.field("context_length", context_length, "words that a text tower reads");
+  v.field("joint_dim", joint_dim, "width of the embedding that a text tower shares with images");
+  v.field("causal", causal, "of a text tower: words see those before them alone");
+  v.choice("text_pool", text_pool, "last|argmax|eos",
+           "with last: the word of the last place, of the largest number, or the first eos_id");
+  v.field("eos_id", eos_id, "the number of the word that ends a text");
+}
 
 void ViTConfig::fields(FieldVisitor& v) {
   v.field("name", name, "preset that the other keys change");
@@ -46,67 +115,23 @@ void ViTConfig::fields(FieldVisitor& v) {
   v.field("embed_dim", embed_dim, "width");
   v.field("depth", depth, "number of blocks");
   v.field("num_heads", num_heads, "attention heads");
-  v.field("mlp_ratio", mlp.mlp_ratio, "hidden width of the MLP over the width");
-  v.field("mlp_hidden", mlp.mlp_hidden, "hidden units of the MLP; 0 for mlp_ratio times the width");
-  v.field("swiglu", mlp.swiglu, "a gated MLP: activation(gate) times the hidden units");
-  v.field("qkv_bias", attention.qkv_bias, "biases on the query, key and value projections");
-  v.field("qk_norm", attention.qk_norm, "normalise queries and keys per head");
-  v.field("qk_norm_width", attention.qk_norm_width,
-          "with qk_norm: over all heads together instead of each");
-  v.field("proj_bias", attention.proj_bias, "biases on the output projections and the MLP");
-  v.field("class_token", tokens.class_token, "a learned class token before the patches");
-  v.field("reg_tokens", tokens.reg_tokens, "number of register tokens");
-  v.field("no_embed_class", tokens.no_embed_class, "prefix tokens get no position");
-  v.field("drop_edge", tokens.drop_edge,
-          "leave pixels at the right and below that fill no patch, instead of refusing the size");
-  v.choice("pos_embed", tokens.pos_embed, "learn|none|sincos",
-           "positions that are added to patches: a learned table, none, or sines of any grid");
-  v.choice("global_pool", pool.global_pool, "map|avg|token|cls_avg|last|none",
-           "how tokens become one vector");
-  v.field("fc_norm", norm.fc_norm, "with avg: norm after pooling instead of before");
-  v.field("final_norm", norm.final_norm, "a norm after the blocks, or after pooling");
-  v.field("pool_include_prefix", pool.pool_include_prefix,
-          "with map and avg: pool the class token and registers too");
-  v.field("pool_heads", pool.pool_heads, "with map: heads of the pool; 0 for num_heads");
-  v.field(
-      "pool_mlp_ratio", pool.pool_mlp_ratio,
-      "with map: hidden width of the pool's MLP over the width; 0 for the blocks' hidden units");
-  v.choice("pool_act", pool.pool_act, "same|gelu_tanh|gelu|quick_gelu|silu",
-           "with map: activation of the pool's MLP");
-  v.field("pool_mlp", pool.pool_mlp, "with map: end the pool with a norm and an MLP");
-  v.field("pre_norm", norm.pre_norm, "a norm between the embedding and the blocks");
-  v.field("embed_norm", norm.embed_norm, "a norm of the patches before their positions");
-  v.field("post_norm", norm.post_norm, "x + norm(f(x)) instead of x + f(norm(x))");
-  v.field("attn_norm", norm.attn_norm, "a norm of what was attended, before its projection");
-  v.field("mlp_norm", norm.mlp_norm, "a norm of the MLP's hidden units, before their projection");
-  v.choice("norm_layer", norm.norm_layer, "rmsnorm|layernorm", "kind of all norms");
-  v.field("norm_eps", norm.norm_eps, "added to the norms' variance");
-  v.choice("act_layer", mlp.act_layer, "gelu_tanh|gelu|quick_gelu|silu",
-           "GELU in the tanh, erf or sigmoid form, or SiLU; a gated MLP's gate has it");
   v.field("init_values", init_values, "LayerScale's first value; 0 for none");
   v.field("num_classes", num_classes, "classifier outputs; 0 for none");
   v.field("head_bias_init", head_bias_init, "first value of the classifier's bias");
-  v.choice(
-      "posemb_resize", tokens.posemb_resize,
-      "bicubic_antialias|bicubic|dinov2|bilinear|bilinear_antialias|bilinear_align_corners|radio",
-      "how the position table moves to another grid");
-  v.choice("rope", rotary.rope, "none|index|centre", "rotary positions of patches");
-  v.field("rope_theta", rotary.rope_theta, "base of the rotation's wavelengths");
-  v.field("rope_half", rotary.rope_half, "rotate features half a head apart, not neighbours");
-  v.field("rope_xy", rotary.rope_xy, "the columns' angles before the rows'");
-  v.field("rope_offset", rotary.rope_offset, "added to row and column numbers");
-  v.field("rope_bf16", rotary.rope_bf16,
-          "wavelengths rounded to bfloat16, as DINOv3's own files have them");
-  v.field("rope_ref", rotary.rope_ref,
-          "with index: the grid in patches whose numbers others are scaled to; 0 for none");
-  v.field("vocab_size", text.vocab_size, "of a text tower; 0 for images");
-  v.field("context_length", text.context_length, "words that a text tower reads");
-  v.field("joint_dim", text.joint_dim,
-          "width of the embedding that a text tower shares with images");
-  v.field("causal", text.causal, "of a text tower: words see those before them alone");
-  v.choice("text_pool", text.text_pool, "last|argmax|eos",
-           "with last: the word of the last place, of the largest number, or the first eos_id");
-  v.field("eos_id", text.eos_id, "the number of the word that ends a text");
+  attention.fields(v);
+  mlp.fields(v);
+  norm.fields(v);
+  tokens.fields(v);
+  rotary.fields(v);
+  pool.fields(v);
+  text.fields(v);
+}
+
+double exact_ratio(int64_t hidden, int64_t width) {
+  double ratio = static_cast<double>(hidden) / static_cast<double>(width);
+  while (static_cast<int64_t>(ratio * static_cast<double>(width)) < hidden)
+    ratio = std::nextafter(ratio, 1e9);
+  return ratio;
 }
 
 std::vector<std::string> preset_names() {

@@ -19,6 +19,8 @@ struct NormConfig {
   bool post_norm = false;   ///< x + norm(f(x)) instead of x + f(norm(x)) (EVA-CLIP 18B)
   bool attn_norm = false;   ///< a norm of what was attended, before its projection (EVA02, BEiT-3)
   bool mlp_norm = false;    ///< a norm of the hidden units, before their projection
+
+  void fields(FieldVisitor& visitor);
 };
 
 struct AttentionConfig {
@@ -26,6 +28,8 @@ struct AttentionConfig {
   bool qk_norm = true;
   bool qk_norm_width = false;  ///< over all heads together instead of each (InternViT)
   bool proj_bias = true;       ///< biases of the out-projections and of the MLP
+
+  void fields(FieldVisitor& visitor);
 };
 
 struct MlpConfig {
@@ -33,6 +37,8 @@ struct MlpConfig {
   int64_t mlp_hidden = 0;               ///< hidden units; 0: mlp_ratio times the width
   bool swiglu = false;                  ///< gated: activation(gate) * hidden, as many of both
   std::string act_layer = "gelu_tanh";  ///< "gelu_tanh", "gelu" (erf), "quick_gelu", "silu"
+
+  void fields(FieldVisitor& visitor);
 };
 
 /// What tokens there are beside patches, and the positions that are added.
@@ -43,6 +49,8 @@ struct TokenConfig {
   bool drop_edge = false;           ///< pixels at the right and below that fill no patch are left
   std::string pos_embed = "learn";  ///< "learn", "none", or "sincos", computed for any grid
   std::string posemb_resize = "bicubic_antialias";
+
+  void fields(FieldVisitor& visitor);
 };
 
 /// Rotation of queries and keys by their patches' places, half of a head's angles by the row and
@@ -55,6 +63,8 @@ struct RotaryConfig {
   double rope_offset = 0;      ///< added to row and column numbers
   bool rope_bf16 = false;      ///< wavelengths rounded to bfloat16, as DINOv3's own files have them
   ImageSize rope_ref{0, 0};  ///< the grid, in patches, whose numbers others are scaled to; 0: none
+
+  void fields(FieldVisitor& visitor);
 };
 
 /// How tokens become one vector.
@@ -65,6 +75,8 @@ struct PoolConfig {
   double pool_mlp_ratio = 0;         ///< of MAP's MLP; 0: the blocks' hidden units
   std::string pool_act = "same";     ///< of MAP's MLP: "same" as act_layer, or one of its words
   bool pool_mlp = true;              ///< MAP ends with a norm and an MLP
+
+  void fields(FieldVisitor& visitor);
 };
 
 /// Of a tower that reads words, or whose images are embedded beside words.
@@ -77,6 +89,8 @@ struct TextConfig {
   /// that is `eos_id`.
   std::string text_pool = "last";
   int64_t eos_id = 0;
+
+  void fields(FieldVisitor& visitor);
 };
 
 /// Everything that decides a vision transformer's parameters and function, in timm's argument
@@ -154,6 +168,9 @@ struct ViTConfig {
   ///         that do not fit together; an image that is no multiple of the patch names the nearest
   void validate() const;
 };
+
+/// The ratio whose product with the width truncates to the hidden width exactly.
+double exact_ratio(int64_t hidden, int64_t width);
 
 /// The names of the presets, in order of size.
 std::vector<std::string> preset_names();

@@ -144,6 +144,25 @@ TEST(Families, WhatFilesSayIsNotContradicted) {
   EXPECT_TRUE(has(refusal(path + "?num_head=2"), "num_heads")) << refusal(path + "?num_head=2");
 }
 
+TEST(Families, AFileWithoutAConfigIsNamedByWhatIsWrongWithAGivenField) {
+  const TempFolder folder;
+  const std::string file = plain_state().write(folder / "vit.safetensors").string();
+  EXPECT_EQ(refusal(file + "?num_heads=3").find(file + ": model."), 0u)
+      << refusal(file + "?num_heads=3");
+}
+
+TEST(Families, EveryFieldOfTheFunctionIsListed) {
+  const TempFolder folder;
+  std::map<std::string, std::string> values;
+  for (const FunctionField& field : function_of(read_model_info(dinov3_folder(folder))))
+    values[field.field] = field.value;
+  EXPECT_EQ(values.at("qkv_bias"), "true");
+  EXPECT_EQ(values.at("rope_bf16"), "false");
+  EXPECT_EQ(values.at("drop_edge"), "false");
+  EXPECT_EQ(values.at("mlp_hidden"), std::to_string(kHidden));
+  EXPECT_EQ(values.count("vocab_size"), 0u);
+}
+
 TEST(Families, ATensorOfAnotherShapeIsNamedWithBoth) {
   const TempFolder folder;
   State state = dinov3_state();

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/container/containers.h"
+#include "support/damage.h"
 #include "support/files.h"
 #include "support/oracle_container.h"
 #include "support/zip_archive.h"
@@ -187,19 +188,10 @@ TEST(Npz, WhatUnpacksToLessIsCutShort) {
 }
 
 TEST(Npz, SurvivesEveryCutAndManyByteFlipsWithoutACrash) {
-  const std::string whole =
-      zip_archive({{"a.npy", three_floats()}, {"b.npy", three_floats(), true}});
-  for (size_t cut = 0; cut < whole.size(); ++cut)
-    EXPECT_NE(refusal(whole.substr(0, cut)), "(nothing thrown)") << cut;
   const TempFolder folder;
-  for (size_t at = 0; at < whole.size(); ++at) {
-    std::string flipped = whole;
-    flipped[at] = static_cast<char>(flipped[at] ^ 0x55);
-    test::error_of<CheckpointError>([&] {
-      const TensorContainer container = opened(folder, flipped);
-      for (const std::string& name : container.names()) container.load(name);
-    });
-  }
+  test::expect_damage_is_refused(
+      zip_archive({{"a.npy", three_floats()}, {"b.npy", three_floats(), true}}),
+      [&](const std::string& bytes) { return opened(folder, bytes); }, test::load_all);
 }
 
 }  // namespace

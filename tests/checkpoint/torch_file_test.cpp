@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/container/containers.h"
+#include "support/damage.h"
 #include "support/files.h"
 #include "support/oracle_container.h"
 #include "support/pickles.h"
@@ -269,19 +270,10 @@ TEST(TorchFile, SurvivesEveryCutAndManyByteFlipsWithoutACrash) {
   const std::string w = tensor(storage("FloatStorage", "0", 6), {0, {3, 2}, {1, 3}});
   const std::string state = dict({{"epoch", number(3)}, {"model", ordered_dict({{"w", w}})}});
   const TempFolder folder;
-  for (const std::string& whole_file :
-       {archive(state, {{"0", six_floats()}}), stream(state, {{"0", 6, six_floats()}})}) {
-    for (size_t cut = 0; cut < whole_file.size(); ++cut)
-      EXPECT_NE(refusal(whole_file.substr(0, cut)), "(nothing thrown)") << cut;
-    for (size_t at = 0; at < whole_file.size(); ++at) {
-      std::string flipped = whole_file;
-      flipped[at] = static_cast<char>(flipped[at] ^ 0x55);
-      test::error_of<CheckpointError>([&] {
-        const TensorContainer container = opened(folder, flipped);
-        for (const std::string& name : container.names()) container.load(name);
-      });
-    }
-  }
+  for (const std::string& whole :
+       {archive(state, {{"0", six_floats()}}), stream(state, {{"0", 6, six_floats()}})})
+    test::expect_damage_is_refused(
+        whole, [&](const std::string& bytes) { return opened(folder, bytes); }, test::load_all);
 }
 
 }  // namespace

@@ -25,4 +25,8 @@ inline void expect_oracle(const std::string& file, const std::string& prefix) {
   EXPECT_EQ(container.names().size(), count);
 }
 
+inline void load_all(const TensorContainer& container) {
+  for (const std::string& name : container.names()) container.load(name);
+}
+
 }  // namespace vit22b::test

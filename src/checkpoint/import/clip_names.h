@@ -36,8 +36,4 @@ constexpr std::string_view kClipText[] = {
     "logit_scale",    "logit_bias",       "input_resolution",
     "context_length", "vocab_size",       "attn_mask"};
 
-/// Turns a head into a projection to what texts are embedded to as well; without a bias it has
-/// zeros.
-void take_projection(RenamedTensors& tensors, ViTConfig& config);
-
 }  // namespace vit22b

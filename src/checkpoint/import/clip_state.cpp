@@ -1,4 +1,4 @@
-#include <utility>
+#include <algorithm>
 
 #include "checkpoint/import/clip_names.h"
 #include "checkpoint/import/families.h"
@@ -62,20 +62,13 @@ void take_others(const ImportFiles& files, ModelInfo& info) {
         " has CLIP's names, and nothing says whose: with open_clip's its open_clip_config.json, "
         "or model.act_layer=gelu (or quick_gelu) and model.rope=none; with Perception Encoder's "
         "lang and spatial models model.act_layer=gelu model.rope=index behind the checkpoint");
-  const auto is_pe = files.checkpoint.given.find("rope=index") != std::string::npos;
-  if (is_pe) return take_perception_encoder(files, info);
+  if (given_word(files, "rope") == "index") return take_perception_encoder(files, info);
   info.config.name = "clip";
   take_heads(files, info);
   take_pixels(kClipScale, /*is_squashed=*/false, info);
 }
 
 }  // namespace
-
-void take_projection(RenamedTensors& tensors, ViTConfig& c) {
-  if (c.num_classes == 0) return;
-  c.text.joint_dim = std::exchange(c.num_classes, 0);
-  tensors.make("head.bias", made_zeros);
-}
 
 bool is_clip_state(const ImportFiles& files) {
   return has(files, "visual.conv1.weight") || has(files, "module.visual.conv1.weight") ||

@@ -59,6 +59,13 @@ bool is_given(const ImportFiles& files, const std::string& field) {
   return given_tree(files).count(field) != 0;
 }
 
+std::string given_word(const ImportFiles& files, const std::string& field) {
+  const ConfigTree tree = given_tree(files);
+  const auto given = tree.find(field);
+  const auto* word = given == tree.end() ? nullptr : std::get_if<std::string>(&given->second.value);
+  return word == nullptr ? "" : *word;
+}
+
 void apply_given(const ImportFiles& files, ModelInfo& info) {
   const ConfigTree tree = given_tree(files);
   if (tree.empty()) return;

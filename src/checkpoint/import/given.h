@@ -7,9 +7,10 @@
 
 namespace vit22b {
 
-/// What users say behind a checkpoint's place of a model whose files do not say it.
-
+/// Whether a user says a field behind the checkpoint's place.
 bool is_given(const ImportFiles& files, const std::string& field);
+/// What is said of a field that is a word; "" where nothing is.
+std::string given_word(const ImportFiles& files, const std::string& field);
 
 /// Changes the fields that are given.
 ///

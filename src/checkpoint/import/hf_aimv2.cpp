@@ -53,10 +53,7 @@ Imported read_hf_aimv2(const ImportFiles& files, const TensorContainer& weights)
                 {.heads = 8, .eps = 1e-5, .eps_key = "rms_norm_eps", .activation = "silu"}, info);
   take_bare_pool(tensors, c);
   if (config.flag("is_native", false, "pos_embed")) c.tokens.pos_embed = "sincos";
-  if (c.num_classes > 0) {
-    c.text.joint_dim = std::exchange(c.num_classes, 0);
-    tensors.make("head.bias", made_zeros);
-  }
+  take_projection(tensors, c);
   take_hf_preprocessing(files, kClipScale, info);
   return model;
 }

@@ -76,10 +76,7 @@ Imported read_hf_clip(const ImportFiles& files, const TensorContainer& weights) 
   c.tokens.no_embed_class = false;
   if (is_naflex) take_square_image(tensors, c);
   if (is_classifier) c.pool.global_pool = "avg";
-  if (!is_classifier && c.num_classes > 0) {
-    c.text.joint_dim = std::exchange(c.num_classes, 0);
-    tensors.make("head.bias", made_zeros);
-  }
+  if (!is_classifier) take_projection(tensors, c);
   take_hf_preprocessing(files, is_siglip ? kAroundHalf : kClipScale, info);
   return {info, tensors};
 }

@@ -22,15 +22,26 @@ Json or_null(const Json& json, const char* key) {
   return json.contains(key) ? json.at(key) : Json();
 }
 
+Json object_of(const Json& json, const char* key) {
+  Json value = or_null(json, key);
+  return value.is_object() ? value : Json::object();
+}
+
+/// Where a field is from: a key of the config's, or what open_clip takes without it.
+std::string origin_of(const Json& json, const char* key) {
+  return json.contains(key)
+             ? concat("open_clip_config.json, ", key)
+             : concat("the default of open_clip, whose ", key, " open_clip_config.json leaves out");
+}
+
 void take_preprocessing(const ImportFiles& files, ModelInfo& info) {
-  take_pixels(kClipScale, /*is_squashed=*/false, info);
-  const Json cfg = files.config.value("preprocess_cfg", Json());
-  if (!cfg.is_object()) return;
+  const Json cfg = object_of(files.config, "preprocess_cfg");
   const auto mode = cfg.value("resize_mode", std::string("shortest"));
   if (mode != "shortest" && mode != "squash")
     throw CheckpointError(files.config_place, ": resize_mode is '", mode,
                           "', want shortest or squash");
   take_pixels(kClipScale, mode == "squash", info);
+  if (cfg.empty()) return;
   Preprocessing p = *parse_preprocessing(info.pp_eval);
   p.interpolation = cfg.value("interpolation", std::string("bicubic"));
   if (const Json mean = or_null(cfg, "mean"); mean.is_array())
@@ -63,12 +74,13 @@ Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights
     throw CheckpointError(files.config_place, ": head_width ", head_width,
                           " does not divide the width ", c.embed_dim);
   c.num_heads = c.embed_dim / head_width;
-  note_origin(info, "num_heads", "open_clip_config.json, head_width");
+  note_origin(info, "num_heads", origin_of(vision, "head_width"));
   const Json model = files.config.at("model_cfg");
   c.mlp.act_layer = model.value("quick_gelu", false) ? "quick_gelu" : "gelu";
-  note_origin(info, "act_layer", "open_clip_config.json, quick_gelu");
-  c.norm.norm_eps = vision.value("norm_kwargs", Json::object()).value("eps", 1e-5);
-  note_origin(info, "norm_eps", "open_clip's code, or norm_kwargs in open_clip_config.json");
+  note_origin(info, "act_layer", origin_of(model, "quick_gelu"));
+  const Json norm = object_of(vision, "norm_kwargs");
+  c.norm.norm_eps = norm.value("eps", 1e-5);
+  note_origin(info, "norm_eps", origin_of(norm, "eps"));
   c.tokens.no_embed_class = false;
   const auto pool = vision.value("pool_type", std::string("tok"));
   c.pool.global_pool = pool == "avg" ? "avg" : pool == "none" ? "none" : "token";

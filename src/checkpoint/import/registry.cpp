@@ -85,7 +85,8 @@ void with_import_files(const CheckpointPath& checkpoint,
     if (!place.empty()) return use({checkpoint, json, place});
     const TensorContainer weights = open_weights(checkpoint);
     const std::vector<std::string> names = weights.names();
-    use({checkpoint, json, weights.place().string(), {names.begin(), names.end()}, weights.part()});
+    place = weights.place().string();
+    use({checkpoint, json, place, {names.begin(), names.end()}, weights.part()});
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(place, " is damaged (", e.what(), ")");
   } catch (const UsageError& e) {

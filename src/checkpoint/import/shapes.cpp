@@ -1,6 +1,7 @@
 #include "checkpoint/import/shapes.h"
 
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/shape.h"
@@ -49,10 +50,7 @@ void take_pool(const RenamedTensors& t, ViTConfig& c) {
   const int64_t hidden = t.size("attn_pool.mlp.fc1.weight", 0);
   c.pool.pool_mlp = hidden > 0;
   if (hidden == 0 || hidden == c.mlp_dim()) return;
-  const auto width = static_cast<double>(c.embed_dim);
-  c.pool.pool_mlp_ratio = static_cast<double>(hidden) / width;
-  while (c.pool_mlp_dim() < hidden)
-    c.pool.pool_mlp_ratio = std::nextafter(c.pool.pool_mlp_ratio, 1e9);
+  c.pool.pool_mlp_ratio = exact_ratio(hidden, c.embed_dim);
 }
 
 }  // namespace
@@ -95,6 +93,12 @@ void take_square_image(const RenamedTensors& t, ViTConfig& c) {
   const int64_t rows = position_rows(t) - (c.tokens.no_embed_class ? 0 : c.num_prefix_tokens());
   if (const int64_t side = square_side(rows); side > 0)
     c.img_size = {side * c.patch_size, side * c.patch_size};
+}
+
+void take_projection(RenamedTensors& tensors, ViTConfig& c) {
+  if (c.num_classes == 0) return;
+  c.text.joint_dim = std::exchange(c.num_classes, 0);
+  tensors.make("head.bias", made_zeros);
 }
 
 void note_origin(ModelInfo& info, const std::string& field, const std::string& from) {

@@ -19,6 +19,10 @@ ViTConfig config_of_shapes(const RenamedTensors& tensors, const std::string& pla
 /// The image size that a position table is for, where its rows are those of a square grid.
 void take_square_image(const RenamedTensors& tensors, ViTConfig& config);
 
+/// Turns a head into a projection to what texts are embedded to as well; without a bias it has
+/// zeros.
+void take_projection(RenamedTensors& tensors, ViTConfig& config);
+
 /// Notes where a field of the function comes from, for `model inspect`.
 void note_origin(ModelInfo& info, const std::string& field, const std::string& from);
 

@@ -3,6 +3,7 @@
 #include "checkpoint/container/tensor_container.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/given.h"
+#include "checkpoint/import/timm_map.h"
 #include "core/error.h"
 #include "model/sequence.h"
 
@@ -127,8 +128,7 @@ bool is_plain_state(const ImportFiles& files) {
 
 Imported read_plain_state(const ImportFiles& files, const TensorContainer& weights) {
   RenamedTensors tensors(weights, kPrefixes, kPlainRules);
-  if (weights.contains("head_dist.weight"))  // the mean of two heads
-    for (const char* name : {"head.weight", "head.bias"}) tensors.leave(name);
+  leave_distilled_heads(weights, tensors);
   Imported model = begin(files, std::move(tensors), "vit");
   for (const char* field : {"norm_eps", "act_layer", "posemb_resize"})
     note_origin(model.info, field,

@@ -40,9 +40,13 @@ RenamedTensors renamed_timm(const TensorContainer& weights, int64_t num_heads,
   tensors.repeat_heads(num_heads);
   tensors.make("patch_embed.proj.bias", made_zeros);  // where a norm follows, patches have none
   tensors.make("blocks.#.ls2.gamma", made_ones);      // where attention alone is scaled
-  if (weights.contains("head_dist.weight"))           // the logits are the mean of two heads
-    for (const char* name : {"head.weight", "head.bias"}) tensors.leave(name);
+  leave_distilled_heads(weights, tensors);
   return tensors;
+}
+
+void leave_distilled_heads(const TensorContainer& weights, RenamedTensors& tensors) {
+  if (!weights.contains("head_dist.weight")) return;
+  for (const char* name : {"head.weight", "head.bias"}) tensors.leave(name);
 }
 
 TensorMap map_own(const ImportFiles&, const std::vector<ParameterRow>& table,

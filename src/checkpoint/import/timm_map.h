@@ -19,6 +19,9 @@ struct TimmTensor {
 RenamedTensors renamed_timm(const TensorContainer& weights, int64_t num_heads,
                             const TowerNames& tower = {});
 
+/// Leaves out the heads of a distilled model, whose logits are the mean of two.
+void leave_distilled_heads(const TensorContainer& weights, RenamedTensors& tensors);
+
 /// Adds the second output biases that parallel blocks have in timm's files.
 void add_twins(const std::vector<ParameterRow>& table, const TensorContainer& weights,
                TensorMap& map);
