@@ -4,7 +4,10 @@
 
 namespace vit22b {
 
-/// Where a checkpoint is: its folder, and which file of the folder its weights are.
+/// The tower of a two-tower checkpoint that reads words.
+constexpr const char* kTextTower = "text";
+
+/// Where a checkpoint is: its folder, which file of the folder its weights are, and whose.
 struct CheckpointPath {
   /// file  "" for model.safetensors, or its index where the weights are in shards
   CheckpointPath(std::filesystem::path place = {},  // NOLINT: a folder is a checkpoint's place
@@ -14,7 +17,9 @@ struct CheckpointPath {
   std::filesystem::path folder;  ///< holds config.json and the weights
   std::string weights;           ///< a plain file name: weights, or an index of shards; or ""
   std::string importer = {};     ///< who reads it; "" for the first that recognises it
-  /// What the files do not say of the model: its keys and values, "num_heads=12&norm_eps=1e-5".
+  std::string tower = {};        ///< "" for the one that sees images, or kTextTower
+  /// What the files do not say of the image tower: its keys and values,
+  /// "num_heads=12&norm_eps=1e-5".
   std::string given = {};
 
   /// The folder, or the file that was named, as a person would write it; `given` behind a '?'.

@@ -37,7 +37,7 @@ ModelInfo read_model_info(const CheckpointPath& checkpoint) {
   ModelInfo info;
   with_import_files(checkpoint, [&](const ImportFiles& files) {
     const Importer& importer = importer_of(files);
-    info = importer.describe(files);
+    info = describe(importer, files);
     info.family = importer.name;
     if (!files.part.empty()) note_origin(info, "weights", files.part);
     apply_given(files, info);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_path.h"
+#include "data/tokenizer_options.h"
 #include "model/config.h"
 
 namespace vit22b {
@@ -30,7 +31,8 @@ struct ModelInfo {
   /// timm's word for what the weights were trained on, such as "augreg2_in21k_ft_in1k"; empty where
   /// it gives none, absent for checkpoints of vit22b's.
   std::optional<std::string> tag = std::nullopt;
-  std::string family = {};  ///< the importer that has read it
+  TokenizerOptions words = {};  ///< how texts become words, of a text tower
+  std::string family = {};      ///< the importer that has read it
   /// Where an importer has fields of the function from, by field: a file's key, a tensor's shape, a
   /// class's default.
   std::map<std::string, std::string> origins = {};

@@ -8,9 +8,11 @@
 #include "checkpoint/container/safetensors_writer.h"
 #include "cli/checkpoint_flags.h"
 #include "cli/command.h"
+#include "cli/head_command.h"
 #include "cli/image_input.h"
 #include "cli/model_outputs.h"
 #include "cli/split_choice.h"
+#include "cli/text_outputs.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -28,6 +30,7 @@ struct FeatureFlags {
   CommonFlags common;
   CheckpointFlags checkpoint;  ///< or a preset
   std::string input;
+  std::string texts, tokenizer;
   SplitFlags split;
   OutputNames names;
   ImageFlags images;  ///< its words are options too
@@ -249,10 +252,26 @@ void check_options(const CLI::App& command, const FeatureFlags& flags) {
   refuse_options(command, of_pictures, "--input holds tensors, which are taken as they are");
 }
 
+/// Texts instead of images.
+void embed_texts(const CLI::App& command, const FeatureFlags& flags, const Device& device) {
+  if (!flags.images.images.empty())
+    throw UsageError("'", flags.images.images.front(), "': give images or --texts, not both");
+  std::vector<std::string> of_pictures = pixel_flag_names();
+  of_pictures.insert(of_pictures.end(),
+                     {"--input", "--data", "--list", "--layers", "--only", "--labels", "--weights",
+                      "--shard-images", "--workers", "--max-bad-fraction", "--batch", "--seed"});
+  refuse_options(command, of_pictures, "--texts has no images");
+  write_text_embeddings({flags.checkpoint.path, flags.texts, flags.tokenizer, flags.common.out},
+                        {device, flags.common.precision, flags.common.engine});
+  log_info("wrote " + flags.common.out);
+}
+
 void run_features(const CLI::App& command, const FeatureFlags& flags) {
   const Device device = begin_command(flags.common);
   const Words words = sorted_words(flags.images.images);
   if (flags.common.out.empty()) throw UsageError("give --out F.safetensors, or --out DIR/");
+  if (!flags.texts.empty()) return embed_texts(command, flags, device);
+  refuse_options(command, {"--tokenizer"}, "goes with --texts");
   check_options(command, flags);
   if (flags.weights.empty()) resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_images(flags, words);
@@ -299,6 +318,10 @@ void add_features(CLI::App& app) {
       ->check(CLI::IsMember({"generated"}));
   command->add_option("--input", flags->input,
                       "safetensors file with `images` [B,C,H,W], already normalised");
+  command->add_option("--texts", flags->texts,
+                      "texts of a two-tower checkpoint, a line each (or safetensors with `words` "
+                      "[N,T]): text_embedding, logit_scale and logit_bias");
+  add_tokenizer_flag(*command, flags->tokenizer);
   command->add_option("--data", flags->split.data, source_help());
   add_split_flags(*command, flags->split);
   command

@@ -79,7 +79,8 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
   command.add_flag("--check-overlap", flags.checks_overlap,
                    "refuse a test that has training pictures in it, by content");
   add_source_flags(command, flags.source);
-  command.add_option("--feature", flags.feature, "pooled, mean, logits or block.N")
+  command
+      .add_option("--feature", flags.feature, "pooled, mean, logits, image_embedding or block.N")
       ->capture_default_str();
   add_labels_flag(command, flags.labels, kLabelsOfData);
   add_class_map_flag(command, flags.class_map, "the training set's classes the test's names are");
@@ -88,7 +89,8 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
 
 void add_data_flags(CLI::App& command, HeadFlags& flags) {
   command.add_option("checkpoint", flags.checkpoint,
-                     "run or checkpoint of vit22b lit; none where --data is a file of features");
+                     "two-tower checkpoint: CLIP's, SigLIP's, open_clip's, or a run of vit22b lit; "
+                     "none where --data is a file of features");
   command
       .add_option(
           "--data", flags.test,
@@ -101,7 +103,14 @@ void add_data_flags(CLI::App& command, HeadFlags& flags) {
       "--split", flags.test_split,
       "split of --data; \"test\" where there is one, else \"val\", else the only one");
   add_source_flags(command, flags.source);
+  add_tokenizer_flag(command, flags.tokenizer);
   add_shared_flags(command, flags);
+}
+
+void add_tokenizer_flag(CLI::App& command, std::string& tokenizer) {
+  command.add_option("--tokenizer", tokenizer,
+                     "the texts' tokenizer where the checkpoint's folder holds none: "
+                     "tokenizer.json, a SentencePiece .model, or CLIP's merges as .txt or .txt.gz");
 }
 
 std::vector<std::string> class_names_of(const HeadFlags& flags, std::vector<std::string> own,
@@ -130,7 +139,7 @@ bool is_from_pairs(const HeadFlags& flags) {
   if (is_file && !flags.checkpoint.empty())
     throw UsageError("'", flags.checkpoint, "': a file of features needs no checkpoint");
   if (!is_file && flags.checkpoint.empty())
-    throw UsageError("give a checkpoint of vit22b lit for ", flags.test, ", or a file of features");
+    throw UsageError("give a two-tower checkpoint for ", flags.test, ", or a file of features");
   if (is_file) refuse_options_of_images(flags);
   return is_file;
 }
@@ -162,8 +171,9 @@ FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
   return table;
 }
 
-FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source) {
-  const auto extractor = make_extractor(flags, device, {flags.feature});
+FeatureTable open_table(const HeadFlags& flags, const std::string& feature, const Device& device,
+                        const DataSource& source) {
+  const auto extractor = make_extractor(flags, device, {feature});
   return make_features(flags, *extractor, source);
 }
 

@@ -22,6 +22,7 @@ struct HeadFlags {
   bool checks_overlap = false;
   SourceOptions source;
   std::string feature = "pooled";
+  std::string tokenizer;  ///< of the checkpoint's texts, where its folder holds none
   PixelChanges pixels;
   std::string labels;
   std::string class_map;  ///< of the test's classes
@@ -41,8 +42,9 @@ void add_data_flags(CLI::App& command, HeadFlags& flags);
 std::vector<std::string> class_names_of(const HeadFlags& flags, std::vector<std::string> own,
                                         int64_t num_classes);
 
-/// The cached features of `source` by the flags' checkpoint.
-FeatureTable open_table(const HeadFlags& flags, const Device& device, const DataSource& source);
+/// The cached features of `source` by the flags' checkpoint, of one name.
+FeatureTable open_table(const HeadFlags& flags, const std::string& feature, const Device& device,
+                        const DataSource& source);
 
 /// What makes features as the flags say.
 std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const Device& device,
@@ -50,6 +52,9 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
 /// A source's features, from the cache or made now.
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                            const DataSource& source);
+
+/// --tokenizer FILE.
+void add_tokenizer_flag(CLI::App& command, std::string& tokenizer);
 
 /// Whether the sets are files of features.
 bool is_from_files(const HeadFlags& flags);

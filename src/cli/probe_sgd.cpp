@@ -55,9 +55,8 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
 HeadAnswers test_of(const HeadFlags& flags, const Device& device, const HeadSources& sources) {
   HeadFlags of_run = flags;
   of_run.checkpoint = flags.common.out;
-  of_run.feature = "logits";
   of_run.pixels = {};  // they are the run's own
-  LabelledFeatures said = open_table(of_run, device, *sources.test).labelled("logits");
+  LabelledFeatures said = open_table(of_run, "logits", device, *sources.test).labelled("logits");
   said.place = sources.test_place;
   const ModelInfo info = read_model_info(resolve_checkpoint(flags.common.out));
   const LabelledFeatures trained{said.features_ND, at::zeros({sources.train->size()}, at::kLong),

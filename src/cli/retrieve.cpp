@@ -44,15 +44,17 @@ void run_retrieve(const RetrieveFlags& flags) {
                  "retrieve predicts no classes");
   if (flags.query.empty()) refuse_options(*flags.head.command, {"--top"}, "goes with --query");
   if (is_from_pairs(flags.head)) {
-    if (!flags.query.empty())
-      throw UsageError("--query wants a text tower; give its checkpoint and a data source");
+    if (!flags.query.empty() || !flags.head.tokenizer.empty())
+      throw UsageError(
+          "--query and --tokenizer want a text tower; give its checkpoint and a data source");
     return tell_result(flags.head.common, retrieval_result(read_pairs(flags.head.test)));
   }
   const TextTower tower(flags.head.checkpoint,
-                        {device, flags.head.common.precision, flags.head.common.engine});
+                        {device, flags.head.common.precision, flags.head.common.engine},
+                        Texts::kAsWritten, flags.head.tokenizer);
   std::shared_ptr<const DataSource> source = open_data(flags.head).source;
   if (flags.query.empty()) source = with_captions(source, flags.head.test);
-  const FeatureTable table = open_table(flags.head, device, *source);
+  const FeatureTable table = open_table(flags.head, tower.image_feature(), device, *source);
   if (!flags.query.empty()) return search(flags, tower, table);
   tell_result(flags.head.common,
               retrieval_result(embed_captions(tower, *source, table, flags.head.test)));

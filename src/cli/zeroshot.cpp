@@ -46,10 +46,11 @@ struct Asked {
 
 Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const TextTower tower(flags.head.checkpoint,
-                        {device, flags.head.common.precision, flags.head.common.engine});
+                        {device, flags.head.common.precision, flags.head.common.engine},
+                        Texts::kAsWritten, flags.head.tokenizer);
   const ChosenSplit chosen = open_data(flags.head);
-  LabelledFeatures data =
-      open_table(flags.head, device, *chosen.source).labelled(flags.head.feature);
+  LabelledFeatures data = open_table(flags.head, tower.image_feature(), device, *chosen.source)
+                              .labelled(tower.image_feature());
   data.place = chosen.text;
   if (data.label_names.empty())
     throw DataError(flags.head.test,
@@ -68,9 +69,11 @@ Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
 }
 
 Asked ask_with_features(const ZeroshotFlags& flags) {
-  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty())
+  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty() ||
+      !flags.head.tokenizer.empty())
     throw UsageError(
-        "--classes, --templates and --labels want a text tower; a file has its own texts");
+        "--classes, --templates, --tokenizer and --labels want a text tower; a file has its own "
+        "texts");
   return {question_of_pairs(read_pairs(flags.head.test)), ""};
 }
 

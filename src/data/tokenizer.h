@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/tokenizer_options.h"
+
 namespace vit22b {
 
 /// Turns text into a row of numbers of a vocabulary.
@@ -21,20 +23,26 @@ class Tokenizer {
   /// The bytes that the tokenizer is made of, and the name of their file in a checkpoint.
   virtual const std::string& file_bytes() const = 0;
   virtual const char* file_name() const = 0;
+  /// Whether it is known what stands behind a text that is shorter.
+  virtual bool has_padding() const { return true; }
   /// A hash of all that decides the tokens.
   std::string fingerprint() const;
 };
 
-/// Opens a SentencePiece model (NAME.model), or CLIP's byte-pair merges (NAME.txt or NAME.txt.gz).
+/// Opens a SentencePiece model (NAME.model), CLIP's byte-pair merges (NAME.txt or NAME.txt.gz), or
+/// a tokenizer.json of Hugging Face's tokenizers, with the tokenizer_config.json beside it.
 ///
 /// SentencePiece texts are canonicalised as SigLIP's are (lower case, no ASCII punctuation, single
 /// spaces), end with the model's </s> and are padded with it. CLIP's are cleaned as open_clip does
 /// (see clean_caption), get its start and end marks, lower case and single spaces, and are padded
 /// with 0.
-/// throws  CheckpointError for a file that is neither
-std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
+/// throws  CheckpointError for a file that is none of them, and for a tokenizer.json that asks for
+///         what there is not, by name
+std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path,
+                                          const TokenizerOptions& options = {});
 /// The same from a file's bytes; `name` decides the kind.
-std::unique_ptr<Tokenizer> make_tokenizer(std::string bytes, const std::string& name);
+std::unique_ptr<Tokenizer> make_tokenizer(std::string bytes, const std::string& name,
+                                          const TokenizerOptions& options = {});
 
 /// Trains a SentencePiece model (unigram, the whole text kept) on canonicalised sentences; the same
 /// sentences give the same model.

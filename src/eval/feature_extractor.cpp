@@ -34,8 +34,12 @@ class ModelExtractor : public FeatureExtractor {
       else if (name == "pooled" && !model_.info.config.has_pool())
         throw UsageError("feature 'pooled': ", place(),
                          " pools no tokens (global_pool=none); take mean or block.N");
-      else if (name != "pooled" && name != "mean" && name != "logits")
-        throw UsageError("feature '", name, "': want pooled, mean, logits or block.N");
+      else if (name == "image_embedding" && !model_.info.config.embeds_images())
+        throw UsageError("feature 'image_embedding': ", place(),
+                         " embeds no images beside texts; take pooled");
+      else if (name != "pooled" && name != "mean" && name != "logits" && name != "image_embedding")
+        throw UsageError("feature '", name,
+                         "': want pooled, mean, logits, image_embedding or block.N");
     }
     fingerprint_ =
         hash_of_text(concat(model_fingerprint(model_.checkpoint), "\n", transforms_.text(), "\n",
@@ -67,7 +71,7 @@ class ModelExtractor : public FeatureExtractor {
 
   at::Tensor feature(const VitOutputs& outputs, const std::string& name) const {
     if (name == "pooled") return outputs.pooled_BD;
-    if (name == "logits") return outputs.logits_BC;
+    if (name == "logits" || name == "image_embedding") return outputs.logits_BC;
     if (name == "mean") return mean_of_patches(outputs.tokens_BTD);
     const at::Tensor& tokens_BTD = outputs.blocks.at(*block_of(name));
     const at::Tensor summary_BD = model_.info.config.tokens.class_token

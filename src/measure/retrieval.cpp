@@ -12,7 +12,8 @@ namespace vit22b {
 
 std::vector<FoundPicture> search_pictures(const TextTower& tower, const FeatureTable& table,
                                           const std::string& sentence, int64_t count) {
-  const at::Tensor scores = at::mv(unit_length(table.all("pooled")), tower.embed({sentence})[0]);
+  const at::Tensor scores =
+      at::mv(unit_length(table.all(tower.image_feature())), tower.embed({sentence})[0]);
   const auto [values, indices] = scores.topk(std::min(count, table.size()));
   std::vector<FoundPicture> found;
   for (int64_t i = 0; i < values.numel(); ++i)
@@ -30,7 +31,7 @@ PairedFeatures embed_captions(const TextTower& tower, const DataSource& source,
       captions.push_back(std::move(caption));
       image_of_caption.push_back(row);
     }
-  return {{table.all("pooled"), at::arange(table.size(), at::kLong), {}, place},
+  return {{table.all(tower.image_feature()), at::arange(table.size(), at::kLong), {}, place},
           {tower.embed(captions), at::tensor(image_of_caption, at::kLong), {}, place}};
 }
 

@@ -113,9 +113,13 @@ void check_image_size(const ViTConfig& config, const at::Tensor& images_BCHW) {
 
 at::Tensor embed_words(const ViTConfig& config, const Layers& layers, const at::Tensor& words_BT,
                        at::ScalarType type) {
-  check_shape("Embedding", "words", words_BT, {{"B"}, {"T", config.text.context_length}});
+  check_shape("Embedding", "words", words_BT, {{"B"}, {"T"}});
+  const int64_t length = words_BT.size(1);
+  if (length > config.text.context_length)
+    throw UsageError("Embedding: texts of ", length, " words, want at most ",
+                     config.text.context_length);
   const at::Tensor x = at::embedding(layers.weight("token_embedding.weight"), words_BT);
-  return (x + layers.weight("pos_embed")).to(type);
+  return (x + layers.weight("pos_embed").slice(1, 0, length)).to(type);
 }
 
 at::Tensor embed(const ViTConfig& config, const Layers& layers, const at::Tensor& input,

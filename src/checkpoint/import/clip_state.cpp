@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "checkpoint/import/clip_names.h"
+#include "checkpoint/import/clip_words.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/given.h"
 #include "core/error.h"
@@ -14,6 +15,10 @@ constexpr int64_t kOpenAiHead = 64;  // features a head, in both towers
 
 bool has(const ImportFiles& files, const char* name) {
   return files.names.count(name) != 0;
+}
+
+bool is_openai(const ImportFiles& files) {
+  return has(files, "input_resolution") || files.part.find("TorchScript") != std::string::npos;
 }
 
 // Widths of the published Perception Encoders and their heads (core/vision_encoder/config.py).
@@ -55,13 +60,17 @@ void take_openai(const ImportFiles& files, ModelInfo& info) {
 }
 
 // What of CLIP's names neither OpenAI nor Meta wrote: open_clip's state dicts say no activation.
-void take_others(const ImportFiles& files, ModelInfo& info) {
+void check_others_given(const ImportFiles& files) {
   if (!is_given(files, "act_layer") || !is_given(files, "rope"))
     throw CheckpointError(
         files.config_place,
         " has CLIP's names, and nothing says whose: with open_clip's its open_clip_config.json, "
         "or model.act_layer=gelu (or quick_gelu) and model.rope=none; with Perception Encoder's "
         "lang and spatial models model.act_layer=gelu model.rope=index behind the checkpoint");
+}
+
+void take_others(const ImportFiles& files, ModelInfo& info) {
+  check_others_given(files);
   if (given_word(files, "rope") == "index") return take_perception_encoder(files, info);
   info.config.name = "clip";
   take_heads(files, info);
@@ -91,11 +100,28 @@ Imported read_clip_state(const ImportFiles& files, const TensorContainer& weight
   take_projection(tensors, c);
   if (tensors.contains("attn_pool.latent"))
     take_perception_encoder(files, info);
-  else if (has(files, "input_resolution") || files.part.find("TorchScript") != std::string::npos)
+  else if (is_openai(files))
     take_openai(files, info);
   else
     take_others(files, info);
   return {info, tensors};
+}
+
+Imported read_clip_state_text(const ImportFiles& files, const TensorContainer& weights) {
+  Imported model = read_clip_words(files, weights);
+  take_words_heads(files, model.info);
+  const bool is_metas = has(files, "visual.attn_pool.probe");
+  if (is_openai(files)) {
+    model.info.config.mlp.act_layer = "quick_gelu";
+  } else if (!is_metas) {
+    check_others_given(files);
+    model.info.config.mlp.act_layer = given_word(files, "act_layer");
+  }
+  note_origin(model.info, "act_layer",
+              is_openai(files) ? "OpenAI's CLIP code"
+              : is_metas       ? "Perception Encoder's code"
+                               : "given");
+  return model;
 }
 
 }  // namespace vit22b

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "checkpoint/import/clip_names.h"
+#include "checkpoint/import/clip_words.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/given.h"
 #include "core/error.h"
@@ -75,6 +76,13 @@ Imported read_eva_clip(const ImportFiles& files, const TensorContainer& weights)
     note_origin(info, field, "EVA's code");
   take_pixels(kClipScale, /*is_squashed=*/false, info);
   return {info, tensors};
+}
+
+Imported read_eva_clip_text(const ImportFiles& files, const TensorContainer& weights) {
+  Imported model = read_clip_words(files, weights);
+  take_words_heads(files, model.info);
+  note_origin(model.info, "act_layer", "EVA's code");
+  return model;
 }
 
 }  // namespace vit22b

@@ -5,7 +5,7 @@
 namespace vit22b {
 
 /// Each family: whether files are of it, and how they are read. What is read throws as Importer
-/// says.
+/// says; a text tower is read under the names that a table of words has.
 
 /// Hugging Face's vit, vit_msn, deit, vit_mae, ijepa, dinov2, dinov2_with_registers.
 bool is_hf_vit(const ImportFiles& files);
@@ -13,12 +13,14 @@ Imported read_hf_vit(const ImportFiles& files, const TensorContainer& weights);
 /// dinov3_vit.
 bool is_hf_dinov3(const ImportFiles& files);
 Imported read_hf_dinov3(const ImportFiles& files, const TensorContainer& weights);
-/// The image towers of clip, metaclip_2, siglip, siglip2.
+/// clip, metaclip_2, siglip, siglip2; their text towers.
 bool is_hf_clip(const ImportFiles& files);
 Imported read_hf_clip(const ImportFiles& files, const TensorContainer& weights);
+Imported read_hf_clip_text(const ImportFiles& files, const TensorContainer& weights);
 /// aimv2.
 bool is_hf_aimv2(const ImportFiles& files);
 Imported read_hf_aimv2(const ImportFiles& files, const TensorContainer& weights);
+Imported read_hf_aimv2_text(const ImportFiles& files, const TensorContainer& weights);
 /// internvl_vision.
 bool is_hf_internvl(const ImportFiles& files);
 Imported read_hf_internvl(const ImportFiles& files, const TensorContainer& weights);
@@ -43,9 +45,11 @@ Imported read_dinov3(const ImportFiles& files, const TensorContainer& weights);
 /// CLIP's names: OpenAI's, Perception Encoder's.
 bool is_clip_state(const ImportFiles& files);
 Imported read_clip_state(const ImportFiles& files, const TensorContainer& weights);
+Imported read_clip_state_text(const ImportFiles& files, const TensorContainer& weights);
 /// EVA-CLIP's.
 bool is_eva_clip(const ImportFiles& files);
 Imported read_eva_clip(const ImportFiles& files, const TensorContainer& weights);
+Imported read_eva_clip_text(const ImportFiles& files, const TensorContainer& weights);
 /// InternViT's own code: model_type intern_vit_6b.
 bool is_intern_vit(const ImportFiles& files);
 Imported read_intern_vit(const ImportFiles& files, const TensorContainer& weights);
@@ -63,5 +67,6 @@ Imported read_big_vision(const ImportFiles& files, const TensorContainer& weight
 /// open_clip's folders: open_clip_config.json.
 bool is_open_clip(const ImportFiles& files);
 Imported read_open_clip(const ImportFiles& files, const TensorContainer& weights);
+Imported read_open_clip_text(const ImportFiles& files, const TensorContainer& weights);
 
 }  // namespace vit22b

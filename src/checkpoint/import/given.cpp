@@ -9,7 +9,7 @@
 namespace vit22b {
 namespace {
 
-constexpr std::string_view kModel = "model.";
+constexpr std::string_view kModel = "model.", kText = "text.", kOfBoth = "act_layer=";
 
 /// Fields that names and shapes of tensors tell.
 constexpr std::string_view kOfShapes[] = {
@@ -27,11 +27,18 @@ constexpr KnownHeads kHeads[] = {{192, 3},   {384, 6},   {512, 8},   {768, 12}, 
                                  {1792, 16}, {2048, 16}, {2432, 32}, {3072, 24}, {3200, 25},
                                  {4096, 32}, {5120, 40}};
 
+/// What is given of the tower that the checkpoint's place names: of a text tower as
+/// "text.KEY=VALUE", and its activation, which is that of both unless that says otherwise.
 ConfigTree given_tree(const ImportFiles& files) {
+  const bool is_text = files.checkpoint.tower == kTextTower;
   ConfigTree tree;
   for (std::string part : split(files.checkpoint.given, '&')) {
     if (part.starts_with(kModel)) part = part.substr(kModel.size());
-    if (!part.empty()) set_override(tree, part);
+    const bool is_of_text = part.starts_with(kText);
+    if (is_of_text) part = part.substr(kText.size());
+    const bool is_of_both = part.starts_with(kOfBoth) && tree.count("act_layer") == 0;
+    if (!part.empty() && (is_of_text == is_text || (is_text && is_of_both)))
+      set_override(tree, part);
   }
   return tree;
 }
@@ -51,6 +58,10 @@ bool is_said(const ImportFiles& files, const ModelInfo& info, const std::string&
            !origin->second.starts_with("the default");
   return files.names.empty() ||
          std::find(std::begin(kOfShapes), std::end(kOfShapes), field) != std::end(kOfShapes);
+}
+
+std::string name_of(const ImportFiles& files, const std::string& field) {
+  return concat(kModel, files.checkpoint.tower == kTextTower ? kText : "", field);
 }
 
 }  // namespace
@@ -74,8 +85,8 @@ void apply_given(const ImportFiles& files, ModelInfo& info) {
   const auto after = values_of(info.config);
   for (const auto& [key, value] : tree) {
     if (before.at(key) != after.at(key) && is_said(files, info, key))
-      throw UsageError("model.", key, " is given as ", after.at(key), ", but ", files.config_place,
-                       " has ", before.at(key), "; leave it away");
+      throw UsageError(name_of(files, key), " is given as ", after.at(key), ", but ",
+                       files.config_place, " has ", before.at(key), "; leave it away");
     note_origin(info, key, "given");
   }
 }

@@ -104,6 +104,16 @@ Preprocessing preprocessing_of(const Json& json, const std::string& place, const
   return p;
 }
 
+// The tower's own object; without one the whole is an image tower's, and a text tower is all by its
+// class's defaults.
+const Json& config_of_tower(const ImportFiles& files) {
+  static const Json kNothing = Json::object();
+  const bool is_text = files.checkpoint.tower == kTextTower;
+  const char* key = is_text ? "text_config" : "vision_config";
+  if (files.config.contains(key) && files.config.at(key).is_object()) return files.config.at(key);
+  return is_text ? kNothing : files.config;
+}
+
 void take_labels(const Json& json, ModelInfo& info) {
   const Json names = json.value("id2label", Json());
   if (!names.is_object() || static_cast<int64_t>(names.size()) != info.config.num_classes) return;
@@ -122,9 +132,7 @@ void take_labels(const Json& json, ModelInfo& info) {
 
 HfConfig::HfConfig(const ImportFiles& files, ModelInfo& info)
     : files_(files),
-      json_(files.config.contains("vision_config") && files.config.at("vision_config").is_object()
-                ? files.config.at("vision_config")
-                : files.config),
+      json_(config_of_tower(files)),
       info_(info),
       model_type_(files.config.value("model_type", "")) {}
 
@@ -187,19 +195,24 @@ bool is_hf(const ImportFiles& files, std::span<const std::string_view> model_typ
                                        type.get_ref<const std::string&>()) != model_types.end();
 }
 
-void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
-                   ModelInfo& info) {
+void take_hf_words(HfConfig& config, const HfDefaults& defaults, ModelInfo& info) {
   ViTConfig& c = info.config;
   c.name = config.model_type();
   c.num_heads = config.integer("num_attention_heads", defaults.heads, "num_heads");
+  c.norm.norm_eps = config.number(defaults.eps_key, defaults.eps, "norm_eps");
+  c.mlp.act_layer = config.activation(defaults.activation);
+}
+
+void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
+                   ModelInfo& info) {
+  ViTConfig& c = info.config;
+  take_hf_words(config, defaults, info);
   if (tensors.shape("patch_embed.proj.weight").size() == 2) {
     c.patch_size = config.integer("patch_size", c.patch_size, "patch_size");
     c.in_chans = config.integer("num_channels", c.in_chans, "in_chans");
   }
   c.img_size = config.size("image_size", defaults.image, "img_size");
   take_edge(c);
-  c.norm.norm_eps = config.number(defaults.eps_key, defaults.eps, "norm_eps");
-  c.mlp.act_layer = config.activation(defaults.activation);
   c.tokens.posemb_resize = defaults.posemb_resize;
   note_origin(info, "posemb_resize", concat("transformers' ", config.model_type()));
 }

@@ -9,10 +9,12 @@
 
 namespace vit22b {
 
-/// A config.json of Hugging Face's transformers, of the image tower where it holds several: reads
-/// fields, and notes of each whether the file has it or the class's default counts.
+/// A config.json of Hugging Face's transformers, of one tower where it holds several: reads fields,
+/// and notes of each whether the file has it or the class's default counts.
 class HfConfig {
  public:
+  /// Of the tower that the checkpoint's place names.
+  ///
   /// files, info  outlive it
   HfConfig(const ImportFiles& files, ModelInfo& info);
 
@@ -59,6 +61,9 @@ struct HfDefaults {
 /// config  of `info`
 void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
                    ModelInfo& info);
+
+/// The same of a text tower.
+void take_hf_words(HfConfig& config, const HfDefaults& defaults, ModelInfo& info);
 
 /// (pixel / 255 - mean) / stddev of red, green and blue.
 struct PixelScale {

@@ -6,9 +6,7 @@ namespace {
 
 constexpr std::string_view kTypes[] = {"aimv2", "aimv2_vision_model"};
 constexpr std::string_view kPrefixes[] = {"vision_model."};
-constexpr NameRule kRules[] = {
-    {"embeddings.patch_embed.", "patch_embed.proj."},
-    {"embeddings.rms_norm.", "patch_embed.norm."},
+constexpr NameRule kLayerRules[] = {
     {"embeddings.position_embedding.weight", "pos_embed"},
     {"embeddings.position_ids", ""},
     {"encoder.layers.#.rms_norm1.", "blocks.#.norm1."},
@@ -21,6 +19,10 @@ constexpr NameRule kRules[] = {
     {"encoder.layers.#.ffn.up_proj.", "blocks.#.mlp.fc1.", 1, 2},
     {"encoder.layers.#.ffn.down_proj.", "blocks.#.mlp.fc2."},
     {"rms_norm.", "norm."},
+};
+constexpr NameRule kRules[] = {
+    {"embeddings.patch_embed.", "patch_embed.proj."},
+    {"embeddings.rms_norm.", "patch_embed.norm."},
     {"head.cls_token", "attn_pool.latent"},
     {"head.k_proj.", "attn_pool.kv.", 0, 2},
     {"head.v_proj.", "attn_pool.kv.", 1, 2},
@@ -30,6 +32,19 @@ constexpr NameRule kRules[] = {
     {"text_projection.", ""},
     {"logit_scale", ""},
 };
+constexpr std::string_view kTextPrefixes[] = {"text_model."};
+constexpr NameRule kTextRules[] = {
+    {"embeddings.token_embedding.", "token_embedding."},
+    {"text_projection.", "joint."},
+    {"vision_model.", ""},
+    {"visual_projection.", ""},
+};
+
+std::vector<NameRule> with_layers(std::span<const NameRule> of_tower) {
+  std::vector<NameRule> rules(of_tower.begin(), of_tower.end());
+  rules.insert(rules.end(), std::begin(kLayerRules), std::end(kLayerRules));
+  return rules;
+}
 
 }  // namespace
 
@@ -45,7 +60,7 @@ bool is_hf_aimv2(const ImportFiles& files) {
 }
 
 Imported read_hf_aimv2(const ImportFiles& files, const TensorContainer& weights) {
-  Imported model{{}, {weights, kPrefixes, kRules}};
+  Imported model{{}, {weights, kPrefixes, with_layers(kRules)}};
   auto& [info, tensors] = model;
   HfConfig config(files, info);
   ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
@@ -55,6 +70,22 @@ Imported read_hf_aimv2(const ImportFiles& files, const TensorContainer& weights)
   if (config.flag("is_native", false, "pos_embed")) c.tokens.pos_embed = "sincos";
   take_projection(tensors, c);
   take_hf_preprocessing(files, kClipScale, info);
+  return model;
+}
+
+Imported read_hf_aimv2_text(const ImportFiles& files, const TensorContainer& weights) {
+  constexpr int64_t kEnd = 49'407;
+  Imported model{{}, {weights, kTextPrefixes, with_layers(kTextRules)}};
+  auto& [info, tensors] = model;
+  HfConfig config(files, info);
+  ViTConfig& c = info.config = config_of_words(tensors, files.config_place);
+  take_hf_words(config, {.heads = 6, .eps = 1e-5, .eps_key = "rms_norm_eps", .activation = "silu"},
+                info);
+  // transformers masks where its processor gives a mask of the padding, which it does.
+  c.text.causal = true;
+  c.text.text_pool = "eos";
+  c.text.eos_id = config.integer("eos_token_id", kEnd, "eos_id");
+  info.words.cleaning = Cleaning::kComposed;
   return model;
 }
 

@@ -8,13 +8,7 @@ constexpr std::string_view kTypes[] = {
     "clip",   "clip_vision_model",   "metaclip_2", "metaclip_2_vision_model",
     "siglip", "siglip_vision_model", "siglip2",    "siglip2_vision_model"};
 constexpr std::string_view kPrefixes[] = {"vision_model.", "vision_model."};
-constexpr NameRule kRules[] = {
-    {"embeddings.class_embedding", "cls_token"},
-    {"embeddings.patch_embedding.weight", "patch_embed.proj.weight"},
-    {"embeddings.patch_embedding.bias", "patch_embed.proj.bias"},
-    {"embeddings.position_embedding.weight", "pos_embed"},
-    {"embeddings.position_ids", ""},
-    {"pre_layrnorm.", "norm_pre."},  // so it is written
+constexpr NameRule kLayerRules[] = {
     {"encoder.layers.#.layer_norm1.", "blocks.#.norm1."},
     {"encoder.layers.#.layer_norm2.", "blocks.#.norm2."},
     {"encoder.layers.#.self_attn.q_proj.", "blocks.#.attn.qkv.", 0, 3},
@@ -22,6 +16,14 @@ constexpr NameRule kRules[] = {
     {"encoder.layers.#.self_attn.v_proj.", "blocks.#.attn.qkv.", 2, 3},
     {"encoder.layers.#.self_attn.out_proj.", "blocks.#.attn.proj."},
     {"encoder.layers.#.mlp.", "blocks.#.mlp."},
+    {"embeddings.position_embedding.weight", "pos_embed"},
+    {"embeddings.position_ids", ""},
+};
+constexpr NameRule kRules[] = {
+    {"embeddings.class_embedding", "cls_token"},
+    {"embeddings.patch_embedding.weight", "patch_embed.proj.weight"},
+    {"embeddings.patch_embedding.bias", "patch_embed.proj.bias"},
+    {"pre_layrnorm.", "norm_pre."},  // so it is written
     {"post_layernorm.", "norm."},
     {"head.probe", "attn_pool.latent"},
     {"head.attention.in_proj_", "attn_pool.", 0, 1, Change::kQueryAndRest},
@@ -39,8 +41,19 @@ constexpr NameRule kRules[] = {
 constexpr NameRule kLinearPatches = {"embeddings.patch_embedding.weight", "patch_embed.proj.weight",
                                      0, 1, Change::kChannelsLast};
 
+constexpr std::string_view kTextPrefixes[] = {"text_model."};
+constexpr NameRule kTextRules[] = {
+    {"embeddings.token_embedding.", "token_embedding."},
+    {"final_layer_norm.", "norm."},
+    {"head.", "joint."},
+    {"text_projection.", "joint."},
+    {"vision_model.", ""},
+    {"visual_projection.", ""},
+};
+
 std::vector<NameRule> rules_of(bool has_linear_patches) {
   std::vector<NameRule> rules(std::begin(kRules), std::end(kRules));
+  rules.insert(rules.end(), std::begin(kLayerRules), std::end(kLayerRules));
   if (has_linear_patches) rules.insert(rules.begin(), kLinearPatches);
   return rules;
 }
@@ -50,6 +63,25 @@ void leave_pool(RenamedTensors& tensors, bool is_siglip) {
   for (const std::string& name : tensors.names("attn_pool.")) tensors.leave(name);
   if (is_siglip) return;
   for (const char* name : {"norm.weight", "norm.bias"}) tensors.leave(name);
+}
+
+// What the family's tokenizer class does.
+TokenizerOptions words_of(const std::string& type) {
+  if (type.starts_with("siglip2")) return {.cleaning = Cleaning::kLower, .pads_with_zero = true};
+  if (type.starts_with("siglip"))
+    return {.cleaning = Cleaning::kSiglip, .prefers_sentencepiece = true};
+  return {.cleaning = type.starts_with("clip") ? Cleaning::kComposed : Cleaning::kOfKind};
+}
+
+// Texts end with a mark whose number configs of CLIP's first files have as 2, which then stands for
+// the largest.
+void take_text_pool(const std::string& type, HfConfig& config, ModelInfo& info) {
+  constexpr int64_t kClipEnd = 49'407, kMetaClipEnd = 2, kOldEnd = 2;
+  TextConfig& text = info.config.text;
+  text.causal = true;
+  const bool is_metaclip = type.starts_with("metaclip_2");
+  text.eos_id = config.integer("eos_token_id", is_metaclip ? kMetaClipEnd : kClipEnd, "eos_id");
+  text.text_pool = !is_metaclip && text.eos_id == kOldEnd ? "argmax" : "eos";
 }
 
 }  // namespace
@@ -78,6 +110,25 @@ Imported read_hf_clip(const ImportFiles& files, const TensorContainer& weights) 
   if (is_classifier) c.pool.global_pool = "avg";
   if (!is_classifier) take_projection(tensors, c);
   take_hf_preprocessing(files, is_siglip ? kAroundHalf : kClipScale, info);
+  return {info, tensors};
+}
+
+Imported read_hf_clip_text(const ImportFiles& files, const TensorContainer& weights) {
+  ModelInfo info;
+  HfConfig config(files, info);
+  const std::string& type = config.model_type();
+  const bool is_siglip = type.starts_with("siglip");
+  std::vector<NameRule> rules(std::begin(kTextRules), std::end(kTextRules));
+  rules.insert(rules.end(), std::begin(kLayerRules), std::end(kLayerRules));
+  RenamedTensors tensors(weights, kTextPrefixes, rules);
+  info.config = config_of_words(tensors, files.config_place);
+  take_hf_words(config,
+                {.heads = is_siglip ? 12 : 8,
+                 .eps = is_siglip ? 1e-6 : 1e-5,
+                 .activation = is_siglip ? "gelu_pytorch_tanh" : "quick_gelu"},
+                info);
+  if (!is_siglip) take_text_pool(type, config, info);
+  info.words = words_of(type);
   return {info, tensors};
 }
 

@@ -32,12 +32,21 @@ struct Importer {
   /// What each of the files' tensors is for, where the model has these parameters.
   TensorMap (*map)(const ImportFiles& files, const std::vector<ParameterRow>& table,
                    const TensorContainer& weights);
+  /// The same of the text tower, where these checkpoints may have one beside the other.
+  ModelInfo (*describe_text)(const ImportFiles& files) = nullptr;
+  TensorMap (*map_text)(const ImportFiles& files, const std::vector<ParameterRow>& table,
+                        const TensorContainer& weights) = nullptr;
 };
 
 /// The first of the list that recognises a checkpoint, or the one that it names.
 ///
 /// throws  CheckpointError where none does or has that name
 const Importer& importer_of(const ImportFiles& files);
+
+/// What model the tower is that the checkpoint's place names.
+///
+/// throws  CheckpointError where there is no text tower
+ModelInfo describe(const Importer& importer, const ImportFiles& files);
 
 /// Reads config.json and does this with it; a JSON exception and a UsageError become a
 /// CheckpointError that names the file.

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/clip_names.h"
+#include "checkpoint/import/clip_words.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/given.h"
 #include "checkpoint/import/timm_args.h"
@@ -115,6 +116,44 @@ Imported read_timm_tower(const ImportFiles& files, const TensorContainer& weight
   return {info, tensors};
 }
 
+std::string words_activation(const ImportFiles& files, const Json& model, const Json& text) {
+  if (model.value("quick_gelu", false)) return "quick_gelu";
+  const Json approximate = or_null(object_of(text, "act_kwargs"), "approximate");
+  if (approximate.is_null() || approximate == "none") return "gelu";
+  if (approximate == "tanh") return "gelu_tanh";
+  throw CheckpointError(files.config_place, ": act_kwargs' approximate is ", approximate.dump(),
+                        ", want \"tanh\" or \"none\"");
+}
+
+// How open_clip's tokenizer cleans texts; its own takes lower case, transformers' what is said.
+TokenizerOptions words_of(const ImportFiles& files, const Json& text) {
+  if (!or_null(text, "hf_tokenizer_name").is_string()) return {.cleaning = Cleaning::kCaptionLower};
+  const Json how = object_of(text, "tokenizer_kwargs");
+  TokenizerOptions words{.blanks_end = how.value("strip_sep_token", false)};
+  const auto clean = how.value("clean", std::string("whitespace"));
+  constexpr std::pair<std::string_view, Cleaning> kKinds[] = {
+      {"whitespace", Cleaning::kCaption},
+      {"lower", Cleaning::kCaptionLower},
+      {"canonicalize", Cleaning::kCaptionCanonical}};
+  for (const auto& [name, cleaning] : kKinds)
+    if (clean == name) words.cleaning = cleaning;
+  if (words.cleaning == Cleaning::kOfKind)
+    throw CheckpointError(files.config_place, ": tokenizer_kwargs' clean is '", clean,
+                          "', want whitespace, lower or canonicalize");
+  return words;
+}
+
+// Which word of a text stands for all.
+void take_words_pool(const ImportFiles& files, const Json& text, ViTConfig& c) {
+  constexpr int64_t kEnd = 2;
+  const auto pool = text.value("pool_type", std::string("argmax"));
+  if (pool != "argmax" && pool != "last" && pool != "eos")
+    throw CheckpointError(files.config_place, ": text_cfg's pool_type is '", pool,
+                          "', want argmax, last or eos");
+  c.text.text_pool = pool;
+  c.text.eos_id = text.contains("eos_id") ? whole_number(text.at("eos_id")) : kEnd;
+}
+
 }  // namespace
 
 bool is_open_clip(const ImportFiles& files) {
@@ -130,6 +169,28 @@ Imported read_open_clip(const ImportFiles& files, const TensorContainer& weights
   model.info.config.name = "open_clip";
   take_projection(model.tensors, model.info.config);
   take_preprocessing(files, model.info);
+  return model;
+}
+
+Imported read_open_clip_text(const ImportFiles& files, const TensorContainer& weights) {
+  const Json cfg = files.config.at("model_cfg"), text = object_of(cfg, "text_cfg");
+  if (const Json name = or_null(text, "hf_model_name"); name.is_string() && name != "")
+    throw CheckpointError(files.config_place, ": its text tower is transformers' ", name.dump(),
+                          ", which is not read; want one of open_clip's own");
+  Imported model = read_clip_words(files, weights);
+  ViTConfig& c = model.info.config;
+  constexpr int64_t kHeads = 8;
+  const Json heads = or_null(text, "heads");
+  c.num_heads = heads.is_null() ? kHeads : whole_number(heads);
+  note_origin(model.info, "num_heads", origin_of(text, "heads"));
+  c.mlp.act_layer = words_activation(files, cfg, text);
+  note_origin(model.info, "act_layer", origin_of(cfg, "quick_gelu"));
+  const Json norm = object_of(text, "norm_kwargs");
+  c.norm.norm_eps = norm.value("eps", 1e-5);
+  note_origin(model.info, "norm_eps", origin_of(norm, "eps"));
+  c.text.causal = !text.value("no_causal_mask", false);
+  take_words_pool(files, text, c);
+  model.info.words = words_of(files, text);
   return model;
 }
 

@@ -30,26 +30,42 @@ constexpr Importer family(const char* name, bool (*recognises)(const ImportFiles
   return {name, recognises, describe_by<kRead>, map_by<kRead>};
 }
 
+template <Reader kRead, Reader kReadText>
+constexpr Importer two_towers(const char* name, bool (*recognises)(const ImportFiles&)) {
+  return {name,
+          recognises,
+          describe_by<kRead>,
+          map_by<kRead>,
+          describe_by<kReadText>,
+          map_by<kReadText>};
+}
+
+void check_has_text(const Importer& importer, const ImportFiles& files) {
+  if (importer.describe_text == nullptr)
+    throw CheckpointError(files.config_place, " has no text tower that is read beside its images (",
+                          importer.name, ")");
+}
+
 // The one list of importers; the first that recognises a checkpoint reads it.
 constexpr Importer kImporters[] = {
     {"vit22b", is_own, describe_own, map_own},
     {"timm", is_timm, describe_timm, map_timm},
     family<read_hf_vit>("hf_vit", is_hf_vit),
     family<read_hf_dinov3>("hf_dinov3", is_hf_dinov3),
-    family<read_hf_clip>("hf_clip", is_hf_clip),
-    family<read_hf_aimv2>("hf_aimv2", is_hf_aimv2),
+    two_towers<read_hf_clip, read_hf_clip_text>("hf_clip", is_hf_clip),
+    two_towers<read_hf_aimv2, read_hf_aimv2_text>("hf_aimv2", is_hf_aimv2),
     family<read_hf_internvl>("hf_internvl", is_hf_internvl),
     family<read_hf_radio>("hf_radio", is_hf_radio),
     family<read_hf_tips>("hf_tips", is_hf_tips),
     family<read_hf_sapiens2>("hf_sapiens2", is_hf_sapiens2),
     family<read_intern_vit>("intern_vit", is_intern_vit),
-    family<read_open_clip>("open_clip", is_open_clip),
+    two_towers<read_open_clip, read_open_clip_text>("open_clip", is_open_clip),
     family<read_big_vision>("big_vision", is_big_vision),
     family<read_aimv2_state>("aimv2", is_aimv2_state),
     family<read_dinov3>("dinov3", is_dinov3),
     family<read_dinov2>("dinov2", is_dinov2),
-    family<read_clip_state>("clip", is_clip_state),
-    family<read_eva_clip>("eva_clip", is_eva_clip),
+    two_towers<read_clip_state, read_clip_state_text>("clip", is_clip_state),
+    two_towers<read_eva_clip, read_eva_clip_text>("eva_clip", is_eva_clip),
     family<read_plain_state>("vit", is_plain_state),
 };
 
@@ -68,6 +84,12 @@ const Importer& importer_of(const ImportFiles& files) {
   throw CheckpointError(files.config_place, " is of no family that is known: ", join(names, ", "),
                         "; of a config.json they look at architecture and model_type, without one "
                         "at the tensors' names");
+}
+
+ModelInfo describe(const Importer& importer, const ImportFiles& files) {
+  if (files.checkpoint.tower.empty()) return importer.describe(files);
+  check_has_text(importer, files);
+  return importer.describe_text(files);
 }
 
 void with_import_files(const CheckpointPath& checkpoint,
@@ -98,7 +120,9 @@ TensorMap tensor_map(const CheckpointPath& checkpoint, const std::vector<Paramet
                      const TensorContainer& files) {
   TensorMap map;
   with_import_files(checkpoint, [&](const ImportFiles& import) {
-    map = importer_of(import).map(import, table, files);
+    const Importer& importer = importer_of(import);
+    if (!checkpoint.tower.empty()) check_has_text(importer, import);
+    map = (checkpoint.tower.empty() ? importer.map : importer.map_text)(import, table, files);
   });
   return map;
 }

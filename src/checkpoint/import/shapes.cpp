@@ -89,6 +89,28 @@ ViTConfig config_of_shapes(const RenamedTensors& t, const std::string& place) {
   return c;
 }
 
+ViTConfig config_of_words(RenamedTensors& t, const std::string& place) {
+  ViTConfig c = preset("b16", "serial");
+  const std::vector<int64_t> words = t.shape("token_embedding.weight");
+  if (words.size() != 2 || words[0] < 1 || words[1] < 1)
+    throw CheckpointError(place, " has no text tower: there are no embeddings of words");
+  c.text.vocab_size = words[0];
+  c.embed_dim = words[1];
+  c.text.context_length = position_rows(t);
+  c.depth = t.depth();
+  if (c.depth == 0) throw CheckpointError(place, ": its text tower has no blocks");
+  take_block(t, c);
+  c.tokens = {};
+  c.norm.final_norm = t.contains("norm.weight");
+  c.pool.global_pool = "last";
+  c.num_classes = 0;
+  c.text.joint_dim = t.contains("joint.weight") ? t.size("joint.weight", 0) : c.embed_dim;
+  t.make("joint.weight", [](const ParameterRow& row) { return at::eye(row.shape[0]); });
+  t.make("joint.bias", made_zeros);
+  t.make("logit_bias", made_zeros);
+  return c;
+}
+
 void take_square_image(const RenamedTensors& t, ViTConfig& c) {
   const int64_t rows = position_rows(t) - (c.tokens.no_embed_class ? 0 : c.num_prefix_tokens());
   if (const int64_t side = square_side(rows); side > 0)

@@ -16,6 +16,12 @@ struct Imported {
 /// throws  CheckpointError where there are no blocks or no patches
 ViTConfig config_of_shapes(const RenamedTensors& tensors, const std::string& place);
 
+/// The same of a tower that reads words. A projection that it has not is the identity, biases of it
+/// and of the logits are zeros.
+///
+/// throws  CheckpointError where there are no embeddings of words
+ViTConfig config_of_words(RenamedTensors& tensors, const std::string& place);
+
 /// The image size that a position table is for, where its rows are those of a square grid.
 void take_square_image(const RenamedTensors& tensors, ViTConfig& config);
 

@@ -1,26 +1,12 @@
 #include <utf8proc.h>
 
-#include <cstdlib>
 #include <map>
-#include <memory>
 
 #include "data/tokenizers/html_text.h"
 #include "data/tokenizers/tokenizers.h"
 
 namespace vit22b {
 namespace {
-
-/// Unicode's composed normal form (NFC), or with UTF8PROC_COMPAT the compatible one (NFKC).
-std::string normalised(const std::string& text, utf8proc_option_t more) {
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | more));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  return size < 0 ? text
-                  : std::string(reinterpret_cast<const char*>(mapped), static_cast<size_t>(size));
-}
 
 /// Whether ftfy drops a character (chardata.py CONTROL_CHARS).
 bool is_dropped(int32_t c) {
@@ -53,7 +39,7 @@ std::string plain_character(int32_t c) {
   c = windows_character(c);
   if (const auto plain = kPlain.find(c); plain != kPlain.end()) return plain->second;
   const std::string text = text_of({&c, 1});
-  return c >= kFirstWide && c <= kLastWide ? normalised(text, UTF8PROC_COMPAT) : text;
+  return c >= kFirstWide && c <= kLastWide ? normal_form(text, NormalForm::kCompatible) : text;
 }
 
 std::string plain_characters(std::string_view text) {
@@ -70,11 +56,11 @@ std::string plain_characters(std::string_view text) {
       marks = utf8proc_get_property(c[at])->combining_class != 0 ? marks + 1 : 0;
     }
     if (marks <= kMostMarks) continue;
-    out += normalised(part, {});
+    out += normal_form(part, NormalForm::kComposed);
     part.clear();
     marks = 0;
   }
-  return out + normalised(part, {});
+  return out + normal_form(part, NormalForm::kComposed);
 }
 
 /// ftfy's fix_and_explain: until nothing changes, as what is undone may be escaped itself; but not

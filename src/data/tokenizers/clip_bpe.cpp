@@ -1,5 +1,3 @@
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <map>
 
@@ -10,16 +8,13 @@
 namespace vit22b {
 namespace {
 
-using namespace std::string_view_literals;
-
 constexpr const char* kEndOfWord = "</w>";
+constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 constexpr std::string_view kMarks[] = {"<start_of_text>", "<end_of_text>"};
 // CLIP's file lists more merges than its vocabulary of 49,408 has (open_clip tokenizer.py).
 constexpr int64_t kMostMerges = 49'408 - 2 * 256 - 2;
 
-/// GPT-2's bytes as printable characters: those that print stand for themselves, the others follow
-/// from U+0100 on.
-std::vector<int32_t> byte_characters() {
+std::vector<int32_t> made_byte_characters() {
   std::vector<int32_t> map(256, -1);
   const auto keep = [&](int first, int last) {
     for (int b = first; b <= last; ++b) map[static_cast<size_t>(b)] = b;
@@ -33,29 +28,25 @@ std::vector<int32_t> byte_characters() {
   return map;
 }
 
-bool is_letter(int32_t c) {
-  const auto category = utf8proc_category(c);
-  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}  // namespace
+
+const std::vector<int32_t>& byte_characters() {
+  static const std::vector<int32_t> kCharacters = made_byte_characters();
+  return kCharacters;
 }
 
-bool is_number(int32_t c) {
-  const auto category = utf8proc_category(c);
-  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
-}
-
-/// CLIP's pattern: the marks written out, contractions, runs of letters, single numbers, runs of
-/// anything else.
-std::vector<std::string> words_of(std::string_view text) {
+std::vector<std::string> clip_words(std::string_view text,
+                                    std::span<const std::string_view> marks) {
   const std::vector<int32_t> c = characters_of(text);
   std::vector<std::string> words;
   size_t at = 0;
   const auto whole_word = [&]() -> size_t {
-    for (const std::string_view word :
-         {kMarks[0], kMarks[1], "'s"sv, "'t"sv, "'re"sv, "'ve"sv, "'m"sv, "'ll"sv, "'d"sv}) {
-      size_t same = 0;
-      while (same < word.size() && at + same < c.size() && c[at + same] == word[same]) ++same;
-      if (same == word.size()) return same;
-    }
+    for (const auto& words_of_kind : {marks, std::span<const std::string_view>(kContractions)})
+      for (const std::string_view word : words_of_kind) {
+        size_t same = 0;
+        while (same < word.size() && at + same < c.size() && c[at + same] == word[same]) ++same;
+        if (same == word.size()) return same;
+      }
     return 0;
   };
   const auto is_other = [](int32_t x) { return !is_space(x) && !is_letter(x) && !is_number(x); };
@@ -76,9 +67,12 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+namespace {
+
 class ClipBpe : public Tokenizer {
  public:
-  ClipBpe(std::string merges, const std::string& name) : bytes_(std::move(merges)) {
+  ClipBpe(std::string merges, const std::string& name, const TokenizerOptions& options)
+      : bytes_(std::move(merges)), cleaning_(options.cleaning) {
     std::vector<int32_t> in_order;  // the vocabulary lists printing bytes first
     for (size_t b = 0; b < 256; ++b)
       if (byte_characters_[b] == static_cast<int32_t>(b)) in_order.push_back(byte_characters_[b]);
@@ -105,7 +99,7 @@ class ClipBpe : public Tokenizer {
 
   at::Tensor encode(std::string_view text, int64_t length) const override {
     std::vector<int64_t> ids = {start_};
-    for (const std::string& word : words_of(lower_case(single_spaced(clean_caption(text))))) {
+    for (const std::string& word : clip_words(words_text(text), kMarks)) {
       for (const std::string& piece : pieces_of(word)) ids.push_back(ids_.at(piece));
       if (static_cast<int64_t>(ids.size()) >= length) break;
     }
@@ -122,6 +116,11 @@ class ClipBpe : public Tokenizer {
   const char* file_name() const override { return "tokenizer.txt"; }
 
  private:
+  std::string words_text(std::string_view text) const {
+    const std::string spaced = single_spaced(cleaned(text, cleaning_, Cleaning::kCaption));
+    return cleaning_ == Cleaning::kComposed ? lower_case_each(spaced) : lower_case(spaced);
+  }
+
   int64_t add(const std::string& piece) {
     return ids_.emplace(piece, static_cast<int64_t>(ids_.size())).first->second;
   }
@@ -157,7 +156,8 @@ class ClipBpe : public Tokenizer {
   }
 
   std::string bytes_;
-  std::vector<int32_t> byte_characters_ = byte_characters();
+  Cleaning cleaning_;
+  const std::vector<int32_t>& byte_characters_ = byte_characters();
   std::map<std::pair<std::string, std::string>, int64_t> rank_;
   std::map<std::string, int64_t> ids_;
   int64_t start_ = 0, end_ = 0;
@@ -165,8 +165,9 @@ class ClipBpe : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_clip_bpe(std::string merges, const std::string& name) {
-  return std::make_unique<ClipBpe>(std::move(merges), name);
+std::unique_ptr<Tokenizer> make_clip_bpe(std::string merges, const std::string& name,
+                                         const TokenizerOptions& options) {
+  return std::make_unique<ClipBpe>(std::move(merges), name, options);
 }
 
 }  // namespace vit22b

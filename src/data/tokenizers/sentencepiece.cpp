@@ -11,7 +11,8 @@ namespace {
 
 class SentencePiece : public Tokenizer {
  public:
-  SentencePiece(std::string bytes, const std::string& name) : bytes_(std::move(bytes)) {
+  SentencePiece(std::string bytes, const std::string& name, const TokenizerOptions& options)
+      : bytes_(std::move(bytes)), options_(options) {
     const auto status = model_.LoadFromSerializedProto(bytes_);
     if (!status.ok())
       throw CheckpointError("tokenizer ", name, " is no SentencePiece model: ", status.ToString());
@@ -23,11 +24,12 @@ class SentencePiece : public Tokenizer {
 
   at::Tensor encode(std::string_view text, int64_t length) const override {
     std::vector<int> ids;
-    const auto status = model_.Encode(canonical_text(text), &ids);
+    const auto status = model_.Encode(cleaned(text, options_.cleaning, Cleaning::kCanonical), &ids);
     VIT22B_CHECK(status.ok(), "SentencePiece: ", status.ToString());
-    at::Tensor row = at::full({length}, model_.eos_id(), at::kLong);
     const int64_t kept = std::min<int64_t>(static_cast<int64_t>(ids.size()), length - 1);
+    at::Tensor row = at::full({length}, options_.pads_with_zero ? 0 : model_.eos_id(), at::kLong);
     for (int64_t i = 0; i < kept; ++i) row[i] = ids[static_cast<size_t>(i)];
+    row[kept] = model_.eos_id();
     return row;
   }
 
@@ -36,6 +38,7 @@ class SentencePiece : public Tokenizer {
 
  private:
   std::string bytes_;
+  TokenizerOptions options_;
   sentencepiece::SentencePieceProcessor model_;
 };
 
@@ -75,8 +78,9 @@ std::string without_space_marks(std::string text) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name) {
-  return std::make_unique<SentencePiece>(std::move(bytes), name);
+std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name,
+                                              const TokenizerOptions& options) {
+  return std::make_unique<SentencePiece>(std::move(bytes), name, options);
 }
 
 std::string train_sentencepiece(const std::vector<std::string>& sentences, int64_t vocab_size) {

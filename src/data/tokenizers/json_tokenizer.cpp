@@ -1,0 +1,248 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "data/tokenizers/piece_model.h"
+#include "data/tokenizers/text_steps.h"
+#include "data/tokenizers/tokenizers.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMostPieces = 100'000'000;
+
+/// A piece that is looked for in the text itself, before words are cut.
+struct AddedToken {
+  std::string content;
+  int64_t id = 0;
+  bool is_word = false;                          ///< not within a word
+  bool takes_left = false, takes_right = false;  ///< white space beside it
+};
+
+/// Where one of some texts stands in a text, the leftmost, of these the longest.
+class TokenFinder {
+ public:
+  void add(AddedToken token) {
+    if (!token.content.empty())
+      by_first_byte_[static_cast<uint8_t>(token.content[0])].push_back(std::move(token));
+  }
+  void sort() {
+    for (auto& tokens : by_first_byte_)
+      std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) {
+        return a.content.size() > b.content.size();
+      });
+  }
+  const AddedToken* find(std::string_view text, size_t& at) const {
+    for (; at < text.size(); ++at)
+      for (const AddedToken& token : by_first_byte_[static_cast<uint8_t>(text[at])])
+        if (text.substr(at).starts_with(token.content) &&
+            (!token.is_word || is_alone(text, at, token.content.size())))
+          return &token;
+    return nullptr;
+  }
+
+ private:
+  static bool is_word_character(int32_t c) { return is_letter(c) || is_number(c) || c == '_'; }
+  static bool is_alone(std::string_view text, size_t at, size_t size) {
+    const std::vector<int32_t> before = characters_of(text.substr(0, at)),
+                               after = characters_of(text.substr(at + size));
+    return (before.empty() || !is_word_character(before.back())) &&
+           (after.empty() || !is_word_character(after.front()));
+  }
+  std::array<std::vector<AddedToken>, 256> by_first_byte_;
+};
+
+std::string without_white_ends(std::string_view text, bool is_left, bool is_right) {
+  const std::vector<int32_t> c = characters_of(text);
+  size_t first = 0, last = c.size();
+  while (is_left && first < last && is_white(c[first])) ++first;
+  while (is_right && last > first && is_white(c[last - 1])) --last;
+  return text_of(std::span(c).subspan(first, last - first));
+}
+
+class JsonTokenizer : public Tokenizer {
+ public:
+  JsonTokenizer(Json json, const Json& settings, std::string place, const TokenizerOptions& options)
+      : place_(std::move(place)), options_(options) {
+    take_settings(settings, json);
+    model_ = make_piece_model(json.at("model"), place_);
+    normalise_ = make_text_step(json.value("normalizer", Json()), place_);
+    split_ = make_split_step(json.value("pre_tokenizer", Json()), place_);
+    take_added(json.value("added_tokens", Json::array()));
+    if (const Json template_ = json.value("post_processor", Json()); !template_.is_null())
+      take_marks(template_);
+    take_padding(json.value("padding", Json()));
+    bytes_ = json.dump();
+  }
+
+  int64_t vocab_size() const override { return vocab_size_; }
+  bool has_padding() const override { return padding_.has_value(); }
+  const std::string& file_bytes() const override { return bytes_; }
+  const char* file_name() const override { return "tokenizer.json"; }
+
+  at::Tensor encode(std::string_view text, int64_t length) const override {
+    std::vector<int64_t> ids = content_of(cleaned(text, options_.cleaning, Cleaning::kOfKind));
+    const auto marks = static_cast<int64_t>(first_.size() + last_.size());
+    ids.resize(static_cast<size_t>(
+        std::min(static_cast<int64_t>(ids.size()), std::max<int64_t>(0, length - marks))));
+    ids.insert(ids.begin(), first_.begin(), first_.end());
+    for (const int64_t mark : last_) ids.push_back(options_.blanks_end ? 0 : mark);
+    ids.resize(static_cast<size_t>(std::min(static_cast<int64_t>(ids.size()), length)));
+    const auto missing = static_cast<size_t>(length) - ids.size();
+    ids.insert(pads_left_ ? ids.begin() : ids.end(), missing, padding_.value_or(0));
+    return at::tensor(ids, at::kLong);
+  }
+
+ private:
+  // What transformers takes from tokenizer_config.json goes into the json itself, whose own format
+  // has a place for it: which marks stand around a text, and padding.
+  static void take_settings(const Json& settings, Json& json) {
+    const auto name_of = [&](const char* key) {
+      const Json token = settings.value(key, Json());
+      return token.is_object() ? token.value("content", Json()) : token;
+    };
+    if (settings.contains("add_bos_token") || settings.contains("add_eos_token")) {
+      Json single = Json::array();
+      const auto mark = [&](const char* flag, const char* key) {
+        if (settings.value(flag, false) && name_of(key).is_string())
+          single.push_back({{"SpecialToken", {{"id", name_of(key)}}}});
+      };
+      mark("add_bos_token", "bos_token");
+      single.push_back({{"Sequence", {{"id", "A"}}}});
+      mark("add_eos_token", "eos_token");
+      json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", single}};
+    }
+    if (const Json padding = name_of("pad_token"); padding.is_string())
+      json["padding"] = {
+          {"pad_token", padding},
+          {"direction", settings.value("padding_side", "right") == "left" ? "Left" : "Right"}};
+  }
+
+  int64_t id_of(const Json& token) const {
+    const auto name = token.get<std::string>();
+    if (const auto it = added_.find(name); it != added_.end()) return it->second;
+    if (const auto id = model_->id(name)) return *id;
+    throw CheckpointError(place_, ": its vocabulary has not '", name, "'");
+  }
+
+  void take_added(const Json& tokens) {
+    vocab_size_ = model_->last_id() + 1;
+    for (const Json& json : tokens) {
+      const AddedToken token{json.at("content").get<std::string>(), whole_number(json.at("id")),
+                             json.value("single_word", false), json.value("lstrip", false),
+                             json.value("rstrip", false)};
+      added_[token.content] = token.id;
+      vocab_size_ = std::max(vocab_size_, token.id + 1);
+      least_id_ = std::min(least_id_, token.id);
+      AddedToken found = token;
+      const bool is_normalised = json.value("normalized", true);
+      if (is_normalised) found.content = normalise_(found.content);
+      (is_normalised ? normalised_tokens_ : raw_tokens_).add(std::move(found));
+    }
+    raw_tokens_.sort();
+    normalised_tokens_.sort();
+    if (least_id_ < 0 || model_->first_id() < 0 || vocab_size_ > kMostPieces)
+      throw CheckpointError(place_, ": its pieces' numbers are not 0 to ", kMostPieces);
+  }
+
+  void take_marks(const Json& json) {
+    const auto type = json.at("type").get<std::string>();
+    if (type == "Sequence") {
+      for (const Json& one : json.at("processors")) take_marks(one);
+    } else if (type == "RobertaProcessing" || type == "BertProcessing") {
+      first_ = {id_of(json.at("cls").at(0))};
+      last_ = {id_of(json.at("sep").at(0))};
+    } else if (type == "TemplateProcessing") {
+      bool is_behind = false;
+      for (const Json& part : json.at("single")) {
+        if (part.contains("Sequence"))
+          is_behind = true;
+        else
+          (is_behind ? last_ : first_).push_back(id_of(part.at("SpecialToken").at("id")));
+      }
+    } else if (type != "ByteLevel") {
+      throw CheckpointError(place_, ": its post-processor ", type, " is not supported");
+    }
+  }
+
+  void take_padding(const Json& json) {
+    if (json.is_null()) return;
+    padding_ =
+        json.contains("pad_token") ? id_of(json.at("pad_token")) : whole_number(json.at("pad_id"));
+    pads_left_ = json.value("direction", "Right") == "Left";
+    if (*padding_ < 0 || *padding_ >= vocab_size_)
+      throw CheckpointError(place_, ": its padding ", *padding_, " is none of its pieces");
+  }
+
+  /// The text's pieces, without marks around it.
+  std::vector<int64_t> content_of(const std::string& text) const {
+    std::vector<int64_t> ids;
+    each_part(raw_tokens_, text, /*is_first=*/true, ids, [&](const TextPart& raw) {
+      each_part(normalised_tokens_, normalise_(raw.text), raw.is_first, ids,
+                [&](const TextPart& part) {
+                  for (const TextPart& word : split_({part})) model_->encode(word.text, ids);
+                });
+    });
+    return ids;
+  }
+
+  /// What stands between the added tokens, and their numbers.
+  void each_part(const TokenFinder& tokens, std::string_view text, bool is_first,
+                 std::vector<int64_t>& ids, const std::function<void(const TextPart&)>& use) const {
+    bool strips_left = false;
+    size_t from = 0;
+    while (true) {
+      size_t at = from;
+      const AddedToken* token = tokens.find(text, at);
+      const std::string_view between =
+          text.substr(from, token == nullptr ? std::string_view::npos : at - from);
+      const std::string part =
+          without_white_ends(between, strips_left, token != nullptr && token->takes_left);
+      if (!part.empty()) use({part, is_first && from == 0});
+      if (token == nullptr) return;
+      ids.push_back(token->id);
+      strips_left = token->takes_right;
+      from = at + token->content.size();
+    }
+  }
+
+  std::string place_, bytes_;
+  TokenizerOptions options_;
+  std::unique_ptr<PieceModel> model_;
+  TextStep normalise_;
+  SplitStep split_;
+  TokenFinder raw_tokens_, normalised_tokens_;
+  std::map<std::string, int64_t> added_;
+  int64_t vocab_size_ = 0, least_id_ = 0;
+  std::vector<int64_t> first_, last_;  ///< marks around a text
+  std::optional<int64_t> padding_;
+  bool pads_left_ = false;
+};
+
+Json parsed(const std::string& text, const std::string& name) {
+  Json json = parse_json<Json>(text, name, ExitCode::kCheckpoint);
+  if (!json.is_object()) throw CheckpointError(name, " is no tokenizer.json: want an object");
+  return json;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_json_tokenizer(std::string json, const std::string& settings,
+                                               const std::string& name,
+                                               const TokenizerOptions& options) {
+  try {
+    return std::make_unique<JsonTokenizer>(
+        parsed(json, "tokenizer " + name),
+        settings.empty() ? Json::object() : parsed(settings, "tokenizer_config.json of " + name),
+        "tokenizer " + name, options);
+  } catch (const Json::exception& e) {
+    throw CheckpointError("tokenizer ", name, " is damaged (", e.what(), ")");
+  }
+}
+
+}  // namespace vit22b

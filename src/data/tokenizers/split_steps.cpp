@@ -1,0 +1,185 @@
+#include <utf8proc.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "data/tokenizers/text_steps.h"
+#include "data/tokenizers/tokenizers.h"
+
+// The pre-tokenizers of a tokenizer.json.
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Texts = std::vector<std::string>;
+
+constexpr std::string_view kSpaceMark = "\u2581";
+// CLIP's pattern as its tokenizer.json has it, in two versions of transformers.
+constexpr std::string_view kClipPatterns[] = {
+    R"('s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)",
+    R"(<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)"};
+constexpr std::string_view kClipMarks[] = {"<|startoftext|>", "<|endoftext|>"};
+
+/// A step that cuts each part by itself; the first piece of the first stays the first.
+SplitStep each(std::function<Texts(const std::string&)> cut) {
+  return [cut = std::move(cut)](const std::vector<TextPart>& parts) {
+    std::vector<TextPart> out;
+    for (const TextPart& part : parts) {
+      bool is_first = part.is_first;
+      for (std::string& text : cut(part.text)) {
+        if (!text.empty()) out.push_back({std::move(text), is_first});
+        is_first = false;
+      }
+    }
+    return out;
+  };
+}
+
+/// Texts cut at what separates, by what becomes of it.
+Texts cut_at(const std::string& text, const std::string& separator, const std::string& behavior) {
+  Texts out;
+  std::string piece;
+  const auto end_piece = [&] {
+    if (!piece.empty()) out.push_back(std::move(piece));
+    piece.clear();
+  };
+  size_t at = 0;
+  for (size_t found; (found = text.find(separator, at)) != std::string::npos;
+       at = found + separator.size()) {
+    piece.append(text, at, found - at);
+    if (behavior == "MergedWithPrevious") piece += separator;
+    end_piece();
+    if (behavior == "Isolated") out.push_back(separator);
+    if (behavior == "MergedWithNext") piece = separator;
+  }
+  piece.append(text, at);
+  end_piece();
+  return out;
+}
+
+SplitStep split_step(const Json& json, const std::string& place) {
+  const auto behavior = json.at("behavior").get<std::string>();
+  const bool is_inverted = json.value("invert", false);
+  const Json& pattern = json.at("pattern");
+  if (pattern.contains("Regex")) {
+    const auto regex = pattern.at("Regex").get<std::string>();
+    const bool is_clips = std::find(std::begin(kClipPatterns), std::end(kClipPatterns), regex) !=
+                          std::end(kClipPatterns);
+    if (!is_clips || behavior != "Removed" || !is_inverted)
+      throw CheckpointError(place, " splits by the pattern '", regex,
+                            "', which is not supported; CLIP's is");
+    const bool has_marks = regex == kClipPatterns[1];
+    return each([has_marks](const std::string& text) {
+      return clip_words(text, has_marks ? std::span<const std::string_view>(kClipMarks)
+                                        : std::span<const std::string_view>());
+    });
+  }
+  const auto separator = pattern.at("String").get<std::string>();
+  constexpr std::string_view kBehaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
+                                             "MergedWithNext"};
+  if (is_inverted || separator.empty() ||
+      std::find(std::begin(kBehaviors), std::end(kBehaviors), behavior) == std::end(kBehaviors))
+    throw CheckpointError(place, " splits at '", separator, "' as ", behavior,
+                          is_inverted ? ", inverted" : "", ", which is not supported");
+  return each(
+      [separator, behavior](const std::string& text) { return cut_at(text, separator, behavior); });
+}
+
+/// Spaces become marks, one before the text, and each begins a piece.
+SplitStep metaspace_step(const Json& json, const std::string& place) {
+  const std::string mark = json.value("replacement", std::string(kSpaceMark));
+  const std::string scheme =
+      json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never");
+  const bool cuts = json.value("split", true);
+  if (scheme != "always" && scheme != "first" && scheme != "never")
+    throw CheckpointError(place, ": its prepend_scheme '", scheme,
+                          "' is none of always, first, never");
+  if (mark.empty()) throw CheckpointError(place, ": its Metaspace has no replacement");
+  return [=](const std::vector<TextPart>& parts) {
+    std::vector<TextPart> out;
+    for (const TextPart& part : parts) {
+      std::string text;
+      for (const char c : part.text) c == ' ' ? text += mark : text += c;
+      const bool is_prepended = scheme == "always" || (scheme == "first" && part.is_first);
+      if (is_prepended && !text.starts_with(mark)) text.insert(0, mark);
+      bool is_first = part.is_first;
+      for (std::string& piece : cuts ? cut_at(text, mark, "MergedWithNext") : Texts{text}) {
+        out.push_back({std::move(piece), is_first});
+        is_first = false;
+      }
+    }
+    return out;
+  };
+}
+
+Texts cut_at_spaces(const std::string& text) {
+  Texts out(1);
+  for (const int32_t c : characters_of(text)) {
+    if (!is_white(c))
+      out.back() += text_of({&c, 1});
+    else if (!out.back().empty())
+      out.emplace_back();
+  }
+  return out;
+}
+
+bool is_punctuation(int32_t c) {
+  const bool is_ascii = (c >= '!' && c <= '/') || (c >= ':' && c <= '@') ||
+                        (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+  const auto category = utf8proc_category(c);
+  return is_ascii || (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO);
+}
+
+Texts bert_words(const std::string& text) {
+  Texts out;
+  for (const std::string& word : cut_at_spaces(text)) {
+    out.emplace_back();
+    for (const int32_t c : characters_of(word)) {
+      const bool is_alone = is_punctuation(c);
+      if (is_alone) out.emplace_back();
+      out.back() += text_of({&c, 1});
+      if (is_alone) out.emplace_back();
+    }
+  }
+  return out;
+}
+
+std::string as_byte_characters(const std::string& text) {
+  std::vector<int32_t> out;
+  out.reserve(text.size());
+  for (const char byte : text) out.push_back(byte_characters()[static_cast<uint8_t>(byte)]);
+  return text_of(out);
+}
+
+SplitStep sequence_step(const Json& json, const std::string& place) {
+  const Json& all = json.at("pretokenizers");
+  std::vector<SplitStep> steps;
+  for (const Json& one : all) {
+    // Words of CLIP's pattern are words of GPT-2's too, which this one may cut by.
+    const bool is_cut = !steps.empty() && all.front().value("type", "") == "Split";
+    if (one.value("type", "") == "ByteLevel" && is_cut && !one.value("add_prefix_space", true))
+      steps.push_back(
+          each([](const std::string& text) { return Texts{as_byte_characters(text)}; }));
+    else
+      steps.push_back(make_split_step(one, place));
+  }
+  return [steps](std::vector<TextPart> parts) {
+    for (const SplitStep& step : steps) parts = step(std::move(parts));
+    return parts;
+  };
+}
+
+}  // namespace
+
+SplitStep make_split_step(const Json& json, const std::string& place) {
+  if (json.is_null()) return [](std::vector<TextPart> parts) { return parts; };
+  const auto type = json.at("type").get<std::string>();
+  if (type == "Sequence") return sequence_step(json, place);
+  if (type == "Split") return split_step(json, place);
+  if (type == "Metaspace") return metaspace_step(json, place);
+  if (type == "WhitespaceSplit") return each(cut_at_spaces);
+  if (type == "BertPreTokenizer") return each(bert_words);
+  throw CheckpointError(place, ": its pre-tokenizer ", type, " is not supported where it stands");
+}
+
+}  // namespace vit22b
