@@ -36,6 +36,7 @@ std::string Tokenizer::fingerprint() const {
 std::string cleaned(std::string_view text, Cleaning cleaning, Cleaning of_kind) {
   switch (cleaning == Cleaning::kOfKind ? of_kind : cleaning) {
     case Cleaning::kOfKind:
+    case Cleaning::kNone:
       return std::string(text);
     case Cleaning::kLower:
       return lower_case_each(text);

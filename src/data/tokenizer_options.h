@@ -5,6 +5,7 @@ namespace vit22b {
 /// What is done to a text before its tokenizer sees it.
 enum class Cleaning {
   kOfKind,            ///< as open_tokenizer says of each kind
+  kNone,
   kLower,             ///< lower case (transformers' SigLIP 2)
   kSiglip,            ///< lower case, no ASCII punctuation, single spaces (transformers' SigLIP)
   kComposed,          ///< Unicode's NFC (transformers' CLIP)

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "checkpoint/import/given.h"
 #include "checkpoint/import/timm_args.h"
@@ -114,6 +115,14 @@ const Json& config_of_tower(const ImportFiles& files) {
   return is_text ? kNothing : files.config;
 }
 
+// Another file of the folder's; nothing where it is not there.
+std::optional<Json> settings_of(const ImportFiles& files, const char* name) {
+  const std::filesystem::path path = files.checkpoint.folder / name;
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return parse_json<Json>(read_text(path, ExitCode::kCheckpoint, kConfigLimit), path.string(),
+                          ExitCode::kCheckpoint);
+}
+
 void take_labels(const Json& json, ModelInfo& info) {
   const Json names = json.value("id2label", Json());
   if (!names.is_object() || static_cast<int64_t>(names.size()) != info.config.num_classes) return;
@@ -195,7 +204,7 @@ bool is_hf(const ImportFiles& files, std::span<const std::string_view> model_typ
                                        type.get_ref<const std::string&>()) != model_types.end();
 }
 
-void take_hf_words(HfConfig& config, const HfDefaults& defaults, ModelInfo& info) {
+void take_hf_blocks(HfConfig& config, const HfDefaults& defaults, ModelInfo& info) {
   ViTConfig& c = info.config;
   c.name = config.model_type();
   c.num_heads = config.integer("num_attention_heads", defaults.heads, "num_heads");
@@ -206,7 +215,7 @@ void take_hf_words(HfConfig& config, const HfDefaults& defaults, ModelInfo& info
 void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
                    ModelInfo& info) {
   ViTConfig& c = info.config;
-  take_hf_words(config, defaults, info);
+  take_hf_blocks(config, defaults, info);
   if (tensors.shape("patch_embed.proj.weight").size() == 2) {
     c.patch_size = config.integer("patch_size", c.patch_size, "patch_size");
     c.in_chans = config.integer("num_channels", c.in_chans, "in_chans");
@@ -217,19 +226,20 @@ void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefa
   note_origin(info, "posemb_resize", concat("transformers' ", config.model_type()));
 }
 
+Json tokenizer_settings(const ImportFiles& files) {
+  return settings_of(files, "tokenizer_config.json").value_or(Json::object());
+}
+
 void take_hf_preprocessing(const ImportFiles& files, const PixelScale& otherwise, ModelInfo& info) {
   take_labels(files.config, info);
   const ViTConfig& c = info.config;
-  const std::filesystem::path place = files.checkpoint.folder / "preprocessor_config.json";
-  if (std::filesystem::exists(place)) {
-    const std::string name = place.string();
-    const auto json = parse_json<Json>(read_text(place, ExitCode::kCheckpoint, kConfigLimit), name,
-                                       ExitCode::kCheckpoint);
-    const Preprocessing p = preprocessing_of(json, name, c);
+  constexpr const char* kName = "preprocessor_config.json";
+  if (const auto json = settings_of(files, kName)) {
+    const Preprocessing p = preprocessing_of(*json, (files.checkpoint.folder / kName).string(), c);
     info.pp_eval = p.text();
     info.any_size =
         p.height() > 0 && (p.height() != c.img_size.height || p.width() != c.img_size.width);
-    note_origin(info, "pp_eval", "preprocessor_config.json");
+    note_origin(info, "pp_eval", kName);
     return;
   }
   take_pixels(otherwise, /*is_squashed=*/true, info);

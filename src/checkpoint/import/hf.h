@@ -62,8 +62,11 @@ struct HfDefaults {
 void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
                    ModelInfo& info);
 
-/// The same of a text tower.
-void take_hf_words(HfConfig& config, const HfDefaults& defaults, ModelInfo& info);
+/// Of this what a text tower has too: heads, eps, activation.
+void take_hf_blocks(HfConfig& config, const HfDefaults& defaults, ModelInfo& info);
+
+/// tokenizer_config.json; {} where there is none.
+nlohmann::ordered_json tokenizer_settings(const ImportFiles& files);
 
 /// (pixel / 255 - mean) / stddev of red, green and blue.
 struct PixelScale {

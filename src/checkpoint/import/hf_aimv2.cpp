@@ -79,8 +79,8 @@ Imported read_hf_aimv2_text(const ImportFiles& files, const TensorContainer& wei
   auto& [info, tensors] = model;
   HfConfig config(files, info);
   ViTConfig& c = info.config = config_of_words(tensors, files.config_place);
-  take_hf_words(config, {.heads = 6, .eps = 1e-5, .eps_key = "rms_norm_eps", .activation = "silu"},
-                info);
+  take_hf_blocks(config, {.heads = 6, .eps = 1e-5, .eps_key = "rms_norm_eps", .activation = "silu"},
+                 info);
   // transformers masks where its processor gives a mask of the padding, which it does.
   c.text.causal = true;
   c.text.text_pool = "eos";

@@ -86,7 +86,7 @@ class JsonTokenizer : public Tokenizer {
   const char* file_name() const override { return "tokenizer.json"; }
 
   at::Tensor encode(std::string_view text, int64_t length) const override {
-    std::vector<int64_t> ids = content_of(cleaned(text, options_.cleaning, Cleaning::kOfKind));
+    std::vector<int64_t> ids = content_of(cleaned(text, options_.cleaning, Cleaning::kNone));
     const auto marks = static_cast<int64_t>(first_.size() + last_.size());
     ids.resize(static_cast<size_t>(
         std::min(static_cast<int64_t>(ids.size()), std::max<int64_t>(0, length - marks))));

@@ -29,13 +29,13 @@ bool is_accent(int32_t c) {
   return utf8proc_category(c) == UTF8PROC_CATEGORY_MN;
 }
 
-// What BERT leaves out: controls and characters that are none.
+// What BERT leaves out: controls and private characters, but not those that are not assigned.
 bool is_bert_control(int32_t c) {
   if (c == '\t' || c == '\n' || c == '\r') return false;
   const auto category = utf8proc_category(c);
   return c == 0 || c == 0xFFFD || category == UTF8PROC_CATEGORY_CC ||
          category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO ||
-         category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CS;
+         category == UTF8PROC_CATEGORY_CS;
 }
 
 // The blocks that BERT's code takes for Chinese.
