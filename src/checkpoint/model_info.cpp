@@ -48,11 +48,34 @@ ModelInfo read_model_info(const CheckpointPath& checkpoint) {
   return info;
 }
 
+namespace {
+
+// Fields that say nothing of the function: sizes, what counts for training alone, and what the
+// other kind of tower has.
+std::set<std::string> fields_elsewhere(ViTConfig config) {
+  std::set<std::string> keys = {"name",       "patch_size",     "in_chans",
+                                "embed_dim",  "depth",          "mlp_ratio",
+                                "vocab_size", "context_length", "head_bias_init"};
+  const auto add = [&keys](auto& group) {
+    for (const FieldText& field : list_fields([&](FieldVisitor& v) { group.fields(v); }))
+      keys.insert(field.key);
+  };
+  if (config.reads_words()) {
+    add(config.tokens);
+    add(config.rotary);
+    add(config.pool);
+    keys.insert({"img_size", "num_classes", "pre_norm", "embed_norm", "fc_norm"});
+  } else {
+    add(config.text);
+  }
+  keys.erase("joint_dim");
+  return keys;
+}
+
+}  // namespace
+
 std::vector<FunctionField> function_of(const ModelInfo& info) {
-  // Sizes, and what counts for training or for texts alone.
-  static const std::set<std::string> kElsewhere = {
-      "name",       "patch_size",     "in_chans",       "embed_dim", "depth",     "mlp_ratio",
-      "vocab_size", "context_length", "head_bias_init", "causal",    "text_pool", "eos_id"};
+  const std::set<std::string> elsewhere = fields_elsewhere(info.config);
   ViTConfig config = info.config;
   config.mlp.mlp_hidden = config.mlp_dim();
   const bool is_own = info.family == "vit22b";
@@ -63,9 +86,9 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
   };
   std::vector<FunctionField> fields;
   for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
-    if (kElsewhere.count(field.key) == 0)
+    if (elsewhere.count(field.key) == 0)
       fields.push_back({field.key, field.value, from(field.key)});
-  fields.push_back({"pp_eval", info.pp_eval, from("pp_eval")});
+  if (!info.config.reads_words()) fields.push_back({"pp_eval", info.pp_eval, from("pp_eval")});
   return fields;
 }
 

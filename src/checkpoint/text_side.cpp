@@ -34,7 +34,9 @@ TextSide read_text_side(const CheckpointPath& checkpoint) {
             .words = {},
             .templates = own.templates,
             .tokenizer = checkpoint.folder / own.tokenizer,
-            .own = own};
+            .own = own,
+            .function = function_of(
+                {.config = own.config, .pp_eval = "", .label_names = {}, .family = "vit22b"})};
   }
   if (image.family == "vit22b")
     throw CheckpointError(checkpoint.path().string(),

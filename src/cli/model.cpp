@@ -5,6 +5,7 @@
 #include "checkpoint/import/own.h"
 #include "checkpoint/model_writer.h"
 #include "cli/command.h"
+#include "cli/inspect.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
@@ -132,37 +133,6 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
   init->callback([flags] { run_init(*flags); });
 }
 
-void run_inspect(const ModelFlags& flags) {
-  begin_command(flags.common);
-  const std::string given = flags.overrides.empty() ? "" : "?" + join(flags.overrides, "&");
-  const ModelInfo info = read_model_info(resolve_checkpoint(flags.name + given));
-  const std::vector<FunctionField> function = function_of(info);
-  const int64_t parameters = count_parameters(parameter_table(info.config)).total;
-  if (flags.common.is_json) {
-    nlohmann::ordered_json fields = nlohmann::ordered_json::array();
-    for (const auto& [field, value, from] : function)
-      fields.push_back({{"field", field}, {"value", value}, {"from", from}});
-    return print_out(nlohmann::ordered_json{{"family", info.family},
-                                            {"config", show_json(info.config).at("config")},
-                                            {"parameters", parameters},
-                                            {"forward_flops", forward_flops(info.config)},
-                                            {"function", fields}}
-                         .dump(1) +
-                     "\n");
-  }
-  std::string text = concat("family ", info.family, "   parameters ", parameters, "   width ",
-                            info.config.embed_dim, "   blocks ", info.config.depth, "\n");
-  for (const auto& [field, value, from] : function) {
-    char line[96];
-    std::snprintf(line, sizeof line, "%-20s %-18s ", field.c_str(), value.c_str());
-    text +=
-        concat(field == "pp_eval" ? "pp_eval              " + value + "\n" + std::string(40, ' ')
-                                  : std::string(line),
-               from, "\n");
-  }
-  print_out(text);
-}
-
 }  // namespace
 
 void add_model(CLI::App& app) {
@@ -212,14 +182,7 @@ void add_model(CLI::App& app) {
     print_out(flags->common.is_json ? show_json(config).dump(1) + "\n" : show_text(config));
   });
 
-  CLI::App* inspect = group->add_subcommand(
-      "inspect", "what a checkpoint's model computes, and where that is known from");
-  inspect->add_option("checkpoint", flags->name, "checkpoint, run folder or file of weights")
-      ->required();
-  inspect->add_option("given", flags->overrides, "what the files do not say, as num_heads=12");
-  add_common_flags(*inspect, flags->common, kJson);
-  inspect->callback([flags] { run_inspect(*flags); });
-
+  add_inspect(*group);
   add_init(*group, flags, options);
 }
 

@@ -8,10 +8,13 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "data/delimited.h"
+#include "data/name_texts.h"
 #include "eval/text_tower.h"
 
 namespace vit22b {
 namespace {
+
+constexpr const char* kOpenAi = "openai";  // of --templates
 
 struct ZeroshotFlags {
   HeadFlags head;
@@ -37,6 +40,13 @@ std::vector<std::string> class_names(const ZeroshotFlags& flags,
   return names;
 }
 
+/// The checkpoint's, OpenAI's, or a file's.
+std::vector<std::string> templates_of(const ZeroshotFlags& flags, const TextTower& tower) {
+  if (flags.templates.empty()) return tower.templates();
+  if (flags.templates == kOpenAi) return lines_of(name_texts().at("openai_templates"));
+  return lines_of_file(flags.templates);
+}
+
 /// What is asked, and what is told beside the answers.
 struct Asked {
   ZeroshotQuestion question;
@@ -59,9 +69,7 @@ Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
   const auto num_labels = static_cast<int64_t>(data.label_names.size());
   data.label_names = class_names_of(flags.head, std::move(data.label_names), num_labels);
   const std::vector<std::string> names = class_names(flags, data.label_names),
-                                 templates = flags.templates.empty()
-                                                 ? tower.templates()
-                                                 : lines_of_file(flags.templates);
+                                 templates = templates_of(flags, tower);
   const at::Tensor classes_CE = class_embeddings(
       tower, names, templates, flags.templates.empty() ? flags.head.checkpoint : flags.templates);
   return {question_of_names(data, names, classes_CE, flags.head.class_map), chosen.split,
@@ -102,9 +110,10 @@ void add_zeroshot(CLI::App& app) {
   add_class_map_flag(*command, flags->head.class_map, "the candidates the data's names are");
   command->add_flag("--restrict", flags->is_restricted,
                     "take answers from the candidates that the data has images of");
-  command->add_option(
-      "--templates", flags->templates,
-      "file of sentences with {} for the name, a line each; the checkpoint's where absent");
+  command->add_option("--templates", flags->templates,
+                      "file of sentences with {} for the name, a line each, or \"openai\" for the "
+                      "80 of CLIP's paper; "
+                      "the checkpoint's where absent, or the name alone");
   command->callback([flags] { run_zeroshot(*flags); });
 }
 

@@ -1,50 +1,22 @@
 #include <gtest/gtest.h>
 
-#include "checkpoint/container/safetensors_writer.h"
 #include "checkpoint/import/renamed.h"
 #include "checkpoint/model_info.h"
+#include "checkpoint/text_side.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "support/files.h"
+#include "support/state.h"
 
 namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
 using test::error_of;
+using test::State;
 using test::TempFolder;
 
 constexpr int64_t kWidth = 8, kHidden = 12, kPatches = 4;
-
-/// Tensors of a file by name, random.
-class State {
- public:
-  State& add(const std::string& name, const std::vector<int64_t>& shape) {
-    tensors_[name] = at::randn(shape);
-    return *this;
-  }
-  State& remove(const std::string& name) {
-    tensors_.erase(name);
-    return *this;
-  }
-  State& layer(const std::string& name, int64_t out, int64_t in) {
-    return add(name + ".weight", {out, in}).add(name + ".bias", {out});
-  }
-  State& norm(const std::string& name, int64_t size) {
-    return add(name + ".weight", {size}).add(name + ".bias", {size});
-  }
-  const at::Tensor& at(const std::string& name) const { return tensors_.at(name); }
-  fs::path write(const fs::path& path) const {
-    FileOps ops;
-    TensorList list;
-    for (const auto& [name, tensor] : tensors_) list.emplace_back(name, tensor);
-    write_safetensors(ops, path, list, {});
-    return path;
-  }
-
- private:
-  std::map<std::string, at::Tensor> tensors_;
-};
 
 /// timm's names, as DeiT's, MAE's and DINO's files have them.
 State plain_state() {
@@ -237,6 +209,82 @@ TEST(Families, ClipsNamesWithoutAConfigAskWhoseTheyAre) {
   const NamedTensors weights = load_weights(path, parameter_table(info.config));
   EXPECT_TRUE(at::equal(weights.at("head.weight"), s.at("visual.proj").t()));
   EXPECT_TRUE(at::equal(weights.at("head.bias"), at::zeros({5})));
+}
+
+/// Two towers of open_clip's, whose texts are of 9 words out of 7.
+State two_towers() {
+  State s;
+  s.add("visual.class_embedding", {kWidth}).add("visual.conv1.weight", {kWidth, 3, 4, 4});
+  s.add("visual.positional_embedding", {kPatches + 1, kWidth}).add("visual.proj", {kWidth, 5});
+  s.norm("visual.ln_pre", kWidth).norm("visual.ln_post", kWidth).norm("ln_final", kWidth);
+  for (const std::string block : {"visual.transformer.resblocks.0.", "transformer.resblocks.0."}) {
+    s.norm(block + "ln_1", kWidth).norm(block + "ln_2", kWidth);
+    s.add(block + "attn.in_proj_weight", {3 * kWidth, kWidth});
+    s.add(block + "attn.in_proj_bias", {3 * kWidth});
+    s.layer(block + "attn.out_proj", kWidth, kWidth);
+    s.layer(block + "mlp.c_fc", kHidden, kWidth).layer(block + "mlp.c_proj", kWidth, kHidden);
+  }
+  s.add("token_embedding.weight", {7, kWidth}).add("positional_embedding", {9, kWidth});
+  return s.add("text_projection", {kWidth, 5}).add("logit_scale", {});
+}
+
+TEST(Families, ATextTowerIsReadBesideItsImages) {
+  const TempFolder folder;
+  const State s = two_towers();
+  s.write(folder / "open_clip_model.safetensors");
+  test::write_file(folder / "open_clip_config.json",
+                   R"({"model_cfg": {"quick_gelu": true, "vision_cfg": {"head_width": 4},
+                       "text_cfg": {"heads": 4, "pool_type": "eos", "eos_id": 6}}})");
+  const TextSide text = read_text_side({folder.path(), "open_clip_model.safetensors"});
+  const ViTConfig& c = text.config;
+  EXPECT_EQ(c.num_heads, 4);
+  EXPECT_EQ(c.text.vocab_size, 7);
+  EXPECT_EQ(c.text.context_length, 9);
+  EXPECT_EQ(c.text.text_pool, "eos");
+  EXPECT_EQ(c.text.eos_id, 6);
+  EXPECT_EQ(c.mlp.act_layer, "quick_gelu");
+  EXPECT_TRUE(c.text.causal);
+  EXPECT_EQ(text.image_feature, "image_embedding");
+  EXPECT_EQ(text.words.cleaning, Cleaning::kCaptionLower);
+  const NamedTensors weights = load_weights(text.place, parameter_table(c));
+  EXPECT_TRUE(at::equal(weights.at("joint.weight"), s.at("text_projection").t()));
+  EXPECT_TRUE(at::equal(weights.at("logit_scale"), s.at("logit_scale").view({1})));
+  EXPECT_TRUE(at::equal(weights.at("logit_bias"), at::zeros({1})));
+}
+
+std::string text_refusal(const std::string& place) {
+  return error_of<UserError>([&] { read_text_side(resolve_checkpoint(place)); });
+}
+
+TEST(Families, HeadsOfATextTowerWithoutAConfigAreAskedFor) {
+  const TempFolder folder;
+  const std::string file = two_towers().write(folder / "epoch.safetensors").string() +
+                           "?act_layer=gelu&rope=none&num_heads=2";
+  EXPECT_TRUE(has(text_refusal(file), "add model.text.num_heads=N behind")) << text_refusal(file);
+  const TextSide text = read_text_side(resolve_checkpoint(file + "&text.num_heads=4"));
+  EXPECT_EQ(text.config.num_heads, 4);
+  EXPECT_EQ(text.config.mlp.act_layer, "gelu");
+  EXPECT_TRUE(has(text_refusal(file + "&text.num_heads=4&text.causal=false&text.embed_dim=9"),
+                  "model.text.embed_dim is given as 9, but"))
+      << text_refusal(file + "&text.num_heads=4&text.causal=false&text.embed_dim=9");
+}
+
+TEST(Families, CheckpointsWithoutATextTowerSaySo) {
+  const TempFolder folder;
+  const std::string plain = plain_state().write(folder / "x.safetensors").string();
+  EXPECT_TRUE(has(text_refusal(plain + "?num_heads=2"), "has no text tower that is read"))
+      << text_refusal(plain + "?num_heads=2");
+  State s = two_towers();
+  for (const char* name : {"token_embedding.weight", "positional_embedding"}) s.remove(name);
+  const std::string images = s.write(folder / "y.safetensors").string() +
+                             "?act_layer=gelu&rope=none&num_heads=2&text.num_heads=2";
+  EXPECT_TRUE(has(text_refusal(images), "has no text tower: there are no embeddings of words"))
+      << text_refusal(images);
+  const std::string apart =
+      two_towers().add("text_projection", {kWidth, 6}).write(folder / "z.safetensors").string() +
+      "?act_layer=gelu&rope=none&num_heads=2&text.num_heads=2";
+  EXPECT_TRUE(has(text_refusal(apart), "its texts' embedding is 6 wide, its images' 5"))
+      << text_refusal(apart);
 }
 
 TEST(Families, DistilledHeadsAreLeftOutAsOneWord) {

@@ -4,11 +4,13 @@ VIT22B is the built program, which makes the small checkpoints. Seeds are named 
 them under their hashes, those that found a fault as fault-*.
 """
 import argparse
+import base64
 import collections
 import ctypes
 import gzip
 import io
 import json
+import math
 import pathlib
 import pickle
 import struct
@@ -159,6 +161,39 @@ def make_run(block, config, weights):
     seed("two_towers", f"{block}-locked-only", json.dumps(config), text_weights(), weights, tokenizer)
 
 
+def make_two_towers():
+    """CLIP's of transformers' and of open_clip's, with towers of width 4 and a block each."""
+    def tensors(shapes):
+        return safetensors({name: ("F32", list(shape), bytes(4 * math.prod(shape))) for name, shape in shapes.items()})
+
+    def layer(name, out, width, weight=".weight", bias=".bias"):
+        return {name + weight: (out, width), name + bias: (out,)}
+
+    def norm(name):
+        return {name + ".weight": (4,), name + ".bias": (4,)}
+
+    theirs, own = {"logit_scale": ()}, {"logit_scale": ()}
+    for tower, projection, prefix in (("vision_model.", "visual_projection", "visual."), ("text_model.", "text_projection", "")):
+        block = tower + "encoder.layers.0."
+        theirs |= {k: v for part in "qkv" for k, v in layer(f"{block}self_attn.{part}_proj", 4, 4).items()} | layer(block + "self_attn.out_proj", 4, 4)
+        theirs |= layer(block + "mlp.fc1", 6, 4) | layer(block + "mlp.fc2", 4, 6) | norm(block + "layer_norm1") | norm(block + "layer_norm2")
+        theirs |= {projection + ".weight": (3, 4)}
+        block = prefix + "transformer.resblocks.0."
+        own |= layer(block + "attn.in_proj", 12, 4, "_weight", "_bias") | layer(block + "attn.out_proj", 4, 4)
+        own |= layer(block + "mlp.c_fc", 6, 4) | layer(block + "mlp.c_proj", 4, 6) | norm(block + "ln_1") | norm(block + "ln_2")
+    theirs |= norm("vision_model.pre_layrnorm") | norm("vision_model.post_layernorm") | norm("text_model.final_layer_norm")
+    theirs |= {"vision_model.embeddings.class_embedding": (4,), "vision_model.embeddings.patch_embedding.weight": (4, 3, 2, 2),
+               "vision_model.embeddings.position_embedding.weight": (5, 4), "text_model.embeddings.token_embedding.weight": (7, 4),
+               "text_model.embeddings.position_embedding.weight": (5, 4)}
+    towers = {"vision_config": {"num_attention_heads": 2, "image_size": 4, "patch_size": 2}, "text_config": {"num_attention_heads": 2, "eos_token_id": 6}}
+    seed("model_folder", "clip-two-towers", json.dumps({"model_type": "clip", **towers}), tensors(theirs))
+    own |= norm("visual.ln_pre") | norm("visual.ln_post") | norm("ln_final")
+    own |= {"visual.class_embedding": (4,), "visual.conv1.weight": (4, 3, 2, 2), "visual.positional_embedding": (5, 4), "visual.proj": (4, 3),
+            "token_embedding.weight": (7, 4), "positional_embedding": (5, 4), "text_projection": (4, 3)}
+    towers = {"vision_cfg": {"image_size": 4, "head_width": 2, "patch_size": 2}, "text_cfg": {"heads": 2, "pool_type": "eos", "eos_id": 6}}
+    seed("model_folder", "open-clip-two-towers", json.dumps({"model_cfg": {"embed_dim": 3, **towers}}), tensors(own))
+
+
 def make_checkpoints(vit22b):
     with tempfile.TemporaryDirectory() as folder:
         for block in ("parallel", "serial"):
@@ -176,6 +211,7 @@ def make_checkpoints(vit22b):
     ours = {"format": 1, "model": {"name": '"i"', "embed_dim": "4", "num_heads": "2", "depth": "1"}, "pp_eval": "decode|value_range(-1,1)", "any_size": True,
             "text": {"model": text, "tokenizer": "tokenizer.model", "tokenizer_xxh3_128": "0", "templates": ["a {}"]}}
     seed("model_folder", "text", json.dumps({"vit22b": ours}), safetensors({}))
+    make_two_towers()
     for folder in sorted(oracle.glob("timm_*/")):
         config = json.loads((folder / "config.json").read_text())
         seed("model_folder", folder.name, json.dumps(config), safetensors({"blocks.0.norm1.weight": ("F32", [0], b"")}))
@@ -443,6 +479,24 @@ def make_tokenizers():
     seed("tokenizer", "train-none", "train\na", "!\n")
     seed("tokenizer", "no-end", "model\na", sentencepiece(1).replace(b"</s>", b"<ss>"))
     seed("tokenizer", "kind", "zip\na", "PK")
+    marks = {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}]}
+    padding = {"direction": "Left", "pad_id": 0}
+    added = [{"id": 9, "content": "<x>", "normalized": False, "lstrip": True, "rstrip": True}, {"id": 3, "content": "</s>", "single_word": True}]
+    vocab = {piece: number for number, piece in enumerate(["[UNK]", "a", "##b", "</s>", "\u2581", "ab", "\u2581a", "<0xC3>"])}
+    bpe = {"type": "BPE", "unk_token": "[UNK]", "byte_fallback": True, "fuse_unk": True, "vocab": vocab, "merges": ["\u2581 a"]}
+    chars = base64.b64encode(struct.pack("<I", 8) + struct.pack("<II", 1 << 10, 0x161) + b"A\0").decode()
+    for name, model, normalizer, pre in (
+            ("wordpiece", {"type": "WordPiece", "vocab": vocab}, {"type": "BertNormalizer"}, {"type": "BertPreTokenizer"}),
+            ("merges", bpe, {"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"},
+                                                                 {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+             {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}),
+            ("pieces", {"type": "Unigram", "unk_id": 0, "vocab": [[piece, -float(number)] for piece, number in vocab.items()]},
+             {"type": "Precompiled", "precompiled_charsmap": chars}, {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace"}]}),
+            ("clip", {**bpe, "byte_fallback": False, "end_of_word_suffix": "b"}, {"type": "NFC"},
+             {"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Removed", "invert": True, "pattern": {"Regex": r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"}},
+                                                    {"type": "ByteLevel", "add_prefix_space": False}]})):  # fmt: skip
+        seed("tokenizer", f"json-{name}", "json\n" + caption + " a</s> ab<x>", json.dumps(
+            {"model": model, "normalizer": normalizer, "pre_tokenizer": pre, "post_processor": marks, "padding": padding, "added_tokens": added}))
     seed("tokenizer", "cut", "gz\na", gzip.compress(merges.encode(), mtime=0)[:20])
     seed("caption", "html", caption + "<b>&amp;amp;</b> &#x41;&#65;&notit; &NotEqualTilde;")
     seed("caption", "controls", "\x1b[36;44mblue\x1b[0m \x85\x93quoted\x94 \uff21\u3000\ufeffend\r\n&quot;")

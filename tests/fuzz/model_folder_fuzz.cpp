@@ -1,18 +1,21 @@
 #include "checkpoint/import/own.h"
 #include "checkpoint/model_writer.h"
 #include "checkpoint/tensor_reader.h"
+#include "checkpoint/text_side.h"
 #include "fuzz/input.h"
 #include "fuzz/tensors.h"
 
 // A checkpoint folder: config.json, ours or another library's, beside weights, which depth, widths
 // and image size are read from; and the weights by the shapes that it announces, whole and a tensor
-// at a time. What is whole is written in shards and read again. readers: checkpoint/model_info.cpp
+// at a time. What is whole is written in shards and read again; then its text tower is read, where
+// it has one. readers: checkpoint/text_side.cpp checkpoint/model_info.cpp
 // checkpoint/model_writer.cpp checkpoint/weights.cpp checkpoint/tensor_reader.cpp
 // checkpoint/import/registry.cpp checkpoint/import/own.cpp checkpoint/import/timm.cpp
 // checkpoint/import/timm_map.cpp checkpoint/import/timm_args.cpp
 // checkpoint/import/timm_preprocessing.cpp checkpoint/import/timm_registry.cpp
 // checkpoint/import/renamed.cpp checkpoint/import/shapes.cpp checkpoint/import/hf.cpp
 // checkpoint/import/hf_*.cpp checkpoint/import/open_clip.cpp checkpoint/import/state_dicts.cpp
+// checkpoint/import/clip_words.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;
@@ -49,5 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::check_same(loaded, load_weights(copy, table), fuzz::has_same_numbers);
     model_fingerprint(copy);
     weights_identity(copy);
+
+    const TextSide text = read_text_side(folder.path());
+    load_weights(text.place, parameter_table(text.config));
   });
 }

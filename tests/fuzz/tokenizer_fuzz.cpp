@@ -24,17 +24,19 @@ std::unique_ptr<Tokenizer> trained_on(std::string_view captions, int64_t vocab_s
 
 }  // namespace
 
-// A tokenizer's file, CLIP's merges or a SentencePiece model by the input's first line, or captions
-// to train one on; and a text, whose length is then the vocabulary's.
-// readers: data/tokenizer.cpp data/tokenizers/clip_bpe.cpp data/tokenizers/sentencepiece.cpp
+// A tokenizer's file, CLIP's merges, a SentencePiece model or a tokenizer.json by the input's first
+// line, or captions to train one on; and a text, whose length is then the vocabulary's. readers:
+// data/tokenizer.cpp data/tokenizers/clip_bpe.cpp data/tokenizers/sentencepiece.cpp
+//          data/tokenizers/json_tokenizer.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const fuzz::Folder folder;
   std::string_view input = fuzz::text_of(data, size);
   const std::string_view first_line = input.substr(0, input.find('\n'));
-  const std::string name = first_line == "model" ? "t.model"
-                           : first_line == "gz"  ? "t.txt.gz"
-                           : first_line == "zip" ? "t.zip"
-                                                 : "t.txt";
+  const std::string name = first_line == "model"  ? "t.model"
+                           : first_line == "gz"   ? "t.txt.gz"
+                           : first_line == "zip"  ? "t.zip"
+                           : first_line == "json" ? "t.json"
+                                                  : "t.txt";
   input.remove_prefix(std::min(input.size(), first_line.size() + 1));
   return fuzz::read([&] {
     const auto [text, file] = fuzz::files_of<2>(input);

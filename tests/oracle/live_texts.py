@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import make_tokenizers
+import numpy as np
 import open_clip
 import torch
 import transformers as hf
@@ -84,6 +85,79 @@ def unit(x):
 def run(binary, *words):
     done = subprocess.run([binary, *map(str, words), "--threads", "1", "-q"], capture_output=True, text=True)
     return None if done.returncode == 0 else f"exit code {done.returncode}: {(done.stderr.strip() or ' ').splitlines()[-1]}"
+
+
+def big_vision_arrays(model, is_stacked):
+    """A SiglipModel's tensors under big_vision's names (its text_transformer.py and vit.py): an array a block, or a layer of all blocks."""
+    arrays, heads = {}, SIZES["num_attention_heads"]
+    state = {k: v.detach().numpy() for k, v in model.state_dict().items()}
+
+    def module(ours, theirs, dense=True):
+        for leaf in ("weight", "bias"):
+            if ours + leaf in state:
+                value = state[ours + leaf]
+                arrays[theirs + ("bias" if leaf == "bias" else "kernel" if dense else "scale")] = value.T if dense and leaf == "weight" else value
+
+    def attention(ours, theirs):
+        for ours_leaf, leaf in (("q_proj", "query"), ("k_proj", "key"), ("v_proj", "value")):
+            width = state[f"{ours}{ours_leaf}.weight"].shape[1]
+            arrays[f"{theirs}{leaf}/kernel"] = state[f"{ours}{ours_leaf}.weight"].T.reshape(width, heads, -1)
+            arrays[f"{theirs}{leaf}/bias"] = state[f"{ours}{ours_leaf}.bias"].reshape(heads, -1)
+        out = state[ours + "out_proj.weight"]
+        arrays[theirs + "out/kernel"], arrays[theirs + "out/bias"] = out.T.reshape(heads, -1, out.shape[0]), state[ours + "out_proj.bias"]
+
+    def blocks(ours, theirs, depth):
+        for i in range(depth):
+            block = f"{theirs}encoderblock_{i}/"
+            module(f"{ours}{i}.layer_norm1.", block + "LayerNorm_0/", dense=False)
+            module(f"{ours}{i}.layer_norm2.", block + "LayerNorm_1/", dense=False)
+            attention(f"{ours}{i}.self_attn.", block + "MultiHeadDotProductAttention_0/")
+            for layer, dense in (("fc1.", "Dense_0/"), ("fc2.", "Dense_1/")):
+                module(f"{ours}{i}.mlp.{layer}", f"{block}MlpBlock_0/{dense}")
+        if is_stacked:
+            first = f"{theirs}encoderblock_0/"
+            for leaf in [name[len(first):] for name in arrays if name.startswith(first)]:
+                arrays[f"{theirs}encoderblock/{leaf}"] = np.stack([arrays.pop(f"{theirs}encoderblock_{i}/{leaf}") for i in range(depth)])
+
+    image, text, pool = "params/img/", "params/txt/", "vision_model.head."
+    patches = state["vision_model.embeddings.patch_embedding.weight"]
+    arrays[image + "embedding/kernel"], arrays[image + "embedding/bias"] = patches.transpose(2, 3, 1, 0), state["vision_model.embeddings.patch_embedding.bias"]
+    arrays[image + "pos_embedding"] = state["vision_model.embeddings.position_embedding.weight"][None]
+    blocks("vision_model.encoder.layers.", image + "Transformer/", SIZES["num_hidden_layers"])
+    module("vision_model.post_layernorm.", image + "Transformer/encoder_norm/", dense=False)
+    state.update({f"pool.{n}.{leaf}": part for leaf in ("weight", "bias")
+                  for n, part in zip(("q_proj", "k_proj", "v_proj"), np.split(state[f"{pool}attention.in_proj_{leaf}"], 3))})  # fmt: skip
+    state.update({f"pool.out_proj.{leaf}": state[f"{pool}attention.out_proj.{leaf}"] for leaf in ("weight", "bias")})
+    arrays[image + "MAPHead_0/probe"] = state[pool + "probe"]
+    attention("pool.", image + "MAPHead_0/MultiHeadDotProductAttention_0/")
+    module(pool + "layernorm.", image + "MAPHead_0/LayerNorm_0/", dense=False)
+    for layer, dense in (("fc1.", "Dense_0/"), ("fc2.", "Dense_1/")):
+        module(f"{pool}mlp.{layer}", f"{image}MAPHead_0/MlpBlock_0/{dense}")
+    arrays[text + "Embed_0/embedding"] = state["text_model.embeddings.token_embedding.weight"]
+    arrays[text + "pos_embedding"] = state["text_model.embeddings.position_embedding.weight"][None]
+    blocks("text_model.encoder.layers.", text + "Encoder_0/", TEXT["num_hidden_layers"])
+    module("text_model.final_layer_norm.", text + "Encoder_0/encoder_norm/", dense=False)
+    module("text_model.head.", text + "head/")
+    arrays["params/t"], arrays["params/b"] = state["logit_scale"].reshape(1), state["logit_bias"].reshape(1)
+    return arrays
+
+
+def check_big_vision(binary, out, pattern, model, tokenizer, texts):
+    """The weights of a SigLIP of transformers' in big_vision's .npz, whose code has no package to run here."""
+    results = []
+    texts = [text for text in texts if "_" not in text]  # big_vision makes a space of it, transformers nothing
+    captions = out / "captions_without.txt"
+    captions.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    words = tokenizer(texts, padding="max_length", max_length=24, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        want = {"text": tensor_of(model.get_text_features(input_ids=words["input_ids"])), "scale": model.logit_scale.exp().item(), "bias": model.logit_bias.item()}
+    for name in ("big_vision", "big_vision in stacks"):
+        if fnmatch.fnmatch(name, pattern):
+            folder = out / name.replace(" ", "_")
+            folder.mkdir()
+            np.savez(folder / "siglip.npz", **big_vision_arrays(model, "stacks" in name))
+            results.append(judged(name, folder / "siglip.npz", binary, captions, want, ["--tokenizer", out / "spiece.model"]))
+    return results
 
 
 def judged(name, folder, binary, captions, want, tokenizer=()):
@@ -206,6 +280,9 @@ def main():
         make_pictures(out / "pictures")
         kinds = make_tokenizers.trained_json(make_tokenizers.captions(10_000), spiece)
         results = check_transformers(binary, out, pattern, out / "captions.txt", kinds, texts)
+        siglip, tokenizer = transformers_cases(kinds, str(out / "spiece.model"))["siglip"]
+        randomise(siglip.eval(), 0)
+        results += check_big_vision(binary, out, pattern, siglip, tokenizer, texts)
         results += check_open_clip(binary, out, pattern, out / "captions.txt", kinds, texts)
     print(f"{len(results)} cases, {results.count(False)} wrong")
     sys.exit(0 if results and all(results) else 1)

@@ -25,6 +25,16 @@ constexpr Module kModules[] = {
     {"MlpBlock_3", "MlpBlock_0", "mlp"},
 };
 
+/// Of a text tower.
+constexpr std::string_view kText = "txt/", kTextBlocks = "Encoder_0/", kBlocks = "Transformer/";
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOutsideText = {
+    {{"Embed_0/embedding", "token_embedding.weight"},
+     {"pos_embedding", "pos_embed"},
+     {"Transformer/encoder_norm/scale", "norm.weight"},
+     {"Transformer/encoder_norm/bias", "norm.bias"},
+     {"head/kernel", "joint.weight"},
+     {"head/bias", "joint.bias"}}};
+
 std::string without_prefixes(std::string name) {
   for (const std::string_view prefix : kPrefixes)
     if (name.starts_with(prefix)) name = name.substr(prefix.size());
@@ -103,7 +113,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOutside 
 // Dense kernels are [in…, out…]: attention's have heads apart, [D, H, K], and out [H, K, D].
 at::Tensor as_ours(const at::Tensor& values, const std::string& name) {
   if (name.ends_with(".bias")) return values.flatten();
-  if (!name.ends_with(".weight") || values.dim() < 2) return values;
+  if (!name.ends_with(".weight") || values.dim() < 2 || name == "token_embedding.weight")
+    return values;
   if (name == "patch_embed.proj.weight")
     return values.dim() == 4 ? values.permute({3, 2, 0, 1}).contiguous() : values;
   const bool is_out = name.ends_with("proj.weight");
@@ -120,25 +131,39 @@ bool contains(const ImportFiles& files, std::string_view name) {
                      [&](const std::string& n) { return without_prefixes(n) == name; });
 }
 
+// What stands beside both towers: the logits' scale and bias.
+bool is_of_logits(const std::string& name) {
+  return name == "t" || name == "b";
+}
+
 class Reader {
  public:
-  Reader(const TensorContainer& weights, RenamedTensors& tensors)
-      : weights_(weights), tensors_(tensors) {
+  /// Of the image tower, or of the text tower beside it.
+  Reader(const TensorContainer& weights, RenamedTensors& tensors, bool is_text)
+      : weights_(weights), tensors_(tensors), is_big_vision_(is_text) {
     for (const std::string& source : weights.names())
       is_big_vision_ |= without_prefixes(source) == "pos_embedding";
-  }
-
-  void read() {
-    for (const std::string& source : weights_.names()) read(source, without_prefixes(source));
+    for (const std::string& source : weights.names())
+      is_text ? read_text(source, without_prefixes(source))
+              : read(source, without_prefixes(source), kOutside);
   }
   int64_t heads() const { return heads_; }
 
  private:
-  void read(const std::string& source, const std::string& name) {
+  void read_text(const std::string& source, std::string name) {
+    if (is_of_logits(name)) return put(source, {name == "t" ? "logit_scale" : "logit_bias"});
+    if (!name.starts_with(kText)) return tensors_.leave_source(source);
+    name = name.substr(kText.size());
+    if (name.starts_with(kTextBlocks)) name.replace(0, kTextBlocks.size(), kBlocks);
+    read(source, name, kOutsideText);
+  }
+
+  void read(const std::string& source, const std::string& name,
+            std::span<const std::pair<std::string_view, std::string_view>> outside) {
     constexpr std::string_view kBlock = "Transformer/encoderblock_", kPool = "MAPHead_0/";
-    for (const auto& [theirs, ours] : kOutside)
+    for (const auto& [theirs, ours] : outside)
       if (name == theirs) return put(source, {std::string(ours)});
-    if (name.starts_with("pre_logits/") || name.starts_with("t/") || name.starts_with("txt/"))
+    if (name.starts_with("pre_logits/") || is_of_logits(name) || name.starts_with(kText))
       return tensors_.leave_source(source);
     if (name.starts_with(kPool)) return put(source, pool_leaf(name.substr(kPool.size())));
     if (name.starts_with(kStacked)) return put_stacked(source, name.substr(kStacked.size()));
@@ -183,9 +208,15 @@ class Reader {
 
   const TensorContainer& weights_;
   RenamedTensors& tensors_;
-  bool is_big_vision_ = false;
+  bool is_big_vision_;
   int64_t heads_ = 0;
 };
+
+int64_t heads_of(const Reader& reader, const ImportFiles& files) {
+  if (reader.heads() < 1)
+    throw CheckpointError(files.config_place, ": its attention's kernels are not [D, heads, K]");
+  return reader.heads();
+}
 
 }  // namespace
 
@@ -195,14 +226,11 @@ bool is_big_vision(const ImportFiles& files) {
 
 Imported read_big_vision(const ImportFiles& files, const TensorContainer& weights) {
   RenamedTensors tensors(weights);
-  Reader reader(weights, tensors);
-  reader.read();
+  const Reader reader(weights, tensors, /*is_text=*/false);
   ModelInfo info;
   ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
   c.name = "big_vision";
-  c.num_heads = reader.heads();
-  if (c.num_heads < 1)
-    throw CheckpointError(files.config_place, ": its attention's kernels are not [D, heads, K]");
+  c.num_heads = heads_of(reader, files);
   c.tokens.no_embed_class = false;
   c.tokens.posemb_resize = "bilinear";
   take_square_image(tensors, c);
@@ -210,6 +238,19 @@ Imported read_big_vision(const ImportFiles& files, const TensorContainer& weight
   note_origin(info, "act_layer",
               "timm's reading of these files; big_vision's own code has model.act_layer=gelu_tanh");
   take_pixels(kAroundHalf, /*is_squashed=*/true, info);
+  return {info, tensors};
+}
+
+Imported read_big_vision_text(const ImportFiles& files, const TensorContainer& weights) {
+  RenamedTensors tensors(weights);
+  const Reader reader(weights, tensors, /*is_text=*/true);
+  ModelInfo info;
+  ViTConfig& c = info.config = config_of_words(tensors, files.config_place);
+  c.name = "big_vision";
+  c.num_heads = heads_of(reader, files);
+  c.mlp.act_layer = "gelu_tanh";
+  for (const char* field : {"act_layer", "norm_eps", "text_pool"})
+    note_origin(info, field, "big_vision's code");
   return {info, tensors};
 }
 

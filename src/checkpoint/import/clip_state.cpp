@@ -60,8 +60,10 @@ void take_openai(const ImportFiles& files, ModelInfo& info) {
 }
 
 // What of CLIP's names neither OpenAI nor Meta wrote: open_clip's state dicts say no activation.
-void check_others_given(const ImportFiles& files) {
-  if (!is_given(files, "act_layer") || !is_given(files, "rope"))
+void check_given(const ImportFiles& files, std::initializer_list<const char*> fields) {
+  const bool are_given = std::all_of(fields.begin(), fields.end(),
+                                     [&](const char* field) { return is_given(files, field); });
+  if (!are_given)
     throw CheckpointError(
         files.config_place,
         " has CLIP's names, and nothing says whose: with open_clip's its open_clip_config.json, "
@@ -70,7 +72,7 @@ void check_others_given(const ImportFiles& files) {
 }
 
 void take_others(const ImportFiles& files, ModelInfo& info) {
-  check_others_given(files);
+  check_given(files, {"act_layer", "rope"});
   if (given_word(files, "rope") == "index") return take_perception_encoder(files, info);
   info.config.name = "clip";
   take_heads(files, info);
@@ -114,7 +116,7 @@ Imported read_clip_state_text(const ImportFiles& files, const TensorContainer& w
   if (is_openai(files)) {
     model.info.config.mlp.act_layer = "quick_gelu";
   } else if (!is_metas) {
-    check_others_given(files);
+    check_given(files, {"act_layer"});
     model.info.config.mlp.act_layer = given_word(files, "act_layer");
   }
   note_origin(model.info, "act_layer",

@@ -64,6 +64,7 @@ Imported read_plain_state(const ImportFiles& files, const TensorContainer& weigh
 /// AugReg's and big_vision's arrays.
 bool is_big_vision(const ImportFiles& files);
 Imported read_big_vision(const ImportFiles& files, const TensorContainer& weights);
+Imported read_big_vision_text(const ImportFiles& files, const TensorContainer& weights);
 /// open_clip's folders: open_clip_config.json.
 bool is_open_clip(const ImportFiles& files);
 Imported read_open_clip(const ImportFiles& files, const TensorContainer& weights);

@@ -60,7 +60,7 @@ constexpr Importer kImporters[] = {
     family<read_hf_sapiens2>("hf_sapiens2", is_hf_sapiens2),
     family<read_intern_vit>("intern_vit", is_intern_vit),
     two_towers<read_open_clip, read_open_clip_text>("open_clip", is_open_clip),
-    family<read_big_vision>("big_vision", is_big_vision),
+    two_towers<read_big_vision, read_big_vision_text>("big_vision", is_big_vision),
     family<read_aimv2_state>("aimv2", is_aimv2_state),
     family<read_dinov3>("dinov3", is_dinov3),
     family<read_dinov2>("dinov2", is_dinov2),
