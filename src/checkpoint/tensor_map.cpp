@@ -17,7 +17,7 @@ void check_all_used(const TensorMap& map, const TensorContainer& files) {
   for (const auto& [name, tensor] : files.tensors())
     if (known.count(name) == 0)
       throw CheckpointError(files.place().string(), ": tensor '", name,
-                            "' belongs to no parameter of the model that config.json describes");
+                            "' belongs to no parameter of the model that its config describes");
 }
 
 void check_sources(const TensorRecipe& recipe, const TensorContainer& files) {

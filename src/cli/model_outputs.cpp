@@ -39,6 +39,11 @@ ModelOutputs::ModelOutputs(LoadedModel& model, std::string place, const std::str
   for (const std::string& name : names.only)
     if (name != "tokens" && name != "pooled" && name != "logits" && name != "image_embedding")
       throw UsageError("--only ", name, ": want tokens, pooled, logits or image_embedding");
+  const ViTConfig& config = model.info.config;
+  if (!config.embeds_images() &&
+      std::find(names.only.begin(), names.only.end(), "image_embedding") != names.only.end())
+    throw UsageError("--only image_embedding: ", place_,
+                     " embeds no images beside texts; take pooled");
   std::string kept = join(names.only, ",");
   for (const int64_t tap : taps_) kept += concat(" block.", tap);
   fingerprint_ = hash_of_text(

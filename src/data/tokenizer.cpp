@@ -7,6 +7,7 @@
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "data/tokenizers/settings.h"
 #include "data/tokenizers/tokenizers.h"
 
 namespace vit22b {
@@ -36,6 +37,7 @@ std::string Tokenizer::fingerprint() const {
 std::string cleaned(std::string_view text, Cleaning cleaning, Cleaning of_kind) {
   switch (cleaning == Cleaning::kOfKind ? of_kind : cleaning) {
     case Cleaning::kOfKind:
+    case Cleaning::kSiglipByClass:
     case Cleaning::kNone:
       return std::string(text);
     case Cleaning::kLower:
@@ -60,7 +62,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(std::string bytes, const std::string& 
                                           const TokenizerOptions& options) {
   if (name.ends_with(".model")) return make_sentencepiece(std::move(bytes), name, options);
   if (name.ends_with(".txt")) return make_clip_bpe(std::move(bytes), name, options);
-  if (name.ends_with(".json")) return make_json_tokenizer(std::move(bytes), "", name, options);
+  if (name.ends_with(".json")) return make_json_tokenizer(std::move(bytes), {}, name, options);
   throw CheckpointError("tokenizer ", name,
                         ": want a SentencePiece .model, CLIP's merges as .txt or .txt.gz, or a "
                         "tokenizer.json");
@@ -73,11 +75,17 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path,
     bytes = unzipped(bytes, name);
     name.resize(name.size() - 3);
   }
-  const std::filesystem::path settings = path.parent_path() / "tokenizer_config.json";
-  if (name.ends_with(".json") && std::filesystem::exists(settings))
+  const TokenizerSettings settings = read_tokenizer_settings(path.parent_path());
+  const TokenizerOptions resolved = resolved_options(options, settings, name);
+  const std::filesystem::path vocabulary = path.parent_path() / "vocab.json";
+  if (path.filename() == "merges.txt" && std::filesystem::exists(vocabulary))
     return make_json_tokenizer(
-        std::move(bytes), read_text(settings, ExitCode::kCheckpoint, kFileLimit), name, options);
-  return make_tokenizer(std::move(bytes), name, options);
+        clip_json(bytes, read_text(vocabulary, ExitCode::kCheckpoint, kFileLimit),
+                  vocabulary.string()),
+        settings, name, resolved);
+  if (name.ends_with(".json"))
+    return make_json_tokenizer(std::move(bytes), settings, name, resolved);
+  return make_tokenizer(std::move(bytes), name, resolved);
 }
 
 std::string unzipped(const std::string& bytes, const std::string& name) {

@@ -4,9 +4,10 @@ namespace vit22b {
 
 /// What is done to a text before its tokenizer sees it.
 enum class Cleaning {
-  kOfKind,            ///< as open_tokenizer says of each kind
+  kOfKind,  ///< as open_tokenizer says of each kind
   kNone,
   kLower,             ///< lower case (transformers' SigLIP 2)
+  kSiglipByClass,     ///< one of these three, as the tokenizer's class in its settings is
   kSiglip,            ///< lower case, no ASCII punctuation, single spaces (transformers' SigLIP)
   kComposed,          ///< Unicode's NFC (transformers' CLIP)
   kCanonical,         ///< canonical_text: SigLIP's own
@@ -19,7 +20,7 @@ enum class Cleaning {
 struct TokenizerOptions {
   Cleaning cleaning = Cleaning::kOfKind;
   bool prefers_sentencepiece = false;  ///< its model's file before a tokenizer.json
-  bool blanks_end = false;             ///< the mark at a text's end becomes a 0 (CLIPA)
+  bool blanks_end = false;             ///< marks at a text's end become 0 (CLIPA)
   bool pads_with_zero = false;         ///< of a SentencePiece model: not with </s> (SigLIP 2)
 };
 

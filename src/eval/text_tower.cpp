@@ -46,8 +46,8 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TextSide& side, const std::filesys
   // A causal tower is read before the padding.
   if (!text.causal && !tokenizer->has_padding())
     throw CheckpointError(path.string(),
-                          ": nothing says how shorter texts are padded; put the "
-                          "tokenizer_config.json beside it");
+                          ": nothing says how shorter texts are padded; want pad_token in a "
+                          "tokenizer_config.json beside it, or padding in tokenizer.json");
   log_info(concat("texts: tokenizer ", path.string(), " of ", tokenizer->vocab_size(), " pieces"));
   return tokenizer;
 }
@@ -67,6 +67,7 @@ TextTower::TextTower(const std::filesystem::path& checkpoint, const PredictorOpt
   const CheckpointPath place = resolve_checkpoint(checkpoint);
   const TextSide side = read_text_side(place);
   config_ = side.config;
+  place_ = place.path().string();
   templates_ = side.templates;
   image_feature_ = side.image_feature;
   tell_text_function(side);
@@ -88,7 +89,23 @@ at::Tensor TextTower::words(const std::vector<std::string>& texts) const {
   rows.reserve(texts.size());
   for (const std::string& text : texts)
     rows.push_back(tokenizer_->encode(text, config_.text.context_length));
-  return at::stack(rows);
+  const at::Tensor words_NT = at::stack(rows);
+  check_ends(words_NT);
+  return words_NT;
+}
+
+// A tower is read at the word that ends a text: a tokenizer that makes none is another model's.
+void TextTower::check_ends(const at::Tensor& words_NT) const {
+  const TextConfig& text = config_.text;
+  const at::Tensor largest_N = words_NT.amax(1);
+  const bool is_ended = text.text_pool == "eos" ? words_NT.eq(text.eos_id).any(1).all().item<bool>()
+                        : text.text_pool == "argmax" ? largest_N.eq(largest_N[0]).all().item<bool>()
+                                                     : true;
+  if (!is_ended)
+    throw CheckpointError(
+        place_, ": its texts are read at the word that ends them (",
+        text.text_pool == "eos" ? concat("number ", text.eos_id) : std::string("the largest"),
+        "), which the tokenizer does not make; it is another model's");
 }
 
 at::Tensor TextTower::embed(const std::vector<std::string>& texts) const {
@@ -98,6 +115,8 @@ at::Tensor TextTower::embed(const std::vector<std::string>& texts) const {
 }
 
 JointTexts TextTower::embed_words(const at::Tensor& words_NT) const {
+  if (!at::isIntegralType(words_NT.scalar_type(), /*includeBool=*/false))
+    throw DataError("words are ", at::toString(words_NT.scalar_type()), ", want whole numbers");
   if (words_NT.dim() != 2 || words_NT.numel() == 0 ||
       words_NT.size(1) > config_.text.context_length)
     throw DataError("words are ", shape_text(words_NT.sizes()), ", want [N, T] of at most ",
@@ -108,7 +127,7 @@ JointTexts TextTower::embed_words(const at::Tensor& words_NT) const {
                     config_.text.vocab_size - 1);
   std::vector<at::Tensor> pieces;
   for (const at::Tensor& words : words_NT.split(kTextsAtOnce))
-    pieces.push_back(predictor_->logits(words).cpu());
+    pieces.push_back(predictor_->logits(words.to(at::kLong)).cpu());
   const at::Tensor scaled_NE = at::cat(pieces).slice(1, 0, -1);
   return {unit_length(scaled_NE), scaled_NE[0].norm().item<double>(),
           pieces.front()[0][-1].item<double>()};

@@ -44,7 +44,10 @@ class TextTower {
   JointTexts embed_words(const at::Tensor& words_NT) const;
 
  private:
+  void check_ends(const at::Tensor& words_NT) const;
+
   ViTConfig config_;
+  std::string place_;
   std::vector<std::string> templates_;
   std::string image_feature_;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -256,6 +256,46 @@ std::string text_refusal(const std::string& place) {
   return error_of<UserError>([&] { read_text_side(resolve_checkpoint(place)); });
 }
 
+TEST(Families, OpenClipsWordsThatAreNotReadAreRefused) {
+  const TempFolder folder;
+  const auto with = [&](const State& state, const std::string& text) {
+    state.write(folder / "open_clip_model.safetensors");
+    test::write_file(
+        folder / "open_clip_config.json",
+        R"({"model_cfg": {"vision_cfg": {"head_width": 4}, "text_cfg": {"heads": 4, )" + text +
+            "}}}");
+    return error_of<UserError>([&] {
+      read_text_side({folder.path(), "open_clip_model.safetensors"});
+    });
+  };
+  EXPECT_EQ(with(two_towers(), R"("layers": 1)"), "(nothing thrown)");
+  for (const auto& [text, error] :
+       {std::pair(R"("layers": 2)", "layers is 2, the tensors' are 1"),
+        std::pair(R"("tokenizer_mode": "clips")", "tokenizer_mode \"clips\" is not supported"),
+        std::pair(R"("tokenizer_kwargs": {"padding_side": "left"})",
+                  "padding_side is not supported"),
+        std::pair(R"("hf_model_name": "roberta-base")", "is transformers' \"roberta-base\""),
+        std::pair(R"("pool_type": "first")", "pool_type is 'first'")})
+    EXPECT_TRUE(has(with(two_towers(), text), error)) << with(two_towers(), text);
+  State without_bias = two_towers();
+  for (const char* norm : {"ln_1", "ln_2"})
+    without_bias.remove(concat("transformer.resblocks.0.", norm, ".bias"));
+  EXPECT_TRUE(has(with(without_bias, R"("layers": 1)"), "LayerNorm without them is not supported"));
+  State without_norm = two_towers();
+  for (const char* name : {"ln_final.weight", "ln_final.bias"}) without_norm.remove(name);
+  EXPECT_TRUE(has(with(without_norm, R"("layers": 1)"), "no norm behind its blocks"));
+}
+
+TEST(Families, AConfigOfOtherSizesThanTheTensorsIsRefused) {
+  const TempFolder folder;
+  std::string config = kDinov3Config;
+  dinov3_folder(folder);
+  config.insert(1, "\"num_hidden_layers\": 2, ");
+  test::write_file(folder / "config.json", config);
+  EXPECT_TRUE(has(refusal(folder.path()), "num_hidden_layers is 2, the tensors' is 1"))
+      << refusal(folder.path());
+}
+
 TEST(Families, HeadsOfATextTowerWithoutAConfigAreAskedFor) {
   const TempFolder folder;
   const std::string file = two_towers().write(folder / "epoch.safetensors").string() +

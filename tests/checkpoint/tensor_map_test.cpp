@@ -107,7 +107,7 @@ TEST(TensorMap, WhatNoParameterUsesIsAnErrorUnlessItIsLeftKnowingly) {
               f.reader({{{"q", {{whole_tensor(row)}}}}, {"k", "v", "kernel"}}, {row});
             }),
             f.file.string() +
-                ": tensor 'decoder' belongs to no parameter of the model that config.json "
+                ": tensor 'decoder' belongs to no parameter of the model that its config "
                 "describes");
 }
 

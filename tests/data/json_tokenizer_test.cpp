@@ -113,13 +113,93 @@ TEST(JsonTokenizer, PaddingIsOfTheSettingsBesideTheFile) {
             (Words{1, 1, 4, 1}));
 }
 
-TEST(JsonTokenizer, MarksOfTheSettingsReplaceTheFiles) {
+TEST(JsonTokenizer, TheSettingsSayTheMarksWhereTheFileHasNone) {
+  const TempFolder folder;
+  json file = bytes_file();
+  const char* settings = R"({"add_bos_token": true, "bos_token": {"content": "<pad>"},
+                             "add_eos_token": false, "eos_token": "<eos>"})";
+  test::write_file(folder / "tokenizer_config.json", settings);
+  test::write_file(folder / "tokenizer.json", file.dump());
+  EXPECT_EQ(words(*open_tokenizer(folder / "tokenizer.json"), "b", 3), (Words{4, 1, 0}));
+  file["post_processor"] = nullptr;
+  test::write_file(folder / "tokenizer.json", file.dump());
+  EXPECT_EQ(words(*open_tokenizer(folder / "tokenizer.json"), "b", 3), (Words{0, 4, 0}));
+}
+
+TEST(JsonTokenizer, TheSettingsClassSaysTheSideOfPadding) {
+  const TempFolder folder;
+  test::write_file(folder / "tokenizer.json", bytes_file().dump());
+  const auto padded = [&](const std::string& name) {
+    test::write_file(folder / "tokenizer_config.json",
+                     R"({"pad_token": "<pad>", "tokenizer_class": ")" + name + "\"}");
+    return words(*open_tokenizer(folder / "tokenizer.json"), "b", 4);
+  };
+  EXPECT_EQ(padded("PreTrainedTokenizerFast"), (Words{4, 1, 0, 0}));
+  for (const char* name : {"Siglip2Tokenizer", "GemmaTokenizerFast", "LlamaTokenizer"})
+    EXPECT_EQ(padded(name), (Words{0, 0, 4, 1})) << name;
+}
+
+TEST(JsonTokenizer, ATextMayBeCutAtItsBeginning) {
   const TempFolder folder;
   test::write_file(folder / "tokenizer.json", bytes_file().dump());
   test::write_file(folder / "tokenizer_config.json",
-                   R"({"add_bos_token": true, "bos_token": {"content": "<pad>"},
-                       "add_eos_token": false, "eos_token": "<eos>"})");
-  EXPECT_EQ(words(*open_tokenizer(folder / "tokenizer.json"), "b", 3), (Words{0, 4, 0}));
+                   R"({"pad_token": "<pad>", "truncation_side": "left"})");
+  EXPECT_EQ(words(*open_tokenizer(folder / "tokenizer.json"), "aaabbb", 3), (Words{4, 4, 1}));
+}
+
+TEST(JsonTokenizer, MarksAreTheNumbersThatTheTemplateHas) {
+  json file = bytes_file();
+  file["post_processor"]["special_tokens"] = {{"<eos>", {{"ids", {3, 4}}}}};
+  EXPECT_EQ(words(*made(file), "b", 4), (Words{4, 3, 4, 0}));
+  file["post_processor"]["special_tokens"]["<eos>"]["ids"] = {3000};
+  EXPECT_EQ(refusal(file), "tokenizer tokenizer.json: its mark 3000 is none of its pieces");
+  file["post_processor"]["single"] = json::array();
+  EXPECT_EQ(refusal(file), "tokenizer tokenizer.json: its template has no place for a text");
+}
+
+TEST(JsonTokenizer, ClipsVocabularyGivesTheNumbersOfItsMerges) {
+  const TempFolder folder;
+  json vocab = {{"<|endoftext|>", 0}, {"<|startoftext|>", 1}, {"a", 2},     {"b", 3},
+                {"a</w>", 4},         {"b</w>", 5},           {"ab</w>", 6}};
+  test::write_file(folder / "vocab.json", vocab.dump());
+  test::write_file(folder / "merges.txt", "#version: 0.2\na b</w>\n");
+  const auto tokenizer = open_tokenizer(folder / "merges.txt");
+  EXPECT_EQ(words(*tokenizer, "AB  ba", 6), (Words{1, 6, 3, 4, 0, 0}));
+  EXPECT_EQ(words(*tokenizer, "a<|endoftext|>b", 6), (Words{1, 4, 0, 5, 0, 0}));
+  vocab.erase("<|endoftext|>");
+  test::write_file(folder / "vocab.json", vocab.dump());
+  EXPECT_NE(error_of<CheckpointError>([&] {
+              open_tokenizer(folder / "merges.txt");
+            }).find("is no vocabulary of CLIP's"),
+            std::string::npos);
+}
+
+TEST(JsonTokenizer, DamagedSettingsAreNamed) {
+  const TempFolder folder;
+  test::write_file(folder / "tokenizer.json", bytes_file().dump());
+  test::write_file(folder / "tokenizer_config.json", "{\"pad_token\":");
+  const std::string error =
+      error_of<CheckpointError>([&] { open_tokenizer(folder / "tokenizer.json"); });
+  EXPECT_TRUE(error.starts_with((folder / "tokenizer_config.json").string() + " is damaged"))
+      << error;
+}
+
+TEST(SentencePiece, WhatSiglipsSettingsChangeIsRefused) {
+  const TempFolder folder;
+  std::filesystem::copy_file(test::source_path("tests/oracle/tokenizer.model"),
+                             folder / "spiece.model");
+  const TokenizerOptions siglip{.cleaning = Cleaning::kSiglipByClass,
+                                .prefers_sentencepiece = true};
+  const auto with = [&](const std::string& settings) {
+    test::write_file(folder / "tokenizer_config.json", settings);
+    return error_of<UserError>(
+        [&] { words(*open_tokenizer(folder / "spiece.model", siglip), "a cat"); });
+  };
+  EXPECT_EQ(with("{}"), "(nothing thrown)");
+  EXPECT_EQ(with(R"({"tokenizer_class": "SiglipTokenizer", "pad_token": "</s>"})"),
+            "(nothing thrown)");
+  EXPECT_NE(with(R"({"pad_token": "<pad>"})").find("pad_token is '<pad>'"), std::string::npos);
+  EXPECT_NE(with(R"({"do_lower_case": false})").find("do_lower_case is false"), std::string::npos);
 }
 
 /// "ab" is likelier than a and b, "abc" as one less.

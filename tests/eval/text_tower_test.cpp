@@ -92,6 +92,17 @@ TEST(TextTower, TheFoldersTokenizerIsTaken) {
   EXPECT_EQ(tower.image_feature(), "image_embedding");
 }
 
+TEST(TextTower, ATokenizerThatEndsNoTextIsAnotherModels) {
+  const TempFolder folder;
+  write_clip(folder);
+  test::write_file(folder / "merges.txt", "#version: 0.2\nc a\n");  // ends with 514
+  const TextTower tower(folder.path(), PredictorOptions{});
+  EXPECT_EQ(error_of<CheckpointError>([&] { tower.words({"cat"}); }),
+            folder.path().string() +
+                ": its texts are read at the word that ends them (number 517), which the tokenizer "
+                "does not make; it is another model's");
+}
+
 TEST(TextTower, ATokenizerOfMorePiecesIsAnotherModels) {
   const TempFolder folder;
   write_clip(folder);

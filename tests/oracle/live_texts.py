@@ -45,6 +45,8 @@ def transformers_cases(kinds, spiece):
         "clip": (clip_model(), clip),
         "clip of old configs": (clip_model(eos_token_id=2), clip),
         "clip with merges.txt": (clip_model(), clip),
+        "clip with vocab.json of another order": (clip_model(eos_token_id=1), clip),
+        "clip of an old config beside another": (clip_model(), clip),
         "siglip": (siglip_model(4000), siglip),
         "siglip with siglip 2's tokenizer": (siglip_model(2000), kinds["siglip2"][0]),
         "metaclip 2": (hf.MetaClip2Model(hf.MetaClip2Config(vision_config=IMAGE, text_config=meta, projection_dim=20)), kinds["unigram"][0]),
@@ -220,7 +222,19 @@ def check_transformers(binary, out, pattern, captions, kinds, texts):
         folder = out / f"hf{i}"
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        if "merges" in name:
+        if "old config beside" in name:  # transformers takes the second's word
+            config = json.loads((folder / "config.json").read_text())
+            config["text_config_dict"] = dict(config["text_config"])
+            config["text_config"] |= {"hidden_act": "gelu", "layer_norm_eps": 0.1}
+            (folder / "config.json").write_text(json.dumps(config))
+        if "another order" in name:
+            file = json.loads((folder / "tokenizer.json").read_text())
+            pieces = sorted(file["model"]["vocab"], key=lambda piece: (piece != "<|startoftext|>", piece != "<|endoftext|>", piece[::-1]))
+            (folder / "tokenizer.json").unlink()
+            (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+            (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(" ".join(merge) + "\n" for merge in file["model"]["merges"]))
+            tokenizer = hf.CLIPTokenizer.from_pretrained(folder)
+        if "merges.txt" in name:
             merges = open_clip.tokenizer.SimpleTokenizer().bpe_ranks
             (folder / "tokenizer.json").unlink()
             (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))

@@ -28,12 +28,20 @@ Imported read_clip_words(const ImportFiles& files, const TensorContainer& weight
   RenamedTensors tensors(weights, kPrefixes, rules);
   ModelInfo info;
   ViTConfig& c = info.config = config_of_words(tensors, files.config_place);
+  check_centred_norms(c, files.config_place);
   c.mlp.act_layer = "gelu";
   c.norm.norm_eps = 1e-5;
   c.text.causal = true;
   c.text.text_pool = "argmax";
   info.words.cleaning = Cleaning::kCaptionLower;
   return {info, tensors};
+}
+
+void check_centred_norms(const ViTConfig& config, const std::string& place) {
+  if (config.norm.norm_layer != "layernorm")
+    throw CheckpointError(place,
+                          ": its norms have no biases, which no block of CLIP's has; a "
+                          "LayerNorm without them is not supported");
 }
 
 void take_words_heads(const ImportFiles& files, ModelInfo& info) {

@@ -10,6 +10,11 @@ namespace vit22b {
 /// throws  CheckpointError where there is none
 Imported read_clip_words(const ImportFiles& files, const TensorContainer& weights);
 
+/// A block that shapes take for one of RMSNorm's is of LayerNorms without biases here.
+///
+/// throws  CheckpointError
+void check_centred_norms(const ViTConfig& config, const std::string& place);
+
 /// The heads of a text tower whose files do not say them: 64 features each, or as many as given.
 ///
 /// throws  CheckpointError that asks for them where the width is no multiple

@@ -106,13 +106,16 @@ Preprocessing preprocessing_of(const Json& json, const std::string& place, const
 }
 
 // The tower's own object; without one the whole is an image tower's, and a text tower is all by its
-// class's defaults.
-const Json& config_of_tower(const ImportFiles& files) {
-  static const Json kNothing = Json::object();
+// class's defaults. Old files of CLIP have a second, KEY_dict, which counts.
+Json config_of_tower(const ImportFiles& files) {
   const bool is_text = files.checkpoint.tower == kTextTower;
-  const char* key = is_text ? "text_config" : "vision_config";
-  if (files.config.contains(key) && files.config.at(key).is_object()) return files.config.at(key);
-  return is_text ? kNothing : files.config;
+  const std::string key = is_text ? "text_config" : "vision_config", other = key + "_dict";
+  const auto has = [&](const std::string& name) {
+    return files.config.contains(name) && files.config.at(name).is_object();
+  };
+  Json json = has(key) ? files.config.at(key) : is_text ? Json::object() : files.config;
+  if (has(other)) json.update(files.config.at(other));
+  return json;
 }
 
 // Another file of the folder's; nothing where it is not there.
@@ -141,18 +144,18 @@ void take_labels(const Json& json, ModelInfo& info) {
 
 HfConfig::HfConfig(const ImportFiles& files, ModelInfo& info)
     : files_(files),
-      json_(config_of_tower(files)),
+      json_(std::make_shared<const Json>(config_of_tower(files))),
       info_(info),
       model_type_(files.config.value("model_type", "")) {}
 
 const Json* HfConfig::find(const char* key, const std::string& field) {
-  const bool is_there = json_.contains(key) && !json_.at(key).is_null();
+  const bool is_there = json_->contains(key) && !json_->at(key).is_null();
   if (!field.empty())
     note_origin(info_, field,
                 is_there ? concat("config.json, ", key)
                          : concat("the default of transformers' ", model_type_, ", whose ", key,
                                   " config.json leaves out"));
-  return is_there ? &json_.at(key) : nullptr;
+  return is_there ? &json_->at(key) : nullptr;
 }
 
 int64_t HfConfig::integer(const char* key, int64_t otherwise, const std::string& field) {
@@ -179,6 +182,13 @@ std::string HfConfig::word(const char* key, const std::string& otherwise,
 ImageSize HfConfig::size(const char* key, ImageSize otherwise, const std::string& field) {
   const Json* value = find(key, field);
   return value == nullptr ? otherwise : size_of(*value, otherwise);
+}
+
+void HfConfig::check(const char* key, int64_t of_tensors) {
+  const Json* value = find(key, "");
+  if (value == nullptr || !value->is_number_integer() || whole_number(*value) == of_tensors) return;
+  throw CheckpointError(files_.config_place, ": ", key, " is ", value->dump(), ", the tensors' is ",
+                        of_tensors);
 }
 
 std::string HfConfig::activation(const std::string& otherwise) {
@@ -210,6 +220,8 @@ void take_hf_blocks(HfConfig& config, const HfDefaults& defaults, ModelInfo& inf
   c.num_heads = config.integer("num_attention_heads", defaults.heads, "num_heads");
   c.norm.norm_eps = config.number(defaults.eps_key, defaults.eps, "norm_eps");
   c.mlp.act_layer = config.activation(defaults.activation);
+  config.check("num_hidden_layers", c.depth);
+  config.check("hidden_size", c.embed_dim);
 }
 
 void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefaults& defaults,
@@ -224,10 +236,6 @@ void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefa
   take_edge(c);
   c.tokens.posemb_resize = defaults.posemb_resize;
   note_origin(info, "posemb_resize", concat("transformers' ", config.model_type()));
-}
-
-Json tokenizer_settings(const ImportFiles& files) {
-  return settings_of(files, "tokenizer_config.json").value_or(Json::object());
 }
 
 void take_hf_preprocessing(const ImportFiles& files, const PixelScale& otherwise, ModelInfo& info) {

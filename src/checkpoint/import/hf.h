@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ class HfConfig {
   ///
   /// throws  CheckpointError for one that no block has
   std::string activation(const std::string& otherwise);
+  /// Whether a number that the config says, where it does, is the tensors'.
+  ///
+  /// throws  CheckpointError with both
+  void check(const char* key, int64_t of_tensors);
   /// The class that wrote it, such as "ViTForImageClassification"; "" where it does not say.
   std::string architecture() const;
 
@@ -37,7 +42,7 @@ class HfConfig {
   const nlohmann::ordered_json* find(const char* key, const std::string& field);
 
   const ImportFiles& files_;
-  const nlohmann::ordered_json& json_;
+  std::shared_ptr<const nlohmann::ordered_json> json_;
   ModelInfo& info_;
   std::string model_type_;
 };
@@ -64,9 +69,6 @@ void take_hf_model(const RenamedTensors& tensors, HfConfig& config, const HfDefa
 
 /// Of this what a text tower has too: heads, eps, activation.
 void take_hf_blocks(HfConfig& config, const HfDefaults& defaults, ModelInfo& info);
-
-/// tokenizer_config.json; {} where there is none.
-nlohmann::ordered_json tokenizer_settings(const ImportFiles& files);
 
 /// (pixel / 255 - mean) / stddev of red, green and blue.
 struct PixelScale {

@@ -1,12 +1,8 @@
-#include <nlohmann/json.hpp>
-
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 
 namespace vit22b {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kTypes[] = {
     "clip",   "clip_vision_model",   "metaclip_2", "metaclip_2_vision_model",
@@ -69,21 +65,12 @@ void leave_pool(RenamedTensors& tensors, bool is_siglip) {
   for (const char* name : {"norm.weight", "norm.bias"}) tensors.leave(name);
 }
 
-// What the tokenizer's class does to texts, which SigLIP's two have one each of; Gemma's, which
-// files of SigLIP 2 name, makes lower case where it is told to.
-TokenizerOptions words_of(const ImportFiles& files, const std::string& type) {
-  const Json settings = tokenizer_settings(files);
-  const Json named = settings.value("tokenizer_class", Json());
-  const std::string name = named.is_string() ? named.get<std::string>() : "";
-  if (!type.starts_with("siglip"))
-    return {.cleaning = type.starts_with("clip") ? Cleaning::kComposed : Cleaning::kNone};
-  const Json lowers = settings.value("do_lower_case", Json());
-  if (name.starts_with("Gemma"))
-    return {.cleaning = lowers == true ? Cleaning::kLower : Cleaning::kNone,
-            .pads_with_zero = true};
-  if (name.starts_with("Siglip2") || (name.empty() && type.starts_with("siglip2")))
-    return {.cleaning = Cleaning::kLower, .pads_with_zero = true};
-  return {.cleaning = Cleaning::kSiglip, .prefers_sentencepiece = true};
+// What the family's tokenizer does; SigLIP's have several classes, which their settings name.
+TokenizerOptions words_of(const std::string& type) {
+  if (type.starts_with("siglip"))
+    return {.cleaning = Cleaning::kSiglipByClass,
+            .prefers_sentencepiece = !type.starts_with("siglip2")};
+  return {.cleaning = type.starts_with("clip") ? Cleaning::kComposed : Cleaning::kNone};
 }
 
 // Texts end with a mark whose number configs of CLIP's first files have as 2, which then stands for
@@ -141,7 +128,7 @@ Imported read_hf_clip_text(const ImportFiles& files, const TensorContainer& weig
                   .activation = is_siglip ? "gelu_pytorch_tanh" : "quick_gelu"},
                  info);
   if (!is_siglip) take_text_pool(type, config, info);
-  info.words = words_of(files, type);
+  info.words = words_of(type);
   return {info, tensors};
 }
 

@@ -60,6 +60,22 @@ void take_image_size(const Json& vision, ViTConfig& c) {
     c.img_size = {whole_number(size[0]), whole_number(size[1])};
 }
 
+void check_layers(const ImportFiles& files, const Json& tower, const ViTConfig& c) {
+  const Json layers = or_null(tower, "layers");
+  if (layers.is_number_integer() && whole_number(layers) != c.depth)
+    throw CheckpointError(files.config_place, ": layers is ", layers.dump(), ", the tensors' are ",
+                          c.depth);
+}
+
+std::string activation_of(const ImportFiles& files, const Json& model, const Json& tower) {
+  if (model.value("quick_gelu", false)) return "quick_gelu";
+  const Json approximate = or_null(object_of(tower, "act_kwargs"), "approximate");
+  if (approximate.is_null() || approximate == "none") return "gelu";
+  if (approximate == "tanh") return "gelu_tanh";
+  throw CheckpointError(files.config_place, ": act_kwargs' approximate is ", approximate.dump(),
+                        ", want \"tanh\" or \"none\"");
+}
+
 Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights,
                         const Json& vision) {
   std::vector<NameRule> rules(std::begin(kClipRules), std::end(kClipRules));
@@ -68,6 +84,8 @@ Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights
   tensors.make("patch_embed.proj.bias", made_zeros);
   ModelInfo info;
   ViTConfig& c = info.config = config_of_shapes(tensors, files.config_place);
+  check_centred_norms(c, files.config_place);
+  check_layers(files, vision, c);
   constexpr int64_t kHeadWidth = 64;
   const Json head = or_null(vision, "head_width");
   const int64_t head_width = head.is_null() ? kHeadWidth : whole_number(head);
@@ -77,7 +95,7 @@ Imported read_own_tower(const ImportFiles& files, const TensorContainer& weights
   c.num_heads = c.embed_dim / head_width;
   note_origin(info, "num_heads", origin_of(vision, "head_width"));
   const Json model = files.config.at("model_cfg");
-  c.mlp.act_layer = model.value("quick_gelu", false) ? "quick_gelu" : "gelu";
+  c.mlp.act_layer = activation_of(files, model, vision);
   note_origin(info, "act_layer", origin_of(model, "quick_gelu"));
   const Json norm = object_of(vision, "norm_kwargs");
   c.norm.norm_eps = norm.value("eps", 1e-5);
@@ -116,21 +134,18 @@ Imported read_timm_tower(const ImportFiles& files, const TensorContainer& weight
   return {info, tensors};
 }
 
-std::string words_activation(const ImportFiles& files, const Json& model, const Json& text) {
-  if (model.value("quick_gelu", false)) return "quick_gelu";
-  const Json approximate = or_null(object_of(text, "act_kwargs"), "approximate");
-  if (approximate.is_null() || approximate == "none") return "gelu";
-  if (approximate == "tanh") return "gelu_tanh";
-  throw CheckpointError(files.config_place, ": act_kwargs' approximate is ", approximate.dump(),
-                        ", want \"tanh\" or \"none\"");
-}
-
 // How open_clip's tokenizer cleans texts; its own takes lower case, transformers' what is said.
 TokenizerOptions words_of(const ImportFiles& files, const Json& text) {
-  if (!or_null(text, "hf_tokenizer_name").is_string()) return {.cleaning = Cleaning::kCaptionLower};
+  const bool is_transformers = or_null(text, "hf_tokenizer_name").is_string();
+  if (const Json mode = or_null(text, "tokenizer_mode"); mode.is_string() && mode != "")
+    throw CheckpointError(files.config_place, ": tokenizer_mode ", mode.dump(),
+                          " is not supported");
   const Json how = object_of(text, "tokenizer_kwargs");
+  for (const auto& [key, value] : how.items())
+    if (key != "clean" && key != "strip_sep_token")
+      throw CheckpointError(files.config_place, ": tokenizer_kwargs' ", key, " is not supported");
   TokenizerOptions words{.blanks_end = how.value("strip_sep_token", false)};
-  const auto clean = how.value("clean", std::string("whitespace"));
+  const auto clean = how.value("clean", std::string(is_transformers ? "whitespace" : "lower"));
   constexpr std::pair<std::string_view, Cleaning> kKinds[] = {
       {"whitespace", Cleaning::kCaption},
       {"lower", Cleaning::kCaptionLower},
@@ -179,11 +194,12 @@ Imported read_open_clip_text(const ImportFiles& files, const TensorContainer& we
                           ", which is not read; want one of open_clip's own");
   Imported model = read_clip_words(files, weights);
   ViTConfig& c = model.info.config;
+  check_layers(files, text, c);
   constexpr int64_t kHeads = 8;
   const Json heads = or_null(text, "heads");
   c.num_heads = heads.is_null() ? kHeads : whole_number(heads);
   note_origin(model.info, "num_heads", origin_of(text, "heads"));
-  c.mlp.act_layer = words_activation(files, cfg, text);
+  c.mlp.act_layer = activation_of(files, cfg, text);
   note_origin(model.info, "act_layer", origin_of(cfg, "quick_gelu"));
   const Json norm = object_of(text, "norm_kwargs");
   c.norm.norm_eps = norm.value("eps", 1e-5);

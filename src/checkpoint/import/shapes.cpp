@@ -101,7 +101,9 @@ ViTConfig config_of_words(RenamedTensors& t, const std::string& place) {
   if (c.depth == 0) throw CheckpointError(place, ": its text tower has no blocks");
   take_block(t, c);
   c.tokens = {};
-  c.norm.final_norm = t.contains("norm.weight");
+  if (!t.contains("norm.weight"))
+    throw CheckpointError(place,
+                          ": its text tower has no norm behind its blocks; tensors are missing");
   c.pool.global_pool = "last";
   c.num_classes = 0;
   c.text.joint_dim = t.contains("joint.weight") ? t.size("joint.weight", 0) : c.embed_dim;

@@ -31,6 +31,9 @@ class Bpe : public PieceModel {
     take_merges(json.at("merges"), place);
     const std::string unknown = text_or_empty(json, "unk_token");
     if (!unknown.empty()) unknown_ = id(unknown);
+    if (ids_.empty() || (!unknown.empty() && !unknown_))
+      throw CheckpointError(place, ": its vocabulary is empty, or has not its unk_token '", unknown,
+                            "'");
     if (json.value("byte_fallback", false)) take_bytes();
   }
 
@@ -82,7 +85,7 @@ class Bpe : public PieceModel {
       if (!a || !b || !c)
         throw CheckpointError(place, ": its merge ", rank, " of '", left, "' and '", right,
                               "' is of pieces that the vocabulary has not");
-      merges_.emplace(key_of(*a, *b), Merge{rank++, *c});
+      merges_.insert_or_assign(key_of(*a, *b), Merge{rank++, *c});
     }
   }
 

@@ -1,11 +1,14 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/json.h"
 #include "data/tokenizers/piece_model.h"
+#include "data/tokenizers/settings.h"
 #include "data/tokenizers/text_steps.h"
 #include "data/tokenizers/tokenizers.h"
 
@@ -67,16 +70,20 @@ std::string without_white_ends(std::string_view text, bool is_left, bool is_righ
 
 class JsonTokenizer : public Tokenizer {
  public:
-  JsonTokenizer(Json json, const Json& settings, std::string place, const TokenizerOptions& options)
+  JsonTokenizer(Json json, const TokenizerSettings& settings, std::string place,
+                const TokenizerOptions& options)
       : place_(std::move(place)), options_(options) {
-    take_settings(settings, json);
     model_ = make_piece_model(json.at("model"), place_);
+    take_settings(settings, json);
     normalise_ = make_text_step(json.value("normalizer", Json()), place_);
     split_ = make_split_step(json.value("pre_tokenizer", Json()), place_);
     take_added(json.value("added_tokens", Json::array()));
     if (const Json template_ = json.value("post_processor", Json()); !template_.is_null())
       take_marks(template_);
+    check_marks();
     take_padding(json.value("padding", Json()));
+    const Json truncation = json.value("truncation", Json());
+    cuts_left_ = truncation.is_object() && truncation.value("direction", "Right") == "Left";
     bytes_ = json.dump();
   }
 
@@ -88,10 +95,14 @@ class JsonTokenizer : public Tokenizer {
   at::Tensor encode(std::string_view text, int64_t length) const override {
     std::vector<int64_t> ids = content_of(cleaned(text, options_.cleaning, Cleaning::kNone));
     const auto marks = static_cast<int64_t>(first_.size() + last_.size());
-    ids.resize(static_cast<size_t>(
-        std::min(static_cast<int64_t>(ids.size()), std::max<int64_t>(0, length - marks))));
+    const auto kept = static_cast<ptrdiff_t>(
+        std::min(static_cast<int64_t>(ids.size()), std::max<int64_t>(0, length - marks)));
+    cuts_left_ ? ids.erase(ids.begin(), ids.end() - kept)
+               : ids.erase(ids.begin() + kept, ids.end());
     ids.insert(ids.begin(), first_.begin(), first_.end());
-    for (const int64_t mark : last_) ids.push_back(options_.blanks_end ? 0 : mark);
+    ids.insert(ids.end(), last_.begin(), last_.end());
+    if (options_.blanks_end && !last_.empty())
+      std::replace(ids.begin(), ids.end(), last_.back(), int64_t{0});
     ids.resize(static_cast<size_t>(std::min(static_cast<int64_t>(ids.size()), length)));
     const auto missing = static_cast<size_t>(length) - ids.size();
     ids.insert(pads_left_ ? ids.begin() : ids.end(), missing, padding_.value_or(0));
@@ -100,27 +111,65 @@ class JsonTokenizer : public Tokenizer {
 
  private:
   // What transformers takes from tokenizer_config.json goes into the json itself, whose own format
-  // has a place for it: which marks stand around a text, and padding.
-  static void take_settings(const Json& settings, Json& json) {
-    const auto name_of = [&](const char* key) {
-      const Json token = settings.value(key, Json());
-      return token.is_object() ? token.value("content", Json()) : token;
+  // has a place for it: padding, from which side a text is cut, tokens, and marks around a text
+  // where the json has none.
+  void take_settings(const TokenizerSettings& settings, Json& json) const {
+    if (settings.value("split_special_tokens") == true)
+      throw CheckpointError(settings.place(), ": split_special_tokens is not supported");
+    if (!json.contains("added_tokens") || !json.at("added_tokens").is_array())
+      json["added_tokens"] = Json::array();
+    take_tokens(settings, json.at("added_tokens"));
+    if (json.value("post_processor", Json()).is_null()) take_template(settings, json);
+    const std::string padding = settings.word("pad_token");
+    if (!padding.empty())
+      json["padding"] = {{"pad_token", padding},
+                         {"direction", pads_left(settings) ? "Left" : "Right"}};
+    if (const std::string side = settings.word("truncation_side"); !side.empty())
+      json["truncation"] = {{"direction", side == "left" ? "Left" : "Right"}};
+  }
+
+  // transformers' classes for Gemma, Llama and SigLIP 2 pad at the left where nothing else is said.
+  static bool pads_left(const TokenizerSettings& settings) {
+    const std::string side = settings.word("padding_side"), name = settings.word("tokenizer_class");
+    const bool is_left =
+        name.starts_with("Gemma") || name.starts_with("Llama") || name.starts_with("Siglip2");
+    return side.empty() ? is_left : side == "left";
+  }
+
+  static void take_template(const TokenizerSettings& settings, Json& json) {
+    Json single = Json::array();
+    const auto mark = [&](const char* flag, const char* key) {
+      if (settings.value(flag) == true && !settings.word(key).empty())
+        single.push_back({{"SpecialToken", {{"id", settings.word(key)}}}});
     };
-    if (settings.contains("add_bos_token") || settings.contains("add_eos_token")) {
-      Json single = Json::array();
-      const auto mark = [&](const char* flag, const char* key) {
-        if (settings.value(flag, false) && name_of(key).is_string())
-          single.push_back({{"SpecialToken", {{"id", name_of(key)}}}});
-      };
-      mark("add_bos_token", "bos_token");
-      single.push_back({{"Sequence", {{"id", "A"}}}});
-      mark("add_eos_token", "eos_token");
-      json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", single}};
+    mark("add_bos_token", "bos_token");
+    single.push_back({{"Sequence", {{"id", "A"}}}});
+    mark("add_eos_token", "eos_token");
+    json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", single}};
+  }
+
+  // Tokens that only the settings have: with their numbers, or by the names of what they are for.
+  void take_tokens(const TokenizerSettings& settings, Json& added) const {
+    const auto is_there = [&](const std::string& content) {
+      return std::any_of(added.begin(), added.end(),
+                         [&](const Json& token) { return token.value("content", "") == content; });
+    };
+    Json numbered = settings.value("added_tokens_decoder");
+    if (!numbered.is_object()) numbered = Json::object();
+    for (const auto& [number, token] : numbered.items()) {
+      if (!token.is_object() || is_there(token.value("content", ""))) continue;
+      Json own = token;
+      own["id"] = Json::parse(number);
+      added.push_back(own);
     }
-    if (const Json padding = name_of("pad_token"); padding.is_string())
-      json["padding"] = {
-          {"pad_token", padding},
-          {"direction", settings.value("padding_side", "right") == "left" ? "Left" : "Right"}};
+    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                            "cls_token", "mask_token"}) {
+      const std::string content = settings.word(key);
+      if (content.empty() || is_there(content)) continue;
+      // One that is not in the vocabulary would be a number that the model has not.
+      if (const auto id = model_->id(content))
+        added.push_back({{"id", *id}, {"content", content}, {"normalized", false}});
+    }
   }
 
   int64_t id_of(const Json& token) const {
@@ -155,19 +204,39 @@ class JsonTokenizer : public Tokenizer {
     if (type == "Sequence") {
       for (const Json& one : json.at("processors")) take_marks(one);
     } else if (type == "RobertaProcessing" || type == "BertProcessing") {
-      first_ = {id_of(json.at("cls").at(0))};
-      last_ = {id_of(json.at("sep").at(0))};
+      first_ = {whole_number(json.at("cls").at(1))};
+      last_ = {whole_number(json.at("sep").at(1))};
     } else if (type == "TemplateProcessing") {
-      bool is_behind = false;
-      for (const Json& part : json.at("single")) {
-        if (part.contains("Sequence"))
-          is_behind = true;
-        else
-          (is_behind ? last_ : first_).push_back(id_of(part.at("SpecialToken").at("id")));
-      }
+      take_template_marks(json);
     } else if (type != "ByteLevel") {
       throw CheckpointError(place_, ": its post-processor ", type, " is not supported");
     }
+  }
+
+  void take_template_marks(const Json& json) {
+    const Json numbers = json.value("special_tokens", Json::object());
+    bool is_behind = false;
+    for (const Json& part : json.at("single")) {
+      if (part.contains("Sequence")) {
+        is_behind = true;
+        continue;
+      }
+      const auto name = part.at("SpecialToken").at("id").get<std::string>();
+      std::vector<int64_t>& marks = is_behind ? last_ : first_;
+      if (!numbers.contains(name)) {
+        marks.push_back(id_of(name));
+        continue;
+      }
+      for (const Json& id : numbers.at(name).at("ids")) marks.push_back(whole_number(id));
+    }
+    if (!is_behind) throw CheckpointError(place_, ": its template has no place for a text");
+  }
+
+  void check_marks() const {
+    for (const auto& marks : {first_, last_})
+      for (const int64_t mark : marks)
+        if (mark < 0 || mark >= vocab_size_)
+          throw CheckpointError(place_, ": its mark ", mark, " is none of its pieces");
   }
 
   void take_padding(const Json& json) {
@@ -221,7 +290,7 @@ class JsonTokenizer : public Tokenizer {
   int64_t vocab_size_ = 0, least_id_ = 0;
   std::vector<int64_t> first_, last_;  ///< marks around a text
   std::optional<int64_t> padding_;
-  bool pads_left_ = false;
+  bool pads_left_ = false, cuts_left_ = false;
 };
 
 Json parsed(const std::string& text, const std::string& name) {
@@ -232,14 +301,12 @@ Json parsed(const std::string& text, const std::string& name) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_json_tokenizer(std::string json, const std::string& settings,
+std::unique_ptr<Tokenizer> make_json_tokenizer(std::string json, const TokenizerSettings& settings,
                                                const std::string& name,
                                                const TokenizerOptions& options) {
   try {
-    return std::make_unique<JsonTokenizer>(
-        parsed(json, "tokenizer " + name),
-        settings.empty() ? Json::object() : parsed(settings, "tokenizer_config.json of " + name),
-        "tokenizer " + name, options);
+    return std::make_unique<JsonTokenizer>(parsed(json, "tokenizer " + name), settings,
+                                           "tokenizer " + name, options);
   } catch (const Json::exception& e) {
     throw CheckpointError("tokenizer ", name, " is damaged (", e.what(), ")");
   }

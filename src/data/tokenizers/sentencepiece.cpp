@@ -23,6 +23,12 @@ class SentencePiece : public Tokenizer {
   int64_t vocab_size() const override { return model_.GetPieceSize(); }
 
   at::Tensor encode(std::string_view text, int64_t length) const override {
+    // transformers' SigLIP takes these for pieces of their own, which is not done here.
+    if (options_.cleaning == Cleaning::kSiglip)
+      for (const char* mark : {"</s>", "<unk>"})
+        if (text.find(mark) != std::string_view::npos)
+          throw DataError("the text '", text, "' has ", mark,
+                          ", a mark of SigLIP's tokenizer; take it out");
     std::vector<int> ids;
     const auto status = model_.Encode(cleaned(text, options_.cleaning, Cleaning::kCanonical), &ids);
     VIT22B_CHECK(status.ok(), "SentencePiece: ", status.ToString());

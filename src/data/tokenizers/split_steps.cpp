@@ -14,11 +14,17 @@ using Json = nlohmann::ordered_json;
 using Texts = std::vector<std::string>;
 
 constexpr std::string_view kSpaceMark = "\u2581";
-// CLIP's pattern as its tokenizer.json has it, in two versions of transformers.
+// CLIP's pattern as its tokenizer.json has it, in two versions of transformers. The marks of the
+// second are added tokens, which are found before; what else looks so is cut by GPT-2's pattern
+// into what the first gives.
 constexpr std::string_view kClipPatterns[] = {
-    R"('s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)",
+    kClipPattern,
     R"(<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)"};
-constexpr std::string_view kClipMarks[] = {"<|startoftext|>", "<|endoftext|>"};
+
+bool is_clips(const std::string& regex) {
+  return std::find(std::begin(kClipPatterns), std::end(kClipPatterns), regex) !=
+         std::end(kClipPatterns);
+}
 
 /// A step that cuts each part by itself; the first piece of the first stays the first.
 SplitStep each(std::function<Texts(const std::string&)> cut) {
@@ -63,16 +69,10 @@ SplitStep split_step(const Json& json, const std::string& place) {
   const Json& pattern = json.at("pattern");
   if (pattern.contains("Regex")) {
     const auto regex = pattern.at("Regex").get<std::string>();
-    const bool is_clips = std::find(std::begin(kClipPatterns), std::end(kClipPatterns), regex) !=
-                          std::end(kClipPatterns);
-    if (!is_clips || behavior != "Removed" || !is_inverted)
+    if (!is_clips(regex) || behavior != "Removed" || !is_inverted)
       throw CheckpointError(place, " splits by the pattern '", regex,
                             "', which is not supported; CLIP's is");
-    const bool has_marks = regex == kClipPatterns[1];
-    return each([has_marks](const std::string& text) {
-      return clip_words(text, has_marks ? std::span<const std::string_view>(kClipMarks)
-                                        : std::span<const std::string_view>());
-    });
+    return each([](const std::string& text) { return clip_words(text, {}); });
   }
   const auto separator = pattern.at("String").get<std::string>();
   constexpr std::string_view kBehaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
@@ -151,15 +151,25 @@ std::string as_byte_characters(const std::string& text) {
   return text_of(out);
 }
 
+SplitStep byte_step() {
+  return each([](const std::string& text) { return Texts{as_byte_characters(text)}; });
+}
+
+// Words of CLIP's pattern are words of GPT-2's too, by which this one cuts unless it is told not
+// to.
+bool is_cut_by_clip(const Json& all) {
+  const Json pattern = all.front().value("pattern", Json());
+  return all.front().value("type", "") == "Split" && pattern.contains("Regex") &&
+         is_clips(pattern.at("Regex").get<std::string>());
+}
+
 SplitStep sequence_step(const Json& json, const std::string& place) {
   const Json& all = json.at("pretokenizers");
   std::vector<SplitStep> steps;
   for (const Json& one : all) {
-    // Words of CLIP's pattern are words of GPT-2's too, which this one may cut by.
-    const bool is_cut = !steps.empty() && all.front().value("type", "") == "Split";
-    if (one.value("type", "") == "ByteLevel" && is_cut && !one.value("add_prefix_space", true))
-      steps.push_back(
-          each([](const std::string& text) { return Texts{as_byte_characters(text)}; }));
+    const bool is_bytes = one.value("type", "") == "ByteLevel";
+    if (is_bytes && !steps.empty() && is_cut_by_clip(all) && !one.value("add_prefix_space", true))
+      steps.push_back(byte_step());
     else
       steps.push_back(make_split_step(one, place));
   }
@@ -179,6 +189,9 @@ SplitStep make_split_step(const Json& json, const std::string& place) {
   if (type == "Metaspace") return metaspace_step(json, place);
   if (type == "WhitespaceSplit") return each(cut_at_spaces);
   if (type == "BertPreTokenizer") return each(bert_words);
+  if (type == "ByteLevel" && !json.value("use_regex", true) &&
+      !json.value("add_prefix_space", true))
+    return byte_step();
   throw CheckpointError(place, ": its pre-tokenizer ", type, " is not supported where it stands");
 }
 

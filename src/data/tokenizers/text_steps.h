@@ -22,6 +22,9 @@ TextStep make_text_step(const nlohmann::ordered_json& json, const std::string& p
 /// throws  CheckpointError for a table that is none
 TextStep make_charsmap(const std::string& blob, const std::string& place);
 
+/// CLIP's words, as its tokenizer.json has them.
+constexpr const char* kClipPattern = R"('s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)";
+
 /// A part of a text, and whether it is its beginning.
 struct TextPart {
   std::string text;

@@ -10,15 +10,15 @@
 
 namespace vit22b {
 
+class TokenizerSettings;
+
 // The kinds of tokenizers, each in the file of its name; `name` is for messages.
 std::unique_ptr<Tokenizer> make_sentencepiece(std::string bytes, const std::string& name,
                                               const TokenizerOptions& options = {});
 std::unique_ptr<Tokenizer> make_clip_bpe(std::string merges, const std::string& name,
                                          const TokenizerOptions& options = {});
-/// A tokenizer.json of Hugging Face's tokenizers.
-///
-/// settings  the text of the tokenizer_config.json beside it: padding, marks; or ""
-std::unique_ptr<Tokenizer> make_json_tokenizer(std::string json, const std::string& settings,
+/// A tokenizer.json of Hugging Face's tokenizers, with what stands beside it: padding, marks.
+std::unique_ptr<Tokenizer> make_json_tokenizer(std::string json, const TokenizerSettings& settings,
                                                const std::string& name,
                                                const TokenizerOptions& options = {});
 
