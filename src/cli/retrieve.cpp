@@ -44,9 +44,9 @@ void run_retrieve(const RetrieveFlags& flags) {
                  "retrieve predicts no classes");
   if (flags.query.empty()) refuse_options(*flags.head.command, {"--top"}, "goes with --query");
   if (is_from_pairs(flags.head)) {
-    if (!flags.query.empty() || !flags.head.tokenizer.empty())
-      throw UsageError(
-          "--query and --tokenizer want a text tower; give its checkpoint and a data source");
+    refuse_options(*flags.head.command, {"--tokenizer"}, "a file has its own texts");
+    if (!flags.query.empty())
+      throw UsageError("--query wants a text tower; give its checkpoint and a data source");
     return tell_result(flags.head.common, retrieval_result(read_pairs(flags.head.test)));
   }
   const TextTower tower(flags.head.checkpoint,

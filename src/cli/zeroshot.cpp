@@ -77,10 +77,10 @@ Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
 }
 
 Asked ask_with_features(const ZeroshotFlags& flags) {
-  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty() ||
-      !flags.head.tokenizer.empty())
+  refuse_options(*flags.head.command, {"--tokenizer"}, "a file has its own texts");
+  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty())
     throw UsageError(
-        "--classes, --templates, --tokenizer and --labels want a text tower; a file has its own "
+        "--classes, --templates and --labels want a text tower; a file has its own "
         "texts");
   return {question_of_pairs(read_pairs(flags.head.test)), ""};
 }

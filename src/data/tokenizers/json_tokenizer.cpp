@@ -1,12 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/tokenizers/added_tokens.h"
 #include "data/tokenizers/piece_model.h"
 #include "data/tokenizers/settings.h"
 #include "data/tokenizers/text_steps.h"
@@ -19,62 +19,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t kMostPieces = 100'000'000;
 
-/// A piece that is looked for in the text itself, before words are cut.
-struct AddedToken {
-  std::string content;
-  int64_t id = 0;
-  bool is_word = false;                          ///< not within a word
-  bool takes_left = false, takes_right = false;  ///< white space beside it
-};
-
-/// Where one of some texts stands in a text, the leftmost, of these the longest.
-class TokenFinder {
- public:
-  void add(AddedToken token) {
-    if (!token.content.empty())
-      by_first_byte_[static_cast<uint8_t>(token.content[0])].push_back(std::move(token));
-  }
-  void sort() {
-    for (auto& tokens : by_first_byte_)
-      std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) {
-        return a.content.size() > b.content.size();
-      });
-  }
-  const AddedToken* find(std::string_view text, size_t& at) const {
-    for (; at < text.size(); ++at)
-      for (const AddedToken& token : by_first_byte_[static_cast<uint8_t>(text[at])])
-        if (text.substr(at).starts_with(token.content) &&
-            (!token.is_word || is_alone(text, at, token.content.size())))
-          return &token;
-    return nullptr;
-  }
-
- private:
-  static bool is_word_character(int32_t c) { return is_letter(c) || is_number(c) || c == '_'; }
-  static bool is_alone(std::string_view text, size_t at, size_t size) {
-    const std::vector<int32_t> before = characters_of(text.substr(0, at)),
-                               after = characters_of(text.substr(at + size));
-    return (before.empty() || !is_word_character(before.back())) &&
-           (after.empty() || !is_word_character(after.front()));
-  }
-  std::array<std::vector<AddedToken>, 256> by_first_byte_;
-};
-
-std::string without_white_ends(std::string_view text, bool is_left, bool is_right) {
-  const std::vector<int32_t> c = characters_of(text);
-  size_t first = 0, last = c.size();
-  while (is_left && first < last && is_white(c[first])) ++first;
-  while (is_right && last > first && is_white(c[last - 1])) --last;
-  return text_of(std::span(c).subspan(first, last - first));
-}
-
 class JsonTokenizer : public Tokenizer {
  public:
   JsonTokenizer(Json json, const TokenizerSettings& settings, std::string place,
                 const TokenizerOptions& options)
       : place_(std::move(place)), options_(options) {
     model_ = make_piece_model(json.at("model"), place_);
-    take_settings(settings, json);
+    take_settings(
+        settings, [this](const std::string& piece) { return model_->id(piece); }, json);
     normalise_ = make_text_step(json.value("normalizer", Json()), place_);
     split_ = make_split_step(json.value("pre_tokenizer", Json()), place_);
     take_added(json.value("added_tokens", Json::array()));
@@ -110,68 +62,6 @@ class JsonTokenizer : public Tokenizer {
   }
 
  private:
-  // What transformers takes from tokenizer_config.json goes into the json itself, whose own format
-  // has a place for it: padding, from which side a text is cut, tokens, and marks around a text
-  // where the json has none.
-  void take_settings(const TokenizerSettings& settings, Json& json) const {
-    if (settings.value("split_special_tokens") == true)
-      throw CheckpointError(settings.place(), ": split_special_tokens is not supported");
-    if (!json.contains("added_tokens") || !json.at("added_tokens").is_array())
-      json["added_tokens"] = Json::array();
-    take_tokens(settings, json.at("added_tokens"));
-    if (json.value("post_processor", Json()).is_null()) take_template(settings, json);
-    const std::string padding = settings.word("pad_token");
-    if (!padding.empty())
-      json["padding"] = {{"pad_token", padding},
-                         {"direction", pads_left(settings) ? "Left" : "Right"}};
-    if (const std::string side = settings.word("truncation_side"); !side.empty())
-      json["truncation"] = {{"direction", side == "left" ? "Left" : "Right"}};
-  }
-
-  // transformers' classes for Gemma, Llama and SigLIP 2 pad at the left where nothing else is said.
-  static bool pads_left(const TokenizerSettings& settings) {
-    const std::string side = settings.word("padding_side"), name = settings.word("tokenizer_class");
-    const bool is_left =
-        name.starts_with("Gemma") || name.starts_with("Llama") || name.starts_with("Siglip2");
-    return side.empty() ? is_left : side == "left";
-  }
-
-  static void take_template(const TokenizerSettings& settings, Json& json) {
-    Json single = Json::array();
-    const auto mark = [&](const char* flag, const char* key) {
-      if (settings.value(flag) == true && !settings.word(key).empty())
-        single.push_back({{"SpecialToken", {{"id", settings.word(key)}}}});
-    };
-    mark("add_bos_token", "bos_token");
-    single.push_back({{"Sequence", {{"id", "A"}}}});
-    mark("add_eos_token", "eos_token");
-    json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", single}};
-  }
-
-  // Tokens that only the settings have: with their numbers, or by the names of what they are for.
-  void take_tokens(const TokenizerSettings& settings, Json& added) const {
-    const auto is_there = [&](const std::string& content) {
-      return std::any_of(added.begin(), added.end(),
-                         [&](const Json& token) { return token.value("content", "") == content; });
-    };
-    Json numbered = settings.value("added_tokens_decoder");
-    if (!numbered.is_object()) numbered = Json::object();
-    for (const auto& [number, token] : numbered.items()) {
-      if (!token.is_object() || is_there(token.value("content", ""))) continue;
-      Json own = token;
-      own["id"] = Json::parse(number);
-      added.push_back(own);
-    }
-    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
-                            "cls_token", "mask_token"}) {
-      const std::string content = settings.word(key);
-      if (content.empty() || is_there(content)) continue;
-      // One that is not in the vocabulary would be a number that the model has not.
-      if (const auto id = model_->id(content))
-        added.push_back({{"id", *id}, {"content", content}, {"normalized", false}});
-    }
-  }
-
   int64_t id_of(const Json& token) const {
     const auto name = token.get<std::string>();
     if (const auto it = added_.find(name); it != added_.end()) return it->second;
@@ -193,8 +83,6 @@ class JsonTokenizer : public Tokenizer {
       if (is_normalised) found.content = normalise_(found.content);
       (is_normalised ? normalised_tokens_ : raw_tokens_).add(std::move(found));
     }
-    raw_tokens_.sort();
-    normalised_tokens_.sort();
     if (least_id_ < 0 || model_->first_id() < 0 || vocab_size_ > kMostPieces)
       throw CheckpointError(place_, ": its pieces' numbers are not 0 to ", kMostPieces);
   }
@@ -271,7 +159,7 @@ class JsonTokenizer : public Tokenizer {
       const std::string_view between =
           text.substr(from, token == nullptr ? std::string_view::npos : at - from);
       const std::string part =
-          without_white_ends(between, strips_left, token != nullptr && token->takes_left);
+          stripped(between, strips_left, token != nullptr && token->takes_left);
       if (!part.empty()) use({part, is_first && from == 0});
       if (token == nullptr) return;
       ids.push_back(token->id);

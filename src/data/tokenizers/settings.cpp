@@ -1,5 +1,6 @@
 #include "data/tokenizers/settings.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -32,7 +33,73 @@ void check_siglip(const TokenizerSettings& settings) {
                           ": do_lower_case is false, which is not read with SigLIP's tokenizer");
 }
 
+// transformers' classes for Gemma, Llama and SigLIP 2 pad at the left where nothing else is said.
+bool pads_left(const TokenizerSettings& settings) {
+  const std::string side = settings.word("padding_side"), name = settings.word("tokenizer_class");
+  const bool is_left =
+      name.starts_with("Gemma") || name.starts_with("Llama") || name.starts_with("Siglip2");
+  return side.empty() ? is_left : side == "left";
+}
+
+Json template_of(const TokenizerSettings& settings) {
+  Json single = Json::array();
+  const auto mark = [&](const char* flag, const char* key) {
+    if (settings.value(flag) == true && !settings.word(key).empty())
+      single.push_back({{"SpecialToken", {{"id", settings.word(key)}}}});
+  };
+  mark("add_bos_token", "bos_token");
+  single.push_back({{"Sequence", {{"id", "A"}}}});
+  mark("add_eos_token", "eos_token");
+  return {{"type", "TemplateProcessing"}, {"single", single}};
+}
+
+// Tokens that only the settings have: with their numbers, or by the names of what they are for.
+void take_tokens(const TokenizerSettings& settings,
+                 const std::function<std::optional<int64_t>(const std::string&)>& id, Json& added) {
+  const auto is_there = [&](const std::string& content) {
+    return std::any_of(added.begin(), added.end(),
+                       [&](const Json& token) { return token.value("content", "") == content; });
+  };
+  Json numbered = settings.value("added_tokens_decoder");
+  if (!numbered.is_object()) numbered = Json::object();
+  for (const auto& [number, token] : numbered.items()) {
+    if (!token.is_object() || is_there(token.value("content", ""))) continue;
+    const auto id_of_token = leading_number(number);
+    if (!id_of_token || !id_of_token->second.empty())
+      throw CheckpointError(settings.place(), ": added_tokens_decoder has the number '", number,
+                            "'");
+    Json own = token;
+    own["id"] = id_of_token->first;
+    added.push_back(own);
+  }
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                          "cls_token", "mask_token"}) {
+    const std::string content = settings.word(key);
+    if (content.empty() || is_there(content)) continue;
+    // One that is not in the vocabulary would be a number that the model has not.
+    if (const auto number = id(content))
+      added.push_back({{"id", *number}, {"content", content}, {"normalized", false}});
+  }
+}
+
 }  // namespace
+
+void take_settings(const TokenizerSettings& settings,
+                   const std::function<std::optional<int64_t>(const std::string&)>& id,
+                   Json& json) {
+  if (settings.value("split_special_tokens") == true)
+    throw CheckpointError(settings.place(), ": split_special_tokens is not supported");
+  if (!json.contains("added_tokens") || !json.at("added_tokens").is_array())
+    json["added_tokens"] = Json::array();
+  take_tokens(settings, id, json.at("added_tokens"));
+  if (json.value("post_processor", Json()).is_null())
+    json["post_processor"] = template_of(settings);
+  if (const std::string padding = settings.word("pad_token"); !padding.empty())
+    json["padding"] = {{"pad_token", padding},
+                       {"direction", pads_left(settings) ? "Left" : "Right"}};
+  if (const std::string side = settings.word("truncation_side"); !side.empty())
+    json["truncation"] = {{"direction", side == "left" ? "Left" : "Right"}};
+}
 
 Json TokenizerSettings::value(const std::string& key) const {
   return json_ == nullptr ? Json() : json_->value(key, Json());

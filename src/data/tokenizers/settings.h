@@ -1,7 +1,9 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "data/tokenizer_options.h"
@@ -40,6 +42,16 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder);
 ///         with
 TokenizerOptions resolved_options(TokenizerOptions options, const TokenizerSettings& settings,
                                   const std::string& tokenizer);
+
+/// Writes into a tokenizer.json what transformers takes from its settings, and for which its own
+/// format has a place: padding, from which side a text is cut, tokens, and marks around a text
+/// where the json has none.
+///
+/// id      a piece's number in the vocabulary
+/// throws  CheckpointError naming what is not supported
+void take_settings(const TokenizerSettings& settings,
+                   const std::function<std::optional<int64_t>(const std::string&)>& id,
+                   nlohmann::ordered_json& json);
 
 /// CLIP's tokenizer.json of its merges and vocab.json.
 std::string clip_json(const std::string& merges, const std::string& vocabulary,

@@ -69,14 +69,6 @@ TextStep bert_step(const Json& json) {
   };
 }
 
-std::string stripped(const std::string& text, bool is_left, bool is_right) {
-  const std::vector<int32_t> c = characters_of(text);
-  size_t first = 0, last = c.size();
-  while (is_left && first < last && is_white(c[first])) ++first;
-  while (is_right && last > first && is_white(c[last - 1])) --last;
-  return text_of(std::span(c).subspan(first, last - first));
-}
-
 // Runs of at least so many characters of a kind become this.
 std::string runs_replaced(const std::string& text, bool (*is_of_run)(int32_t), size_t least,
                           const std::string& content) {

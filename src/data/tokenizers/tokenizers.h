@@ -54,6 +54,8 @@ bool is_white(int32_t character);
 /// Unicode's letters and numbers, by their categories.
 bool is_letter(int32_t character);
 bool is_number(int32_t character);
+/// Without Unicode's white space at the ends that are named.
+std::string stripped(std::string_view text, bool is_left, bool is_right);
 /// Runs of white space become one space, none at the ends.
 std::string single_spaced(std::string_view text);
 

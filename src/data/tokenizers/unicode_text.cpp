@@ -89,6 +89,14 @@ std::string lower_case_each(std::string_view text) {
   return text_of(out);
 }
 
+std::string stripped(std::string_view text, bool is_left, bool is_right) {
+  const std::vector<int32_t> c = characters_of(text);
+  size_t first = 0, last = c.size();
+  while (is_left && first < last && is_white(c[first])) ++first;
+  while (is_right && last > first && is_white(c[last - 1])) --last;
+  return text_of(std::span(c).subspan(first, last - first));
+}
+
 std::string single_spaced(std::string_view text) {
   std::vector<int32_t> out;
   bool is_pending = false;
