@@ -28,6 +28,11 @@ Json object_of(const Json& json, const char* key) {
   return value.is_object() ? value : Json::object();
 }
 
+std::string word_of(const Json& json, const char* key) {
+  const Json value = or_null(json, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
 /// Where a field is from: a key of the config's, or what open_clip takes without it.
 std::string origin_of(const Json& json, const char* key) {
   return json.contains(key)
@@ -137,9 +142,8 @@ Imported read_timm_tower(const ImportFiles& files, const TensorContainer& weight
 // How open_clip's tokenizer cleans texts; its own takes lower case, transformers' what is said.
 TokenizerOptions words_of(const ImportFiles& files, const Json& text) {
   const bool is_transformers = or_null(text, "hf_tokenizer_name").is_string();
-  if (const Json mode = or_null(text, "tokenizer_mode"); mode.is_string() && mode != "")
-    throw CheckpointError(files.config_place, ": tokenizer_mode ", mode.dump(),
-                          " is not supported");
+  if (const std::string mode = word_of(text, "tokenizer_mode"); !mode.empty())
+    throw CheckpointError(files.config_place, ": tokenizer_mode \"", mode, "\" is not supported");
   const Json how = object_of(text, "tokenizer_kwargs");
   for (const auto& [key, value] : how.items())
     if (key != "clean" && key != "strip_sep_token")
@@ -189,9 +193,9 @@ Imported read_open_clip(const ImportFiles& files, const TensorContainer& weights
 
 Imported read_open_clip_text(const ImportFiles& files, const TensorContainer& weights) {
   const Json cfg = files.config.at("model_cfg"), text = object_of(cfg, "text_cfg");
-  if (const Json name = or_null(text, "hf_model_name"); name.is_string() && name != "")
-    throw CheckpointError(files.config_place, ": its text tower is transformers' ", name.dump(),
-                          ", which is not read; want one of open_clip's own");
+  if (const std::string name = word_of(text, "hf_model_name"); !name.empty())
+    throw CheckpointError(files.config_place, ": its text tower is transformers' \"", name,
+                          "\", which is not read; want one of open_clip's own");
   Imported model = read_clip_words(files, weights);
   ViTConfig& c = model.info.config;
   check_layers(files, text, c);
