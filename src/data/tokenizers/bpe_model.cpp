@@ -1,5 +1,3 @@
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <queue>
 
@@ -13,8 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kBytes = 256;
-
 std::string text_or_empty(const Json& json, const char* key) {
   return json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>() : "";
 }
@@ -25,7 +21,8 @@ class Bpe : public PieceModel {
       : prefix_(text_or_empty(json, "continuing_subword_prefix")),
         suffix_(text_or_empty(json, "end_of_word_suffix")),
         fuses_unknown_(json.value("fuse_unk", false)),
-        ignores_merges_(json.value("ignore_merges", false)) {
+        ignores_merges_(json.value("ignore_merges", false)),
+        has_bytes_(json.value("byte_fallback", false)) {
     for (const auto& [piece, number] : json.at("vocab").items())
       ids_.emplace(piece, whole_number(number));
     take_merges(json.at("merges"), place);
@@ -34,7 +31,6 @@ class Bpe : public PieceModel {
     if (ids_.empty() || (!unknown.empty() && !unknown_))
       throw CheckpointError(place, ": its vocabulary is empty, or has not its unk_token '", unknown,
                             "'");
-    if (json.value("byte_fallback", false)) take_bytes();
   }
 
   void encode(const std::string& word, std::vector<int64_t>& ids) const override {
@@ -89,14 +85,6 @@ class Bpe : public PieceModel {
     }
   }
 
-  void take_bytes() {
-    for (size_t byte = 0; byte < kBytes; ++byte) {
-      char name[8];
-      std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(byte));
-      bytes_[byte] = id(name);
-    }
-  }
-
   std::vector<Symbol> symbols_of(const std::string& word) const {
     std::vector<int64_t> pieces;
     std::optional<int64_t> pending;  // an unknown piece that may grow
@@ -108,7 +96,7 @@ class Bpe : public PieceModel {
       if (const auto known = id(text)) {
         if (pending) pieces.push_back(*std::exchange(pending, std::nullopt));
         pieces.push_back(*known);
-      } else if (!push_bytes(text, pieces) && unknown_) {
+      } else if (!(has_bytes_ && push_bytes(text, pieces)) && unknown_) {
         if (pending && !fuses_unknown_) pieces.push_back(*pending);
         pending = unknown_;
       }
@@ -119,17 +107,6 @@ class Bpe : public PieceModel {
     for (int64_t i = 0; i < count; ++i)
       symbols.push_back({pieces[static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1});
     return symbols;
-  }
-
-  bool push_bytes(const std::string& text, std::vector<int64_t>& pieces) const {
-    std::vector<int64_t> found;
-    for (const char byte : text) {
-      const auto& piece = bytes_[static_cast<uint8_t>(byte)];
-      if (!piece) return false;
-      found.push_back(*piece);
-    }
-    pieces.insert(pieces.end(), found.begin(), found.end());
-    return true;
   }
 
   /// Joins neighbours, the merge of the lowest rank first, of equal ones the leftmost.
@@ -162,9 +139,8 @@ class Bpe : public PieceModel {
   }
 
   std::string prefix_, suffix_;
-  bool fuses_unknown_, ignores_merges_;
+  bool fuses_unknown_, ignores_merges_, has_bytes_;
   std::optional<int64_t> unknown_;
-  std::array<std::optional<int64_t>, kBytes> bytes_;
   std::unordered_map<uint64_t, Merge> merges_;
 };
 

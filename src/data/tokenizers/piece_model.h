@@ -25,6 +25,9 @@ class PieceModel {
   int64_t last_id() const;
 
  protected:
+  /// Appends a text's bytes as their pieces <0xNN>; nothing and false where one is missing.
+  bool push_bytes(const std::string& text, std::vector<int64_t>& ids) const;
+
   std::unordered_map<std::string, int64_t> ids_;
 };
 

@@ -18,7 +18,6 @@ class TokenizerSettings {
   explicit TokenizerSettings(std::shared_ptr<const nlohmann::ordered_json> json, std::string place)
       : json_(std::move(json)), place_(std::move(place)) {}
 
-  bool exists() const { return json_ != nullptr; }
   const std::string& place() const { return place_; }
   /// Null where it is not there.
   nlohmann::ordered_json value(const std::string& key) const;

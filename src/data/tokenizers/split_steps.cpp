@@ -27,12 +27,12 @@ bool is_clips(const std::string& regex) {
 }
 
 /// A step that cuts each part by itself; the first piece of the first stays the first.
-SplitStep each(std::function<Texts(const std::string&)> cut) {
+SplitStep each(std::function<Texts(const TextPart&)> cut) {
   return [cut = std::move(cut)](const std::vector<TextPart>& parts) {
     std::vector<TextPart> out;
     for (const TextPart& part : parts) {
       bool is_first = part.is_first;
-      for (std::string& text : cut(part.text)) {
+      for (std::string& text : cut(part)) {
         if (!text.empty()) out.push_back({std::move(text), is_first});
         is_first = false;
       }
@@ -72,7 +72,7 @@ SplitStep split_step(const Json& json, const std::string& place) {
     if (!is_clips(regex) || behavior != "Removed" || !is_inverted)
       throw CheckpointError(place, " splits by the pattern '", regex,
                             "', which is not supported; CLIP's is");
-    return each([](const std::string& text) { return clip_words(text, {}); });
+    return each([](const TextPart& part) { return clip_words(part.text, {}); });
   }
   const auto separator = pattern.at("String").get<std::string>();
   constexpr std::string_view kBehaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
@@ -81,8 +81,9 @@ SplitStep split_step(const Json& json, const std::string& place) {
       std::find(std::begin(kBehaviors), std::end(kBehaviors), behavior) == std::end(kBehaviors))
     throw CheckpointError(place, " splits at '", separator, "' as ", behavior,
                           is_inverted ? ", inverted" : "", ", which is not supported");
-  return each(
-      [separator, behavior](const std::string& text) { return cut_at(text, separator, behavior); });
+  return each([separator, behavior](const TextPart& part) {
+    return cut_at(part.text, separator, behavior);
+  });
 }
 
 /// Spaces become marks, one before the text, and each begins a piece.
@@ -95,26 +96,18 @@ SplitStep metaspace_step(const Json& json, const std::string& place) {
     throw CheckpointError(place, ": its prepend_scheme '", scheme,
                           "' is none of always, first, never");
   if (mark.empty()) throw CheckpointError(place, ": its Metaspace has no replacement");
-  return [=](const std::vector<TextPart>& parts) {
-    std::vector<TextPart> out;
-    for (const TextPart& part : parts) {
-      std::string text;
-      for (const char c : part.text) c == ' ' ? text += mark : text += c;
-      const bool is_prepended = scheme == "always" || (scheme == "first" && part.is_first);
-      if (is_prepended && !text.starts_with(mark)) text.insert(0, mark);
-      bool is_first = part.is_first;
-      for (std::string& piece : cuts ? cut_at(text, mark, "MergedWithNext") : Texts{text}) {
-        out.push_back({std::move(piece), is_first});
-        is_first = false;
-      }
-    }
-    return out;
-  };
+  return each([=](const TextPart& part) {
+    std::string text;
+    for (const char c : part.text) c == ' ' ? text += mark : text += c;
+    const bool is_prepended = scheme == "always" || (scheme == "first" && part.is_first);
+    if (is_prepended && !text.starts_with(mark)) text.insert(0, mark);
+    return cuts ? cut_at(text, mark, "MergedWithNext") : Texts{text};
+  });
 }
 
-Texts cut_at_spaces(const std::string& text) {
+Texts cut_at_spaces(const TextPart& part) {
   Texts out(1);
-  for (const int32_t c : characters_of(text)) {
+  for (const int32_t c : characters_of(part.text)) {
     if (!is_white(c))
       out.back() += text_of({&c, 1});
     else if (!out.back().empty())
@@ -130,9 +123,9 @@ bool is_punctuation(int32_t c) {
   return is_ascii || (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO);
 }
 
-Texts bert_words(const std::string& text) {
+Texts bert_words(const TextPart& part) {
   Texts out;
-  for (const std::string& word : cut_at_spaces(text)) {
+  for (const std::string& word : cut_at_spaces(part)) {
     out.emplace_back();
     for (const int32_t c : characters_of(word)) {
       const bool is_alone = is_punctuation(c);
@@ -152,7 +145,7 @@ std::string as_byte_characters(const std::string& text) {
 }
 
 SplitStep byte_step() {
-  return each([](const std::string& text) { return Texts{as_byte_characters(text)}; });
+  return each([](const TextPart& part) { return Texts{as_byte_characters(part.text)}; });
 }
 
 // Words of CLIP's pattern are words of GPT-2's too, by which this one cuts unless it is told not

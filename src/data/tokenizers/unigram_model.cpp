@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -40,7 +38,7 @@ class Unigram : public PieceModel {
     for (const std::string& piece : best_pieces(word)) {
       if (const auto known = id(piece))
         ids.push_back(*known);
-      else if (!push_bytes(piece, ids))
+      else if (!has_bytes_ || !push_bytes(piece, ids))
         ids.push_back(*unknown_);
     }
   }
@@ -103,21 +101,6 @@ class Unigram : public PieceModel {
     end_unknown();
     std::reverse(pieces.begin(), pieces.end());
     return pieces;
-  }
-
-  bool push_bytes(const std::string& piece, std::vector<int64_t>& ids) const {
-    if (!has_bytes_) return false;
-    std::vector<int64_t> found;
-    for (const char byte : piece) {
-      char name[8];
-      std::snprintf(name, sizeof name, "<0x%02X>",
-                    static_cast<unsigned>(static_cast<uint8_t>(byte)));
-      const auto known = id(name);
-      if (!known) return false;
-      found.push_back(*known);
-    }
-    ids.insert(ids.end(), found.begin(), found.end());
-    return true;
   }
 
   bool has_bytes_;
