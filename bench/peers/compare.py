@@ -3,6 +3,7 @@
     compare.py MODEL [--batch N] [--mode infer|train] [--precision fp32|bf16] [--peers timm,openvino,…] [--rounds N]
                [--device cuda]
 
+MODEL is a preset of ours, or timm:NAME[:SIZE], one of timm's architectures with random values of every parameter.
 Peers that do not answer within --patience seconds are named and left out. Needs script/peer-env and a release build.
 """
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import threading
 
 import safetensors.torch
+import timm
 import torch
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -55,6 +57,21 @@ def vit22b(*arguments):
     return subprocess.run([binary, *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def make_folder(model, folder):
+    """A checkpoint folder that timm and vit22b open; its images' size, and the output that both give."""
+    if model.startswith("timm:"):
+        name, _, size = model[len("timm:"):].partition(":")
+        made = timm.create_model(name, **({"img_size": int(size)} if size else {}))
+        torch.manual_seed(1)
+        for parameter in made.parameters():
+            parameter.data += 0.02 * torch.randn_like(parameter)
+        timm.models.save_for_hf(made, folder, model_args={"img_size": int(size)} if size else None, safe_serialization=True)
+        size = (3, int(size), int(size)) if size else made.pretrained_cfg["input_size"]
+        return size, "logits" if made.num_classes else "pooled"
+    vit22b("model", "init", model, "--randomize-all", "--out", folder)
+    return json.load(open(os.path.join(folder, "config.json")))["pretrained_cfg"]["input_size"], "logits"
+
+
 def check(name, path, ours, bound):
     logits = safetensors.torch.load_file(path)["logits"]
     error = ((logits - ours).abs().max() / ours.abs().max()).item()
@@ -77,14 +94,13 @@ def main():
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder, images = os.path.join(scratch, "model"), os.path.join(scratch, "images.safetensors")
-        vit22b("model", "init", a.model, "--randomize-all", "--out", folder)
-        size = json.load(open(os.path.join(folder, "config.json")))["pretrained_cfg"]["input_size"]
+        size, output = make_folder(a.model, folder)
         torch.manual_seed(0)
         safetensors.torch.save_file({"images": torch.randn(a.batch, *size)}, images)
         # In training mode the peers' first step sees the untouched weights (its learning rate is 0 anyway).
-        vit22b("features", folder, "--input", images, "--only", "logits", "--precision", a.precision, "--device", a.device, "--out",
+        vit22b("features", folder, "--input", images, "--only", output, "--precision", a.precision, "--device", a.device, "--out",
                os.path.join(scratch, "ours.safetensors"))
-        ours = safetensors.torch.load_file(os.path.join(scratch, "ours.safetensors"))["logits"]
+        ours = safetensors.torch.load_file(os.path.join(scratch, "ours.safetensors"))[output]
         peers, rows = [], []
         for name in a.peers.split(","):
             try:
@@ -96,7 +112,7 @@ def main():
             peers.append(peer)
         rates, memory, gemm = [], 0, []
         for _ in range(a.rounds):
-            reply = json.loads(vit22b("bench", "model", a.model, "--batch", str(a.batch), "--mode", a.mode, "--precision",
+            reply = json.loads(vit22b("bench", "model", folder, "--batch", str(a.batch), "--mode", a.mode, "--precision",
                                       a.precision, "--device", a.device, "--repeats", str(a.runs), "--json"))
             rates.append(reply["images_per_second"])
             memory = max(memory, reply["peak_memory_bytes"])

@@ -1,7 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/model_info.h"
+#include "checkpoint/weights.h"
 #include "cli/bench.h"
 #include "core/alternation.h"
 #include "core/error.h"
@@ -22,19 +25,41 @@ struct ModelBenchFlags : BenchFlags {
   std::string mode = "infer";
 };
 
-/// A model with random weights, and one unit of its work.
+/// A checkpoint's model as it is, or a preset's with random values of every parameter.
+struct Subject {
+  ViTConfig config;
+  std::vector<ParameterRow> table;
+  NamedTensors weights;
+};
+
+Subject subject(const ModelBenchFlags& flags) {
+  std::error_code error;
+  if (!std::filesystem::exists(flags.name, error)) {
+    const ViTConfig config = preset_config(flags.name, flags.overrides);
+    Subject made{config, parameter_table(config), {}};
+    for (const ParameterRow& row : made.table) made.weights[row.name] = randomised_tensor(row, 0);
+    return made;
+  }
+  if (!flags.overrides.empty())
+    throw UsageError("overrides go with a preset's name; ", flags.name, " is a checkpoint");
+  const CheckpointPath checkpoint = resolve_checkpoint(flags.name);
+  const ViTConfig config = read_model_info(checkpoint).config;
+  Subject read{config, parameter_table(config), {}};
+  read.weights = load_weights(checkpoint, read.table);
+  return read;
+}
+
+/// A model, and one unit of its work.
 class BenchModel {
  public:
-  BenchModel(const ViTConfig& config, const ModelBenchFlags& flags, const Device& device)
-      : config_(config),
+  BenchModel(Subject subject, const ModelBenchFlags& flags, const Device& device)
+      : config_(subject.config),
         flags_(flags),
         device_(torch_device(device)),
         engine_(make_engine(flags.common.engine, mesh_, precision_type(flags.common.precision))),
         memory_(device_) {
-    const std::vector<ParameterRow> table = parameter_table(config_);
-    NamedTensors weights;
-    for (const ParameterRow& row : table) weights[row.name] = randomised_tensor(row, 0);
-    store_ = std::make_unique<ResidentStore>(table, weights, device_);
+    const std::vector<ParameterRow>& table = subject.table;
+    store_ = std::make_unique<ResidentStore>(table, subject.weights, device_);
     optim_.name = "adamw";
     optimizer_ = make_optimizer(optim_);
     if (flags.mode == "train")
@@ -116,8 +141,9 @@ class BenchModel {
 void run_bench(const ModelBenchFlags& flags) {
   const Device device = begin_command(flags.common);
   const at::NoGradGuard no_grad;
-  const ViTConfig config = preset_config(flags.name, flags.overrides);
-  BenchModel model(config, flags, device);
+  Subject of = subject(flags);
+  const ViTConfig config = of.config;
+  BenchModel model(std::move(of), flags, device);
   const double error = model.check_answer();
   const std::string& precision = flags.common.precision;
   const double bound = precision == "fp32" ? 1e-4 : 0.1;
@@ -164,6 +190,7 @@ void add_bench_model(CLI::App& group) {
   CLI::App* model = group.add_subcommand(
       "model", "images per second of a model, beside the machine's GEMM rate in the same run");
   flags->add_to(*model, kDevice | kPrecision | kJson);
+  model->get_option("name")->description("preset or checkpoint");
   model->add_option("--mode", flags->mode, "infer or train (forward, backward, AdamW)")
       ->capture_default_str()
       ->check(CLI::IsMember({"infer", "train"}));

@@ -18,6 +18,8 @@
 #include "core/instructions.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "core/text.h"
+#include "core/text_table.h"
 #include "dist/launch.h"
 #include "kernels/cpu/tile.h"
 
@@ -138,20 +140,19 @@ ViTConfig preset_config(const std::string& name, const std::vector<std::string>&
 }
 
 std::string option_table(const Fields& fields) {
-  std::string text, section;
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft, kLeft}, "  ");
+  std::string section;
   for (const FieldText& field : list_fields(fields)) {
     // The keys of a section stand together.
     const size_t dot = field.key.find('.');
     const std::string own = dot == std::string::npos ? "" : field.key.substr(0, dot);
-    if (own != section) text += "\n";
+    if (own != section) rows.add({});
     section = own;
-    char line[512];
-    const std::string value = field.value.empty() ? "(unset)" : field.value;
-    std::snprintf(line, sizeof line, "  %-28s %-22s %s [%s]\n", field.key.c_str(), value.c_str(),
-                  field.help.c_str(), field.type.c_str());
-    text += line;
+    rows.add({field.key, field.value.empty() ? "(unset)" : field.value,
+              concat(field.help, " [", field.type, "]")});
   }
-  return text;
+  return rows.text();
 }
 
 void refuse_options(const CLI::App& command, const std::vector<std::string>& names,

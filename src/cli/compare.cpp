@@ -1,8 +1,8 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "core/text.h"
 #include "measure/comparison.h"
 
 namespace vit22b {
@@ -28,16 +28,11 @@ void run_compare(const CompareFlags& flags) {
                      {"confidence_interval", {interval.low, interval.high}},
                      {"runs", by_run}};
   std::string text;
-  char line[160];
-  for (const Json& run : by_run) {
-    std::snprintf(line, sizeof line, "%.2f %% against %.2f %%\n",
-                  100 * run["accuracy"].get<double>(), 100 * run["against"].get<double>());
-    text += line;
-  }
-  std::snprintf(line, sizeof line,
-                "difference %+.2f %%  (95 %% over samples and runs: %+.2f to %+.2f)\n",
-                100 * difference.mean, 100 * interval.low, 100 * interval.high);
-  print_out(flags.common.is_json ? json.dump(1) + "\n" : text + line);
+  for (const auto& [accuracy, against] : difference.runs)
+    text += formatted("%.2f %%", 100 * accuracy) + formatted(" against %.2f %%\n", 100 * against);
+  text += formatted("difference %+.2f %%  (95 %% over samples and runs: ", 100 * difference.mean) +
+          formatted("%+.2f to ", 100 * interval.low) + formatted("%+.2f)\n", 100 * interval.high);
+  print_out(flags.common.is_json ? json.dump(1) + "\n" : text);
 }
 
 }  // namespace

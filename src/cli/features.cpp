@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -91,12 +90,9 @@ void add_source(const FeatureFlags& flags, const DataSource& source, ModelOutput
 /// The names of the logits, where they are kept and have some, and of the data's labels.
 std::map<std::string, std::string> names_of(const ModelOutputs& extractor,
                                             const DataSource* source) {
-  std::map<std::string, std::string> metadata;
-  if (source != nullptr) metadata = label_names_metadata(source->label_names());
-  const std::vector<std::string>& names = extractor.logit_names();
-  if (!names.empty())
-    metadata["logit_names"] =
-        nlohmann::json(names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::map<std::string, std::string> metadata =
+      texts_metadata("logit_names", extractor.logit_names());
+  if (source != nullptr) metadata.merge(label_names_metadata(source->label_names()));
   return metadata;
 }
 
@@ -290,10 +286,10 @@ void run_features(const CLI::App& command, const FeatureFlags& flags) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto images = static_cast<double>(num_images);
-  char rate[128];
-  std::snprintf(rate, sizeof rate, "%.0f images in %.2f s, %.3g TFLOP/s; peak memory ", images,
-                seconds, images * forward_flops(model.info.config) / seconds / 1e12);
-  log_info(rate + human_bytes(static_cast<double>(peak_memory_bytes(device))));
+  const double tera = images * forward_flops(model.info.config) / seconds / 1e12;
+  log_info(concat(num_images, " images in", formatted(" %.2f s", seconds),
+                  formatted(", %.3g TFLOP/s; peak memory ", tera)) +
+           human_bytes(static_cast<double>(peak_memory_bytes(device))));
   if (const std::string text = model.predictor->transfers_text(); !text.empty())
     log_info("weights: " + text);
   log_info("wrote " + flags.common.out);

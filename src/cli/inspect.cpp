@@ -1,13 +1,13 @@
 #include "cli/inspect.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/own.h"
 #include "checkpoint/text_side.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "core/text_table.h"
 #include "model/flops.h"
 #include "model/parameter_table.h"
 
@@ -56,14 +56,14 @@ std::string text_of(const Inspected& model) {
   std::string text = concat("family ", model.family, "   parameters ",
                             count_parameters(parameter_table(model.config)).total, "   width ",
                             model.config.embed_dim, "   blocks ", model.config.depth, "\n");
-  for (const auto& [field, value, from] : model.function) {
-    char line[96];
-    std::snprintf(line, sizeof line, "%-20s %-18s ", field.c_str(), value.c_str());
-    text +=
-        concat(field == "pp_eval" ? "pp_eval              " + value + "\n" + std::string(40, ' ')
-                                  : std::string(line),
-               from, "\n");
-  }
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft, kLeft});
+  for (const auto& [field, value, from] : model.function)
+    if (field != "pp_eval") rows.add({field, value, from});
+  text += rows.text();
+  // A transform is longer than a column should be.
+  for (const auto& [field, value, from] : model.function)
+    if (field == "pp_eval") text += concat("pp_eval  ", value, "\n         ", from, "\n");
   return text;
 }
 

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/own.h"
@@ -9,6 +8,8 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "core/text.h"
+#include "core/text_table.h"
 #include "eval/vit_predictor.h"
 #include "model/flops.h"
 #include "model/initialise.h"
@@ -60,28 +61,45 @@ nlohmann::ordered_json show_json(const ViTConfig& config) {
 std::string show_text(const ViTConfig& config) {
   const std::vector<ParameterRow> table = parameter_table(config);
   const ParameterCounts counts = count_parameters(table);
-  std::string text;
-  char line[256];
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft, kLeft, kLeft, kLeft});
   for (const ParameterRow& row : table) {
     std::vector<std::string> sides;
     sides.reserve(row.shape.size());
     for (const int64_t side : row.shape) sides.push_back(std::to_string(side));
-    std::snprintf(line, sizeof line, "%-34s %-22s %-9s %-12s %s\n", row.name.c_str(),
-                  ("[" + join(sides, ", ") + "]").c_str(), group_name(row.group),
-                  row.unit.name().c_str(), row.initialiser.text().c_str());
-    text += line;
+    rows.add({row.name, "[" + join(sides, ", ") + "]", group_name(row.group), row.unit.name(),
+              row.initialiser.text()});
   }
-  const auto add = [&](const char* what, int64_t count) {
-    std::snprintf(line, sizeof line, "%-34s %lld\n", what, static_cast<long long>(count));
-    text += line;
-  };
-  add("block matmul weights", counts.block_matmul);
-  add("embedding, blocks, final norm", counts.body);
-  add("with the pooling head", counts.body_and_pool);
-  add("with the classifier", counts.total);
-  std::snprintf(line, sizeof line, "%-34s %.4g forward, %.4g training\n", "FLOP an image",
-                forward_flops(config), train_flops(config));
-  return text + line;
+  TextTable sums({kLeft, kLeft});
+  sums.add({"block matmul weights", std::to_string(counts.block_matmul)});
+  sums.add({"embedding, blocks, final norm", std::to_string(counts.body)});
+  sums.add({"with the pooling head", std::to_string(counts.body_and_pool)});
+  sums.add({"with the classifier", std::to_string(counts.total)});
+  sums.add({"FLOP an image", formatted("%.4g forward, ", forward_flops(config)) +
+                                 formatted("%.4g training", train_flops(config))});
+  return rows.text() + sums.text();
+}
+
+void run_list(const ModelFlags& flags) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  constexpr auto kRight = TextTable::Align::kRight;
+  TextTable rows({TextTable::Align::kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+  rows.add({"name", "width", "depth", "mlp", "heads", "patch", "parameters (body and pool)"});
+  for (const std::string& name : preset_names()) {
+    const ViTConfig c = preset(name);
+    const int64_t count = count_parameters(parameter_table(c)).body_and_pool;
+    json.push_back({{"name", name},
+                    {"embed_dim", c.embed_dim},
+                    {"depth", c.depth},
+                    {"mlp_dim", c.mlp_dim()},
+                    {"num_heads", c.num_heads},
+                    {"patch_size", c.patch_size},
+                    {"body_and_pool_parameters", count}});
+    rows.add({name, std::to_string(c.embed_dim), std::to_string(c.depth),
+              std::to_string(c.mlp_dim()), std::to_string(c.num_heads),
+              std::to_string(c.patch_size), std::to_string(count)});
+  }
+  print_out(flags.common.is_json ? json.dump(1) + "\n" : rows.text());
 }
 
 // "5GB" and "512MB" are powers of ten, as in Hugging Face's tools; "" is 0.
@@ -145,31 +163,7 @@ void add_model(CLI::App& app) {
 
   CLI::App* list = group->add_subcommand("list", "the presets");
   list->add_flag("--json", flags->common.is_json, "print the result as JSON");
-  list->callback([flags] {
-    nlohmann::ordered_json json = nlohmann::ordered_json::array();
-    std::string text;
-    for (const std::string& name : preset_names()) {
-      const ViTConfig c = preset(name);
-      const int64_t count = count_parameters(parameter_table(c)).body_and_pool;
-      json.push_back({{"name", name},
-                      {"embed_dim", c.embed_dim},
-                      {"depth", c.depth},
-                      {"mlp_dim", c.mlp_dim()},
-                      {"num_heads", c.num_heads},
-                      {"patch_size", c.patch_size},
-                      {"body_and_pool_parameters", count}});
-      char line[160];
-      std::snprintf(line, sizeof line,
-                    "%-8s width %5lld  depth %2lld  mlp %6lld  heads %2lld  patch %2lld  %12lld "
-                    "parameters (body and pool)\n",
-                    name.c_str(), static_cast<long long>(c.embed_dim),
-                    static_cast<long long>(c.depth), static_cast<long long>(c.mlp_dim()),
-                    static_cast<long long>(c.num_heads), static_cast<long long>(c.patch_size),
-                    static_cast<long long>(count));
-      text += line;
-    }
-    print_out(flags->common.is_json ? json.dump(1) + "\n" : text);
-  });
+  list->callback([flags] { run_list(*flags); });
 
   CLI::App* show =
       group->add_subcommand("show", "parameter table, counts and FLOP of a preset or checkpoint");

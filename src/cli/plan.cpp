@@ -1,11 +1,12 @@
 #include "plan/plan.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
 #include "core/error.h"
+#include "core/text.h"
+#include "core/text_table.h"
 
 namespace vit22b {
 namespace {
@@ -64,37 +65,31 @@ Json json_of(const Plan& plan) {
 }
 
 std::string text_of(const Plan& plan) {
-  std::string text;
-  char line[512];
-  const auto add = [&](const char* what, const std::string& value) {
-    std::snprintf(line, sizeof line, "  %-52s %s\n", what, value.c_str());
-    text += line;
-  };
-  const auto number = [](const char* format, double value) {
-    char digits[64];
-    std::snprintf(digits, sizeof digits, format, value);
-    return std::string(digits);
-  };
-  text += concat(plan.request.config.model.name, ", ",
-                 plan.request.is_training ? "training" : "a forward pass", ", batch ",
-                 plan.request.config.data.batch_size, ", ", plan.request.config.precision, ", on ",
-                 plan.request.num_ranks(), " x ", plan.device.name, "\n");
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  std::string text =
+      concat(plan.request.config.model.name, ", ",
+             plan.request.is_training ? "training" : "a forward pass", ", batch ",
+             plan.request.config.data.batch_size, ", ", plan.request.config.precision, ", on ",
+             plan.request.num_ranks(), " x ", plan.device.name, "\n");
   for (const Place place : {Place::kDevice, Place::kHost, Place::kDisk}) {
     if (plan.bytes(place) == 0) continue;
     text += concat(place_name(place), place == Place::kDisk ? "" : ", of a rank", ": ",
                    human_bytes(static_cast<double>(plan.bytes(place))), "\n");
+    TextTable items({kLeft, kLeft}, "  ");
     for (const MemoryItem& item : plan.items)
-      if (item.place == place) add(item.what.c_str(), human_bytes(static_cast<double>(item.bytes)));
+      if (item.place == place) items.add({item.what, human_bytes(static_cast<double>(item.bytes))});
+    text += items.text();
   }
-  text += number("a step: %.4g s", plan.time.seconds) +
+  text += formatted("a step: %.4g s", plan.time.seconds) +
           (plan.is_rehearsed ? ", measured on parts of it\n" : "\n");
+  TextTable parts({kLeft, kLeft}, "  ");
   for (const TimePart& part : plan.time.parts)
-    add(part.what.c_str(), number("%.4g s", part.seconds));
-  text += number("%.4g img/s", plan.images_per_second()) +
-          number(", %.4g tokens/s for each device",
-                 plan.tokens_per_second() / static_cast<double>(plan.request.num_ranks())) +
-          number(", %.4g TFLOP a step", plan.flops / 1e12) +
-          number(", mfu %.1f %%", 100 * plan.mfu) + ", sent " + human_bytes(plan.sent_bytes) +
+    parts.add({part.what, formatted("%.4g s", part.seconds)});
+  text += parts.text() + formatted("%.4g img/s", plan.images_per_second()) +
+          formatted(", %.4g tokens/s for each device",
+                    plan.tokens_per_second() / static_cast<double>(plan.request.num_ranks())) +
+          formatted(", %.4g TFLOP a step", plan.flops / 1e12) +
+          formatted(", mfu %.1f %%", 100 * plan.mfu) + ", sent " + human_bytes(plan.sent_bytes) +
           " a rank\n";
   text += "limit: " + plan.time.limit + "\n";
   text += plan.fits ? "it fits\n" : "it does not fit; what makes it fit: " + plan.advice + "\n";
@@ -107,19 +102,15 @@ void run_search(const PlanFlags& flags, const Planner& planner) {
     throw UsageError("nothing fits ", flags.search,
                      " devices; use more of them, or a smaller batch or model");
   Json json = Json::array();
-  std::string text;
-  char line[512];
+  constexpr auto kRight = TextTable::Align::kRight;
+  TextTable rows({kRight, kRight, kRight, TextTable::Align::kLeft});
   for (const Plan& plan : plans) {
     json.push_back(json_of(plan));
-    std::snprintf(line, sizeof line, "%9.4g s  mfu %4.1f %%  %10s a device  %s\n",
-                  plan.time.seconds, 100 * plan.mfu,
-                  human_bytes(static_cast<double>(
-                                  plan.bytes(plan.device.is_cpu ? Place::kHost : Place::kDevice)))
-                      .c_str(),
-                  choices_text(plan).c_str());
-    text += line;
+    const int64_t bytes = plan.bytes(plan.device.is_cpu ? Place::kHost : Place::kDevice);
+    rows.add({formatted("%.4g s", plan.time.seconds), formatted("mfu %.1f %%", 100 * plan.mfu),
+              human_bytes(static_cast<double>(bytes)) + " a device", choices_text(plan)});
   }
-  print_out(flags.common.is_json ? json.dump(1) + "\n" : text);
+  print_out(flags.common.is_json ? json.dump(1) + "\n" : rows.text());
 }
 
 void run_plan(const PlanFlags& flags) {

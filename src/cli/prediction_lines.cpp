@@ -1,6 +1,5 @@
 #include "cli/prediction_lines.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/csv.h"
@@ -10,12 +9,6 @@ namespace vit22b {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string digits(double probability) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", probability);
-  return text;
-}
 
 }  // namespace
 
@@ -34,11 +27,8 @@ std::string prediction_json(const Prediction& said) {
 
 std::string prediction_text(const Prediction& said) {
   std::string text = said.path + "\n";
-  for (const auto& [label, index, probability] : said.labels) {
-    char percent[32];
-    std::snprintf(percent, sizeof percent, "  %6.2f %%  ", 100 * probability);
-    text += percent + label + "\n";
-  }
+  for (const auto& [label, index, probability] : said.labels)
+    text += formatted("  %6.2f %%  ", 100 * probability) + label + "\n";
   return text;
 }
 
@@ -49,7 +39,7 @@ std::string prediction_csv(const Prediction& said) {
   int64_t rank = 0;
   for (const auto& [label, index, probability] : said.labels)
     rows += concat(csv_field(said.path), ",", ++rank, ",", csv_field(label), ",", index, ",",
-                   digits(probability), ",\n");
+                   formatted("%.9g", probability), ",\n");
   return rows;
 }
 

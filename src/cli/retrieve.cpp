@@ -1,9 +1,9 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/head_report.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "data/derived_sources.h"
 #include "eval/text_tower.h"
 #include "measure/retrieval.h"
@@ -25,9 +25,7 @@ void search(const RetrieveFlags& flags, const TextTower& tower, const FeatureTab
   std::string text;
   for (const auto& [id, score] : search_pictures(tower, table, flags.query, flags.top)) {
     found.push_back({{"path", id}, {"score", score}});
-    char line[32];
-    std::snprintf(line, sizeof line, "%7.4f  ", score);
-    text += line + shown_name(id) + "\n";
+    text += formatted("%7.4f  ", score) + shown_name(id) + "\n";
   }
   const std::string json = Json{{"query", flags.query}, {"found", found}}.dump(
                                1, ' ', false, Json::error_handler_t::replace) +

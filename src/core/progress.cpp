@@ -62,8 +62,7 @@ void Progress::draw_bar(int64_t done, double seconds, const std::string& note) {
 }
 
 void Progress::write_line(int64_t done, double seconds, const std::string& note) {
-  char rate[32];
-  std::snprintf(rate, sizeof rate, "%.3g/s", static_cast<double>(done) / seconds);
+  const std::string rate = formatted("%.3g/s", static_cast<double>(done) / seconds);
   log_info(concat(label_, " ", done, "/", total_, "  ", rate, "  eta ",
                   human_duration(seconds_left(done, seconds)), note.empty() ? "" : "  ", note));
 }

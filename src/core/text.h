@@ -38,6 +38,9 @@ bool matches_pattern(std::string_view name, std::string_view pattern);
 /// The number that a text starts with, and the text after it; nothing where there is none.
 std::optional<std::pair<double, std::string>> leading_number(const std::string& text);
 
+/// A number as printf writes it: formatted("%.4g s", 0.25) is "0.25 s"; at most 63 letters.
+std::string formatted(const char* format, double value);
+
 /// A byte count for people: "4.1 GiB".
 std::string human_bytes(double bytes);
 

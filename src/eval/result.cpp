@@ -1,13 +1,13 @@
 #include "eval/result.h"
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/json.h"
 #include "core/printable.h"
 #include "core/text.h"
+#include "core/text_table.h"
 
 namespace vit22b {
 namespace {
@@ -87,11 +87,9 @@ Json as_json(const Result& result) {
   return json;
 }
 
-std::string number_text(const ResultNumber& number) {
-  char text[64];
-  std::snprintf(text, sizeof text, number.is_percent ? " %.2f %%" : " %.4f",
-                number.is_percent ? 100 * number.value : number.value);
-  return number.label + text;
+std::string labelled_text(const ResultNumber& number) {
+  return number.label + (number.is_percent ? formatted(" %.2f %%", 100 * number.value)
+                                           : formatted(" %.4f", number.value));
 }
 
 std::string numbers_text(const Result& result) {
@@ -99,25 +97,21 @@ std::string numbers_text(const Result& result) {
   std::string count;
   for (const ResultNumber& number : result.numbers) {
     if (number.is_count) count = concat(std::llround(number.value), " ", number.metric.unit);
-    if (!number.label.empty()) numbers.push_back(number_text(number));
+    if (!number.label.empty()) numbers.push_back(labelled_text(number));
   }
   if (!result.bad_samples.empty()) count += concat(", ", result.bad_samples.size(), " left out");
   return concat(join(numbers, "   "), "   (", count, ")\n");
 }
 
 std::string matrix_text(const ResultTable& table) {
-  std::string text = table.title + "\n";
+  std::vector<TextTable::Align> columns(table.rows.size() + 1, TextTable::Align::kRight);
+  TextTable rows(std::move(columns));
   for (size_t i = 0; i < table.rows.size(); ++i) {
-    char cell[64];
-    std::snprintf(cell, sizeof cell, "%16.16s", shown_name(table.row_names.at(i)).c_str());
-    text += cell;
-    for (const Cell& count : table.rows[i]) {
-      std::snprintf(cell, sizeof cell, " %6lld", static_cast<long long>(std::get<int64_t>(count)));
-      text += cell;
-    }
-    text += "\n";
+    std::vector<std::string> cells = {shown_name(table.row_names.at(i))};
+    for (const Cell& count : table.rows[i]) cells.push_back(concat(std::get<int64_t>(count)));
+    rows.add(std::move(cells));
   }
-  return text;
+  return table.title + "\n" + rows.text();
 }
 
 }  // namespace

@@ -30,13 +30,17 @@ std::map<std::string, std::string> SampleNames::metadata() const {
 }
 
 std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents) {
-  if (contents.empty()) return {};
-  return {{kContents, list_text(contents)}};
+  return texts_metadata(kContents, contents);
 }
 
 std::map<std::string, std::string> label_names_metadata(const std::vector<std::string>& names) {
-  if (names.empty()) return {};
-  return {{kLabelNames, list_text(names)}};
+  return texts_metadata(kLabelNames, names);
+}
+
+std::map<std::string, std::string> texts_metadata(const std::string& key,
+                                                  const std::vector<std::string>& texts) {
+  if (texts.empty()) return {};
+  return {{key, list_text(texts)}};
 }
 
 at::Tensor read_whole_numbers(const SafetensorsFile& file, const std::string& name) {

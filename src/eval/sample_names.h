@@ -21,6 +21,9 @@ struct SampleNames {
 std::map<std::string, std::string> contents_metadata(const std::vector<std::string>& contents);
 /// `label_names`: what the numbers of `labels` stand for; nothing where the data have no names.
 std::map<std::string, std::string> label_names_metadata(const std::vector<std::string>& names);
+/// A list of texts that read_texts finds; nothing where it is empty.
+std::map<std::string, std::string> texts_metadata(const std::string& key,
+                                                  const std::vector<std::string>& texts);
 /// Labels or predictions of a file: whole numbers, of any dtype.
 ///
 /// throws  DataError naming the file where a value is none; CheckpointError where there is no such

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <cstdio>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "eval/prediction_file.h"
 #include "metrics/interval.h"
 
@@ -72,9 +72,7 @@ ResultTable per_class(const HeadAnswers& answers, int64_t key, const at::Tensor&
 }
 
 std::string percent_text(double share, bool is_signed = false) {
-  char text[64];
-  std::snprintf(text, sizeof text, is_signed ? "%+.2f" : "%.2f", 100 * share);
-  return text;
+  return formatted(is_signed ? "%+.2f" : "%.2f", 100 * share);
 }
 
 /// "  difference +1.20 %  (95 %: -0.10 to +2.30)".

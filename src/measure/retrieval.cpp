@@ -2,9 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdio>
-
 #include "core/error.h"
+#include "core/text.h"
 #include "kernels/norm.h"
 #include "metrics/retrieval.h"
 
@@ -54,9 +53,7 @@ Result retrieval_result(const PairedFeatures& pairs) {
     for (const int64_t k : kRecallRanks) {
       const double recall = metrics::recall_at(ranks_Q, k);
       result.numbers.push_back({{concat("recall_at.", way, ".", k), "share"}, recall});
-      char text[64];
-      std::snprintf(text, sizeof text, "@%lld %.2f %%", static_cast<long long>(k), 100 * recall);
-      shares.emplace_back(text);
+      shares.push_back(concat("@", k, formatted(" %.2f %%", 100 * recall)));
     }
     result.lines += concat(way, "  recall", join(shares, "  "), "\n");
   }

@@ -1,8 +1,7 @@
 #include "train/run_books.h"
 
-#include <cstdio>
-
 #include "core/log.h"
+#include "core/text.h"
 
 namespace vit22b {
 
@@ -52,9 +51,7 @@ void RunBooks::take_up(const TrainConfig& config, const Metric& primary, Trainer
       found = folder_->go_on_from(state, is_start_own_, !options_.resume.empty(), primary);
     }
     folder_->begin(config, options_.command_line);
-    char metric[32];
-    std::snprintf(metric, sizeof metric, "%.17g", found.metric);
-    return concat(found.step, " ", metric);
+    return concat(found.step, formatted(" %.17g", found.metric));
   });
   const std::string bad =
       mesh_.once([&] { return start_.empty() ? "" : join(folder_->bad_samples(), "\n"); });

@@ -14,12 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string format(const char* pattern, double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 }  // namespace
 
 RunLog::RunLog(const TrainConfig& config, double flops_of_sample, int64_t total_steps, double peak,
@@ -28,7 +22,7 @@ RunLog::RunLog(const TrainConfig& config, double flops_of_sample, int64_t total_
       device_(device),
       throughput_(flops_of_sample, peak),
       progress_("train", total_steps, is_quiet) {
-  log_info(concat("peak ", config.precision, " GEMM rate: ", format("%.3g", peak / 1e12),
+  log_info(concat("peak ", config.precision, " GEMM rate: ", formatted("%.3g", peak / 1e12),
                   " TFLOP/s (", data_sheet(device) ? "data sheet" : "measured now", ")"));
 }
 
@@ -51,16 +45,16 @@ std::string RunLog::report(const TrainerState& state, const StepResult& result,
   const int64_t memory = peak_memory_bytes(device_);
   const double eta = smoothed_step_seconds_ * static_cast<double>(total_steps_ - state.step);
   const std::string line = concat(
-      "step ", state.step, "/", total_steps_, "  loss ", format("%.4g", result.loss), "  lr ",
-      format("%.2g", learning_rate), "  |g| ", format("%.3g", result.report.gradient_norm), "  ",
-      format("%.0f", speed.images_per_second), " img/s  data ",
-      format("%.0f", 100 * speed.data_share), " %  ", format("%.3g", speed.flops / 1e12),
-      " TFLOP/s  mfu ", format("%.0f", 100 * speed.mfu), " %  ",
+      "step ", state.step, "/", total_steps_, "  loss ", formatted("%.4g", result.loss), "  lr ",
+      formatted("%.2g", learning_rate), "  |g| ", formatted("%.3g", result.report.gradient_norm),
+      "  ", formatted("%.0f", speed.images_per_second), " img/s  data ",
+      formatted("%.0f", 100 * speed.data_share), " %  ", formatted("%.3g", speed.flops / 1e12),
+      " TFLOP/s  mfu ", formatted("%.0f", 100 * speed.mfu), " %  ",
       human_bytes(static_cast<double>(memory)), "  eta ", human_duration(eta));
   if (stderr_is_terminal()) {
     log_file_only(line);
-    progress_.update(state.step, "loss " + format("%.4g", result.loss) + "  " +
-                                     format("%.0f", speed.images_per_second) + " img/s");
+    progress_.update(state.step, "loss " + formatted("%.4g", result.loss) + "  " +
+                                     formatted("%.0f", speed.images_per_second) + " img/s");
   } else {
     log_info(line);
   }
