@@ -27,6 +27,7 @@ struct ExplainFlags {
   ImageFlags images;
   std::string method = "attention", basis;
   int64_t block = -1;
+  std::vector<double> at;
   bool is_shown = false;
 };
 
@@ -81,8 +82,11 @@ void for_each_batch(const ExplainFlags& flags, const DataSource& source,
 
 void run_explain(const ExplainFlags& flags) {
   const Device device = begin_command(flags.common);
-  if (flags.method == "pca" && flags.block >= 0)
-    throw UsageError("--block goes with --method attention; PCA is of the tokens after the norm");
+  if (flags.method != "attention" && flags.block >= 0)
+    throw UsageError("--block goes with --method attention; ", flags.method,
+                     " is of the tokens after the norm");
+  if (flags.method != "similarity" && !flags.at.empty())
+    throw UsageError("--at goes with --method similarity");
   if (flags.method != "pca" && !flags.basis.empty())
     throw UsageError("--basis goes with --method pca");
   resolve_checkpoint(flags.checkpoint.path);
@@ -99,8 +103,13 @@ void run_explain(const ExplainFlags& flags) {
     sink.ops = &pictures.ops();
     sink.folder = flags.common.out;
   }
+  ExplainRequest request{flags.block, flags.basis};
+  if (!flags.at.empty()) {
+    request.at_x = flags.at[0];
+    request.at_y = flags.at[1];
+  }
   explain_method(flags.method)
-      .explain({*model.predictor, model.info.config}, {flags.block, flags.basis}, batches, sink);
+      .explain({*model.predictor, model.info.config}, request, batches, sink);
   if (!flags.common.out.empty())
     log_info(concat("wrote ", pictures.count(), " pictures to ", flags.common.out));
 }
@@ -123,6 +132,13 @@ void add_explain(CLI::App& app) {
       ->check(CLI::Range(0, 100'000));
   command->add_option("--basis", flags->basis,
                       "a basis.safetensors of earlier pictures, for the same colours");
+  command
+      ->add_option("--at", flags->at,
+                   "X,Y: where in each picture the patch is that the others are compared with, as "
+                   "shares of its width and height; the middle by default")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--show", flags->is_shown, "draw in the terminal (letters with NO_COLOR)");
   add_common_flags(*command, flags->common, kDevice | kPrecision | kOut,
                    "folder for NUMBER-NAME.METHOD.png and the .npy that it was drawn from");

@@ -287,8 +287,8 @@ void run_features(const CLI::App& command, const FeatureFlags& flags) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto images = static_cast<double>(num_images);
   const double tera = images * forward_flops(model.info.config) / seconds / 1e12;
-  log_info(concat(num_images, " images in", formatted(" %.2f s", seconds),
-                  formatted(", %.3g TFLOP/s; peak memory ", tera)) +
+  log_info(concat(num_images, num_images == 1 ? " image in" : " images in",
+                  formatted(" %.2f s", seconds), formatted(", %.3g TFLOP/s; peak memory ", tera)) +
            human_bytes(static_cast<double>(peak_memory_bytes(device))));
   if (const std::string text = model.predictor->transfers_text(); !text.empty())
     log_info("weights: " + text);

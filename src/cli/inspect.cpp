@@ -45,8 +45,10 @@ Json json_of(const Inspected& model) {
   const bool is_image = !model.config.reads_words();
   return {
       {"family", model.family},
-      {"config", is_image ? Json::parse(model_info_text({model.config, "", {}})).at("model_args")
-                          : Json::parse(fields_text(model.config))},
+      {"config",
+       is_image ? Json::parse(model_info_text({model.config, default_pp_eval(model.config), {}}))
+                      .at("model_args")
+                : Json::parse(fields_text(model.config))},
       {"parameters", count_parameters(parameter_table(model.config)).total},
       {"forward_flops", forward_flops(model.config)},
       {"function", fields}};

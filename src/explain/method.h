@@ -26,6 +26,9 @@ struct ExplainedModel {
 struct ExplainRequest {
   int64_t block = -1;           ///< attention: of this block; -1 for what the model pools by
   std::filesystem::path basis;  ///< pca: of earlier pictures; "" to fit one to these
+  /// similarity: the place of the patch that all are compared with, as shares of width and height
+  /// from 0 to 1.
+  double at_x = 0.5, at_y = 0.5;
 };
 
 /// What a method says of one image: the array, and the picture that is drawn of it.
@@ -77,5 +80,7 @@ void explain_attention(const ExplainedModel& model, const ExplainRequest& reques
                        const ImageBatches& images, const ExplainSink& sink);
 void explain_pca(const ExplainedModel& model, const ExplainRequest& request,
                  const ImageBatches& images, const ExplainSink& sink);
+void explain_similarity(const ExplainedModel& model, const ExplainRequest& request,
+                        const ImageBatches& images, const ExplainSink& sink);
 
 }  // namespace vit22b

@@ -12,6 +12,8 @@ constexpr ExplainMethod kMethods[] = {
     {"attention", "the image, the mean over heads, each head", explain_attention},
     {"pca", "the patches' first three principal components over all images as red, green and blue",
      explain_pca},
+    {"similarity", "the image, and the cosine of each of its patches with the one at --at, 0 to 1",
+     explain_similarity},
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 """Runs what the pages of docs/ and the README show: docs.py BUILD SOURCE
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
-SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp
-and ```python blocks are mine.cpp and mine.py there. A page without an ```sh block fails, but for the record that docs/log.md is, and
+SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
+```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails, but for the record that docs/log.md is, and
 so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
 import os
@@ -17,6 +17,12 @@ import zlib
 
 build, source = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
 RECORDS = {"log.md"}
+# How a page's program runs, in a folder that has include/vit22b, lib and python beside it.
+PROGRAMS = {
+    "cpp": ("mine.cpp", "g++ -std=c++17 mine.cpp -Iinclude -Llib -lvit22b -Wl,-rpath,$PWD/lib -o a.out && ./a.out"),
+    "c": ("mine.c", "gcc -std=c99 -Wall -Werror mine.c -Iinclude -Llib -lvit22b -Wl,-rpath,$PWD/lib -o a.out && ./a.out"),
+    "python": ("mine.py", "PYTHONPATH=python python3 mine.py"),
+}
 CONFIG = """total_steps = 4
 [model]
 name = "test8"
@@ -74,7 +80,12 @@ def make_folder(folder):
     (folder / "LIT").write_text(LIT)
     (folder / "DIR").symlink_to("SRC")
     (folder / "FLAT").symlink_to("SRC/train")
-    (folder / "build").mkdir()
+    for name in ("include", "python", "build"):
+        (folder / name).mkdir()
+    (folder / "include/vit22b").symlink_to(source / "src/api")
+    (folder / "lib").symlink_to(build)
+    shutil.copytree(source / "python/vit22b", folder / "python/vit22b")
+    (folder / "python/vit22b/libvit22b.so").symlink_to(build / "libvit22b.so")
     (folder / "build/release").symlink_to(build)
     for name in ("configs", "examples", "script"):
         (folder / name).symlink_to(source / name)
@@ -106,7 +117,7 @@ def bare_fences(page):
 
 def run(page, line, text, fixture, folder):
     shutil.copytree(fixture, folder, symlinks=True)
-    for language, name in (("cpp", "mine.cpp"), ("python", "mine.py")):
+    for language, (name, _) in PROGRAMS.items():
         (folder / name).write_text("".join(block for _, block in blocks(page, language)))
     bin_folder = folder / "bin"
     bin_folder.mkdir()
@@ -135,6 +146,8 @@ def main():
             for line in bare_fences(page):
                 print(f"{page.relative_to(source)}:{line}: a block of no language; say sh, bash, text, …")
                 is_good = False
+            for language, (_, command) in PROGRAMS.items():
+                shown += [(line, command) for line, _ in list(blocks(page, language))[:1]]
             for line, text in shown:
                 is_good &= run(page, line, text, fixture, pathlib.Path(scratch) / f"block{count}")
                 count += 1

@@ -159,6 +159,10 @@ TEST_F(ManyImages, ExplainDrawsAttentionAndComponentsWithTheirNumbers) {
       vit("explain " + at("m") + " " + at("photos/p00.png") + " --show", "NO_COLOR=1");
   EXPECT_EQ(shown.code, 0) << shown.err;
   EXPECT_EQ(shown.out.find('\033'), std::string::npos);
+  ASSERT_EQ(vit(m + " --method similarity --at 0.1,0.9 --out " + at("s")).code, 0);
+  EXPECT_TRUE(fs::exists(at("s/00039-p39.similarity.png")));
+  EXPECT_EQ(vit(m + " --at 0.1,0.9 --out " + at("x")).last_line(),
+            "error: --at goes with --method similarity");
   EXPECT_EQ(vit(m).last_line(), "error: give --out DIR, or --show");
   EXPECT_EQ(vit(m + " --block 9 --out " + at("x")).last_line(),
             "error: block 9 does not exist: the model has blocks 0 to 1");
