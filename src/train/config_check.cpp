@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/range.h"
 #include "data/splits.h"
+#include "model/model_cut.h"
 #include "train/config.h"
 
 namespace vit22b {
@@ -70,39 +71,18 @@ void check_choices(const TrainConfig& c) {
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 
-namespace {
-
-std::string divisors(int64_t n, int64_t limit) {
-  std::vector<std::string> all;
-  for (int64_t i = 1; i <= std::min(n, limit); ++i)
-    if (n % i == 0) all.push_back(std::to_string(i));
-  return join(all, ", ");
-}
-
-}  // namespace
-
 void check_mesh(const TrainConfig& c, const Mesh& mesh) {
-  constexpr int64_t kMaxListed = 1024;
+  check_cut(c.model, mesh);
   const int64_t data = mesh.size(MeshAxis::kData), model = mesh.size(MeshAxis::kModel);
-  if (c.model.num_heads % model != 0)
-    throw UsageError("mesh.model=", model, " does not divide the model's ", c.model.num_heads,
-                     " heads; use one of ", divisors(c.model.num_heads, kMaxListed));
-  if (c.model.mlp_dim() < model)
-    throw UsageError("mesh.model=", model, " is more than the MLP's ", c.model.mlp_dim(),
-                     " hidden units; use fewer ranks, or a larger model.mlp_ratio");
-  if (c.model.has_head() && c.model.head_outputs() < model)
-    throw UsageError("mesh.model=", model, " is more than the model's ", c.model.num_classes,
-                     " classes; use fewer ranks");
   if (c.state == "file" && data * model > 1)
     throw UsageError("state=file is of one process, there are ", data * model,
                      " ranks; use state=memory");
   const int64_t pieces = data * c.accumulate;
   if (c.data.batch_size % pieces != 0)
-    throw UsageError(
-        "data.batch_size=", c.data.batch_size, " cannot be cut into ", data, " ranks x ",
-        c.accumulate, " pieces (accumulate); use a mesh.data of ",
-        divisors(c.data.batch_size / std::gcd(c.data.batch_size, c.accumulate), kMaxListed),
-        ", or a batch size that is a multiple of ", pieces);
+    throw UsageError("data.batch_size=", c.data.batch_size, " cannot be cut into ", data,
+                     " ranks x ", c.accumulate, " pieces (accumulate); use a mesh.data of ",
+                     divisors_text(c.data.batch_size / std::gcd(c.data.batch_size, c.accumulate)),
+                     ", or a batch size that is a multiple of ", pieces);
 }
 
 }  // namespace vit22b

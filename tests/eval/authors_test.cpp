@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/container/safetensors_file.h"
+#include "checkpoint/model_info.h"
+#include "dist/threads.h"
 #include "eval/load_predictor.h"
 #include "eval/text_tower.h"
 #include "kernels/norm.h"
+#include "store/file_source.h"
+#include "store/sharded.h"
 #include "support/files.h"
 #include "support/tensors.h"
 
@@ -76,6 +80,36 @@ TEST_P(Authors, FilesGiveWhatTheirCodeGave) {
       }
       EXPECT_GT(compared, 0);
     }
+}
+
+// A model axis of two: heads, hidden units and their norms are cut, sums come from both ranks.
+TEST_P(Authors, TwoRanksOfAModelAxisGiveTheSame) {
+  const SafetensorsFile want = expected();
+  const CheckpointPath checkpoint = resolve_checkpoint(place());
+  const ViTConfig config = read_model_info(checkpoint).config;
+  const std::vector<ParameterRow> table = parameter_table(config);
+  const bool is_cut = config.num_heads % 2 == 0;  // OpenAI's has one head
+  run_as_threads(2, [&](const std::shared_ptr<Transport>& transport) {
+    const Mesh mesh = make_mesh(transport, {.data = 1, .model = 2}, /*deadline_s=*/60);
+    for (const char* engine : {"fused", "reference"}) {
+      FileSource source(checkpoint, table);
+      VitPredictor predictor(
+          config, std::make_shared<ShardedStore>(table, source, c10::Device(c10::kCPU), mesh),
+          {.engine = engine, .mesh = &mesh, .any_size = true});
+      if (!is_cut) {
+        EXPECT_EQ(test::error_of<UsageError>([&] { predictor.features(want.load("pixels"), {}); }),
+                  "mesh.model=2 does not divide the model's 1 heads; use one of 1");
+        continue;
+      }
+      const VitOutputs got = predictor.features(want.load("pixels"), {});
+      const at::Tensor pooled = config.embeds_images() ? got.logits_BC : got.pooled_BD;
+      if (want.contains("pooled")) {
+        EXPECT_LT(test::relative_difference(pooled, want.load("pooled")), kBound) << engine;
+      } else {
+        EXPECT_LT(test::relative_difference(got.tokens_BTD, want.load("tokens")), kBound) << engine;
+      }
+    }
+  });
 }
 
 using AuthorsOfTexts = Authors;

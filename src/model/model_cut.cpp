@@ -1,0 +1,33 @@
+#include "model/model_cut.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace vit22b {
+
+std::string divisors_text(int64_t number) {
+  std::vector<std::string> all;
+  for (int64_t i = 1; i <= std::min<int64_t>(number, 1024); ++i)
+    if (number % i == 0) all.push_back(std::to_string(i));
+  return join(all, ", ");
+}
+
+void check_cut(const ViTConfig& c, const Mesh& mesh) {
+  const int64_t ranks = mesh.size(MeshAxis::kModel);
+  const auto check_heads = [&](int64_t heads, const char* whose) {
+    if (heads % ranks != 0)
+      throw UsageError("mesh.model=", ranks, " does not divide the ", whose, " ", heads,
+                       " heads; use one of ", divisors_text(heads));
+  };
+  check_heads(c.num_heads, "model's");
+  if (c.pool.global_pool == "map") check_heads(c.pool_heads(), "MAP head's");
+  if (c.mlp_dim() < ranks)
+    throw UsageError("mesh.model=", ranks, " is more than the MLP's ", c.mlp_dim(),
+                     " hidden units; use fewer ranks, or a larger model.mlp_ratio");
+  if (c.has_head() && c.head_outputs() < ranks)
+    throw UsageError("mesh.model=", ranks, " is more than the model's ", c.num_classes,
+                     " classes; use fewer ranks");
+}
+
+}  // namespace vit22b
