@@ -5,6 +5,7 @@
 #include "kernels/attention.h"
 #include "model/block.h"
 #include "model/embedding.h"
+#include "model/model_cut.h"
 #include "model/pooling.h"
 
 namespace vit22b {
@@ -35,7 +36,9 @@ VitPredictor::VitPredictor(ViTConfig config, std::shared_ptr<WeightStore> store,
       device_(torch_device(options.device)),
       store_(std::move(store)),
       keeps_packed_(options.keeps_packed && store_->is_keeping()),
-      any_size_(options.any_size) {}
+      any_size_(options.any_size) {
+  check_cut(config_, mesh_);
+}
 
 VitOutputs VitPredictor::features(const at::Tensor& images_BCHW, const std::set<int64_t>& taps) {
   const at::NoGradGuard no_grad;

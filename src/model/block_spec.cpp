@@ -96,7 +96,7 @@ std::vector<int64_t> BlockSpec::in_sections() const {
 
 BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
   c.validate();
-  check_cut(c, mesh);
+  check_block_cut(c, mesh);
   BlockSpec b{.arrangement = c.is_parallel() ? Arrangement::kParallel : Arrangement::kSerial,
               .width = mesh.share(MeshAxis::kModel, c.embed_dim).count,
               .whole_width = c.embed_dim,

@@ -84,7 +84,7 @@ struct BlockSpec {
 
 /// The block of a model on one rank of a mesh.
 ///
-/// throws  as ViTConfig::validate and check_cut
+/// throws  as ViTConfig::validate and check_block_cut
 BlockSpec block_spec(const ViTConfig& config, const Mesh& mesh = single_process());
 
 }  // namespace vit22b

@@ -13,18 +13,28 @@ std::string divisors_text(int64_t number) {
   return join(all, ", ");
 }
 
-void check_cut(const ViTConfig& c, const Mesh& mesh) {
+namespace {
+
+void check_heads(int64_t heads, const char* whose, int64_t ranks) {
+  if (heads % ranks != 0)
+    throw UsageError("mesh.model=", ranks, " does not divide the ", whose, " ", heads,
+                     " heads; use one of ", divisors_text(heads));
+}
+
+}  // namespace
+
+void check_block_cut(const ViTConfig& c, const Mesh& mesh) {
   const int64_t ranks = mesh.size(MeshAxis::kModel);
-  const auto check_heads = [&](int64_t heads, const char* whose) {
-    if (heads % ranks != 0)
-      throw UsageError("mesh.model=", ranks, " does not divide the ", whose, " ", heads,
-                       " heads; use one of ", divisors_text(heads));
-  };
-  check_heads(c.num_heads, "model's");
-  if (c.pool.global_pool == "map") check_heads(c.pool_heads(), "MAP head's");
+  check_heads(c.num_heads, "model's", ranks);
   if (c.mlp_dim() < ranks)
     throw UsageError("mesh.model=", ranks, " is more than the MLP's ", c.mlp_dim(),
                      " hidden units; use fewer ranks, or a larger model.mlp_ratio");
+}
+
+void check_cut(const ViTConfig& c, const Mesh& mesh) {
+  const int64_t ranks = mesh.size(MeshAxis::kModel);
+  check_block_cut(c, mesh);
+  if (c.pool.global_pool == "map") check_heads(c.pool_heads(), "MAP head's", ranks);
   if (c.has_head() && c.head_outputs() < ranks)
     throw UsageError("mesh.model=", ranks, " is more than the model's ", c.num_classes,
                      " classes; use fewer ranks");

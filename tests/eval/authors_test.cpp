@@ -92,16 +92,18 @@ TEST_P(Authors, TwoRanksOfAModelAxisGiveTheSame) {
   run_as_threads(2, [&](const std::shared_ptr<Transport>& transport) {
     const Mesh mesh = make_mesh(transport, {.data = 1, .model = 2}, /*deadline_s=*/60);
     for (const char* engine : {"fused", "reference"}) {
-      FileSource source(checkpoint, table);
-      VitPredictor predictor(
-          config, std::make_shared<ShardedStore>(table, source, c10::Device(c10::kCPU), mesh),
-          {.engine = engine, .mesh = &mesh, .any_size = true});
+      const auto predictor = [&] {
+        FileSource source(checkpoint, table);
+        return std::make_unique<VitPredictor>(
+            config, std::make_shared<ShardedStore>(table, source, c10::Device(c10::kCPU), mesh),
+            PredictorOptions{.engine = engine, .mesh = &mesh, .any_size = true});
+      };
       if (!is_cut) {
-        EXPECT_EQ(test::error_of<UsageError>([&] { predictor.features(want.load("pixels"), {}); }),
+        EXPECT_EQ(test::error_of<UsageError>(predictor),
                   "mesh.model=2 does not divide the model's 1 heads; use one of 1");
         continue;
       }
-      const VitOutputs got = predictor.features(want.load("pixels"), {});
+      const VitOutputs got = predictor()->features(want.load("pixels"), {});
       const at::Tensor pooled = config.embeds_images() ? got.logits_BC : got.pooled_BD;
       if (want.contains("pooled")) {
         EXPECT_LT(test::relative_difference(pooled, want.load("pooled")), kBound) << engine;
