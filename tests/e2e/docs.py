@@ -115,6 +115,13 @@ def bare_fences(page):
             is_inside = not is_inside
 
 
+def untrue_messages(page):
+    """Messages of docs/troubleshooting.md (code in a table's first column) that no source has."""
+    sources = "".join(re.sub(r'"\s*\n\s*"', "", path.read_text()) for path in sorted((source / "src").rglob("*.cpp")))
+    rows = re.findall(r"^\| (`.*?) \| ", page.read_text(), re.MULTILINE)
+    return [said for row in rows for said in re.findall(r"`([^`]+)`", row) if said not in sources]
+
+
 def run(page, line, text, fixture, folder):
     shutil.copytree(fixture, folder, symlinks=True)
     for language, (name, _) in PROGRAMS.items():
@@ -142,6 +149,9 @@ def main():
             shown = list(blocks(page, "sh"))
             if not shown and page.name not in RECORDS:
                 print(f"{page.relative_to(source)}: shows no command; want one ```sh block that works as written")
+                is_good = False
+            for said in untrue_messages(page) if page.name == "troubleshooting.md" else []:
+                print(f"docs/troubleshooting.md: no source says {said!r}")
                 is_good = False
             for line in bare_fences(page):
                 print(f"{page.relative_to(source)}:{line}: a block of no language; say sh, bash, text, …")
