@@ -151,21 +151,48 @@ def _preprocessed(function, handle, files):
     return _taken(answer)
 
 
-class Model:
+class _Opened:
+    """What the library holds until it is closed: by close(), at the end of a `with`, or when nothing refers to it."""
+
+    _held, _free = None, None
+
+    def _open(self, handle, free):
+        if not handle:
+            _check(1)
+        self._held, self._free = handle, free
+
+    @property
+    def _handle(self):
+        if not self._held:
+            raise Error(f"this {type(self).__name__} is closed")
+        return self._held
+
+    def close(self):
+        """Gives its memory back; it cannot be used afterwards. A second time does nothing."""
+        held, self._held = self._held, None
+        if held:
+            self._free(held)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+
+class Model(_Opened):
     """A vision transformer opened for inference.
 
-    checkpoint  a run folder, a checkpoint folder (timm's too), or its model.safetensors
+    checkpoint  a run folder, a checkpoint folder or file of any library that `vit22b model inspect` knows; "FILE?num_heads=12" says what
+                the file does not
     """
 
     def __init__(self, checkpoint, device="cpu", precision="fp32", engine="fused", threads=0):
-        self._handle = _lib.vit22b_open(os.fsencode(checkpoint), device.encode(), precision.encode(), engine.encode(), threads)
-        if not self._handle:
-            _check(1)
-
-    def __del__(self):
-        if getattr(self, "_handle", None):
-            _lib.vit22b_close(self._handle)
-            self._handle = None
+        handle = _lib.vit22b_open(os.fsencode(checkpoint), device.encode(), precision.encode(), engine.encode(), threads)
+        self._open(handle, _lib.vit22b_close)
 
     @property
     def image_shape(self):
@@ -202,6 +229,12 @@ class Model:
         """Images → the classifier's scores, [B, classes]."""
         return self._run(b"logits", images)
 
+    def embed(self, files, batch=32):
+        """The pooled vectors of any number of pictures as preprocess takes them, [N, D], with `batch` pictures in memory at a time."""
+        files = [files] if _is_one_picture(files) else list(files)
+        rows = [self.features(self.preprocess(files[first : first + batch])) for first in range(0, len(files), batch)]
+        return np.concatenate(rows) if rows else self.features(np.zeros((0, *self.image_shape), np.float32))
+
     def predict(self, files, top=5, batch=32):
         """The most probable labels of pictures as preprocess takes them: for each, the best first, as `vit22b predict --json` has them.
 
@@ -225,7 +258,7 @@ class Model:
         return _taken(answer)
 
 
-class Trainer:
+class Trainer(_Opened):
     """Trains a model step by step on batches of the caller's.
 
     config     a TOML file as `vit22b train` takes it; or a checkpoint's folder, whose model and weights training starts from; or ""
@@ -237,14 +270,8 @@ class Trainer:
             return str(value).lower() if isinstance(value, bool) else str(value)
 
         words = [f"{key}={text(value)}".encode() for key, value in dict(overrides).items()]
-        self._handle = _lib.vit22b_trainer_open(os.fsencode(config), (ctypes.c_char_p * len(words))(*words), len(words))
-        if not self._handle:
-            _check(1)
-
-    def __del__(self):
-        if getattr(self, "_handle", None):
-            _lib.vit22b_trainer_close(self._handle)
-            self._handle = None
+        handle = _lib.vit22b_trainer_open(os.fsencode(config), (ctypes.c_char_p * len(words))(*words), len(words))
+        self._open(handle, _lib.vit22b_trainer_close)
 
     @property
     def steps(self):

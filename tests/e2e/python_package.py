@@ -34,6 +34,16 @@ assert model.tokens(images).shape == (8, 4, 32)
 none = np.zeros((0, 3, 16, 16))
 assert model.features(none).shape == (0, 32) and model.tokens(none).shape == (0, 4, 32)
 assert model.logits(none).shape == (0,) + model.logits(images).shape[1:]
+assert np.array_equal(model.embed(files, batch=1), said("pooled")) and model.embed([]).shape == (0, 32)
+assert np.allclose(model.embed(files, batch=3), said("pooled"), rtol=1e-4, atol=1e-5) and model.embed(files[0]).shape == (1, 32)
+with vit22b.Model(folder / "m") as other:
+    assert np.array_equal(other.features(images), model.features(images))
+other.close()
+try:
+    other.features(images)
+    raise AssertionError("a closed model computes nothing")
+except vit22b.Error as error:
+    assert str(error) == "this Model is closed", error
 classifier = vit22b.train_classifier(model.features(images[[0, 1, 2, 4, 5, 6]]), [0, 0, 0, 1, 1, 1])
 assert classifier.predict(model.features(images[[3, 7]])).tolist() == [0, 1]
 
