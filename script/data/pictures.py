@@ -22,7 +22,7 @@ import concepts
 try:
     from PIL import Image
 except ImportError:
-    sys.exit("python3-pil is missing; run: apt-get install python3-pil")
+    Image = None  # main names it with all else that is missing
 
 CLDR = pathlib.Path("/usr/share/unicode/cldr/common")
 STAMPS = pathlib.Path("/usr/share/tuxpaint/stamps")
@@ -114,9 +114,20 @@ def clipart(side):
 SETS = {
     "emoji": (emoji, "Noto Color Emoji (Debian fonts-noto-color-emoji): SIL OFL 1.1. Names and keywords (unicode-cldr-core): Unicode-DFS-2016.",
               "fonts-noto-color-emoji unicode-cldr-core unicode-data pango1.0-tools python3-pil"),
-    "stamps": (stamps, "Tux Paint stamps (Debian tuxpaint-stamps-default): GPL-2+.", "tuxpaint-stamps-default librsvg2-bin python3-pil"),
-    "clipart": (clipart, "Open Clip Art Library (Debian openclipart-svg): public domain.", "openclipart-svg librsvg2-bin python3-pil"),
+    "stamps": (stamps, "Tux Paint stamps (Debian tuxpaint-stamps-default): GPL-2+.",
+               "tuxpaint-stamps-default librsvg2-bin unicode-cldr-core unicode-data python3-pil"),
+    "clipart": (clipart, "Open Clip Art Library (Debian openclipart-svg): public domain.",
+                "openclipart-svg librsvg2-bin unicode-cldr-core unicode-data python3-pil"),
 }
+
+
+def missing(packages):
+    """Those of Debian's packages that are not installed."""
+    status = lambda package: subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status}", package], capture_output=True, text=True).stdout
+    try:
+        return [package for package in packages.split() if status(package) != "installed"]
+    except FileNotFoundError:  # no Debian: what is there shows in what can be drawn
+        return [] if Image else ["python3-pil"]
 
 
 def write_csv(path, header, rows):
@@ -133,6 +144,8 @@ def main(kind):
     parser.add_argument("--side", type=int, default=64, help="pixels a side (64)")
     parser.add_argument("--smallest-class", type=int, default=12, help="labels.csv leaves smaller classes out (12)")
     options = parser.parse_args()
+    if absent := missing(packages):
+        sys.exit(f"missing packages; run: apt-get install {' '.join(absent)}")
     images = options.out / "images"
     images.mkdir(parents=True, exist_ok=True)
     splitter = concepts.Splitter()
