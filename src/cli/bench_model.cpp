@@ -52,7 +52,7 @@ Subject subject(const ModelBenchFlags& flags) {
 /// A model, and one unit of its work.
 class BenchModel {
  public:
-  BenchModel(Subject subject, const ModelBenchFlags& flags, const Device& device)
+  BenchModel(const Subject& subject, const ModelBenchFlags& flags, const Device& device)
       : config_(subject.config),
         flags_(flags),
         device_(torch_device(device)),
@@ -143,7 +143,8 @@ void run_bench(const ModelBenchFlags& flags) {
   const at::NoGradGuard no_grad;
   Subject of = subject(flags);
   const ViTConfig config = of.config;
-  BenchModel model(std::move(of), flags, device);
+  BenchModel model(of, flags, device);
+  of.weights.clear();  // the store has its own
   const double error = model.check_answer();
   const std::string& precision = flags.common.precision;
   const double bound = precision == "fp32" ? 1e-4 : 0.1;

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/text_table.h"
 #include "dist/launch.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
@@ -21,10 +22,23 @@ struct TrainFlags {
   bool is_fresh = false;
 };
 
+// What a first run changes; `config show` has the rest.
+constexpr const char* kOftenChanged[] = {
+    "total_steps",   "total_epochs",   "eval_steps", "ckpt_steps",         "precision",
+    "model.name",    "model.img_size", "data.root",  "data.val",           "data.batch_size",
+    "data.pp_train", "optim.name",     "optim.lr",   "optim.weight_decay", "optim.clip_norm",
+    "schedule.name", "loss",           "mesh.data",  "mesh.model",         "store"};
+
 std::string default_options_text() {
   TrainConfig config;
-  return "Options, as KEY=VALUE here or in the file:\n" +
-         option_table([&](FieldVisitor& v) { config.fields(v); });
+  const std::vector<FieldText> fields = list_fields([&](FieldVisitor& v) { config.fields(v); });
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft}, "  ");
+  for (const char* key : kOftenChanged)
+    for (const FieldText& field : fields)
+      if (field.key == key) rows.add({key, field.help});
+  return concat("Options are KEY=VALUE, here or in the file, ", fields.size(),
+                " in all: `vit22b config show`. Often changed:\n", rows.text());
 }
 
 std::string ending(const TrainSummary& summary) {

@@ -31,18 +31,16 @@ void explain_similarity(const ExplainedModel& model, const ExplainRequest& reque
                         const ImageBatches& images, const ExplainSink& sink) {
   images([&](const Batch& batch) {
     const at::Tensor images_BCHW = batch.images_BCHW();
-    const at::Tensor tokens_BhwD = patch_tokens(model, batch);
-    const at::Tensor unit_BhwD =
-        tokens_BhwD / tokens_BhwD.norm(2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
-    const int64_t row = patch_at(request.at_y, unit_BhwD.size(1));
-    const int64_t column = patch_at(request.at_x, unit_BhwD.size(2));
-    const at::Tensor one_B11D =
-        unit_BhwD.select(1, row).select(1, column).unsqueeze(1).unsqueeze(1);
-    const at::Tensor cosines_Bhw = (unit_BhwD * one_B11D).sum(-1);
-    for (int64_t i = 0; i < cosines_Bhw.size(0); ++i) {
+    const at::Tensor tokens = patch_tokens(model, batch);  // [B, h, w, D]
+    const at::Tensor unit = tokens / tokens.norm(2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
+    const int64_t row = patch_at(request.at_y, unit.size(1));
+    const int64_t column = patch_at(request.at_x, unit.size(2));
+    const at::Tensor one = unit.select(1, row).select(1, column).unsqueeze(1).unsqueeze(1);
+    const at::Tensor cosines = (unit * one).sum(-1);
+    for (int64_t i = 0; i < cosines.size(0); ++i) {
       const at::Tensor map =
-          patch_picture(cosines_Bhw[i].clamp(0, 1), images_BCHW.size(2), images_BCHW.size(3));
-      sink.add({batch.ids[static_cast<size_t>(i)], cosines_Bhw[i],
+          patch_picture(cosines[i].clamp(0, 1), images_BCHW.size(2), images_BCHW.size(3));
+      sink.add({batch.ids[static_cast<size_t>(i)], cosines[i],
                 side_by_side(
                     {framed(image_picture(images_BCHW[i]), row, column, model.config.patch_size),
                      map})});
