@@ -167,9 +167,11 @@ def main(kind):
         sys.exit(f"{error.filename} is missing; run: apt-get install {packages}")
     if not listed:
         sys.exit(f"no pictures found; run: apt-get install {packages}")
+    # Some stamps are there twice, as .png and as .svg: the first is drawn, so that every run makes the same pictures.
+    unique = {p.name: p for p in reversed(listed)}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        drawn = list(pool.map(make, listed))
-    done = [p for p, is_drawn in zip(listed, drawn) if is_drawn]
+        drawn = dict(zip(unique, pool.map(make, unique.values())))
+    done = [p for p in listed if drawn[p.name]]
     captioned, labelled, sizes = [], [], {}
     for p in done:
         sizes[p.label] = sizes.get(p.label, 0) + 1
@@ -187,5 +189,5 @@ def main(kind):
     (options.out / "LICENSE").write_text(licence + "\n")
     sides = {s: len({r[0] for r in captioned if r[4] == s}) for s in ("train", "test", "excluded")}
     held_out = len({r[3] for r in captioned if r[4] == "test"})
-    print(f"{options.out}: {len(done)} pictures ({len(listed) - len(done)} could not be drawn), by concept {sides}, {held_out} concepts held out; "
+    print(f"{options.out}: {len(set(p.name for p in done))} pictures ({len(unique) - sum(drawn.values())} could not be drawn), by concept {sides}, {held_out} concepts held out; "
           f"{len(labelled)} labelled in {len({r[1] for r in labelled})} classes")
