@@ -15,16 +15,17 @@ WIDTH, BAR, GAP, LEFT = 760, 11, 14, 250
 
 
 def tables():
-    """Processor -> {work: {stack: img/s}}, of every table of a processor, the later over the earlier."""
+    """Processor -> {work: {stack: img/s}}; a work's rates are of one table, the latest that has it."""
     found = {}
     for path in sorted(glob.glob(os.path.join(here, "results", "peers_*.md")), key=lambda p: p[-13:]):
         text = open(path).read()
         machine = "Intel Xeon, AMX" if "Intel" in path and "by AMX" in text else "Intel Xeon" if "Intel" in path else "AMD EPYC, Zen 4"
-        works = found.setdefault(machine, {})
+        works = {}
         for row in re.findall(r"^\| (.+?) \| (\w+)[^|]*\| ([0-9.]+) \(", text, re.M):
             work, stack, rate = row
             if stack in STACKS and "a run of its own" not in work:
                 works.setdefault(work, {})[stack] = float(rate)
+        found.setdefault(machine, {}).update(works)
     return found
 
 
@@ -38,7 +39,7 @@ def label(work):
 def bars(found):
     """(y, svg lines): one group a work, machines one below the other."""
     y, lines = 34, []
-    scale = (WIDTH - LEFT - 60) / max(r["vit22b"] / r["timm"] for w in found.values() for r in w.values() if len(r) > 1)
+    scale = (WIDTH - LEFT - 60) / max(r["vit22b"] / r["timm"] for w in found.values() for r in w.values())
     for machine, works in found.items():
         lines.append(f"<text class='m' x='0' y='{y}'>{html.escape(machine)}, 2 cores</text>")
         y += 8

@@ -1,11 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/model_info.h"
 #include "checkpoint/weights.h"
 #include "cli/bench.h"
+#include "cli/named_model.h"
 #include "core/alternation.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
@@ -33,20 +33,15 @@ struct Subject {
 };
 
 Subject subject(const ModelBenchFlags& flags) {
-  std::error_code error;
-  if (!std::filesystem::exists(flags.name, error)) {
-    const ViTConfig config = preset_config(flags.name, flags.overrides);
-    Subject made{config, parameter_table(config), {}};
+  const auto checkpoint = named_checkpoint(flags.name, flags.overrides);
+  const ViTConfig config =
+      checkpoint ? read_model_info(*checkpoint).config : preset_config(flags.name, flags.overrides);
+  Subject made{config, parameter_table(config), {}};
+  if (checkpoint)
+    made.weights = load_weights(*checkpoint, made.table);
+  else
     for (const ParameterRow& row : made.table) made.weights[row.name] = randomised_tensor(row, 0);
-    return made;
-  }
-  if (!flags.overrides.empty())
-    throw UsageError("overrides go with a preset's name; ", flags.name, " is a checkpoint");
-  const CheckpointPath checkpoint = resolve_checkpoint(flags.name);
-  const ViTConfig config = read_model_info(checkpoint).config;
-  Subject read{config, parameter_table(config), {}};
-  read.weights = load_weights(checkpoint, read.table);
-  return read;
+  return made;
 }
 
 /// A model, and one unit of its work.

@@ -5,6 +5,7 @@
 #include "checkpoint/model_writer.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/named_model.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
@@ -26,12 +27,8 @@ struct ModelFlags {
 };
 
 ViTConfig named_model(const ModelFlags& flags) {
-  std::error_code error;
-  if (std::filesystem::exists(flags.name, error)) {
-    if (!flags.overrides.empty())
-      throw UsageError("overrides go with a preset's name; ", flags.name, " is a checkpoint");
-    return read_model_info(resolve_checkpoint(flags.name)).config;
-  }
+  if (const auto checkpoint = named_checkpoint(flags.name, flags.overrides))
+    return read_model_info(*checkpoint).config;
   return preset_config(flags.name, flags.overrides);
 }
 

@@ -24,10 +24,11 @@ struct TrainFlags {
 
 // What a first run changes; `config show` has the rest.
 constexpr const char* kOftenChanged[] = {
-    "total_steps",   "total_epochs",   "eval_steps", "ckpt_steps",         "precision",
-    "model.name",    "model.img_size", "data.root",  "data.val",           "data.batch_size",
-    "data.pp_train", "optim.name",     "optim.lr",   "optim.weight_decay", "optim.clip_norm",
-    "schedule.name", "loss",           "mesh.data",  "mesh.model",         "store"};
+    "total_steps",        "eval_steps",      "ckpt_steps",    "precision",
+    "model.name",         "model.img_size",  "data.root",     "data.val",
+    "data.batch_size",    "data.pp_train",   "optim.name",    "optim.lr",
+    "optim.weight_decay", "optim.clip_norm", "schedule.name", "loss",
+    "mesh.data",          "mesh.model",      "store"};
 
 std::string default_options_text() {
   TrainConfig config;

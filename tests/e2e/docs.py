@@ -2,8 +2,8 @@
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
 SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
-```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails, but for the record that docs/log.md is, and
-so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
+```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails,
+but for the record that docs/log.md is, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
 import os
 import pathlib
