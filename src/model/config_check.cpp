@@ -13,7 +13,7 @@ constexpr int64_t kMostWords = 100'000'000;
 // 1000000 as 1,000,000.
 std::string grouped(int64_t value) {
   std::string text = std::to_string(value);
-  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
   return text;
 }
 

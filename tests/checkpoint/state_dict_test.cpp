@@ -12,7 +12,7 @@ using namespace test::pickles;
 
 using Names = std::vector<std::string>;
 
-Pickle read(const std::string& root) {
+Pickle pickle_of(const std::string& root) {
   const test::TempFolder folder;
   test::write_file(folder / "p", whole(root));
   const auto file = open_file_bytes(folder / "p", ExitCode::kCheckpoint);
@@ -22,13 +22,13 @@ Pickle read(const std::string& root) {
 
 /// The names and the part that are chosen.
 std::pair<Names, std::string> chosen(const std::string& root) {
-  const Pickle pickle = read(root);
+  const Pickle pickle = pickle_of(root);
   const StateDict dict = find_state_dict(pickle.root(), "F");
   Names names;
   for (const auto& [name, tensor] : dict.tensors) names.push_back(name);
   return {names, dict.part};
 }
-std::string refusal(const std::string& root) {
+std::string refused_dict(const std::string& root) {
   return test::error_of<CheckpointError>([&] { chosen(root); });
 }
 
@@ -61,7 +61,7 @@ TEST(StateDict, IsTheTeacherAndNeverTheStudent) {
   const std::string both =
       dict({{"student", dict({{"s", one()}})}, {"teacher", dict({{"t", one()}})}});
   EXPECT_EQ(chosen(both), std::make_pair(Names({"t"}), std::string("its 'teacher'")));
-  EXPECT_EQ(refusal(dict({{"student", dict({{"s", one()}})}})),
+  EXPECT_EQ(refused_dict(dict({{"student", dict({{"s", one()}})}})),
             "F is no state dict: holds 'student', none of them a dict of tensors named model_ema, "
             "state_dict, model, module, target_encoder, encoder, teacher, weights");
 }
@@ -87,23 +87,23 @@ TEST(StateDict, OfPython2sOrderedDictIsItsListOfPairs) {
 }
 
 TEST(StateDict, ThatIsNoneIsDescribed) {
-  EXPECT_EQ(refusal("}"), "F is no state dict: holds no tensors");
-  EXPECT_EQ(refusal(number(3)), "F is no state dict: holds no tensors");
-  EXPECT_EQ(refusal(one()), "F is no state dict: holds a single tensor");
-  EXPECT_EQ(refusal(list({one()})), "F is no state dict: holds a list");
-  EXPECT_EQ(refusal(object(global("models", "ViT"), "}")),
+  EXPECT_EQ(refused_dict("}"), "F is no state dict: holds no tensors");
+  EXPECT_EQ(refused_dict(number(3)), "F is no state dict: holds no tensors");
+  EXPECT_EQ(refused_dict(one()), "F is no state dict: holds a single tensor");
+  EXPECT_EQ(refused_dict(list({one()})), "F is no state dict: holds a list");
+  EXPECT_EQ(refused_dict(object(global("models", "ViT"), "}")),
             "F is no state dict: holds an object of the class models.ViT; save its state_dict()");
 }
 
 TEST(StateDict, OfThingsWithinThemselvesIsRefused) {
-  EXPECT_EQ(refusal("}q\1(" + text("a") + one() + text("b") + one() + text("c") + "h\1u"),
+  EXPECT_EQ(refused_dict("}q\1(" + text("a") + one() + text("b") + one() + text("c") + "h\1u"),
             "F: the state dict is nested more than 64 deep");
 }
 
 TEST(StateDict, OfThingsRepeatedWithoutEndIsRefused) {
   std::string lists = "]q\1";  // each holds the one before twice
   for (char i = 1; i < 60; ++i) lists += concat("0](h", i, "h", i, "eq", static_cast<char>(i + 1));
-  EXPECT_EQ(refusal(dict({{"a", one()}, {"b", one()}, {"c", lists}})),
+  EXPECT_EQ(refused_dict(dict({{"a", one()}, {"b", one()}, {"c", lists}})),
             "F: the state dict has more than 2^20 parts");
 }
 

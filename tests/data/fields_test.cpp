@@ -7,6 +7,7 @@
 #include "data/geometry.h"
 #include "data/loader.h"
 #include "data/transforms.h"
+#include "support/datasets.h"
 #include "support/files.h"
 #include "support/numbered_source.h"
 #include "support/tensors.h"
@@ -158,18 +159,12 @@ TEST(Fields, AnInputKeyAloneLeavesTheOutputTheImage) {
   EXPECT_EQ(sample.fields.at("image").value.size(0), 3);
 }
 
-std::string big_endian(uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
-  return bytes;
-}
-
 std::string png_chunk(const std::string& kind, const std::string& data) {
   const std::string body = kind + data;
   const auto sum =
       crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(static_cast<uint32_t>(data.size())) + body +
-         big_endian(static_cast<uint32_t>(sum));
+  return test::big_endian(static_cast<uint32_t>(data.size())) + body +
+         test::big_endian(static_cast<uint32_t>(sum));
 }
 
 /// A PNG file of rows as they lie, written by hand.
@@ -182,8 +177,9 @@ std::vector<uint8_t> png_of(uint32_t width, const std::vector<std::string>& rows
   compress(reinterpret_cast<Bytef*>(packed.data()), &size,
            reinterpret_cast<const Bytef*>(lines.data()), lines.size());
   packed.resize(size);
-  const std::string header = big_endian(width) + big_endian(static_cast<uint32_t>(rows.size())) +
-                             bits + colours + std::string(3, '\0');
+  const std::string header = test::big_endian(width) +
+                             test::big_endian(static_cast<uint32_t>(rows.size())) + bits + colours +
+                             std::string(3, '\0');
   const std::string file = "\x89PNG\r\n\x1A\n" + png_chunk("IHDR", header) +
                            (palette.empty() ? "" : png_chunk("PLTE", palette)) +
                            png_chunk("IDAT", packed) + png_chunk("IEND", "");

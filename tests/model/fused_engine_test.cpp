@@ -340,7 +340,7 @@ INSTANTIATE_TEST_SUITE_P(Slow, RealBlock,
                                          Sizes{"eva_clip_18b", "serial", 5120, 40, 5, 2, 17, false,
                                                false, "rmsnorm", "gelu", 0, "post_norm"},
                                          Sizes{"vit_22b", "parallel", 6144, 48, 4, 2, 17}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& sizes) { return std::string(sizes.param.name); });
 
 TEST(FusedLinear, EqualsAtensAndItsGradientsForOddSizes) {
   for (const auto& [rows, in, out] : {std::tuple{1, 1, 1}, {7, 49, 96}, {130, 65, 10}})

@@ -38,7 +38,7 @@ void release(void* memory) {
 
 class FakeAllocator : public c10::Allocator {
  public:
-  explicit FakeAllocator(bool is_on_device) : is_on_device_(is_on_device) {}
+  explicit FakeAllocator(bool is_devices) : is_on_device_(is_devices) {}
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device device = is_on_device_ ? fake_device(current_device) : c10::Device(at::kCPU);
     if (bytes == 0) return {nullptr, device};

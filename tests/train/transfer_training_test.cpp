@@ -21,7 +21,7 @@ using test::error_of;
 using test::relative_difference;
 using test::TempFolder;
 
-TrainConfig small_run(const fs::path& data, const std::vector<std::string>& overrides = {}) {
+TrainConfig plain_run(const fs::path& data, const std::vector<std::string>& overrides = {}) {
   std::vector<std::string> all = {
       "total_steps=6",          "log_steps=2",       "eval_steps=0",
       "ckpt_steps=1",           "keep_ckpt_steps=1", "data.pp_train=value_range(-1,1)",
@@ -30,7 +30,7 @@ TrainConfig small_run(const fs::path& data, const std::vector<std::string>& over
   return test::small_run(data, all);
 }
 
-TrainSummary run(const TrainConfig& config, const fs::path& out) {
+TrainSummary train_once(const TrainConfig& config, const fs::path& out) {
   return test::run_quietly(config, out);
 }
 
@@ -44,8 +44,8 @@ class TransferTraining : public testing::Test {
 
 TEST_F(TransferTraining, PolyakAveragesAreTheWeightedMeanOfTheStepsWeights) {
   constexpr double kDecay = 0.7;
-  run(small_run(data()), folder_ / "plain");
-  run(small_run(data(), {"optim.polyak=0.7"}), folder_ / "mean");
+  train_once(plain_run(data()), folder_ / "plain");
+  train_once(plain_run(data(), {"optim.polyak=0.7"}), folder_ / "mean");
   at::Tensor sum, weights = at::zeros({}, at::kDouble);
   for (int64_t step = 1; step <= 6; ++step) {
     const at::Tensor w = load_run_checkpoint(folder_ / "plain/ckpt" / step_folder_name(step))
@@ -64,11 +64,11 @@ TEST_F(TransferTraining, PolyakAveragesAreTheWeightedMeanOfTheStepsWeights) {
 
 TEST_F(TransferTraining, PolyakRunsGoOnBitForBit) {
   const auto config = [&](const char* total) {
-    return small_run(data(), {"optim.polyak=0.9", total});
+    return plain_run(data(), {"optim.polyak=0.9", total});
   };
-  run(config("total_steps=6"), folder_ / "whole");
-  run(config("total_steps=3"), folder_ / "cut");
-  run(config("total_steps=6"), folder_ / "cut");
+  train_once(config("total_steps=6"), folder_ / "whole");
+  train_once(config("total_steps=3"), folder_ / "cut");
+  train_once(config("total_steps=6"), folder_ / "cut");
   const RunCheckpoint a = load_run_checkpoint(folder_ / "whole/ckpt/latest"),
                       b = load_run_checkpoint(folder_ / "cut/ckpt/latest");
   for (const auto& [name, tensor] : a.weights)
@@ -79,15 +79,15 @@ TEST_F(TransferTraining, PolyakRunsGoOnBitForBit) {
 
 TEST_F(TransferTraining, LayerDecayScalesEachUnitsFirstStep) {
   const auto config = [&](const char* decay) {
-    return small_run(data(), {"total_steps=1", "optim.clip_norm=0", "optim.weight_decay=0",
+    return plain_run(data(), {"total_steps=1", "optim.clip_norm=0", "optim.weight_decay=0",
                               "optim.head_weight_decay=0", decay});
   };
   const std::string start = (folder_ / "start/ckpt/latest").string();
-  run(small_run(data()), folder_ / "start");  // a head of zeros gives the blocks no gradient
+  train_once(plain_run(data()), folder_ / "start");  // a head of zeros gives the blocks no gradient
   auto from = [&](const char* decay, const char* out) {
     TrainConfig c = config(decay);
     c.init_from = start;
-    run(c, folder_ / out);
+    train_once(c, folder_ / out);
     return load_run_checkpoint(folder_ / out / "ckpt/latest").weights;
   };
   const NamedTensors whole = from("optim.layer_decay=1", "a"),
@@ -107,11 +107,12 @@ TEST_F(TransferTraining, LayerDecayScalesEachUnitsFirstStep) {
 // Where the student sees plain images, what teachers said of them once is what they say each time.
 TEST_F(TransferTraining, CachedTeachersTeachWhatLiveOnesDo) {
   for (const char* seed : {"1", "2"})
-    run(small_run(data(),
-                  {std::string("seed=") + seed, "optim.lr=0.5", "data.pp_eval=value_range(-1,1)"}),
-        folder_ / seed);
+    train_once(plain_run(data(), {std::string("seed=") + seed, "optim.lr=0.5",
+                                  "data.pp_eval=value_range(-1,1)"}),
+               folder_ / seed);
   const auto student = [&](const std::string& logits) {
-    run(small_run(data(), {"task=distill", "distill.temperature=2", "distill.logits=" + logits,
+    train_once(
+        plain_run(data(), {"task=distill", "distill.temperature=2", "distill.logits=" + logits,
                            "distill.teachers=[\"" + (folder_ / "1").string() + "\", \"" +
                                (folder_ / "2").string() + "\"]"}),
         folder_ / logits);
@@ -125,7 +126,7 @@ TEST_F(TransferTraining, CachedTeachersTeachWhatLiveOnesDo) {
     EXPECT_LT(relative_difference(cached.at(name), tensor), 1e-5) << name;
   }
   EXPECT_EQ(error_of<UsageError>([&] {
-              small_run(data(), {"task=distill", "distill.teachers=[\"x\"]",
+              plain_run(data(), {"task=distill", "distill.teachers=[\"x\"]",
                                  "distill.logits=cached", "data.mixup=1"});
             }),
             "distill.logits=cached keeps what teachers say of plain images; use live with "
@@ -135,9 +136,9 @@ TEST_F(TransferTraining, CachedTeachersTeachWhatLiveOnesDo) {
 // ATen's kl_div on the same numbers, and its autograd.
 TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
   for (const char* seed : {"1", "2"})
-    run(small_run(data(), {std::string("seed=") + seed, "optim.lr=0.5"}), folder_ / seed);
+    train_once(plain_run(data(), {std::string("seed=") + seed, "optim.lr=0.5"}), folder_ / seed);
   TrainConfig config =
-      small_run(data(), {"task=distill", "distill.temperature=2.5", "distill.feature_weight=0.3",
+      plain_run(data(), {"task=distill", "distill.temperature=2.5", "distill.feature_weight=0.3",
                          "distill.teachers=[\"" + (folder_ / "1").string() + "\", \"" +
                              (folder_ / "2").string() + "\"]"});
   config.model.num_classes = 4;
@@ -170,10 +171,10 @@ TEST_F(TransferTraining, DistillationIsTheDivergenceFromTheTeachersMean) {
 
 // The student's own scale is no business of the teacher's.
 TEST_F(TransferTraining, ALiveTeacherSeesPixelsInItsOwnRange) {
-  run(small_run(data(), {"optim.lr=0.5"}), folder_ / "teacher");
+  train_once(plain_run(data(), {"optim.lr=0.5"}), folder_ / "teacher");
   const auto loss = [&](const std::string& pp_train, const at::Tensor& images) {
     TrainConfig config =
-        small_run(data(), {"task=distill", "data.pp_train=" + pp_train,
+        plain_run(data(), {"task=distill", "data.pp_train=" + pp_train,
                            "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
     config.model.num_classes = 4;
     TowerOutputs outputs;
@@ -193,10 +194,10 @@ TEST_F(TransferTraining, ALiveTeacherSeesPixelsInItsOwnRange) {
 }
 
 TEST_F(TransferTraining, ALiveTeacherOfAnotherSizeIsRefused) {
-  run(small_run(data(), {"total_steps=1"}), folder_ / "teacher");
+  train_once(plain_run(data(), {"total_steps=1"}), folder_ / "teacher");
   const auto student = [&](const std::string& any_size) {
     TrainConfig config =
-        small_run(data(), {"task=distill", "model.img_size=32", "data.any_size=" + any_size,
+        plain_run(data(), {"task=distill", "model.img_size=32", "data.any_size=" + any_size,
                            "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
     config.model.num_classes = 4;
     make_task(config, {});
@@ -209,10 +210,10 @@ TEST_F(TransferTraining, ALiveTeacherOfAnotherSizeIsRefused) {
 }
 
 TEST_F(TransferTraining, ARunHasTheTransformOfTheCheckpointThatItStartsFrom) {
-  run(small_run(data(), {"total_steps=1", "data.pp_eval=resize(16)|value_range(0,1)"}),
-      folder_ / "first");
+  train_once(plain_run(data(), {"total_steps=1", "data.pp_eval=resize(16)|value_range(0,1)"}),
+             folder_ / "first");
   const auto config_of = [&](const std::vector<std::string>& overrides) {
-    TrainConfig config = small_run(data(), overrides);
+    TrainConfig config = plain_run(data(), overrides);
     config.init_from = (folder_ / "first").string();
     return config;
   };
@@ -221,10 +222,10 @@ TEST_F(TransferTraining, ARunHasTheTransformOfTheCheckpointThatItStartsFrom) {
   complete_transforms(config);
   EXPECT_EQ(config.data.pp_eval, "resize(16)|value_range(0,1)");
   EXPECT_EQ(config.data.pp_train, "decode|gray|inception_crop(16)|flip_lr|value_range(0,1)");
-  run(small_run(data(), {"total_steps=1",
-                         "data.pp_eval=decode|gray|resize_small(20,bicubic)|"
-                         "central_crop(16)|normalize(0.4,0.3)"}),
-      folder_ / "cropped");
+  train_once(plain_run(data(), {"total_steps=1",
+                                "data.pp_eval=decode|gray|resize_small(20,bicubic)|"
+                                "central_crop(16)|normalize(0.4,0.3)"}),
+             folder_ / "cropped");
   config = config_of({"model.img_size=32"});
   config.init_from = (folder_ / "cropped").string();
   config.data.pp_eval = "";
@@ -240,7 +241,7 @@ TEST_F(TransferTraining, ARunHasTheTransformOfTheCheckpointThatItStartsFrom) {
 
 TEST_F(TransferTraining, ImagesOfAnotherSizeAreRefusedBeforeAnyStepUnlessAskedFor) {
   const auto start = [&](const std::vector<std::string>& overrides, const char* out) {
-    run(small_run(data(), overrides), folder_ / out);
+    train_once(plain_run(data(), overrides), folder_ / out);
   };
   for (const std::string key : {"data.pp_train", "data.pp_eval"})
     EXPECT_EQ(error_of<UsageError>([&] { start({key + "=resize(24)|value_range(-1,1)"}, "run"); }),
@@ -255,7 +256,7 @@ TEST_F(TransferTraining, ImagesOfAnotherSizeAreRefusedBeforeAnyStepUnlessAskedFo
   // What was trained so is evaluated so.
   const LoadedModel model = load_predictor(folder_ / "any", {});
   EXPECT_EQ(model.predictor->logits(at::zeros({1, 1, 24, 24})).size(1), 4);
-  run(small_run(data(), {"total_steps=1"}), folder_ / "plain");
+  train_once(plain_run(data(), {"total_steps=1"}), folder_ / "plain");
   EXPECT_THROW(load_predictor(folder_ / "plain", {}).predictor->logits(at::zeros({1, 1, 24, 24})),
                UsageError);
 }
@@ -264,7 +265,7 @@ TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {
   const std::vector<std::string> long_run = {
       "total_steps=300",  "ckpt_steps=300", "eval_steps=300",       "log_steps=300",
       "optim.name=adamw", "optim.lr=0.005", "optim.weight_decay=0", "optim.head_weight_decay=0"};
-  run(small_run(data(), long_run), folder_ / "teacher");
+  train_once(plain_run(data(), long_run), folder_ / "teacher");
   const auto accuracy = [&](const char* of) {
     return load_run_checkpoint(folder_ / of / "ckpt/latest").state.best_metric;
   };
@@ -273,15 +274,16 @@ TEST_F(TransferTraining, AStudentLearnsFromItsTeacherUnderMixup) {
   distilled.insert(distilled.end(),
                    {"task=distill", "data.mixup=1.0", "model.depth=1",
                     "distill.teachers=[\"" + (folder_ / "teacher").string() + "\"]"});
-  run(small_run(data(), distilled), folder_ / "student");
+  train_once(plain_run(data(), distilled), folder_ / "student");
   EXPECT_GT(accuracy("student"), 0.8);
 }
 
 // The student's classes are two of the teacher's, in another order.
 TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
-  run(small_run(data(), {"optim.lr=0.5", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
+  train_once(
+      plain_run(data(), {"optim.lr=0.5", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
       folder_ / "teacher");
-  TrainConfig config = small_run(data(), {"data.label_names=[\"dog\", \"bee\"]"});
+  TrainConfig config = plain_run(data(), {"data.label_names=[\"dog\", \"bee\"]"});
   config.task = "distill";
   config.tasks.of<DistillConfig>().teachers = {(folder_ / "teacher").string()};
   config.model.num_classes = 2;
@@ -298,10 +300,11 @@ TEST_F(TransferTraining, ATeachersClassesAreTheDatasByName) {
 }
 
 TEST_F(TransferTraining, TeachersOfOtherClassesOrChannelsAreRefused) {
-  run(small_run(data(), {"total_steps=1", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
+  train_once(
+      plain_run(data(), {"total_steps=1", "data.label_names=[\"ant\", \"bee\", \"cat\", \"dog\"]"}),
       folder_ / "teacher");
   const auto error = [&](const std::vector<std::string>& overrides) {
-    TrainConfig config = small_run(data(), overrides);
+    TrainConfig config = plain_run(data(), overrides);
     config.task = "distill";
     config.tasks.of<DistillConfig>().teachers = {(folder_ / "teacher").string()};
     return error_of<UserError>([&] { make_task(config, {}); });
@@ -324,7 +327,7 @@ TEST_F(TransferTraining, TeachersOfOtherClassesOrChannelsAreRefused) {
 
 TEST(DistillConfig, NeedsTeachersAndATask) {
   const auto error = [](const std::vector<std::string>& overrides) {
-    return error_of<UsageError>([&] { small_run("data", overrides); });
+    return error_of<UsageError>([&] { plain_run("data", overrides); });
   };
   EXPECT_NE(error({"task=distill"}).find("distill.teachers="), std::string::npos);
   EXPECT_NE(error({"distill.teachers=[\"x\"]"}).find("use task=distill"), std::string::npos);

@@ -49,11 +49,11 @@ void fold_conditioner(const Conditioner& c, RenamedTensors& tensors, const std::
     tensors.make("patch_embed.proj.bias", made_zeros);
     return;
   }
-  tensors.copy("patch_embed.proj.weight", "patch_embed.proj.bias", [c](const at::Tensor& patches) {
-    return -by_channel(patches, c.mean_C / c.stddev_C).sum(at::IntArrayRef{1, 2});
+  tensors.copy("patch_embed.proj.weight", "patch_embed.proj.bias", [c](const at::Tensor& weight) {
+    return -by_channel(weight, c.mean_C / c.stddev_C).sum(at::IntArrayRef{1, 2});
   });
-  tensors.change("patch_embed.proj.weight", [c](const at::Tensor& patches) {
-    return by_channel(patches, c.stddev_C.reciprocal()).flatten(1);
+  tensors.change("patch_embed.proj.weight", [c](const at::Tensor& weight) {
+    return by_channel(weight, c.stddev_C.reciprocal()).flatten(1);
   });
 }
 

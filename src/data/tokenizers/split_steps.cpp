@@ -156,7 +156,7 @@ bool is_cut_by_clip(const Json& all) {
          is_clips(pattern.at("Regex").get<std::string>());
 }
 
-SplitStep sequence_step(const Json& json, const std::string& place) {
+SplitStep split_sequence(const Json& json, const std::string& place) {
   const Json& all = json.at("pretokenizers");
   std::vector<SplitStep> steps;
   for (const Json& one : all) {
@@ -177,7 +177,7 @@ SplitStep sequence_step(const Json& json, const std::string& place) {
 SplitStep make_split_step(const Json& json, const std::string& place) {
   if (json.is_null()) return [](std::vector<TextPart> parts) { return parts; };
   const auto type = json.at("type").get<std::string>();
-  if (type == "Sequence") return sequence_step(json, place);
+  if (type == "Sequence") return split_sequence(json, place);
   if (type == "Split") return split_step(json, place);
   if (type == "Metaspace") return metaspace_step(json, place);
   if (type == "WhitespaceSplit") return each(cut_at_spaces);

@@ -93,7 +93,7 @@ TextStep replace_step(const Json& json, const std::string& place) {
   if (pattern.contains("String")) {
     const auto from = pattern.at("String").get<std::string>();
     if (from.empty()) throw CheckpointError(place, " replaces an empty text");
-    return [from, content](std::string text) {
+    return [from, content](const std::string& text) {
       std::string out;
       size_t at = 0;
       for (size_t found; (found = text.find(from, at)) != std::string::npos;
@@ -114,7 +114,7 @@ TextStep replace_step(const Json& json, const std::string& place) {
                         "', which is not supported; want \\s+ or ' {2,}'");
 }
 
-TextStep sequence_step(const Json& json, const std::string& place) {
+TextStep text_sequence(const Json& json, const std::string& place) {
   std::vector<TextStep> steps;
   for (const Json& one : json.at("normalizers")) steps.push_back(make_text_step(one, place));
   return [steps](std::string text) {
@@ -152,7 +152,7 @@ std::string decoded_base64(const std::string& text, const std::string& place) {
 TextStep make_text_step(const Json& json, const std::string& place) {
   if (json.is_null()) return [](std::string text) { return text; };
   const auto type = json.at("type").get<std::string>();
-  if (type == "Sequence") return sequence_step(json, place);
+  if (type == "Sequence") return text_sequence(json, place);
   if (type == "NFC") return form_step(NormalForm::kComposed);
   if (type == "NFD") return form_step(NormalForm::kDecomposed);
   if (type == "NFKC") return form_step(NormalForm::kCompatible);

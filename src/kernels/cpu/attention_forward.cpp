@@ -36,13 +36,13 @@ void load_keys_values(const AttentionShape& s, const Head& head, const ForwardWo
   work.values.pack(head.tokens(s.rows.v), false);
 }
 
-struct Block {
+struct QueryBlock {
   int64_t first, count;
 };
 
 // All keys for one block of queries.
 void forward_queries(const AttentionShape& s, const Head& head, const ForwardWork& w,
-                     Block queries_block, const Rows& out, float* lse) {
+                     QueryBlock queries_block, const Rows& out, float* lse) {
   const auto [first, count] = queries_block;
   const int64_t d = s.head_size;
   Scratch& scratch = thread_scratch().a;
