@@ -155,6 +155,17 @@ std::string option_table(const Fields& fields) {
   return rows.text();
 }
 
+std::string often_changed_text(const Fields& fields, std::span<const char* const> keys,
+                               const std::string& what, const std::string& all) {
+  const std::vector<FieldText> known = list_fields(fields);
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft}, "  ");
+  for (const char* key : keys)
+    for (const FieldText& field : known)
+      if (field.key == key) rows.add({key, field.help});
+  return concat(what, ", ", known.size(), " in all: ", all, ". Often changed:\n", rows.text());
+}
+
 void refuse_options(const CLI::App& command, const std::vector<std::string>& names,
                     const std::string& reason) {
   for (const std::string& name : names)

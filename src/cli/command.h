@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,8 +58,11 @@ void apply_overrides(ConfigTree& tree, const std::vector<std::string>& overrides
 /// A preset with a model's keys overridden.
 ViTConfig preset_config(const std::string& name, const std::vector<std::string>& overrides);
 
-/// A table of options for a command's help.
+/// A table of all options.
 std::string option_table(const Fields& fields);
+/// The options that a first try changes, for a command's help, and where all of them are told.
+std::string often_changed_text(const Fields& fields, std::span<const char* const> keys,
+                               const std::string& what, const std::string& all);
 
 /// Refuses options that a command was given and that mean nothing as it is called.
 ///

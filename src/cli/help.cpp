@@ -72,6 +72,17 @@ class HelpFormatter : public CLI::Formatter {
     if (!text.empty()) text = concat("Examples:\n", text, "\n");
     return text + CLI::Formatter::make_usage(app, std::move(name));
   }
+
+  // Without ranges: what breaks one is told it, and an option stays on one line.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    for (const std::string range : {":INT in [", ":FLOAT in ["})
+      if (const size_t first = text.find(range); first != std::string::npos)
+        text.erase(first, text.find(']', first) + 1 - first);
+    if (const size_t first = text.find(":POSITIVE"); first != std::string::npos)
+      text.erase(first, std::string_view(":POSITIVE").size());
+    return text;
+  }
 };
 
 }  // namespace
@@ -99,7 +110,9 @@ std::string usage_hint(const CLI::App& app) {
 }
 
 std::shared_ptr<CLI::FormatterBase> make_help_formatter() {
-  return std::make_shared<HelpFormatter>();
+  auto formatter = std::make_shared<HelpFormatter>();
+  formatter->column_width(34);
+  return formatter;
 }
 
 std::vector<const CLI::App*> leaf_commands(const CLI::App& app) {

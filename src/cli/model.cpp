@@ -148,6 +148,12 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
   init->callback([flags] { run_init(*flags); });
 }
 
+// What a first try changes; `config show` has the rest.
+constexpr const char* kOftenChanged[] = {
+    "block",      "img_size",    "patch_size", "embed_dim", "depth",       "num_heads",
+    "mlp_ratio",  "swiglu",      "norm_layer", "act_layer", "qk_norm",     "class_token",
+    "reg_tokens", "global_pool", "pos_embed",  "rope",      "init_values", "num_classes"};
+
 }  // namespace
 
 void add_model(CLI::App& app) {
@@ -155,8 +161,9 @@ void add_model(CLI::App& app) {
   group->require_subcommand(1);
   auto flags = std::make_shared<ModelFlags>();
   ViTConfig defaults;
-  const std::string options =
-      "Options, as KEY=VALUE:\n" + option_table([&](FieldVisitor& v) { defaults.fields(v); });
+  const std::string options = often_changed_text([&](FieldVisitor& v) { defaults.fields(v); },
+                                                 kOftenChanged, "The model's keys are KEY=VALUE",
+                                                 "`vit22b config show`, there behind `model.`");
 
   CLI::App* list = group->add_subcommand("list", "the presets");
   list->add_flag("--json", flags->common.is_json, "print the result as JSON");

@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/text_table.h"
 #include "dist/launch.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
@@ -32,14 +31,8 @@ constexpr const char* kOftenChanged[] = {
 
 std::string default_options_text() {
   TrainConfig config;
-  const std::vector<FieldText> fields = list_fields([&](FieldVisitor& v) { config.fields(v); });
-  constexpr auto kLeft = TextTable::Align::kLeft;
-  TextTable rows({kLeft, kLeft}, "  ");
-  for (const char* key : kOftenChanged)
-    for (const FieldText& field : fields)
-      if (field.key == key) rows.add({key, field.help});
-  return concat("Options are KEY=VALUE, here or in the file, ", fields.size(),
-                " in all: `vit22b config show`. Often changed:\n", rows.text());
+  return often_changed_text([&](FieldVisitor& v) { config.fields(v); }, kOftenChanged,
+                            "Options are KEY=VALUE, here or in the file", "`vit22b config show`");
 }
 
 std::string ending(const TrainSummary& summary) {

@@ -57,6 +57,7 @@ TEST(Help, EachCommandHasExamplesInItsHelpAndInTheManual) {
     const std::string help = vit(std::string(command) + " --help").out;
     const size_t examples = help.find("Examples:\n  "), usage = help.find("Usage:");
     EXPECT_LT(examples, usage) << command;
+    EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 60) << command;  // a screen
     EXPECT_NE(help.find(std::string("vit22b ") + command, examples), std::string::npos) << command;
     EXPECT_NE(manual.find(std::string(".SS vit22b ") + command + "\n"), std::string::npos)
         << command;
