@@ -24,7 +24,7 @@ endif()
 
 set_target_properties(vit22b_shared PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-  BUILD_RPATH "${LibTorch_LIB_DIR}" INSTALL_RPATH "${LibTorch_LIB_DIR}")
+  BUILD_RPATH "${LibTorch_LIB_DIR}" INSTALL_RPATH "${LibTorch_LIB_DIR};${VIT22B_DEPS_RPATH}")
 
 include(CMakePackageConfigHelpers)
 install(TARGETS vit22b_shared EXPORT vit22bTargets LIBRARY DESTINATION lib)

@@ -9,6 +9,11 @@ oracles=${VIT22B_ORACLES:-${XDG_CACHE_HOME:-$HOME/.cache}/vit22b-oracles}
 jobs=${JOBS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/vit22b-ccache} CCACHE_MAXSIZE=5G
 export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$project CCACHE_NOHASHDIR=1
+# Headers, libraries and tools of a prefix of the user's (see script/setup).
+if [[ -n ${VIT22B_DEPS:-} ]]; then
+  VIT22B_DEPS=$(realpath -m "$VIT22B_DEPS")
+  export VIT22B_DEPS PATH=$PATH:$VIT22B_DEPS/usr/bin:$VIT22B_DEPS/bin
+fi
 
 die() {
   echo "$(basename "$0"): $*" >&2

@@ -3,7 +3,7 @@
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
 SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
 ```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails,
-but for the record that docs/log.md is, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
+but for the records that docs/log.md and docs/roadmap.md are, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
 import os
 import pathlib
@@ -16,7 +16,7 @@ import tempfile
 import zlib
 
 build, source = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
-RECORDS = {"log.md"}
+RECORDS = {"log.md", "roadmap.md"}
 # How a page's program runs, in a folder that has include/vit22b, lib and python beside it.
 PROGRAMS = {
     "cpp": ("mine.cpp", "g++ -std=c++17 mine.cpp -Iinclude -Llib -lvit22b -Wl,-rpath,$PWD/lib -o a.out && ./a.out"),

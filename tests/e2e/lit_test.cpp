@@ -91,6 +91,12 @@ TEST_F(LitCommands, RetrieveMeasuresBothWaysAndSearches) {
                                      " --query 'a green square' --top 3 --json")
                                      .out);
   EXPECT_EQ(found["found"].size(), 3U);
+  const Ended example =
+      test::shell("PATH=" + fs::absolute(test::program()).parent_path().string() + ":$PATH " +
+                  test::source_path("examples/shell/search.sh").string() + " " + at("run") + " " +
+                  at("m.csv") + " 'a green square'");
+  EXPECT_EQ(example.code, 0) << example.err;
+  EXPECT_EQ(std::count(example.out.begin(), example.out.end(), '\n'), 10) << example.out;
 }
 
 TEST_F(LitCommands, CheckpointsHoldBothTowersAndGoOnBitForBit) {
