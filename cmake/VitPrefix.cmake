@@ -5,7 +5,7 @@ set(VIT22B_DEPS "" CACHE PATH "prefix of headers and libraries beside the system
 if(VIT22B_DEPS)
   list(PREPEND CMAKE_PREFIX_PATH "${VIT22B_DEPS}/usr" "${VIT22B_DEPS}")
   add_link_options(-Wl,--disable-new-dtags)
-  foreach(folder usr/include include)
+  foreach(folder usr/include/${CMAKE_LIBRARY_ARCHITECTURE} usr/include include)
     if(IS_DIRECTORY "${VIT22B_DEPS}/${folder}")
       include_directories(SYSTEM "${VIT22B_DEPS}/${folder}")
     endif()
