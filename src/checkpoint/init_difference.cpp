@@ -95,6 +95,13 @@ std::string grouped_names(const std::vector<std::string>& names) {
                 names.size() == 1 ? " tensor)" : " tensors)");
 }
 
+std::vector<std::string> different_functions(const ViTConfig& checkpoint, const ViTConfig& model) {
+  std::vector<std::string> texts;
+  for (const Difference& d : differences(checkpoint, model))
+    texts.push_back(concat(d.field, " is ", d.in_checkpoint, ", here ", d.in_model));
+  return texts;
+}
+
 void check_init_difference(const ViTConfig& checkpoint, const ViTConfig& model,
                            const InitChoice& choice, const std::string& place) {
   std::vector<std::string> texts, fields;

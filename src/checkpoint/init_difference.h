@@ -13,6 +13,10 @@ bool matches_any(const std::string& name, const std::vector<std::string>& patter
 /// tensors there are.
 std::string grouped_names(const std::vector<std::string>& names);
 
+/// The fields by which two models compute different functions, as sentences ("act_layer is "gelu",
+/// here "silu""): all but image and patch size, channels and classes.
+std::vector<std::string> different_functions(const ViTConfig& checkpoint, const ViTConfig& model);
+
 /// Checks that a model computes what the checkpoint that it starts from does, but for its image and
 /// patch size, channels and classes.
 ///

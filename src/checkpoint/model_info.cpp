@@ -19,9 +19,28 @@ namespace fs = std::filesystem;
 
 constexpr double kCropFraction = 0.9;  // timm's default for plain ViTs
 
+/// Pixels of published models that are presets.
+struct PresetPixels {
+  std::string_view name;
+  PixelScale scale;
+  bool is_squashed;
+};
+constexpr PresetPixels kPresetPixels[] = {
+    {"dinov2_g", kImageNetScale, false}, {"siglip2_giant", kAroundHalf, true},
+    {"clip_bigg", kClipScale, false},    {"pe_core_g", kAroundHalf, true},
+    {"aimv2_3b", kClipScale, false},     {"internvit_6b", kImageNetScale, true},
+    {"dinov3_7b", kImageNetScale, true}, {"eva_clip_8b", kClipScale, false},
+    {"eva_clip_18b", kClipScale, false}};
+
 }  // namespace
 
 std::string default_pp_eval(const ViTConfig& c) {
+  for (const PresetPixels& pixels : kPresetPixels)
+    if (c.name == pixels.name && c.in_chans == 3) {
+      ModelInfo info{.config = c};
+      take_pixels(pixels.scale, pixels.is_squashed, info);
+      return info.pp_eval;
+    }
   const auto resized = [](int64_t side) {
     return std::llround(std::floor(static_cast<double>(side) / kCropFraction));
   };

@@ -4,6 +4,7 @@
 
 #include "checkpoint/container/containers.h"
 #include "checkpoint/container/safetensors_writer.h"
+#include "checkpoint/export/exporter.h"
 #include "checkpoint/import/own.h"
 #include "checkpoint/import/timm_map.h"
 #include "checkpoint/two_towers.h"
@@ -15,17 +16,21 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-int64_t bytes_of(const TimmTensor& tensor, const WeightLayout& layout) {
-  return tensor.row->count() *
-         static_cast<int64_t>(c10::elementSize(held_type(*tensor.row, layout.dtype)));
+at::ScalarType dtype_of(const WrittenTensor& tensor, const WeightLayout& layout) {
+  return tensor.slices.empty() ? at::kFloat : held_type(*tensor.slices[0].row, layout.dtype);
+}
+
+int64_t bytes_of(const WrittenTensor& tensor, const WeightLayout& layout) {
+  return c10::multiply_integers(tensor.shape) *
+         static_cast<int64_t>(c10::elementSize(dtype_of(tensor, layout)));
 }
 
 // Files of at most that many bytes of tensors, each with at least one.
-std::vector<std::vector<TimmTensor>> shards_of(const std::vector<TimmTensor>& tensors,
-                                               const WeightLayout& layout) {
-  std::vector<std::vector<TimmTensor>> shards(1);
+std::vector<std::vector<WrittenTensor>> shards_of(const std::vector<WrittenTensor>& tensors,
+                                                  const WeightLayout& layout) {
+  std::vector<std::vector<WrittenTensor>> shards(1);
   int64_t bytes = 0;
-  for (const TimmTensor& tensor : tensors) {
+  for (const WrittenTensor& tensor : tensors) {
     const int64_t size = bytes_of(tensor, layout);
     if (layout.shard_bytes > 0 && bytes > 0 && bytes + size > layout.shard_bytes) {
       shards.emplace_back();
@@ -45,31 +50,51 @@ std::string shard_name(size_t index, size_t count) {
   return name;
 }
 
-FileRecord write_shard(FileOps& ops, const fs::path& path, const std::vector<TimmTensor>& tensors,
-                       const WholeTensor& whole, at::ScalarType dtype) {
+/// Gives parameters, of which it keeps the last: its parts are written one after the other.
+class LastParameter {
+ public:
+  explicit LastParameter(const WholeTensor& whole) : whole_(whole) {}
+
+  at::Tensor value(const WrittenTensor& tensor, at::ScalarType dtype) {
+    if (tensor.slices.empty()) return at::zeros(tensor.shape, dtype);
+    std::vector<at::Tensor> parts;
+    for (const RowSlice& slice : tensor.slices) {
+      if (slice.row != row_) value_ = whole_(*slice.row);
+      row_ = slice.row;
+      parts.push_back(slice.count < 0 ? value_ : value_.narrow(0, slice.first, slice.count));
+    }
+    return (parts.size() == 1 ? parts[0] : at::cat(parts)).to(dtype).reshape(tensor.shape);
+  }
+
+ private:
+  const WholeTensor& whole_;
+  const ParameterRow* row_ = nullptr;
+  at::Tensor value_;
+};
+
+FileRecord write_shard(FileOps& ops, const fs::path& path,
+                       const std::vector<WrittenTensor>& tensors, LastParameter& parameter,
+                       const WeightLayout& layout) {
   std::vector<TensorEntry> entries;
   entries.reserve(tensors.size());
-  for (const TimmTensor& tensor : tensors)
-    entries.push_back({tensor.name, held_type(*tensor.row, dtype), tensor.row->shape});
-  const auto values = [&](size_t i) {
-    return (tensors[i].is_zero ? at::zeros(tensors[i].row->shape) : whole(*tensors[i].row))
-        .to(entries[i].dtype);
-  };
+  for (const WrittenTensor& tensor : tensors)
+    entries.push_back({tensor.name, dtype_of(tensor, layout), tensor.shape});
+  const auto values = [&](size_t i) { return parameter.value(tensors[i], entries[i].dtype); };
   return write_safetensors(ops, path, entries, values, {{"format", "pt"}});
 }
 
 }  // namespace
 
-void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+void write_model(FileOps& ops, const fs::path& folder, const WrittenModel& model,
                  const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest) {
-  const std::vector<ParameterRow> table = parameter_table(info.config);
-  const auto shards = shards_of(timm_tensors(table), layout);
+  const auto shards = shards_of(model.tensors, layout);
   Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
   int64_t total = 0;
+  LastParameter parameter(whole);
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i, shards.size());
-    manifest[name] = write_shard(ops, folder / name, shards[i], whole, layout.dtype);
-    for (const TimmTensor& tensor : shards[i]) {
+    manifest[name] = write_shard(ops, folder / name, shards[i], parameter, layout);
+    for (const WrittenTensor& tensor : shards[i]) {
       index["weight_map"][tensor.name] = name;
       total += bytes_of(tensor, layout);
     }
@@ -77,7 +102,16 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
   index["metadata"]["total_size"] = total;
   if (shards.size() > 1)
     write_recorded_text(ops, folder, concat("model", kIndexEnding), index.dump(1) + "\n", manifest);
-  write_recorded_text(ops, folder, "config.json", model_info_text(info), manifest);
+  for (const auto& [name, text] : model.texts)
+    write_recorded_text(ops, folder, name, text, manifest);
+}
+
+void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                 const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest) {
+  const std::vector<ParameterRow> table = parameter_table(info.config);
+  write_model(ops, folder,
+              WrittenModel{under_timms_names(table), {{"config.json", model_info_text(info)}}},
+              whole, layout, manifest);
 }
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,

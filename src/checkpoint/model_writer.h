@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 
+#include "checkpoint/export/written.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/model_info.h"
 #include "checkpoint/saver.h"
@@ -19,6 +20,10 @@ struct WeightLayout {
   at::ScalarType dtype = at::kFloat;  ///< of matrices: see held_type
   int64_t shard_bytes = 0;            ///< the most bytes of tensors a file; 0 for one file
 };
+
+/// Writes a checkpoint as another library has it, a tensor at a time as below.
+void write_model(FileOps& ops, const std::filesystem::path& folder, const WrittenModel& model,
+                 const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest);
 
 /// Writes a model of which `whole` gives a tensor at a time, which is all that is held: one file,
 /// or shards and the index that Hugging Face's tools read. Records every file.

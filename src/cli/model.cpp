@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/export/exporter.h"
 #include "checkpoint/import/own.h"
 #include "checkpoint/model_writer.h"
 #include "cli/command.h"
@@ -23,7 +24,7 @@ struct ModelFlags {
   std::string name;
   std::vector<std::string> overrides;
   bool is_randomised = false;
-  std::string dtype = "fp32", shard_size;
+  std::string dtype = "fp32", shard_size, to;
 };
 
 ViTConfig named_model(const ModelFlags& flags) {
@@ -121,9 +122,16 @@ void run_init(const ModelFlags& flags) {
     return flags.is_randomised ? randomised_tensor(row, seed) : initial_tensor(row, seed);
   };
   const WeightLayout layout{precision_type(flags.dtype), parse_bytes(flags.shard_size)};
+  const ModelInfo info{config, default_pp_eval(config), {}};
+  const std::vector<ParameterRow> table = parameter_table(config);
+  std::optional<WrittenModel> others;  // names, where they are not ours
+  if (!flags.to.empty()) others = export_model(flags.to, info, table);
   FileOps ops(ExitCode::kCheckpoint);
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
-    write_model(ops, beside, {config, default_pp_eval(config), {}}, whole, layout, manifest);
+    if (others)
+      write_model(ops, beside, *others, whole, layout, manifest);
+    else
+      write_model(ops, beside, info, whole, layout, manifest);
   });
   log_info("wrote " + folder.string());
 }
@@ -140,6 +148,10 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
                    "fp32 or bf16: how the matrices of blocks and pool lie on disk")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
+  init->add_option("--to", flags->to,
+                   "the names and config of Hugging Face's transformers (hf) or timm instead of "
+                   "ours, which are timm's with fields of our own")
+      ->check(CLI::IsMember(split(export_formats(), '|')));
   init->add_option("--shard-size", flags->shard_size,
                    "largest file, such as 5GB: shards and their index instead of one file, which "
                    "timm's local-dir needs");

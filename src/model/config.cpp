@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "model/giants.h"
 
 namespace vit22b {
 namespace {
@@ -136,12 +137,14 @@ double exact_ratio(int64_t hidden, int64_t width) {
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
-  names.reserve(std::size(kPresets));
   for (const PresetRow& row : kPresets) names.emplace_back(row.name);
+  const std::vector<std::string> giants = giant_names();
+  names.insert(names.end(), giants.begin(), giants.end());
   return names;
 }
 
 ViTConfig preset(const std::string& name, const std::string& block) {
+  if (const auto config = giant(name)) return *config;
   for (const PresetRow& row : kPresets) {
     if (name != row.name) continue;
     ViTConfig config{.name = name,

@@ -172,10 +172,10 @@ struct ViTConfig {
 /// The ratio whose product with the width truncates to the hidden width exactly.
 double exact_ratio(int64_t hidden, int64_t width);
 
-/// The names of the presets, in order of size.
+/// The names of the presets: plain ones in order of size, then the largest open models.
 std::vector<std::string> preset_names();
 
-/// A preset in the paper's block or the classic one.
+/// A preset in the paper's block or the classic one; an open model has its own.
 ///
 /// throws  UsageError for an unknown name, naming the nearest
 ViTConfig preset(const std::string& name, const std::string& block = "parallel");

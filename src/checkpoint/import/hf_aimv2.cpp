@@ -1,3 +1,7 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/export/hf_text.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 
@@ -86,6 +90,24 @@ Imported read_hf_aimv2_text(const ImportFiles& files, const TensorContainer& wei
   c.text.text_pool = "eos";
   c.text.eos_id = config.integer("eos_token_id", kEnd, "eos_id");
   info.words.cleaning = Cleaning::kComposed;
+  return model;
+}
+
+WrittenModel write_hf_aimv2(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  constexpr std::string_view kFlat[] = {"position_embedding.weight"};
+  const ViTConfig& c = info.config;
+  const std::vector<NameRule> rules = with_layers(kRules);
+  WrittenModel model{renamed_back(table, {.rules = rules, .flat = kFlat})};
+  nlohmann::ordered_json json = hf_config(c, "aimv2_vision_model", "Aimv2VisionModel");
+  json.erase("layer_norm_eps");
+  json.update({{"rms_norm_eps", c.norm.norm_eps},
+               {"qkv_bias", c.attention.qkv_bias},
+               {"mlp_bias", c.attention.proj_bias},
+               {"is_native", c.tokens.pos_embed == "sincos"},
+               {"use_head", false}});
+  model.texts = {
+      {"config.json", json.dump(1) + "\n"},
+      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
   return model;
 }
 

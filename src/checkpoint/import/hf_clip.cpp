@@ -1,3 +1,7 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/export/hf_text.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 
@@ -37,6 +41,7 @@ constexpr NameRule kRules[] = {
     {"logit_scale", ""},
     {"logit_bias", ""},
 };
+constexpr std::string_view kClassifier[] = {"classifier."};
 // SigLIP 2's patches are a linear layer over (row, column, channel).
 constexpr NameRule kLinearPatches = {"embeddings.patch_embedding.weight", "patch_embed.proj.weight",
                                      0, 1, Change::kChannelsLast};
@@ -106,6 +111,8 @@ Imported read_hf_clip(const ImportFiles& files, const TensorContainer& weights) 
                  .posemb_resize = is_naflex ? "bilinear_antialias" : "bicubic"},
                 info);
   c.tokens.no_embed_class = false;
+  // So EVA-CLIP's code beside its 8B and 18B calls norms behind the branches.
+  c.norm.post_norm = config.flag("post_layernorm", false, "post_norm");
   if (is_naflex) take_square_image(tensors, c);
   if (is_classifier) c.pool.global_pool = "avg";
   if (!is_classifier) take_projection(tensors, c);
@@ -130,6 +137,54 @@ Imported read_hf_clip_text(const ImportFiles& files, const TensorContainer& weig
   if (!is_siglip) take_text_pool(type, config, info);
   info.words = words_of(type);
   return {info, tensors};
+}
+
+namespace {
+
+constexpr std::string_view kFlat[] = {"position_embedding.weight", "class_embedding"};
+constexpr std::pair<std::string_view, std::string_view> kPlaces[] = {{"visual_projection.", ""},
+                                                                     {"", "vision_model."}};
+
+}  // namespace
+
+// EVA-CLIP 8B and 18B are CLIP with RMSNorm, and a bias of the patches, to the code beside them.
+WrittenModel write_hf_clip(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  const ViTConfig& c = info.config;
+  const bool is_eva = c.norm.norm_layer == "rmsnorm", is_projected = c.embeds_images();
+  const std::vector<NameRule> rules = rules_of(false);
+  std::vector<std::string_view> granted;
+  if (is_projected) granted.emplace_back("head.bias");
+  if (!is_eva) granted.emplace_back("patch_embed.proj.bias");
+  WrittenModel model{renamed_back(table, {.rules = rules,
+                                          .prefixes = kPlaces,
+                                          .others = kClassifier,
+                                          .granted = granted,
+                                          .flat = kFlat})};
+  nlohmann::ordered_json json = hf_config(
+      c, "clip_vision_model", is_projected ? "CLIPVisionModelWithProjection" : "CLIPVisionModel");
+  if (is_projected) json["projection_dim"] = c.text.joint_dim;
+  if (is_eva) {
+    json["use_rms_norm"] = true;
+    json["post_layernorm"] = c.norm.post_norm;
+    for (const char* part : {"q_bias", "k_bias", "v_bias"}) json[part] = c.attention.qkv_bias;
+  }
+  model.texts = {
+      {"config.json", json.dump(1) + "\n"},
+      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
+  return model;
+}
+
+WrittenModel write_hf_siglip(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  const ViTConfig& c = info.config;
+  const std::vector<NameRule> rules = rules_of(false);
+  WrittenModel model{renamed_back(
+      table, {.rules = rules, .prefixes = kPlaces, .others = kClassifier, .flat = kFlat})};
+  nlohmann::ordered_json json = hf_config(c, "siglip_vision_model", "SiglipVisionModel");
+  json["vision_use_head"] = true;
+  model.texts = {
+      {"config.json", json.dump(1) + "\n"},
+      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "SiglipImageProcessor")}};
+  return model;
 }
 
 }  // namespace vit22b

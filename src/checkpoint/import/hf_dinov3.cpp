@@ -1,3 +1,7 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/export/hf_text.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 
@@ -49,6 +53,30 @@ Imported read_hf_dinov3(const ImportFiles& files, const TensorContainer& weights
               .rope_half = true};
   take_hf_preprocessing(files, kImageNetScale, info);
   return {info, tensors};
+}
+
+WrittenModel write_hf_dinov3(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  constexpr std::pair<std::string_view, std::string_view> kPlaces[] = {
+      {"cls_token", "embeddings."},
+      {"register_tokens", "embeddings."},
+      {"patch_embeddings.", "embeddings."}};
+  const ViTConfig& c = info.config;
+  const std::vector<NameRule> rules = rules_of(c.mlp.swiglu);
+  WrittenModel model{renamed_back(table, {.rules = rules, .prefixes = kPlaces})};
+  model.tensors.push_back({"embeddings.mask_token", {1, 1, c.embed_dim}, {}});
+  nlohmann::ordered_json json = hf_config(c, "dinov3_vit", "DINOv3ViTModel");
+  for (const char* part : {"query_bias", "key_bias", "value_bias"})
+    json[part] = c.attention.qkv_bias;
+  json.update({{"proj_bias", c.attention.proj_bias},
+               {"mlp_bias", c.attention.proj_bias},
+               {"layerscale_value", c.init_values},
+               {"use_gated_mlp", c.mlp.swiglu},
+               {"num_register_tokens", c.tokens.reg_tokens},
+               {"rope_theta", c.rotary.rope_theta}});
+  model.texts = {{"config.json", json.dump(1) + "\n"},
+                 {"preprocessor_config.json",
+                  hf_preprocessor_text(info.pp_eval, "DINOv3ViTImageProcessorFast")}};
+  return model;
 }
 
 }  // namespace vit22b

@@ -1,3 +1,7 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/export/hf_text.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 #include "core/error.h"
@@ -43,6 +47,29 @@ Imported read_hf_internvl(const ImportFiles& files, const TensorContainer& weigh
     throw CheckpointError(files.config_place, ": layer_norm_eps is ", c.norm.norm_eps,
                           ", but queries and keys are normalised with 1e-06; want one for all");
   take_hf_preprocessing(files, kImageNetScale, info);
+  return model;
+}
+
+WrittenModel write_hf_internvl(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  constexpr std::pair<std::string_view, std::string_view> kPlaces[] = {
+      {"cls_token", "embeddings."},
+      {"position_embeddings", "embeddings."},
+      {"patch_embeddings.", "embeddings."}};
+  const ViTConfig& c = info.config;
+  WrittenModel model{renamed_back(table, {.rules = kRules, .prefixes = kPlaces})};
+  nlohmann::ordered_json json = hf_config(c, "internvl_vision", "InternVLVisionModel");
+  json["image_size"] = {c.img_size.height, c.img_size.width};
+  json["patch_size"] = {c.patch_size, c.patch_size};
+  json.update({{"norm_type", c.norm.norm_layer == "rmsnorm" ? "rms_norm" : "layer_norm"},
+               {"use_qk_norm", c.attention.qk_norm},
+               {"attention_bias", c.attention.qkv_bias},
+               {"layer_scale_init_value", c.init_values},
+               {"use_absolute_position_embeddings", true},
+               {"use_mask_token", false},
+               {"use_mean_pooling", !c.norm.final_norm}});
+  model.texts = {
+      {"config.json", json.dump(1) + "\n"},
+      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
   return model;
 }
 

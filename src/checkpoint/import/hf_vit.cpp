@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/export/hf_text.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/hf.h"
 
@@ -77,6 +80,30 @@ Imported read_hf_vit(const ImportFiles& files, const TensorContainer& weights) {
   if (c.mlp.swiglu) c.mlp.act_layer = "silu";  // whatever hidden_act says
   if (type.starts_with("dinov2") && c.num_classes > 0) c.pool.global_pool = "cls_avg";
   take_hf_preprocessing(files, type.starts_with("vit") ? kAroundHalf : kImageNetScale, info);
+  return model;
+}
+
+WrittenModel write_hf_dinov2(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  constexpr std::string_view kOthers[] = {"embeddings.distillation_token",
+                                          "encoder.layer.#.layernorm_",
+                                          "encoder.layer.#.intermediate",
+                                          "encoder.layer.#.output.dense",
+                                          "cls_classifier",
+                                          "encoder.layer.#.mlp.weights"};
+  const ViTConfig& c = info.config;
+  // The last are of a gated MLP.
+  const std::span others(kOthers, std::size(kOthers) - (c.mlp.swiglu ? 1 : 0));
+  WrittenModel model{renamed_back(table, {.rules = kRules, .others = others})};
+  model.tensors.push_back({"embeddings.mask_token", {1, c.embed_dim}, {}});
+  nlohmann::ordered_json json = hf_config(c, "dinov2", "Dinov2Model");
+  json.erase("intermediate_size");
+  json.update({{"mlp_ratio", 4},
+               {"qkv_bias", c.attention.qkv_bias},
+               {"layerscale_value", c.init_values},
+               {"use_swiglu_ffn", c.mlp.swiglu}});
+  model.texts = {
+      {"config.json", json.dump(1) + "\n"},
+      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "BitImageProcessor")}};
   return model;
 }
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
-#include <optional>
 
+#include "checkpoint/import/name_pattern.h"
 #include "core/error.h"
 #include "kernels/shape.h"
 
@@ -12,40 +12,6 @@ namespace {
 
 constexpr int kThirds = 3;  // of queries, keys and values
 constexpr int64_t kRgb = 3;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-/// What '#' and the open end of a pattern stand for in a name; nothing where it does not fit.
-struct Match {
-  std::string number, rest;
-};
-std::optional<Match> match(std::string_view pattern, std::string_view name) {
-  Match found;
-  size_t at = 0;
-  for (const char c : pattern) {
-    if (c != '#') {
-      if (at >= name.size() || name[at] != c) return std::nullopt;
-      ++at;
-      continue;
-    }
-    const size_t first = at;
-    while (at < name.size() && is_digit(name[at])) ++at;
-    if (at == first) return std::nullopt;
-    found.number = name.substr(first, at - first);
-  }
-  found.rest = name.substr(at);
-  const bool is_open = pattern.ends_with('.') || pattern.ends_with('_');
-  if (found.rest.empty() == is_open) return std::nullopt;
-  return found;
-}
-
-std::string filled(std::string_view pattern, const Match& found) {
-  std::string name;
-  for (const char c : pattern) c == '#' ? name += found.number : name += c;
-  return name + found.rest;
-}
 
 int64_t count_of(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
@@ -94,13 +60,13 @@ RenamedTensors::RenamedTensors(const TensorContainer& files,
       if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
     bool is_known = false;
     for (const NameRule& rule : rules) {
-      const std::optional<Match> found = match(rule.from, name);
+      const std::optional<PatternMatch> found = match_pattern(rule.from, name);
       if (!found) continue;
       is_known = true;
       if (rule.to.empty())
         left_.insert(source);
       else
-        add(source, stored, filled(rule.to, *found), rule);
+        add(source, stored, filled_pattern(rule.to, *found), rule);
       break;
     }
     if (!is_known) add(source, stored, std::string(name), {});
@@ -314,7 +280,7 @@ TensorMap RenamedTensors::map(const std::vector<ParameterRow>& table) const {
       continue;
     }
     const auto made = std::find_if(made_.begin(), made_.end(), [&](const auto& entry) {
-      return match(entry.first, row.name).has_value();
+      return match_pattern(entry.first, row.name).has_value();
     });
     if (made != made_.end())
       map.parameters[row.name].pieces = {

@@ -204,6 +204,11 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
   if (c.init_values > 0) args["init_values"] = c.init_values;
   if (c.norm.norm_eps == kTimmEps)
     args["norm_layer"] = c.norm.norm_layer;  // else the architecture's own
+  return timm_config_text(c, pp_eval, architecture, args);
+}
+
+std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval,
+                             const std::string& architecture, const Json& model_args) {
   Json pretrained = {{"tag", "vit22b"},
                      {"custom_load", false},
                      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
@@ -218,7 +223,7 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval) {
   json.update({{"num_classes", c.num_classes},
                {"num_features", c.embed_dim},
                {"global_pool", c.pool.global_pool},
-               {"model_args", args},
+               {"model_args", model_args},
                {"pretrained_cfg", pretrained}});
   return json.dump();
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vit22b {
 
@@ -12,5 +13,8 @@ namespace vit22b {
 /// throws        CheckpointError for a name that is not in timm's registry, with the nearest one
 /// source        timm_registry.inc, which tests/oracle/make_timm_registry.py makes from timm itself
 std::string_view timm_arguments(const std::string& architecture, const std::string& place);
+
+/// timm's names of them all.
+std::vector<std::string> timm_architectures();
 
 }  // namespace vit22b

@@ -1,0 +1,108 @@
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/import/families.h"
+#include "checkpoint/init_difference.h"
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+bool is_dinov3(const ViTConfig& c) {
+  return c.rotary.rope == "centre" && !c.norm.attn_norm;
+}
+bool is_internvl(const ViTConfig& c) {
+  return c.tokens.class_token && c.init_values > 0 && c.attention.qk_norm_width;
+}
+bool is_aimv2(const ViTConfig& c) {
+  return c.norm.embed_norm;
+}
+bool is_siglip(const ViTConfig& c) {
+  return c.pool.global_pool == "map" && !c.tokens.class_token;
+}
+bool is_clip(const ViTConfig& c) {
+  return c.norm.pre_norm || c.embeds_images();
+}
+bool is_dinov2(const ViTConfig& c) {
+  return c.tokens.class_token && c.init_values > 0;
+}
+
+// The first that takes a model writes it.
+constexpr Exporter kHuggingFace[] = {
+    {"hf_dinov3", is_dinov3, write_hf_dinov3, read_hf_dinov3},
+    {"hf_internvl", is_internvl, write_hf_internvl, read_hf_internvl},
+    {"hf_aimv2", is_aimv2, write_hf_aimv2, read_hf_aimv2},
+    {"hf_clip", is_siglip, write_hf_siglip, read_hf_clip},
+    {"hf_clip", is_clip, write_hf_clip, read_hf_clip},
+    {"hf_vit", is_dinov2, write_hf_dinov2, read_hf_vit},
+};
+
+/// Bytes that will be written.
+class FutureBytes : public ByteStore {
+ public:
+  explicit FutureBytes(size_t size) : size_(size) {}
+  const std::string& place() const override { return place_; }
+  size_t size() const override { return size_; }
+  size_t read(size_t, std::span<std::byte>) const override { return 0; }
+  bool is_unchanged() const override { return true; }
+
+ private:
+  std::string place_ = "model.safetensors";
+  size_t size_;
+};
+
+TensorContainer container_of(const std::vector<WrittenTensor>& tensors) {
+  std::vector<StoredTensor> stored;
+  size_t bytes = 0;
+  for (const WrittenTensor& tensor : tensors) {
+    stored.push_back({.shape = tensor.shape, .offset = bytes});
+    bytes += stored.back().size_bytes();
+  }
+  TensorContainer container("model.safetensors");
+  const size_t store = container.add_store(std::make_unique<FutureBytes>(bytes));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    stored[i].store = store;
+    container.add(tensors[i].name, stored[i]);
+  }
+  return container;
+}
+
+// What will be written, read as its family is: the same function, and each parameter from its own
+// places.
+void check_read_back(const Exporter& exporter, const WrittenModel& model, const ViTConfig& config,
+                     const std::vector<ParameterRow>& table) {
+  const CheckpointPath nowhere;
+  const auto json = nlohmann::ordered_json::parse(model.texts.at("config.json"));
+  const TensorContainer container = container_of(model.tensors);
+  const std::vector<std::string> names = container.names();
+  const Imported read =
+      exporter.read({nowhere, json, "config.json", {names.begin(), names.end()}}, container);
+  if (const auto texts = different_functions(read.info.config, config); !texts.empty())
+    throw UsageError("--to hf: as ", exporter.name, " has it, '", config.name,
+                     "' would be another function:\n  ", join(texts, "\n  "));
+  check_all_used(read.tensors.map(table), container);
+}
+
+}  // namespace
+
+std::string export_formats() {
+  return "hf|timm";
+}
+
+WrittenModel export_model(const std::string& format, const ModelInfo& info,
+                          const std::vector<ParameterRow>& table) {
+  if (format == "timm") return write_timm(info, table);
+  if (format != "hf")
+    throw UsageError("--to '", format, "': want ", join(split(export_formats(), '|'), " or "));
+  for (const Exporter& exporter : kHuggingFace) {
+    if (info.config.is_parallel() || !exporter.takes(info.config)) continue;
+    WrittenModel model = exporter.write(info, table);
+    std::erase_if(model.texts, [](const auto& text) { return text.second.empty(); });
+    check_read_back(exporter, model, info.config, table);
+    return model;
+  }
+  throw UsageError("--to hf: no family of Hugging Face's that is written has a model like '",
+                   info.config.name, "'; --to timm, or leave --to away");
+}
+
+}  // namespace vit22b
