@@ -127,7 +127,8 @@ void add_plan(CLI::App& app) {
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* command =
       app.add_subcommand("plan", "what a command takes, before it runs: memory, time, what limits");
-  command->add_option("name", flags->name, "preset, or a training config's file")->required();
+  command->add_option("name", flags->name, "preset, checkpoint, or a training config's file")
+      ->required();
   command->add_option(
       "words", flags->words,
       concat("mode=infer|train batch=N mfu=SHARE, store=resident|streamed|generated "
@@ -142,6 +143,7 @@ void add_plan(CLI::App& app) {
   add_common_flags(*command, flags->common, kJson);
   command->footer(
       "vit22b plan 22b14 mode=train batch=32 precision=bf16 device=h200\n"
+      "vit22b plan CKPT batch=8 precision=bf16 store=streamed\n"
       "vit22b plan configs/train/fashion_mnist.toml\n"
       "vit22b plan 22b14 mode=train batch=4096 precision=bf16 device=h100 --search 64");
   command->callback([flags] { run_plan(*flags); });

@@ -63,6 +63,7 @@ std::optional<ViTConfig> giant(const std::string& name) {
     ViTConfig config = preset("b16", "serial");
     config.name = name;
     config.num_classes = 0;
+    config.head_bias_init = 0;  // projections have none
     apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
     return config;
   }

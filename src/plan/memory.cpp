@@ -289,7 +289,9 @@ std::vector<MemoryItem> inference_memory(const PlanRequest& request, const Devic
                 {Place::kHost, "features",
                  images * (tokens + c.model.embed_dim + c.model.num_classes) * kFloatBytes}});
   if (request.store != "generated")
-    items.push_back({Place::kDisk, "checkpoint", counts.total * kFloatBytes});
+    items.push_back(
+        {Place::kDisk, "checkpoint",
+         request.checkpoint_bytes > 0 ? request.checkpoint_bytes : counts.total * kFloatBytes});
   return items;
 }
 

@@ -1,7 +1,10 @@
 #include "plan/request.h"
 
+#include <filesystem>
 #include <map>
 
+#include "checkpoint/model_info.h"
+#include "checkpoint/weights.h"
 #include "core/error.h"
 #include "dist/outline.h"
 
@@ -30,6 +33,19 @@ double parse_mfu(const std::string& text) {
   return number->first;
 }
 
+// The keys of a checkpoint's model; returns the bytes of its tensors.
+int64_t take_checkpoint(const std::string& place, ConfigTree& tree) {
+  const CheckpointPath checkpoint = resolve_checkpoint(place);
+  ViTConfig config = read_model_info(checkpoint).config;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+    set_override(tree, concat("model.", field.key, "=", field.value));
+  const TensorContainer weights = open_weights(checkpoint);
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : weights.tensors())
+    bytes += static_cast<int64_t>(tensor.size_bytes());
+  return bytes;
+}
+
 void check_request(const PlanRequest& request) {
   if (request.config.engine != "fused")
     throw UsageError("plan knows the memory of the fused engine; use engine=fused");
@@ -51,9 +67,12 @@ void check_request(const PlanRequest& request) {
 
 PlanRequest read_plan_request(const std::string& name, const std::vector<std::string>& words) {
   const bool is_file = name.ends_with(".toml");
+  PlanRequest request;
   ConfigTree tree;
   if (is_file)
     tree = read_config_file(name);
+  else if (std::error_code error; std::filesystem::exists(name, error))
+    request.checkpoint_bytes = take_checkpoint(name, tree);
   else
     set_override(tree, "model.name=" + name);
   PlanWords own;
@@ -68,7 +87,6 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   }
   if (own.mode != "train" && own.mode != "infer")
     throw UsageError("mode=", own.mode, ": want train or infer");
-  PlanRequest request;
   request.is_training = own.mode == "train";
   request.device = own.device;
   request.mfu = parse_mfu(own.mfu);

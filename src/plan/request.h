@@ -15,8 +15,9 @@ struct PlanRequest {
   bool is_training = false;
   std::string store = "resident";  ///< of inference: resident, streamed or generated
   std::string device = kThisDevice;
-  int64_t data_bytes = 0;  ///< of samples that the run keeps in memory
-  double mfu = 0;          ///< a share of the peak to reckon with instead of a roofline; 0 for none
+  int64_t data_bytes = 0;        ///< of samples that the run keeps in memory
+  int64_t checkpoint_bytes = 0;  ///< of a checkpoint's tensors; 0: float32 of a preset's
+  double mfu = 0;  ///< a share of the peak to reckon with instead of a roofline; 0 for none
 
   bool is_here() const { return device == kThisDevice; }
   /// Whether weights and state lie in the host's memory and are used on a device.
@@ -24,11 +25,11 @@ struct PlanRequest {
   int64_t num_ranks() const { return config.mesh.data * config.mesh.model; }
 };
 
-/// Reads a plan's words: a preset, or a training config's file, then `batch= mode= device= store=
-/// mfu=` and a config's overrides.
+/// Reads a plan's words: a preset, a checkpoint, or a training config's file, then `batch= mode=
+/// device= store= mfu=` and a config's overrides.
 ///
 /// throws  UsageError as train_config_from_tree and check_mesh do; for a train with an engine
-///         other than fused, whose memory is not known
+///         other than fused, whose memory is not known; CheckpointError for a checkpoint
 PlanRequest read_plan_request(const std::string& name, const std::vector<std::string>& words);
 
 }  // namespace vit22b

@@ -46,8 +46,11 @@ RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, do
   const auto elements =
       static_cast<double>(count_parameters(parameter_table(request.config.model)).total);
   if (!device.is_cpu) work.from_host_bytes = elements * compute_bytes(request);
-  if (request.store == "streamed" && elements * kFloatBytes > spare_bytes)
-    work.from_disk_bytes = elements * kFloatBytes;
+  const double stored_bytes = request.checkpoint_bytes > 0
+                                  ? static_cast<double>(request.checkpoint_bytes)
+                                  : elements * kFloatBytes;
+  if (request.store == "streamed" && stored_bytes > spare_bytes)
+    work.from_disk_bytes = stored_bytes;
   return work;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_info.h"
+#include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "model/flops.h"
@@ -147,6 +148,18 @@ TEST(Plan, ReadsADeviceFromAFileAndChecksIt) {
 }
 
 // What is in use of a state file is one unit's weights, and one tensor's state while it is updated.
+TEST(Plan, OfACheckpointIsOfItsModelAndTheBytesOfItsTensors) {
+  const auto folder = test::source_path("tests/oracle/timm_serial");
+  const CheckpointPath checkpoint = resolve_checkpoint(folder);
+  const TensorContainer weights = open_weights(checkpoint);
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : weights.tensors())
+    bytes += static_cast<int64_t>(tensor.size_bytes());
+  const Plan plan = Planner(folder.string(), {"store=streamed", "device=h100"}).plan(false);
+  EXPECT_EQ(plan.request.config.model.embed_dim, read_model_info(checkpoint).config.embed_dim);
+  EXPECT_EQ(bytes_of(plan, "checkpoint"), bytes);
+}
+
 TEST(Plan, OfAStateFileOneUnitIsInMemory) {
   const Plan plan = Planner("b16", {"mode=train", "batch=2", "state=file", "update=now",
                                     "optim.clip=previous", "optim.name=sgd"})

@@ -77,7 +77,7 @@ class Reverse {
     while (is_flat && shape.size() > 1 && shape.front() == 1) shape.erase(shape.begin());
     for (const auto& [begin, prefix] : names_.prefixes)
       if (std::string_view(name).starts_with(begin)) {
-        name = std::string(prefix) + name;
+        name.insert(0, prefix);
         break;
       }
     written_.push_back({std::move(name), std::move(shape), std::move(slices)});

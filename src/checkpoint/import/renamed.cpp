@@ -97,7 +97,7 @@ void RenamedTensors::add(const std::string& source, const StoredTensor& stored,
       return put(name, piece, shape, rule.part, rule.parts);
     case Change::kKeysZeroed:
       piece.change = [](const at::Tensor& bias) {
-        const at::Tensor zeroed = bias.clone();
+        at::Tensor zeroed = bias.clone();
         zeroed.chunk(kThirds)[1].zero_();
         return zeroed;
       };
