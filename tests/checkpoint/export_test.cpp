@@ -77,7 +77,17 @@ TEST(Export, SaysWhatAFamilyWouldComputeOtherwise) {
   EXPECT_EQ(error_of<UsageError>([&] { written(folder, config, "hf"); }),
             "--to hf: as hf_dinov3 has it, 'dinov3_7b' would be another function:\n"
             "  rope_half is true, here false");
-  EXPECT_EQ(error_of<UsageError>([&] { written(folder, preset("ti16"), "hf"); }),
+  config = narrow("dinov3_7b");
+  config.img_size = {32, 64};
+  EXPECT_EQ(error_of<UsageError>([&] { written(folder, config, "hf"); }),
+            "--to hf: as hf_dinov3 has it, 'dinov3_7b' would be another function:\n"
+            "  img_size is 32x32, here 32x64");
+  config.num_classes = 3;
+  EXPECT_EQ(error_of<UsageError>([&] { written(folder, config, "hf"); }),
+            "--to hf: its families' image towers are written without a classifier; num_classes=0");
+  ViTConfig plain = preset("ti16");
+  plain.num_classes = 0;
+  EXPECT_EQ(error_of<UsageError>([&] { written(folder, plain, "hf"); }),
             "--to hf: no family of Hugging Face's that is written has a model like 'ti16'; "
             "--to timm, or leave --to away");
   EXPECT_EQ(error_of<UsageError>([&] { written(folder, narrow("eva_clip_18b"), "timm"); }),

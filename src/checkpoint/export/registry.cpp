@@ -77,7 +77,16 @@ void check_read_back(const Exporter& exporter, const WrittenModel& model, const 
   const std::vector<std::string> names = container.names();
   const Imported read =
       exporter.read({nowhere, json, "config.json", {names.begin(), names.end()}}, container);
-  if (const auto texts = different_functions(read.info.config, config); !texts.empty())
+  const ViTConfig& theirs = read.info.config;
+  std::vector<std::string> texts = different_functions(theirs, config);
+  const ImageSize image = config.img_size;
+  if (theirs.img_size.height != image.height || theirs.img_size.width != image.width)
+    texts.push_back(concat("img_size is ", theirs.img_size.height, "x", theirs.img_size.width,
+                           ", here ", image.height, "x", image.width));
+  if (config.has_position_table() && theirs.tokens.posemb_resize != config.tokens.posemb_resize)
+    texts.push_back(concat("posemb_resize is ", theirs.tokens.posemb_resize, ", here ",
+                           config.tokens.posemb_resize));
+  if (!texts.empty())
     throw UsageError("--to hf: as ", exporter.name, " has it, '", config.name,
                      "' would be another function:\n  ", join(texts, "\n  "));
   check_all_used(read.tensors.map(table), container);
@@ -94,6 +103,9 @@ WrittenModel export_model(const std::string& format, const ModelInfo& info,
   if (format == "timm") return write_timm(info, table);
   if (format != "hf")
     throw UsageError("--to '", format, "': want ", join(split(export_formats(), '|'), " or "));
+  if (info.config.num_classes > 0)
+    throw UsageError("--to hf: its families' image towers are written without a classifier; ",
+                     "num_classes=0");
   for (const Exporter& exporter : kHuggingFace) {
     if (info.config.is_parallel() || !exporter.takes(info.config)) continue;
     WrittenModel model = exporter.write(info, table);

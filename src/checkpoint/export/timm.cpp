@@ -27,9 +27,10 @@ struct EvaArchitecture {
 };
 
 Json sizes_of(const ViTConfig& c) {
-  Json sizes = {{"embed_dim", c.embed_dim}, {"depth", c.depth},
-                {"num_heads", c.num_heads}, {"img_size", {c.img_size.height, c.img_size.width}},
-                {"in_chans", c.in_chans},   {"num_classes", c.num_classes}};
+  Json sizes = {{"embed_dim", c.embed_dim},    {"depth", c.depth},
+                {"num_heads", c.num_heads},    {"img_size", {c.img_size.height, c.img_size.width}},
+                {"patch_size", c.patch_size},  {"in_chans", c.in_chans},
+                {"num_classes", c.num_classes}};
   if (c.pool.pool_heads > 0) sizes["attn_pool_num_heads"] = c.pool.pool_heads;
   return sizes;
 }
