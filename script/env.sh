@@ -14,6 +14,12 @@ if [[ -n ${VIT22B_DEPS:-} ]]; then
   VIT22B_DEPS=$(realpath -m "$VIT22B_DEPS")
   export VIT22B_DEPS PATH=$PATH:$VIT22B_DEPS/usr/bin:$VIT22B_DEPS/bin
 fi
+# What CMake is told of this machine; mold and ccache only save time.
+machine_options=()
+[[ -z ${VIT22B_DEPS:-} ]] || machine_options+=("-DVIT22B_DEPS=$VIT22B_DEPS")
+[[ -z ${VIT22B_TORCH:-} ]] || machine_options+=("-DVIT22B_TORCH=$VIT22B_TORCH")
+command -v mold >/dev/null || machine_options+=("-DCMAKE_EXE_LINKER_FLAGS=")
+command -v ccache >/dev/null || machine_options+=("-DCMAKE_CXX_COMPILER_LAUNCHER=")
 
 die() {
   echo "$(basename "$0"): $*" >&2

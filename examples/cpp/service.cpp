@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include <vit22b/vit22b.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>

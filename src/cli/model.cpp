@@ -161,7 +161,7 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
 }
 
 // What a first try changes; `config show` has the rest.
-constexpr const char* kOftenChanged[] = {
+constexpr const char* kOftenInModels[] = {
     "block",      "img_size",    "patch_size", "embed_dim", "depth",       "num_heads",
     "mlp_ratio",  "swiglu",      "norm_layer", "act_layer", "qk_norm",     "class_token",
     "reg_tokens", "global_pool", "pos_embed",  "rope",      "init_values", "num_classes"};
@@ -174,7 +174,7 @@ void add_model(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
   ViTConfig defaults;
   const std::string options = often_changed_text([&](FieldVisitor& v) { defaults.fields(v); },
-                                                 kOftenChanged, "The model's keys are KEY=VALUE",
+                                                 kOftenInModels, "The model's keys are KEY=VALUE",
                                                  "`vit22b config show`, there behind `model.`");
 
   CLI::App* list = group->add_subcommand("list", "the presets");

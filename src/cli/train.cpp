@@ -22,7 +22,7 @@ struct TrainFlags {
 };
 
 // What a first run changes; `config show` has the rest.
-constexpr const char* kOftenChanged[] = {
+constexpr const char* kOftenInTraining[] = {
     "total_steps",        "eval_steps",      "ckpt_steps",    "precision",
     "model.name",         "model.img_size",  "data.root",     "data.val",
     "data.batch_size",    "data.pp_train",   "optim.name",    "optim.lr",
@@ -31,7 +31,7 @@ constexpr const char* kOftenChanged[] = {
 
 std::string default_options_text() {
   TrainConfig config;
-  return often_changed_text([&](FieldVisitor& v) { config.fields(v); }, kOftenChanged,
+  return often_changed_text([&](FieldVisitor& v) { config.fields(v); }, kOftenInTraining,
                             "Options are KEY=VALUE, here or in the file", "`vit22b config show`");
 }
 

@@ -66,6 +66,13 @@ TEST_P(Giants, AreReadBackFromTheirFamilysFilesAsTheyWere) {
   }
 }
 
+TEST_P(Giants, HaveTheirFamilysPixelsAndNotAPlainViTs) {
+  ViTConfig plain = *giant(GetParam());
+  const std::string own = default_pp_eval(plain);
+  plain.name = "plain";
+  EXPECT_NE(own, default_pp_eval(plain));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Giants, testing::ValuesIn(giant_names()),
                          [](const auto& sizes) { return sizes.param; });
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -10,13 +11,11 @@ namespace vit22b {
 nlohmann::ordered_json hf_config(const ViTConfig& config, const char* model_type,
                                  const char* architecture);
 
-/// An activation in transformers' words.
-std::string hf_activation(const std::string& act_layer);
-
-/// preprocessor_config.json of a transform that resizes, crops and scales; "" of one that
-/// transformers has no words for.
+/// config.json, and preprocessor_config.json of a transform that resizes, crops and scales; none of
+/// one that transformers has no words for.
 ///
 /// processor  transformers' class, such as "CLIPImageProcessor"
-std::string hf_preprocessor_text(const std::string& pp_eval, const char* processor);
+std::map<std::string, std::string> hf_texts(const nlohmann::ordered_json& config,
+                                            const std::string& pp_eval, const char* processor);
 
 }  // namespace vit22b

@@ -19,15 +19,11 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kConfigLimit = 64 << 20;
 constexpr double kByteScale = 1.0 / 255;
 
-/// Names of activations in config.json, and ours.
+/// Names of activations in config.json, and ours: the first of several is written.
 constexpr std::pair<std::string_view, std::string_view> kActivations[] = {
     {"gelu", "gelu"},           {"gelu_pytorch_tanh", "gelu_tanh"}, {"gelu_new", "gelu_tanh"},
     {"gelu_fast", "gelu_tanh"}, {"quick_gelu", "quick_gelu"},       {"silu", "silu"},
     {"swish", "silu"}};
-
-/// PIL's numbers of resampling methods, as `resample` has them.
-constexpr const char* kResampling[] = {"nearest", "lanczos", "bilinear",
-                                       "bicubic", "box",     "hamming"};
 
 ImageSize size_of(const Json& json, ImageSize otherwise) {
   if (json.is_number_integer()) return {whole_number(json), whole_number(json)};
@@ -141,6 +137,12 @@ void take_labels(const Json& json, ModelInfo& info) {
 }
 
 }  // namespace
+
+std::string hf_activation(const std::string& act_layer) {
+  for (const auto& [theirs, ours] : kActivations)
+    if (ours == act_layer) return std::string(theirs);
+  throw UsageError("transformers has no activation '", act_layer, "'");
+}
 
 HfConfig::HfConfig(const ImportFiles& files, ModelInfo& info)
     : files_(files),

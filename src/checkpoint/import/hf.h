@@ -47,6 +47,13 @@ class HfConfig {
   std::string model_type_;
 };
 
+/// PIL's numbers of resampling methods, as `resample` has them.
+constexpr const char* kResampling[] = {"nearest", "lanczos", "bilinear",
+                                       "bicubic", "box",     "hamming"};
+
+/// An activation of ours in transformers' words.
+std::string hf_activation(const std::string& act_layer);
+
 /// Whether config.json's model_type is one of these.
 bool is_hf(const ImportFiles& files, std::span<const std::string_view> model_types);
 

@@ -105,9 +105,7 @@ WrittenModel write_hf_aimv2(const ModelInfo& info, const std::vector<ParameterRo
                {"mlp_bias", c.attention.proj_bias},
                {"is_native", c.tokens.pos_embed == "sincos"},
                {"use_head", false}});
-  model.texts = {
-      {"config.json", json.dump(1) + "\n"},
-      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
+  model.texts = hf_texts(json, info.pp_eval, "CLIPImageProcessor");
   return model;
 }
 

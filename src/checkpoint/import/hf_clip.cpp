@@ -168,9 +168,7 @@ WrittenModel write_hf_clip(const ModelInfo& info, const std::vector<ParameterRow
     json["post_layernorm"] = c.norm.post_norm;
     for (const char* part : {"q_bias", "k_bias", "v_bias"}) json[part] = c.attention.qkv_bias;
   }
-  model.texts = {
-      {"config.json", json.dump(1) + "\n"},
-      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
+  model.texts = hf_texts(json, info.pp_eval, "CLIPImageProcessor");
   return model;
 }
 
@@ -181,9 +179,7 @@ WrittenModel write_hf_siglip(const ModelInfo& info, const std::vector<ParameterR
       table, {.rules = rules, .prefixes = kPlaces, .others = kClassifier, .flat = kFlat})};
   nlohmann::ordered_json json = hf_config(c, "siglip_vision_model", "SiglipVisionModel");
   json["vision_use_head"] = true;
-  model.texts = {
-      {"config.json", json.dump(1) + "\n"},
-      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "SiglipImageProcessor")}};
+  model.texts = hf_texts(json, info.pp_eval, "SiglipImageProcessor");
   return model;
 }
 

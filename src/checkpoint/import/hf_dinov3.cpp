@@ -73,9 +73,7 @@ WrittenModel write_hf_dinov3(const ModelInfo& info, const std::vector<ParameterR
                {"use_gated_mlp", c.mlp.swiglu},
                {"num_register_tokens", c.tokens.reg_tokens},
                {"rope_theta", c.rotary.rope_theta}});
-  model.texts = {{"config.json", json.dump(1) + "\n"},
-                 {"preprocessor_config.json",
-                  hf_preprocessor_text(info.pp_eval, "DINOv3ViTImageProcessorFast")}};
+  model.texts = hf_texts(json, info.pp_eval, "DINOv3ViTImageProcessorFast");
   return model;
 }
 

@@ -67,9 +67,7 @@ WrittenModel write_hf_internvl(const ModelInfo& info, const std::vector<Paramete
                {"use_absolute_position_embeddings", true},
                {"use_mask_token", false},
                {"use_mean_pooling", !c.norm.final_norm}});
-  model.texts = {
-      {"config.json", json.dump(1) + "\n"},
-      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "CLIPImageProcessor")}};
+  model.texts = hf_texts(json, info.pp_eval, "CLIPImageProcessor");
   return model;
 }
 

@@ -101,9 +101,7 @@ WrittenModel write_hf_dinov2(const ModelInfo& info, const std::vector<ParameterR
                {"qkv_bias", c.attention.qkv_bias},
                {"layerscale_value", c.init_values},
                {"use_swiglu_ffn", c.mlp.swiglu}});
-  model.texts = {
-      {"config.json", json.dump(1) + "\n"},
-      {"preprocessor_config.json", hf_preprocessor_text(info.pp_eval, "BitImageProcessor")}};
+  model.texts = hf_texts(json, info.pp_eval, "BitImageProcessor");
   return model;
 }
 
