@@ -52,6 +52,12 @@ at::Tensor moved_positions(const ViTConfig& from, const at::Tensor& table_1TD, c
   return moved;
 }
 
+/// A checkpoint's model with its adapters added to the weights.
+ModelInfo merged(ModelInfo info) {
+  info.config.adapters = {};
+  return info;
+}
+
 /// What becomes of a parameter.
 enum class Origin { kFresh, kTaken, kMoved, kResized };
 
@@ -60,7 +66,7 @@ enum class Origin { kFresh, kTaken, kMoved, kResized };
 class InitWeights::Start {
  public:
   Start(const CheckpointPath& checkpoint, const ModelInfo& model, const InitChoice& choice)
-      : source_(read_model_info(checkpoint)),
+      : source_(merged(read_model_info(checkpoint))),
         reader_(checkpoint, parameter_table(source_.config)),
         model_(model),
         choice_(choice) {
@@ -105,6 +111,11 @@ class InitWeights::Start {
     if (origin == Origin::kResized)
       return kernel_for_channels(kernel_for_patch(value, to.patch_size), to.in_chans);
     return value;
+  }
+
+  bool takes(const ParameterRow& row) const { return origin_of(row) == Origin::kTaken; }
+  void read(const ParameterRow& row, at::Tensor& target) const {
+    reader_.read(rows_.at(row.name), target);
   }
 
  private:
@@ -193,6 +204,14 @@ InitWeights::InitWeights(InitWeights&&) noexcept = default;
 
 std::vector<std::string> InitWeights::notes() const {
   return start_->notes();
+}
+
+bool InitWeights::takes(const ParameterRow& row) const {
+  return start_->takes(row);
+}
+
+void InitWeights::read(const ParameterRow& row, at::Tensor& target) const {
+  start_->read(row, target);
 }
 
 at::Tensor InitWeights::value(const ParameterRow& row, const at::Tensor& fresh) const {

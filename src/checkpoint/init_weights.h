@@ -29,6 +29,10 @@ class InitWeights {
 
   /// What a person should know, a sentence each.
   std::vector<std::string> notes() const;
+  /// Whether a parameter's value is the checkpoint's as it is.
+  bool takes(const ParameterRow& row) const;
+  /// Overwrites it: as TensorReader::read, of a parameter that is taken so.
+  void read(const ParameterRow& row, at::Tensor& target) const;
   /// One parameter's, read now: of a model larger than the memory none is kept.
   ///
   /// fresh  what it keeps where the checkpoint has nothing for it

@@ -20,6 +20,12 @@ struct TextInfo {
   std::vector<std::string> templates = {"{}"};
 };
 
+/// Whole weights that a checkpoint stands beside, which has only what was trained.
+struct BaseWeights {
+  std::string place;     ///< CKPT
+  std::string identity;  ///< as weights_identity gives it
+};
+
 /// What a checkpoint's config.json says besides weights.
 struct ModelInfo {
   ViTConfig config;
@@ -31,8 +37,9 @@ struct ModelInfo {
   /// timm's word for what the weights were trained on, such as "augreg2_in21k_ft_in1k"; empty where
   /// it gives none, absent for checkpoints of vit22b's.
   std::optional<std::string> tag = std::nullopt;
-  TokenizerOptions words = {};  ///< how texts become words, of a text tower
-  std::string family = {};      ///< the importer that has read it
+  TokenizerOptions words = {};                     ///< how texts become words, of a text tower
+  std::string family = {};                         ///< the importer that has read it
+  std::optional<BaseWeights> base = std::nullopt;  ///< whose weights are this one's too
   /// Where an importer has fields of the function from, by field: a file's key, a tensor's shape, a
   /// class's default.
   std::map<std::string, std::string> origins = {};

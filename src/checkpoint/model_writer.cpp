@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
 #include "checkpoint/container/safetensors_writer.h"
 #include "checkpoint/export/exporter.h"
@@ -120,6 +121,27 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
   write_model(ops, folder, info, PartsToWrite{parts}, single_process(), manifest);
 }
 
+namespace {
+
+void write_beside_base(FileOps& ops, const fs::path& folder, const ModelInfo& info,
+                       const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
+  PartList parts;
+  std::vector<std::string> names;
+  for (const auto& [name, part] : weights.parts) {
+    if (name.starts_with(kTaskPrefix)) continue;
+    names.push_back(name);
+    parts.emplace_back(concat(kAdapterPrefix, name), part);
+  }
+  manifest[kAdapterFile] =
+      write_parts(ops, folder / kAdapterFile, parts, {{"format", "pt"}}, mesh, weights.written);
+  if (!info.config.adapters.exist()) return;
+  mesh.do_once([&] {
+    write_recorded_text(ops, folder, kAdapterConfig, adapter_config_text(info, names), manifest);
+  });
+}
+
+}  // namespace
+
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
   const auto write = [&](const ViTConfig& config, std::string_view prefix, const char* name) {
@@ -134,7 +156,10 @@ void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,
     manifest[name] =
         write_parts(ops, folder / name, parts, {{"format", "pt"}}, mesh, weights.written);
   };
-  write(trained_config(info), "", trained_file(info));
+  if (info.base)
+    write_beside_base(ops, folder, info, weights, mesh, manifest);
+  else
+    write(trained_config(info), "", trained_file(info));
   const auto is_of_image = [](const auto& part) { return part.first.starts_with(kImagePrefix); };
   if (std::any_of(weights.parts.begin(), weights.parts.end(), is_of_image))
     write(info.config, kImagePrefix, "model.safetensors");

@@ -40,7 +40,8 @@ struct PartsToWrite {
   PartWritten written = {};
 };
 /// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors, and
-/// the image tower's where it trains; a task's own parameters as kTaskFile.
+/// the image tower's where it trains; a task's own parameters as kTaskFile. Of a model beside
+/// other weights only what there are parts of.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,
                  const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest);
 

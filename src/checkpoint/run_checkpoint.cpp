@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/saver.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -282,6 +283,18 @@ at::Tensor SavedRun::weight(const ParameterRow& row) const {
   }
   if (row.unit.tower == Tower::kImage) return image_weights_.value().whole(alone_in_its_tower(row));
   return weights_.whole(row);
+}
+
+void SavedRun::read(const ParameterRow& row, at::Tensor& target) const {
+  if (row.unit.kind == UnitKind::kTask || row.unit.tower == Tower::kImage)
+    target.copy_(weight(row));
+  else
+    weights_.read(row, target);
+}
+
+bool SavedRun::is_of_base(const ParameterRow& row) const {
+  return info_.base && row.unit.kind != UnitKind::kTask &&
+         !weights_.files().contains(concat(kAdapterPrefix, row.name));
 }
 
 at::Tensor SavedRun::optimizer(const std::string& name) const {

@@ -118,6 +118,10 @@ class SavedRun {
   ///
   /// throws  CheckpointError when the run's model has it not, or in another shape
   at::Tensor weight(const ParameterRow& row) const;
+  /// Overwrites a parameter's values, as TensorReader::read.
+  void read(const ParameterRow& row, at::Tensor& target) const;
+  /// Whether a parameter is of the weights that the run's checkpoints stand beside.
+  bool is_of_base(const ParameterRow& row) const;
   /// A whole tensor of the optimizer's state; undefined when it is not there.
   at::Tensor optimizer(const std::string& name) const;
   std::vector<std::string> optimizer_names() const;

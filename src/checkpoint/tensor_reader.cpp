@@ -38,15 +38,7 @@ TensorContainer opened(const CheckpointPath& checkpoint, TensorHashes hashes) {
   if (hashes == TensorHashes::kChecked) return open_weights(checkpoint);
   verify_manifest(checkpoint.folder, ManifestScope::kModelButTensors);
   TensorContainer files = open_weights(checkpoint);
-  const Manifest manifest = read_manifest(checkpoint.folder);
-  for (const std::string& name : files.names()) {
-    const std::filesystem::path file = files.file_of(name);
-    const auto record = manifest.find(file.filename().string());
-    if (record == manifest.end()) continue;
-    const auto hash = record->second.tensors.find(name);
-    // A tensor that the record has not is none that was written.
-    files.expect_hash(name, hash == record->second.tensors.end() ? "none" : hash->second);
-  }
+  expect_recorded_hashes(files);
   return files;
 }
 
@@ -83,6 +75,16 @@ void TensorReader::check_map(const std::vector<ParameterRow>& table) {
   for (const ParameterRow& row : table) rows_.emplace(row.name, row);
 }
 
+std::set<std::string> TensorReader::left() const {
+  std::set<std::string> left;
+  for (const std::string& name : map_.left)
+    if (files_.contains(name)) left.insert(name);
+  for (const auto& [name, recipe] : map_.parameters)
+    for (const auto* pieces : {&recipe.pieces, &recipe.added})
+      for (const TensorPiece& piece : *pieces) left.erase(piece.source);
+  return left;
+}
+
 void TensorReader::check_all() const {
   for (const auto& [name, row] : rows_) check_sources(recipe(row), files_);
 }
@@ -103,6 +105,10 @@ const TensorRecipe& TensorReader::recipe(const ParameterRow& row) const {
 void TensorReader::read(const ParameterRow& row, at::Tensor& target) const {
   const TensorRecipe& from = recipe(row);
   check_sources(from, files_);
+  if (!from.added.empty() && target.scalar_type() != at::kFloat) {
+    target.copy_(whole(row));  // a sum is rounded once
+    return;
+  }
   int64_t filled = 0;
   for (const TensorPiece& piece : from.pieces) filled = read_piece(piece, target, filled);
   VIT22B_CHECK(filled == row.count(), "the map fills ", filled, " of ", row.count(), " values of ",

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class TensorReader {
 
   /// The files' tensors.
   const TensorContainer& files() const { return files_; }
+  /// Those of them that no parameter uses, knowingly.
+  std::set<std::string> left() const;
   /// throws  CheckpointError when a parameter of the table is missing, misshapen or of whole
   ///         numbers
   void check_all() const;

@@ -1,5 +1,6 @@
 #include "checkpoint/two_towers.h"
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
 #include "checkpoint/container/safetensors_file.h"
 #include "checkpoint/weights.h"
@@ -31,6 +32,7 @@ const ViTConfig& trained_config(const ModelInfo& info) {
 }
 
 const char* trained_file(const ModelInfo& info) {
+  if (info.base) return kAdapterFile;
   return info.text ? "text.safetensors" : "model.safetensors";
 }
 

@@ -1,6 +1,8 @@
 #include "checkpoint/weights.h"
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
+#include "checkpoint/manifest.h"
 #include "checkpoint/tensor_reader.h"
 #include "core/checksum.h"
 #include "core/error.h"
@@ -33,6 +35,12 @@ fs::path weights_place(const CheckpointPath& checkpoint) {
                         " holds neither model.safetensors nor its index");
 }
 
+bool is_beside_base(const CheckpointPath& checkpoint) {
+  if (!checkpoint.weights.empty()) return checkpoint.weights == kAdapterFile;
+  return fs::exists(checkpoint.folder / kAdapterFile) &&
+         !fs::exists(checkpoint.folder / "model.safetensors");
+}
+
 }  // namespace
 
 at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
@@ -41,6 +49,8 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
 }
 
 TensorContainer open_weights(const CheckpointPath& checkpoint) {
+  if (is_beside_base(checkpoint))
+    if (const auto base = find_base(checkpoint)) return open_beside_base(checkpoint, *base);
   return open_container(weights_place(checkpoint));
 }
 
@@ -58,6 +68,21 @@ std::string weights_identity(const CheckpointPath& checkpoint) {
     hash.add(first);
   }
   return hash.hash();
+}
+
+void expect_recorded_hashes(TensorContainer& files) {
+  std::map<std::filesystem::path, Manifest> manifests;
+  for (const std::string& name : files.names()) {
+    if (name.starts_with(kBasePrefix)) continue;  // said when the base was opened
+    const std::filesystem::path file = files.file_of(name), folder = file.parent_path();
+    if (manifests.count(folder) == 0) manifests[folder] = read_manifest(folder);
+    const Manifest& manifest = manifests.at(folder);
+    const auto record = manifest.find(file.filename().string());
+    if (record == manifest.end()) continue;
+    const auto hash = record->second.tensors.find(name);
+    // A tensor that the record has not is none that was written.
+    files.expect_hash(name, hash == record->second.tensors.end() ? "none" : hash->second);
+  }
 }
 
 NamedTensors load_weights(const CheckpointPath& checkpoint,

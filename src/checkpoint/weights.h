@@ -23,6 +23,10 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 ///         which none was named; or when a file is missing or damaged, or is not as the index says
 TensorContainer open_weights(const CheckpointPath& checkpoint);
 
+/// Says of each tensor which hash its bytes have to have, where manifest.json beside its file has
+/// one.
+void expect_recorded_hashes(TensorContainer& files);
+
 /// Reads every parameter of a table as float32 by its full name, in timm's layout. What is read is
 /// checked against manifest.json; other tensors of the folder are not.
 ///

@@ -226,7 +226,9 @@ void add_commands(CLI::App& app) {
       {"Use", {add_predict, add_features, add_explain, add_retrieve, add_zeroshot}},
       {"Measure", {add_eval, add_probe, add_fewshot, add_knn, add_compare}},
       {"Train", {add_train}},
-      {"Look", {add_model, add_plan, add_report, add_bench, add_env, add_config, add_completion}}};
+      {"Look",
+       {add_model, add_convert, add_plan, add_report, add_bench, add_env, add_config,
+        add_completion}}};
   const auto all = [](const CLI::App*) { return true; };
   size_t num_grouped = 0;
   for (const auto& [heading, adds] : groups) {

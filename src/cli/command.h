@@ -87,6 +87,7 @@ void add_knn(CLI::App& app);
 void add_zeroshot(CLI::App& app);
 void add_retrieve(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_model(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_plan(CLI::App& app);

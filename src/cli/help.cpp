@@ -44,6 +44,8 @@ const std::map<std::string, std::vector<std::string>>& all_examples() {
       {"model list", {"vit22b model list"}},
       {"model show", {"vit22b model show 22b14", "vit22b model show b16 depth=6 --json"}},
       {"model init", {"vit22b model init b16 num_classes=10 --out fresh"}},
+      {"convert",
+       {"vit22b convert runs/adapted merged", "vit22b convert CKPT OUT --to timm --dtype bf16"}},
       {"explain",
        {"vit22b explain CKPT photos/ --method attention --out pictures/",
         "vit22b explain CKPT photos/ --method pca --out pictures/",

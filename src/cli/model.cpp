@@ -6,13 +6,12 @@
 #include "checkpoint/model_writer.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/layout_flags.h"
 #include "cli/named_model.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/signals.h"
-#include "core/text.h"
 #include "core/text_table.h"
-#include "eval/vit_predictor.h"
 #include "model/flops.h"
 #include "model/initialise.h"
 
@@ -24,7 +23,7 @@ struct ModelFlags {
   std::string name;
   std::vector<std::string> overrides;
   bool is_randomised = false;
-  std::string dtype = "fp32", shard_size, to;
+  LayoutFlags layout;
 };
 
 ViTConfig named_model(const ModelFlags& flags) {
@@ -100,17 +99,6 @@ void run_list(const ModelFlags& flags) {
   print_out(flags.common.is_json ? json.dump(1) + "\n" : rows.text());
 }
 
-// "5GB" and "512MB" are powers of ten, as in Hugging Face's tools; "" is 0.
-int64_t parse_bytes(const std::string& text) {
-  if (text.empty()) return 0;
-  const std::map<std::string, double> units = {{"MB", 1e6}, {"GB", 1e9}};
-  const auto number = leading_number(text);
-  const auto unit = number ? units.find(number->second) : units.end();
-  if (unit == units.end() || !(number->first * unit->second >= 1 && number->first < 1e9))
-    throw UsageError("--shard-size ", text, ": want a number with MB or GB, such as 5GB");
-  return static_cast<int64_t>(number->first * unit->second);
-}
-
 void run_init(const ModelFlags& flags) {
   begin_command(flags.common);
   if (flags.common.out.empty()) throw UsageError("give --out DIR for the new checkpoint");
@@ -121,11 +109,11 @@ void run_init(const ModelFlags& flags) {
     if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
     return flags.is_randomised ? randomised_tensor(row, seed) : initial_tensor(row, seed);
   };
-  const WeightLayout layout{precision_type(flags.dtype), parse_bytes(flags.shard_size)};
+  const WeightLayout layout = flags.layout.layout();
   const ModelInfo info{config, default_pp_eval(config), {}};
   const std::vector<ParameterRow> table = parameter_table(config);
   std::optional<WrittenModel> others;  // names, where they are not ours
-  if (!flags.to.empty()) others = export_model(flags.to, info, table);
+  if (!flags.layout.to.empty()) others = export_model(flags.layout.to, info, table);
   FileOps ops(ExitCode::kCheckpoint);
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
     if (others)
@@ -144,17 +132,7 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
   add_overrides(*init, flags->overrides);
   init->add_flag("--randomize-all", flags->is_randomised,
                  "draw every element at random, for parity checks");
-  init->add_option("--dtype", flags->dtype,
-                   "fp32 or bf16: how the matrices of blocks and pool lie on disk")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "bf16"}));
-  init->add_option("--to", flags->to,
-                   "the names and config of Hugging Face's transformers (hf) or timm instead of "
-                   "ours, which are timm's with fields of our own")
-      ->check(CLI::IsMember(split(export_formats(), '|')));
-  init->add_option("--shard-size", flags->shard_size,
-                   "largest file, such as 5GB: shards and their index instead of one file, which "
-                   "timm's local-dir needs");
+  add_layout_flags(*init, flags->layout);
   add_common_flags(*init, flags->common, kSeed | kOut, "folder of the new checkpoint");
   init->footer(options);
   init->callback([flags] { run_init(*flags); });

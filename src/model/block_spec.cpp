@@ -1,10 +1,20 @@
 #include "model/block_spec.h"
 
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/text.h"
 #include "kernels/activation.h"
 #include "model/model_cut.h"
 
 namespace vit22b {
 namespace {
+
+// As PEFT's target_modules: a layer's name or the end of it, or a pattern.
+bool is_layer(const std::string& name, const std::string& target) {
+  return matches_pattern(name, target) || name.ends_with("." + target);
+}
 
 void name_parallel(BlockSpec& b, const ViTConfig& c) {
   const bool has_bias = c.attention.proj_bias;
@@ -69,7 +79,31 @@ void name_norms(BlockSpec& b, const ViTConfig& c) {
     b.mlp_norm = named(b.is_parallel() ? "mlp_norm" : "mlp.norm", b.whole_hidden);
 }
 
+void add_adapters(BlockSpec& b, const AdapterConfig& adapters) {
+  std::set<std::string> names;
+  std::set<std::string> unused(adapters.targets.begin(), adapters.targets.end());
+  for (LinearSpec* layer : {&b.qkv, &b.proj, &b.gate, &b.fc1, &b.fc2}) {
+    if (layer->weight.empty()) continue;
+    const std::string name = layer->weight.substr(0, layer->weight.rfind('.'));
+    names.insert(name);
+    for (const std::string& target : adapters.targets)
+      if (is_layer(name, target)) unused.erase(target);
+    if (adapters.is_target(name))
+      layer->adapter = {name + ".lora_A.weight", name + ".lora_B.weight", adapters.rank,
+                        adapters.scale()};
+  }
+  if (!unused.empty())
+    throw UsageError("lora.targets: '", *unused.begin(),
+                     "' is no layer of these blocks; they have ",
+                     join({names.begin(), names.end()}, ", "));
+}
+
 }  // namespace
+
+bool AdapterConfig::is_target(const std::string& layer) const {
+  return std::any_of(targets.begin(), targets.end(),
+                     [&](const std::string& target) { return is_layer(layer, target); });
+}
 
 NormForm norm_form(const ViTConfig& config) {
   const bool is_layer_norm = config.norm.norm_layer == "layernorm";
@@ -77,11 +111,24 @@ NormForm norm_form(const ViTConfig& config) {
 }
 
 LinearSpec BlockSpec::in_projection() const {
-  return {fc1.weight, qkv.bias, 0, 0, gate.out + fc1.out + qkv.out, qkv.in};
+  return {fc1.weight, qkv.bias, 0, 0, gate.out + fc1.out + qkv.out, qkv.in, fc1.adapter};
 }
 
 LinearSpec BlockSpec::hidden_projection() const {
-  return {fc1.weight, fc1.bias, 0, 0, gate.out + fc1.out, fc1.in};
+  return {fc1.weight, fc1.bias, 0, 0, gate.out + fc1.out, fc1.in, fc1.adapter};
+}
+
+std::vector<const LinearSpec*> BlockSpec::layers() const {
+  std::vector<const LinearSpec*> all;
+  for (const LinearSpec* layer : {&qkv, &gate, &fc1, &proj, &fc2})
+    if (!layer->weight.empty()) all.push_back(layer);
+  return all;
+}
+
+bool BlockSpec::has_adapters() const {
+  const std::vector<const LinearSpec*> all = layers();
+  return std::any_of(all.begin(), all.end(),
+                     [](const LinearSpec* layer) { return layer->adapter.exists(); });
 }
 
 std::vector<int64_t> BlockSpec::hidden_sections() const {
@@ -109,6 +156,7 @@ BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
   b.is_parallel() ? name_parallel(b, c) : name_serial(b, c);
   name_norms(b, c);
   if (c.mlp.swiglu) add_gate(b);
+  if (c.adapters.exist()) add_adapters(b, c.adapters);
   return b;
 }
 

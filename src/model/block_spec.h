@@ -31,12 +31,22 @@ struct BlockNorm {
   bool exists() const { return !name.empty(); }
 };
 
+/// What stands beside a layer's weight: + scale · x Aᵀ Bᵀ.
+struct AdapterSpec {
+  std::string a, b;  ///< local names of A [rank, in] and B, of the weight's rows
+  int64_t rank = 0;  ///< 0 for none
+  double scale = 0;
+
+  bool exists() const { return rank > 0; }
+};
+
 /// A linear layer inside a block: rows of a weight that may hold those of others too.
 struct LinearSpec {
   std::string weight, bias;  ///< local names; bias "" for none
   int64_t first_row = 0;     ///< of the weight and of the bias where they are parts of a wider one
   int64_t bias_first = 0;
   int64_t out = 0, in = 0;
+  AdapterSpec adapter = {};  ///< of the whole weight
 };
 
 /// A block, made from the config once: the parameter table, the engines, what counts bytes and
@@ -68,6 +78,9 @@ struct BlockSpec {
 
   bool is_parallel() const { return arrangement == Arrangement::kParallel; }
   bool is_gated() const { return !gate.weight.empty(); }
+  /// The layers that a block has, those of one weight side by side.
+  std::vector<const LinearSpec*> layers() const;
+  bool has_adapters() const;
   bool has_wide_norms() const { return q_wide.exists(); }
   int64_t head_size() const { return width / heads; }
   /// Sections of qkv's rows that a mesh cuts, each for itself.

@@ -44,6 +44,13 @@ void MlpConfig::fields(FieldVisitor& v) {
            "GELU in the tanh, erf or sigmoid form, or SiLU; a gated MLP's gate has it");
 }
 
+void AdapterConfig::fields(FieldVisitor& v) {
+  v.field("rank", rank, "of low-rank adapters beside the layers of blocks; 0 for none");
+  v.field("alpha", alpha, "adapters add alpha / rank times their product");
+  v.field("targets", targets,
+          "layers that have one, by the ends of their names: [\"qkv\", \"proj\"]; * for all");
+}
+
 void NormConfig::fields(FieldVisitor& v) {
   v.field("fc_norm", fc_norm, "with avg: norm after pooling instead of before");
   v.field("final_norm", final_norm, "a norm after the blocks, or after pooling");

@@ -93,6 +93,20 @@ struct TextConfig {
   void fields(FieldVisitor& visitor);
 };
 
+/// Low-rank adapters beside the linear layers of blocks (LoRA, arXiv 2106.09685): a layer with the
+/// weight W computes x (W + alpha / rank · B A)ᵀ, with A [rank, in] and B [out, rank] of its own.
+struct AdapterConfig {
+  int64_t rank = 0;  ///< 0 for none
+  double alpha = 16;
+  std::vector<std::string> targets = {"*"};  ///< layers, by the ends of their names or patterns
+
+  bool exist() const { return rank > 0; }
+  double scale() const { return alpha / static_cast<double>(rank); }
+  /// Whether a layer, such as "attn.qkv", is among the targets.
+  bool is_target(const std::string& layer) const;
+  void fields(FieldVisitor& visitor);
+};
+
 /// Everything that decides a vision transformer's parameters and function, in timm's argument
 /// names; the groups are C++'s alone: to configs all keys are flat.
 ///
@@ -117,6 +131,7 @@ struct ViTConfig {
   RotaryConfig rotary;
   PoolConfig pool;
   TextConfig text;
+  AdapterConfig adapters;  ///< of a training or a checkpoint; no field of a model's own
 
   void fields(FieldVisitor& visitor);
 

@@ -126,6 +126,16 @@ void check_norms(const ViTConfig& c) {
     throw UsageError("model.post_norm goes with model.block=serial and model.init_values=0");
 }
 
+void check_adapters(const AdapterConfig& adapters) {
+  if (adapters.rank < 0 || adapters.rank > kMost)
+    throw UsageError("lora.rank is ", adapters.rank, ", want 0 to ", grouped(kMost));
+  if (!adapters.exist()) return;
+  if (!(adapters.alpha > 0) || !std::isfinite(adapters.alpha))
+    throw UsageError("lora.alpha is ", adapters.alpha, ", want more than 0");
+  if (adapters.targets.empty())
+    throw UsageError("lora.targets names no layer; use [*] for all, or lora.rank=0");
+}
+
 }  // namespace
 
 void ViTConfig::validate() const {
@@ -136,6 +146,7 @@ void ViTConfig::validate() const {
   reads_words() ? check_words(*this) : check_pictures(*this);
   check_pool(*this);
   check_norms(*this);
+  check_adapters(adapters);
 }
 
 }  // namespace vit22b

@@ -16,8 +16,8 @@ double forward_flops(const ViTConfig& c) {
          static_cast<double>(c.depth) * (2 * products * tokens + 4 * tokens * tokens * width);
 }
 
-double train_flops(const ViTConfig& config, double trained_share) {
-  return forward_flops(config) * (1 + 2 * trained_share);
+double train_flops(const ViTConfig& config, const BackwardShare& share) {
+  return forward_flops(config) * (1 + share.inputs + share.weights);
 }
 
 }  // namespace vit22b

@@ -51,6 +51,9 @@ void fill_initial(const ParameterRow& row, uint64_t seed, int64_t first, std::sp
     case Initialiser::Kind::kXavierUniform:
       fill_xavier(row, rng, first, out);
       break;
+    case Initialiser::Kind::kUniform:
+      rng.fill_symmetric(out, static_cast<uint64_t>(first), value);
+      break;
   }
 }
 
@@ -68,7 +71,9 @@ at::Tensor randomised_tensor(const ParameterRow& row, uint64_t seed) {
   at::Tensor values = at::empty({row.count()}, at::kFloat);
   CounterRng(seed, "randomise", row.name).fill_normal(floats_of(values), 0);
   double stddev = kRandomisedStddev;
-  if (row.shape.size() >= 2 && row.group == ParameterGroup::kKernel) {
+  const bool is_product =
+      row.group == ParameterGroup::kKernel || row.group == ParameterGroup::kAdapter;
+  if (row.shape.size() >= 2 && is_product) {
     const int64_t fan_in = row.count() / row.shape[0];
     stddev = 1 / std::sqrt(static_cast<double>(fan_in));
   }

@@ -42,6 +42,15 @@ at::Tensor Layers::with_bias(const LinearSpec& linear, const at::Tensor& y) cons
   return values.defined() ? y + values.to(y.scalar_type()) : y;
 }
 
+// Adapters are of models that no model axis cuts.
+at::Tensor Layers::with_adapter(const LinearSpec& linear, const at::Tensor& x,
+                                const at::Tensor& y) const {
+  const AdapterSpec& adapter = linear.adapter;
+  if (!adapter.exists()) return y;
+  const at::Tensor inner = functions_.linear(x, weight(adapter.a), {}) * adapter.scale;
+  return y + functions_.linear(inner, rows_of(weight(adapter.b), linear.first_row, linear.out), {});
+}
+
 at::Tensor Layers::rows(const std::string& name, const at::Tensor& x) const {
   return rows(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
@@ -60,12 +69,13 @@ at::Tensor Layers::columns(const std::string& name, const at::Tensor& x) const {
 
 at::Tensor Layers::rows(const LinearSpec& linear, const at::Tensor& x) const {
   const at::Tensor own = rows_of(weight(linear.weight), linear.first_row, linear.out);
-  if (is_alone()) return functions_.linear(x, own, bias(linear));
+  if (is_alone()) return with_adapter(linear, x, functions_.linear(x, own, bias(linear)));
   return with_bias(linear, row_linear(mesh_, x, own));
 }
 
 at::Tensor Layers::columns(const LinearSpec& linear, const at::Tensor& x) const {
-  if (is_alone()) return functions_.linear(x, weight(linear.weight), find(linear.bias));
+  if (is_alone())
+    return with_adapter(linear, x, functions_.linear(x, weight(linear.weight), find(linear.bias)));
   // This rank's features of the output.
   return with_bias({.bias = linear.bias}, column_linear(mesh_, {{x, weight(linear.weight)}}));
 }

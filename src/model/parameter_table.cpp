@@ -98,11 +98,23 @@ class Rows {
     kernel(linear.weight, linear.out, linear.in, ModelCut::kRowsPerSection, sections);
     if (!linear.bias.empty())
       bias(linear.bias, bias_initialiser, ModelCut::kRowsPerSection, sections);
+    adapter(linear);
   }
   /// One whose inputs it cuts.
   void out_layer(const LinearSpec& linear, Initialiser bias_initialiser) {
     kernel(linear.weight, linear.out, linear.in, ModelCut::kColumns);
     if (!linear.bias.empty()) bias(linear.bias, bias_initialiser, ModelCut::kColumns, {linear.out});
+    adapter(linear);
+  }
+  /// What stands beside a layer's weight; at first it adds nothing. A as PEFT begins it
+  /// (kaiming_uniform_ with a = sqrt(5)).
+  void adapter(const LinearSpec& linear) {
+    const AdapterSpec& adapter = linear.adapter;
+    if (!adapter.exists()) return;
+    const double bound = 1 / std::sqrt(static_cast<double>(linear.in));
+    add(adapter.a, {adapter.rank, linear.in}, {Initialiser::Kind::kUniform, bound},
+        ParameterGroup::kAdapter);
+    add(adapter.b, {linear.out, adapter.rank}, constant(0), ParameterGroup::kAdapter);
   }
   /// LayerScale, where there is one.
   void scale(const std::string& name, const BlockSpec& block) {
@@ -222,14 +234,15 @@ void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
 }  // namespace
 
 const char* group_name(ParameterGroup group) {
-  static constexpr const char* kNames[] = {"head",     "kernel", "bias", "norm",
-                                           "position", "token",  "scale"};
+  static constexpr const char* kNames[] = {"head",     "kernel", "bias",  "norm",
+                                           "position", "token",  "scale", "adapter"};
   return kNames[static_cast<int>(group)];
 }
 
 std::string Initialiser::text() const {
   if (kind == Kind::kConstant) return concat("constant ", value);
   if (kind == Kind::kNormal) return concat("normal, stddev ", value);
+  if (kind == Kind::kUniform) return concat("uniform, to ", value);
   return "xavier uniform";
 }
 

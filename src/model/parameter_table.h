@@ -11,16 +11,16 @@
 namespace vit22b {
 
 /// What kind of parameter a row is; optimizer rules choose by it.
-enum class ParameterGroup { kHead, kKernel, kBias, kNorm, kPosition, kToken, kScale };
+enum class ParameterGroup { kHead, kKernel, kBias, kNorm, kPosition, kToken, kScale, kAdapter };
 
-/// "head", "kernel", "bias", "norm", "position", "token", "scale".
+/// "head", "kernel", "bias", "norm", "position", "token", "scale", "adapter".
 const char* group_name(ParameterGroup group);
 
 /// How a parameter is made from random numbers.
 struct Initialiser {
-  enum class Kind { kConstant, kNormal, kXavierUniform };
+  enum class Kind { kConstant, kNormal, kXavierUniform, kUniform };
   Kind kind = Kind::kConstant;
-  double value = 0;  ///< the constant, or the normal's standard deviation
+  double value = 0;  ///< the constant, the normal's standard deviation, or the bound
 
   std::string text() const;
 };

@@ -53,6 +53,10 @@ void check_request(const PlanRequest& request) {
   if (request.is_training) {
     if (request.config.state == "file" && !request.is_here())
       throw UsageError("state=file runs on the CPU; use device=this, or state=memory");
+    if (request.config.store == "streamed")
+      throw UsageError(
+          "plan does not know training with store=streamed; use mode=infer for its "
+          "slots, or store=resident");
     check_mesh(request.config, make_outline_mesh({mesh.data, mesh.model}));
   } else {
     if (request.num_ranks() > 1)

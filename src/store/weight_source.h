@@ -17,6 +17,9 @@ class WeightSource {
   virtual void read(const ParameterRow& row, at::Tensor& target) = 0;
   /// Whether read computes on all threads: then there is no waiting that could be hidden.
   virtual bool is_computing() const { return false; }
+  /// Whether a parameter's values are those of another checkpoint, beside which what trains may be
+  /// saved alone.
+  virtual bool is_of_base(const ParameterRow&) const { return false; }
 };
 
 /// A rank's part of a parameter, float32 on a device; one without memory (kMeta) is given its shape

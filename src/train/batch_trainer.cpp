@@ -1,5 +1,6 @@
 #include "train/batch_trainer.h"
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/model_writer.h"
 #include "core/error.h"
 #include "eval/vit_predictor.h"
@@ -12,14 +13,13 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
       schedule_(make_schedule(config, /*examples_per_epoch=*/0)) {
   if (config_.state == "file")
     throw UsageError("state=", config_.state, " is of a run's folder; use state=memory");
-  const auto source = first_weights(config_);
   model_ = std::make_unique<TrainedModel>(
       TrainedModel::Parts{.config = config_,
                           .device = device_,
                           .mesh = mesh_,
                           .memory = make_state_memory(config_.state, device_),
                           .folder = std::filesystem::temp_directory_path()},
-      *source);
+      first_weights(config_));
 }
 
 StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepContext& step) {
@@ -57,8 +57,9 @@ void BatchTrainer::save(FileOps& ops, const std::filesystem::path& folder) {
   const at::NoGradGuard no_grad;
   const AveragedWeights averages = model_->averages(steps_);
   const std::string& pp_eval = config_.data.pp_eval;
-  const ModelInfo info{config_.model, pp_eval.empty() ? default_pp_eval(config_.model) : pp_eval,
-                       config_.data.label_names};
+  ModelInfo info{config_.model, pp_eval.empty() ? default_pp_eval(config_.model) : pp_eval,
+                 config_.data.label_names};
+  if (config_.saves_beside_base()) info.base = base_weights(config_.init_from);
   const NamedParts weights = model_->weights();
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
     write_model(ops, beside, info, PartsToWrite{weights}, mesh_, manifest);

@@ -71,9 +71,11 @@ void TrainConfig::fields(FieldVisitor& v) {
   v.field("init_allow", init_allow,
           "what may differ from init_from, as patterns of fields (act_layer) or parameters");
   v.field("freeze", freeze, "name patterns that do not train");
+  v.field("tune", tune, "name patterns that train, with the head and adapters, and no others");
   v.choice("loss", loss, "sigmoid|softmax", "training loss");
-  v.choice("store", store, "resident|sharded",
-           "where weights live: whole on each rank, or cut over the data axis");
+  v.choice("store", store, "resident|sharded|streamed",
+           "where weights live: whole on each rank, cut over the data axis, or, but for what "
+           "trains, in the files of init_from, read anew in every pass");
   v.choice(
       "state", state, "memory|host|file",
       "where weights and optimizer state live: in the device's memory, in the host's, of which "
@@ -85,6 +87,9 @@ void TrainConfig::fields(FieldVisitor& v) {
            "how matrices of blocks and pool are stored between updates");
   v.begin_section("model");
   model.fields(v);
+  v.end_section();
+  v.begin_section("lora");
+  model.adapters.fields(v);
   v.end_section();
   v.begin_section("data");
   data.fields(v);

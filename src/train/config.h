@@ -80,7 +80,7 @@ struct TrainConfig {
   std::string init_from;
   std::vector<std::string> init_skip;
   std::vector<std::string> init_allow;
-  std::vector<std::string> freeze;
+  std::vector<std::string> freeze, tune;
   std::string loss = "sigmoid";
   std::string store = "resident";
   std::string state = "memory";
@@ -99,6 +99,8 @@ struct TrainConfig {
 
   /// Those of the task that the config names.
   const TaskOptions& task_options() const { return tasks.at(task); }
+  /// Whether checkpoints have what trains alone, beside the weights of `init_from`.
+  bool saves_beside_base() const { return model.adapters.exist() || store == "streamed"; }
   void fields(FieldVisitor& visitor);
 };
 

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/range.h"
 #include "data/splits.h"
+#include "model/block_spec.h"
 #include "model/model_cut.h"
 #include "train/config.h"
 
@@ -17,6 +18,28 @@ void check_tasks(const TrainConfig& c) {
       throw UsageError(option, " is set, but task=", c.task, "; use task=", options->name());
     }
   }
+}
+
+/// Training that leaves the model's weights as they are and saves what it adds.
+void check_beside_base(const TrainConfig& c) {
+  if (!c.saves_beside_base()) return;
+  const std::string option = c.store == "streamed" ? "store=streamed" : "lora.rank";
+  if (c.init_from.empty())
+    throw UsageError(option, " trains beside the weights of a checkpoint; give init_from=CKPT");
+  if (!c.task_options().may_start_from())
+    throw UsageError(option, " is of tasks that train one tower; task=", c.task, " has another");
+  if (c.mesh.model > 1)
+    throw UsageError(option, " is of models that no model axis cuts; use mesh.model=1");
+  block_spec(c.model);  // names a target that is none of its layers
+  if (c.store != "streamed") return;
+  if (!c.model.adapters.exist() && c.tune.empty())
+    throw UsageError(
+        "store=streamed trains what is small beside weights that stay in their files; give "
+        "lora.rank, or name patterns as tune");
+  if (c.state != "memory" || c.weights != "fp32")
+    throw UsageError(
+        "store=streamed keeps what trains in memory, in fp32; use store=resident with ",
+        "state=", c.state, " weights=", c.weights);
 }
 
 }  // namespace
@@ -62,6 +85,7 @@ void check_choices(const TrainConfig& c) {
   if (c.store == "sharded" && (c.state != "memory" || c.weights != "fp32"))
     throw UsageError("store=sharded keeps fp32 weights in memory; use store=resident with state=",
                      c.state, " weights=", c.weights);
+  check_beside_base(c);
   check_range("data.mixup", c.data.mixup, Range::share());
   check_range("data.max_bad_fraction", c.data.max_bad_fraction, Range::share());
   check_range("data.max_pixels", static_cast<double>(c.data.max_pixels), Range::positive());

@@ -8,7 +8,7 @@ namespace vit22b {
 
 double OtherModels::flops() const {
   double flops = 0;
-  if (trained_image) flops += train_flops(*trained_image, trained_share);
+  if (trained_image) flops += train_flops(*trained_image, {trained_share, trained_share});
   for (const ViTConfig& model : looking) flops += forward_flops(model);
   return flops;
 }

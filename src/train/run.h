@@ -35,7 +35,7 @@ class Run {
   void complete_config(const std::filesystem::path& start);
   std::unique_ptr<StateMemory> make_memory() const;
   /// saved  what the run goes on from; null for a first start
-  void make_model(const SavedRun* saved);
+  void make_model(const std::shared_ptr<const SavedRun>& saved);
   void load(const SavedRun& saved);
   void log_setting() const;
 
@@ -63,6 +63,7 @@ class Run {
   Cadence cadence_{};
   std::unique_ptr<Task> task_;
   std::unique_ptr<TrainedModel> model_;
+  std::optional<BaseWeights> base_;  ///< that the run's checkpoints stand beside
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   int64_t saved_step_ = -1;  ///< of the folder's newest save, where it is of this run's way

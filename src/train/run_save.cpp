@@ -114,6 +114,7 @@ void Run::save() {
   const AveragedWeights averages = model_->averages(state_.step);
   RunParts parts{task_->model_info(config_), model_->weights(), model_->optimizer_state().state(),
                  state_, [this](const at::Tensor& part) { model_->release(part); }};
+  parts.info.base = base_;
   parts.frozen = task_->frozen_parts();
   parts.optimizer.merge(averages.raw());
   checkpoints.save(parts, mesh_, is_best_, keep);

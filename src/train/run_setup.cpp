@@ -1,3 +1,4 @@
+#include "checkpoint/adapters.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "eval/vit_predictor.h"
@@ -40,17 +41,29 @@ namespace {
 
 /// A saved run as a source: a parameter's own values where its average has been saved as the
 /// weight.
-std::unique_ptr<WeightSource> weights_of(const SavedRun& saved, const std::string& place) {
-  return std::make_unique<FunctionSource>([&saved, place](const ParameterRow& row) {
+class SavedSource : public WeightSource {
+ public:
+  SavedSource(std::shared_ptr<const SavedRun> saved, std::string place)
+      : saved_(std::move(saved)), place_(std::move(place)) {}
+
+  void read(const ParameterRow& row, at::Tensor& target) override {
     try {
-      const at::Tensor whole = saved.optimizer(AveragedWeights::raw_name(row.name));
-      return whole.defined() ? whole : saved.weight(row);
+      const at::Tensor whole = saved_->optimizer(AveragedWeights::raw_name(row.name));
+      if (whole.defined())
+        target.copy_(whole);
+      else
+        saved_->read(row, target);
     } catch (const CheckpointError& e) {
-      throw CheckpointError(place, ": '", row.name, "' does not fit this config's model (",
+      throw CheckpointError(place_, ": '", row.name, "' does not fit this config's model (",
                             e.what(), "); start a new run with --init-from");
     }
-  });
-}
+  }
+  bool is_of_base(const ParameterRow& row) const override { return saved_->is_of_base(row); }
+
+ private:
+  const std::shared_ptr<const SavedRun> saved_;
+  const std::string place_;
+};
 
 }  // namespace
 
@@ -66,16 +79,18 @@ std::unique_ptr<StateMemory> Run::make_memory() const {
 }
 
 // A run that goes on needs nothing of what it started from.
-void Run::make_model(const SavedRun* saved) {
+void Run::make_model(const std::shared_ptr<const SavedRun>& saved) {
   mesh_.agree([&] {
     std::unique_ptr<StateMemory> memory = make_memory();
-    const std::unique_ptr<WeightSource> source = saved != nullptr
-                                                     ? weights_of(*saved, books_.start().string())
-                                                     : task_->first_weights(config_);
+    std::unique_ptr<WeightSource> source =
+        saved == nullptr ? task_->first_weights(config_)
+                         : std::make_unique<SavedSource>(saved, books_.start().string());
+    if (config_.saves_beside_base())
+      base_ = saved == nullptr ? base_weights(config_.init_from) : saved->info().base;
     model_ = std::make_unique<TrainedModel>(
         TrainedModel::Parts{config_, torch_device(options_.device), mesh_, std::move(memory),
                             task_->image_tower(), options_.out},
-        *source);
+        std::move(source));
   });
   if (saved != nullptr) load(*saved);
 }
@@ -139,9 +154,9 @@ bool Run::start() {
   state_.seed = static_cast<uint64_t>(config_.seed);
   task_->prepare(config_, options_.device);
   task_->look_once(config_, options_.device, mesh_, data_);
-  std::optional<SavedRun> saved;
-  if (!books_.start().empty()) saved.emplace(books_.start(), mesh_);
-  make_model(saved ? &*saved : nullptr);
+  std::shared_ptr<const SavedRun> saved;
+  if (!books_.start().empty()) saved = std::make_shared<const SavedRun>(books_.start(), mesh_);
+  make_model(saved);
   if (state_.step >= cadence_.total && !state_.is_eval_pending) return false;
   books_.take_up(config_, task_->metrics().front(), state_);
   log_setting();

@@ -9,6 +9,7 @@
 #include "store/host_memory.h"
 #include "store/resident.h"
 #include "store/sharded.h"
+#include "store/tuned.h"
 #include "store/update_now.h"
 
 namespace vit22b {
@@ -18,29 +19,73 @@ std::unique_ptr<StateMemory> make_state_memory(const std::string& state, c10::De
   return std::make_unique<DeviceMemory>(device);
 }
 
+std::vector<ParameterRule> training_rules(const TrainConfig& config,
+                                          const std::vector<ParameterRow>& table) {
+  std::vector<ParameterRule> rules = make_rules(table, config.optim, {config.freeze, config.tune});
+  config.task_options().adjust_rules(table, rules);
+  return rules;
+}
+
+std::set<std::string> own_parameters(const TrainConfig& config,
+                                     const std::vector<ParameterRow>& table,
+                                     const WeightSource& source) {
+  const std::vector<ParameterRule> rules = training_rules(config, table);
+  std::set<std::string> own;
+  for (size_t i = 0; i < table.size(); ++i)
+    if (!config.saves_beside_base() || rules[i].is_trained || !source.is_of_base(table[i]))
+      own.insert(table[i].name);
+  return own;
+}
+
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
-                                        WeightSource& source, StateMemory& memory,
+                                        const std::set<std::string>& own,
+                                        std::unique_ptr<WeightSource> source, StateMemory& memory,
                                         c10::Device device, const Mesh& mesh) {
   if (config.store == "sharded")
-    return std::make_unique<ShardedStore>(table, source, device, mesh, config.mesh.prefetch);
-  return std::make_unique<ResidentStore>(
-      table, source, config.weights == "bf16" ? at::kBFloat16 : at::kFloat, memory, mesh);
+    return std::make_unique<ShardedStore>(table, *source, device, mesh, config.mesh.prefetch);
+  // What products round anyway is read rounded.
+  const bool is_half =
+      config.store == "streamed" ? config.precision != "fp32" : config.weights == "bf16";
+  const at::ScalarType matrix_type = is_half ? at::kBFloat16 : at::kFloat;
+  if (config.store == "streamed")
+    return std::make_unique<TunedStore>(table, own, std::move(source), matrix_type, memory, device,
+                                        mesh);
+  return std::make_unique<ResidentStore>(table, *source, matrix_type, memory, mesh);
 }
+
+namespace {
+
+/// The weights of a run that starts from a checkpoint's: its own where it has them as they are.
+class StartSource : public WeightSource {
+ public:
+  StartSource(InitWeights start, uint64_t seed) : start_(std::move(start)), seed_(seed) {}
+
+  void read(const ParameterRow& row, at::Tensor& target) override {
+    if (is_of_base(row)) return start_.read(row, target);
+    const at::Tensor fresh = initial_tensor(row, seed_);
+    target.copy_(row.unit.kind == UnitKind::kTask ? fresh : start_.value(row, fresh));
+  }
+  bool is_of_base(const ParameterRow& row) const override {
+    return row.unit.kind != UnitKind::kTask && start_.takes(row);
+  }
+
+ private:
+  const InitWeights start_;
+  const uint64_t seed_;
+};
+
+}  // namespace
 
 std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) {
   const auto seed = static_cast<uint64_t>(config.seed);
   if (config.init_from.empty()) return std::make_unique<GeneratedSource>(seed);
   const CheckpointPath source = resolve_checkpoint(config.init_from);
   log_info("starting from the weights of " + source.path().string());
-  const auto start =
-      std::make_shared<InitWeights>(source, ModelInfo{config.model, {}, config.data.label_names},
-                                    InitChoice{config.init_skip, config.init_allow});
-  for (const std::string& note : start->notes()) log_info(note);
-  return std::make_unique<FunctionSource>([start, seed](const ParameterRow& row) {
-    const at::Tensor fresh = initial_tensor(row, seed);
-    return row.unit.kind == UnitKind::kTask ? fresh : start->value(row, fresh);
-  });
+  InitWeights start(source, ModelInfo{config.model, {}, config.data.label_names},
+                    InitChoice{config.init_skip, config.init_allow});
+  for (const std::string& note : start.notes()) log_info(note);
+  return std::make_unique<StartSource>(std::move(start), seed);
 }
 
 ActivationPolicy activation_policy(const TrainConfig& config) {
@@ -56,8 +101,7 @@ std::unique_ptr<BlockInputs> make_block_inputs(const TrainConfig& config,
 
 Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& table,
                  const UpdatingSink::Parts& parts) {
-  std::vector<ParameterRule> rules = make_rules(table, config.optim, config.freeze);
-  config.task_options().adjust_rules(table, rules);
+  const std::vector<ParameterRule> rules = training_rules(config, table);
   Sinks sinks;
   if (config.update == "now")
     sinks.updating = std::make_unique<UpdateNow>(table, rules, config.optim, parts);

@@ -1,8 +1,12 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "model/context.h"
+#include "optim/rules.h"
 #include "store/reduce_scatter.h"
 #include "store/updating_sink.h"
 #include "store/weight_source.h"
@@ -13,10 +17,23 @@ namespace vit22b {
 /// The memory of a device, or of the host for it ("host"), which are one on the CPU.
 std::unique_ptr<StateMemory> make_state_memory(const std::string& state, c10::Device device);
 
+/// How each parameter of a table trains.
+std::vector<ParameterRule> training_rules(const TrainConfig& config,
+                                          const std::vector<ParameterRow>& table);
+
+/// The parameters of a table that a run has itself: all, or where it trains beside a checkpoint's
+/// weights those that train and those that these do not have as they are.
+std::set<std::string> own_parameters(const TrainConfig& config,
+                                     const std::vector<ParameterRow>& table,
+                                     const WeightSource& source);
+
 /// The store that a config names, on a device; `memory` holds what the data axis does not cut.
+///
+/// own  names of what store=streamed holds in memory
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
-                                        WeightSource& source, StateMemory& memory,
+                                        const std::set<std::string>& own,
+                                        std::unique_ptr<WeightSource> source, StateMemory& memory,
                                         c10::Device device, const Mesh& mesh);
 
 /// The weights that a run of one tower starts with: fresh ones by the config's seed, or those of

@@ -1,8 +1,9 @@
 #include "train/trained_model.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "eval/vit_predictor.h"
-#include "model/flops.h"
 
 namespace vit22b {
 namespace {
@@ -23,15 +24,17 @@ std::vector<ParameterRow> table_of(const TrainConfig& config,
 
 }  // namespace
 
-TrainedModel::TrainedModel(Parts parts, WeightSource& source)
+TrainedModel::TrainedModel(Parts parts, std::unique_ptr<WeightSource> source)
     : parts_(std::move(parts)),
       table_(table_of(parts_.config, parts_.image)),
+      own_(own_parameters(parts_.config, table_, *source)),
       engine_(
           make_engine(parts_.config.engine, parts_.mesh, precision_type(parts_.config.precision))),
       optimizer_(make_optimizer(parts_.config.optim)),
       main_inputs_(make_block_inputs(parts_.config, parts_.folder)),
       image_inputs_(parts_.image ? make_block_inputs(parts_.config, parts_.folder) : nullptr),
-      store_(make_store(parts_.config, table_, source, *parts_.memory, parts_.device, parts_.mesh)),
+      store_(make_store(parts_.config, table_, own_, std::move(source), *parts_.memory,
+                        parts_.device, parts_.mesh)),
       sinks_(
           make_sinks(parts_.config, table_, {*optimizer_, *store_, parts_.mesh, *parts_.memory})) {}
 
@@ -61,13 +64,39 @@ NamedTensors TrainedModel::own_weights() const {
   return own;
 }
 
+NamedParts TrainedModel::weights() const {
+  std::vector<ParameterRow> own;
+  for (const ParameterRow& row : table_)
+    if (own_.count(row.name) != 0) own.push_back(row);
+  return owned_parts(*store_, own);
+}
+
 AveragedWeights TrainedModel::averages(int64_t updates) const {
   return {*sinks_.updating, *store_, parts_.config.optim.polyak, updates};
 }
 
+BackwardShare TrainedModel::backward_share() const {
+  const int64_t depth = parts_.config.model.depth;
+  int64_t reached = 0, with_matrices = 0;
+  for (int64_t i = 0; i < depth; ++i) {
+    const std::set<std::string>& trained = sinks_.updating->trained(block_unit(i));
+    if (reached > 0 || !trained.empty()) ++reached;
+    with_matrices += std::any_of(table_.begin(), table_.end(), [&](const ParameterRow& row) {
+      return row.unit == block_unit(i) && row.group == ParameterGroup::kKernel &&
+             trained.count(row.local_name) != 0;
+    });
+  }
+  if (!sinks_.updating->trained({UnitKind::kEmbedding}).empty()) reached = depth;
+  const auto blocks = static_cast<double>(depth);
+  return {static_cast<double>(reached) / blocks, static_cast<double>(with_matrices) / blocks};
+}
+
 double TrainedModel::flops_of_sample() const {
-  double flops = train_flops(parts_.config.model);
-  if (parts_.image) flops += train_flops(parts_.image->config, parts_.image->trained_share);
+  double flops = train_flops(parts_.config.model, backward_share());
+  if (parts_.image) {
+    const double share = parts_.image->trained_share;
+    flops += train_flops(parts_.image->config, {share, share});
+  }
   return flops;
 }
 

@@ -2,8 +2,11 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "model/flops.h"
 #include "train/averaged_weights.h"
 #include "train/state_setup.h"
 #include "train/step.h"
@@ -24,8 +27,8 @@ class TrainedModel {
     std::filesystem::path folder;     ///< for block inputs in a nameless file
   };
 
-  /// source  of the weights; not used later
-  TrainedModel(Parts parts, WeightSource& source);
+  /// source  of the weights; kept where the store reads them anew
+  TrainedModel(Parts parts, std::unique_ptr<WeightSource> source);
   TrainedModel(const TrainedModel&) = delete;
   TrainedModel& operator=(const TrainedModel&) = delete;
 
@@ -41,8 +44,8 @@ class TrainedModel {
   AveragedWeights averages(int64_t updates) const;
   /// A copy of the task's own weights, whole, by local name. Every rank calls it.
   NamedTensors own_weights() const;
-  /// This rank's parts of all weights, sharing storage.
-  NamedParts weights() const { return owned_parts(*store_, table_); }
+  /// This rank's parts of all weights that the run has itself, sharing storage.
+  NamedParts weights() const;
   /// A part is not used for now.
   void release(const at::Tensor& part) { parts_.memory->release(part); }
   /// Operations of a sample's step.
@@ -51,10 +54,13 @@ class TrainedModel {
  private:
   ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
 
+  BackwardShare backward_share() const;
+
   bool has_own_weights() const { return table_.back().unit.kind == UnitKind::kTask; }
 
   Parts parts_;  ///< its memory outlives the store and the sinks, which lie in it
   std::vector<ParameterRow> table_;
+  std::set<std::string> own_;  ///< names of the weights that checkpoints have
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BlockInputs> main_inputs_, image_inputs_;

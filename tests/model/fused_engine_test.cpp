@@ -63,7 +63,7 @@ struct Sizes {
   double init_values = 0;
   /// Words of "causal", "lengths", "pairs" or "halves" (rotary), "gate" (in fc1's weight) or
   /// "apart" (a gate of its own), "heads_norm", "wide_norm", "attn_norm", "mlp_norm", "post_norm",
-  /// "no_bias".
+  /// "no_bias", "adapters".
   std::string extra;
 
   bool has(const char* word) const { return extra.find(word) != std::string::npos; }
@@ -86,6 +86,7 @@ ViTConfig config_of(const Sizes& s) {
   c.norm.attn_norm = s.has("attn_norm");
   c.norm.mlp_norm = s.has("mlp_norm");
   c.norm.post_norm = s.has("post_norm");
+  if (s.has("adapters")) c.adapters = {.rank = 3, .alpha = 5};
   return c;
 }
 
@@ -238,6 +239,64 @@ TEST_P(FusedBlock, OnTheGpusKernelsEqualsTheReference) {
   expect_roundings_only(make_device_engine(&test::gpu_ops(), at::kBFloat16), GetParam(),
                         at::kFloat);
 }
+
+class AdaptedBlock : public testing::TestWithParam<Sizes> {};
+
+/// A block without its adapters, which are in its weights.
+TestBlock merged(const TestBlock& block) {
+  TestBlock whole = block;
+  for (LinearSpec* layer :
+       {&whole.spec.qkv, &whole.spec.gate, &whole.spec.fc1, &whole.spec.proj, &whole.spec.fc2}) {
+    const AdapterSpec adapter = std::exchange(layer->adapter, {});
+    if (whole.weights.count(adapter.a) == 0) continue;
+    at::Tensor& weight = whole.weights.at(layer->weight);
+    weight =
+        weight + adapter.scale * block.weights.at(adapter.b).matmul(block.weights.at(adapter.a));
+    whole.weights.erase(adapter.a);
+    whole.weights.erase(adapter.b);
+  }
+  return whole;
+}
+
+// With the gradient G of the merged weight, A's is scale Bᵀ G and B's is scale G Aᵀ. B is small,
+// as training makes it: what is off is the rounding of two orders of the same sums.
+TEST_P(AdaptedBlock, IsTheBlockOfTheirSum) {
+  TestBlock block = block_of(GetParam());
+  for (const LinearSpec* layer : block.spec.layers()) block.weights.at(layer->adapter.b).mul_(0.05);
+  const TestBlock whole = merged(block);
+  const at::Tensor x = at::randn({GetParam().images, GetParam().tokens, GetParam().width}),
+                   dy = at::randn_like(x);
+  for (const char* name : {"fused", "reference"}) {
+    const BlockResult want = run_block(make_engine(name), whole, x, dy),
+                      got = run_block(make_engine(name), block, x, dy);
+    EXPECT_LT(relative_difference(got.output, want.output), 1e-6) << name;
+    EXPECT_LT(relative_difference(got.input_gradient, want.input_gradient), 1e-6) << name;
+    // ATen's own two orders are 1.04e-6 apart.
+    const auto expect_near = [&](const at::Tensor& a, const at::Tensor& b, const std::string& of) {
+      EXPECT_LT(relative_difference(a, b), 2e-6) << name << " " << of;
+    };
+    for (const LinearSpec* layer : block.spec.layers()) {
+      const auto& [a, b, rank, scale] = layer->adapter;
+      const at::Tensor gradient = scale * want.gradients.at(layer->weight);
+      expect_near(got.gradients.at(a), block.weights.at(b).t().matmul(gradient), a);
+      expect_near(got.gradients.at(b), gradient.matmul(block.weights.at(a).t()), b);
+    }
+  }
+}
+
+const Sizes kAdapted[] = {
+    {"adapters", "serial", 48, 3, 4, 2, 19, false, true, "layernorm", "gelu", 0, "adapters"},
+    {"gated_adapters", "serial", 48, 3, 2.75, 2, 37, false, true, "layernorm", "silu", 0.3,
+     "gate halves mlp_norm attn_norm adapters"},
+    {"parallel_adapters", "parallel", 58, 2, 2.5, 3, 37, true, false, "rmsnorm", "gelu_tanh", 0,
+     "gate adapters"}};
+
+std::string name_of(const testing::TestParamInfo<Sizes>& parameter) {
+  return parameter.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Adapted, AdaptedBlock, testing::ValuesIn(kAdapted), name_of);
+INSTANTIATE_TEST_SUITE_P(Adapted, FusedBlock, testing::ValuesIn(kAdapted), name_of);
 
 INSTANTIATE_TEST_SUITE_P(
     Sizes, FusedBlock,

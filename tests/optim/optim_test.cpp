@@ -122,11 +122,11 @@ TEST(Rules, OnlyKernelsDecayAndTheClassifierMost) {
 
 TEST(Rules, FrozenNamesDoNotTrainAndMustExist) {
   const auto table = parameter_table(preset("test8"));
-  const auto rules = make_rules(table, {}, {"blocks.*"});
+  const auto rules = make_rules(table, {}, {{"blocks.*"}});
   for (size_t i = 0; i < table.size(); ++i)
     EXPECT_EQ(rules[i].is_trained, !table[i].name.starts_with("blocks.")) << table[i].name;
   EXPECT_NE(test::error_of<UsageError>([&] {
-              make_rules(table, {}, {"block.*"});
+              make_rules(table, {}, {{"block.*"}});
             }).find("'block.*' matches no parameter"),
             std::string::npos);
 }

@@ -106,7 +106,7 @@ TEST(Accumulate, FrozenRowsHaveNoGradientAndNoState) {
   TinyModel model(tiny_config());
   const OptimConfig config;
   const auto optimizer = make_optimizer(config);
-  Accumulate sink(model.table, make_rules(model.table, config, {"blocks.*"}), config,
+  Accumulate sink(model.table, make_rules(model.table, config, {{"blocks.*"}}), config,
                   {*optimizer, *model.store, model.mesh, memory});
   EXPECT_TRUE(sink.trained(block_unit(0)).empty());
   for (const auto& [name, slot] : sink.state())

@@ -25,13 +25,14 @@ void TensorContainer::add(const std::string& name, StoredTensor tensor) {
     throw CheckpointError(place_.string(), ": there are two tensors '", name, "'");
 }
 
-void TensorContainer::take(TensorContainer other, const std::vector<std::string>& names) {
+void TensorContainer::take(TensorContainer other, const std::vector<std::string>& names,
+                           const std::string& prefix) {
   const size_t first = stores_.size();
   for (auto& store : other.stores_) stores_.push_back(std::move(store));
   for (const std::string& name : names) {
     StoredTensor tensor = other.tensor(name);
     tensor.store += first;
-    add(name, std::move(tensor));
+    add(prefix + name, std::move(tensor));
   }
 }
 

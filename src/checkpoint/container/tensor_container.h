@@ -41,7 +41,10 @@ class TensorContainer {
   /// throws  CheckpointError for a name that is there already, or bytes that the store has not
   void add(const std::string& name, StoredTensor tensor);
   /// Moves another container's stores in, with these of its tensors.
-  void take(TensorContainer other, const std::vector<std::string>& names);
+  ///
+  /// prefix  of their names here
+  void take(TensorContainer other, const std::vector<std::string>& names,
+            const std::string& prefix = "");
   /// Says which hash a tensor's bytes have to have.
   void expect_hash(const std::string& name, const std::string& hash);
 

@@ -1,7 +1,9 @@
 #include "checkpoint/import/given.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "checkpoint/adapters.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "data/preprocessing.h"
@@ -27,12 +29,18 @@ constexpr KnownHeads kHeads[] = {{192, 3},   {384, 6},   {512, 8},   {768, 12}, 
                                  {1792, 16}, {2048, 16}, {2432, 32}, {3072, 24}, {3200, 25},
                                  {4096, 32}, {5120, 40}};
 
+/// Of such a checkpoint it may be said where the base is: find_base reads that.
+bool stands_beside_base(const ImportFiles& files) {
+  return files.config.contains("vit22b") && files.config.at("vit22b").contains("base");
+}
+
 /// What is given of the tower that the checkpoint's place names: of a text tower as
 /// "text.KEY=VALUE", and its activation, which is that of both unless that says otherwise.
 ConfigTree given_tree(const ImportFiles& files) {
   const bool is_text = files.checkpoint.tower == kTextTower;
   ConfigTree tree;
   for (std::string part : split(files.checkpoint.given, '&')) {
+    if (part.starts_with(kGivenBase) && stands_beside_base(files)) continue;
     if (part.starts_with(kModel)) part = part.substr(kModel.size());
     const bool is_of_text = part.starts_with(kText);
     if (is_of_text) part = part.substr(kText.size());

@@ -7,6 +7,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "model/block_spec.h"
 
 namespace vit22b {
 namespace {
@@ -55,6 +56,15 @@ TextInfo text_from(const Json& json, const std::string& place) {
   return text;
 }
 
+AdapterConfig adapters_from(const Json& json) {
+  return {whole_number(json.at("rank")), json.at("alpha").get<double>(),
+          json.at("targets").get<std::vector<std::string>>()};
+}
+
+Json adapters_json(const AdapterConfig& adapters) {
+  return {{"rank", adapters.rank}, {"alpha", adapters.alpha}, {"targets", adapters.targets}};
+}
+
 }  // namespace
 
 bool is_own(const ImportFiles& files) {
@@ -68,6 +78,14 @@ ModelInfo describe_own(const ImportFiles& files) {
   info.config = config_from_fields(own.at("model"), files.config_place);
   info.pp_eval = own.at("pp_eval").get<std::string>();
   info.any_size = own.value("any_size", false);
+  if (own.contains("adapters")) {
+    info.config.adapters = adapters_from(own.at("adapters"));
+    info.config.validate();
+    block_spec(info.config);
+  }
+  if (own.contains("base"))
+    info.base = {own.at("base").at("place").get<std::string>(),
+                 own.at("base").at("identity").get<std::string>()};
   if (own.contains("text")) info.text = text_from(own.at("text"), files.config_place);
   return info;
 }
@@ -82,6 +100,10 @@ std::string model_info_text(const ModelInfo& info) {
   json["vit22b"] = {
       {"format", kFormat}, {"model", fields_json(info.config)}, {"pp_eval", info.pp_eval}};
   if (info.any_size) json["vit22b"]["any_size"] = true;
+  if (info.config.adapters.exist())
+    json["vit22b"]["adapters"] = adapters_json(info.config.adapters);
+  if (info.base)
+    json["vit22b"]["base"] = {{"place", info.base->place}, {"identity", info.base->identity}};
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

@@ -1,5 +1,6 @@
 #include "checkpoint/import/timm_map.h"
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/import/shapes.h"
 
@@ -49,8 +50,11 @@ void leave_distilled_heads(const TensorContainer& weights, RenamedTensors& tenso
   for (const char* name : {"head.weight", "head.bias"}) tensors.leave(name);
 }
 
-TensorMap map_own(const ImportFiles&, const std::vector<ParameterRow>& table,
+TensorMap map_own(const ImportFiles& files, const std::vector<ParameterRow>& table,
                   const TensorContainer& weights) {
+  if (const auto base = find_base(files.checkpoint))
+    return map_beside_base(files.checkpoint, *base, describe_own(files).config.adapters, table,
+                           weights);
   TensorMap map;
   for (const ParameterRow& row : table) map.parameters[row.name].pieces = {whole_tensor(row)};
   add_twins(table, weights, map);

@@ -4,9 +4,18 @@
 namespace vit22b {
 namespace {
 
+// What the pass adds to: vectors, and what several layers share. Other matrices it overwrites.
+void zero_sums(const BlockSpec& block, UnitGrads& grads) {
+  for (auto& [name, tensor] : grads.tensors)
+    if (tensor.dim() == 1) tensor.zero_();
+  for (const LinearSpec* layer : block.layers())
+    if (const auto a = grads.tensors.find(layer->adapter.a); a != grads.tensors.end())
+      a->second.zero_();
+}
+
 /// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
-/// pass written by hand. Tensors on other devices take those devices' steps; there on a model axis
-/// the reference.
+/// pass written by hand. Tensors on other devices take those devices' steps; there on a model axis,
+/// and with adapters, the reference.
 class FusedEngine : public Engine {
  public:
   FusedEngine(const Mesh& mesh, std::optional<at::ScalarType> compute_type)
@@ -24,7 +33,7 @@ class FusedEngine : public Engine {
 
   at::Tensor forward(const BlockCall& call, const at::Tensor& x_BTD,
                      const PackedWeights* packed) const override {
-    if (is_references(x_BTD)) return reference_->forward(call, x_BTD, packed);
+    if (is_references(call.block, x_BTD)) return reference_->forward(call, x_BTD, packed);
     const at::ScalarType type = compute_type_for(compute_type_, x_BTD);
     const auto steps = make_steps({call.block, call.weights, call.sequence, type, x_BTD}, packed);
     return fused::forward(call.block, *steps, x_BTD, nullptr, {});
@@ -33,14 +42,16 @@ class FusedEngine : public Engine {
   at::Tensor forward_saving(const BlockCall& call, const at::Tensor& x_BTD,
                             const std::set<std::string>& trained,
                             std::unique_ptr<SavedActivations>& saved) const override {
-    if (is_references(x_BTD)) return reference_->forward_saving(call, x_BTD, trained, saved);
+    if (is_references(call.block, x_BTD))
+      return reference_->forward_saving(call, x_BTD, trained, saved);
     return save(call, x_BTD, trained, saved, true);
   }
 
   void save_again(const BlockCall& call, const at::Tensor& x_BTD,
                   const std::set<std::string>& trained,
                   std::unique_ptr<SavedActivations>& saved) const override {
-    if (is_references(x_BTD)) return reference_->save_again(call, x_BTD, trained, saved);
+    if (is_references(call.block, x_BTD))
+      return reference_->save_again(call, x_BTD, trained, saved);
     save(call, x_BTD, trained, saved, false);
   }
 
@@ -48,9 +59,7 @@ class FusedEngine : public Engine {
                       const at::Tensor& output_gradient_BTD, UnitGrads* grads) const override {
     auto* block = dynamic_cast<fused::SavedBlock*>(saved.get());
     if (block == nullptr) return reference_->backward(std::move(saved), output_gradient_BTD, grads);
-    if (grads != nullptr && grads->is_overwrite)
-      for (auto& [name, tensor] : grads->tensors)
-        if (tensor.dim() == 1) tensor.zero_();  // vectors are summed into, matrices overwritten
+    if (grads != nullptr && grads->is_overwrite) zero_sums(block->block, *grads);
     const at::Tensor x_BTD = block->x_BTD;
     const auto steps = make_steps(
         {block->block, block->weights, block->sequence, block->compute_type, x_BTD, grads},
@@ -71,7 +80,9 @@ class FusedEngine : public Engine {
 
  private:
   bool is_on_model_axis() const { return mesh_.size(MeshAxis::kModel) > 1; }
-  bool is_references(const at::Tensor& x) const { return is_on_model_axis() && !is_own(x); }
+  bool is_references(const BlockSpec& block, const at::Tensor& x) const {
+    return !is_own(x) && (is_on_model_axis() || block.has_adapters());
+  }
 
   std::unique_ptr<fused::BlockSteps> make_steps(const fused::BlockWork& work,
                                                 const PackedWeights* packed) const {

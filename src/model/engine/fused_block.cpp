@@ -74,12 +74,10 @@ cpu::Tile tile_of(const at::Tensor& tensor) {
 
 PackedBlock::PackedBlock(const BlockSpec& block, const BlockWeights& weights) {
   const cpu::Arithmetic arithmetic = cpu::best_arithmetic(weights.storage());
-  for (const LinearSpec* linear : {&block.qkv, &block.gate, &block.fc1, &block.proj, &block.fc2})
-    if (!linear->weight.empty())
-      matrices_.emplace(std::piecewise_construct,
-                        std::forward_as_tuple(linear->weight, linear->first_row),
-                        std::forward_as_tuple(weights.matrix(*linear), true, linear->in,
-                                              linear->out, arithmetic));
+  for (const LinearSpec* linear : block.layers())
+    matrices_.emplace(
+        std::piecewise_construct, std::forward_as_tuple(linear->weight, linear->first_row),
+        std::forward_as_tuple(weights.matrix(*linear), true, linear->in, linear->out, arithmetic));
 }
 
 std::unique_ptr<PackedWeights> pack_locally(const BlockSpec& block, const NamedTensors& weights,

@@ -37,6 +37,7 @@ Target BlockGradients::target(const std::string& name, const char* suffix) const
 
 void BlockGradients::weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
                                      const at::Tensor& input) const {
+  if (linear.adapter.exists()) adapter_gradient(linear, d_output, input);
   const Target weight = target(linear.weight);
   if (weight.data == nullptr) return;
   cpu::product_into(
@@ -46,6 +47,54 @@ void BlockGradients::weight_gradient(const LinearSpec& linear, const at::Tensor&
         .b = rows_of(input),
         .k = d_output.size(0)}},
       !is_overwrite(), arithmetic_);
+}
+
+Rows BlockGradients::adapter_a(const LinearSpec& linear) const {
+  return weight_rows(weights_.tensors().at(linear.adapter.a), storage_);
+}
+
+Rows BlockGradients::adapter_b(const LinearSpec& linear) const {
+  return weight_rows(weights_.tensors().at(linear.adapter.b), storage_).at(linear.first_row, 0);
+}
+
+at::Tensor BlockGradients::scaled_product(double scale, int64_t rows, int64_t columns,
+                                          const cpu::Term& term) const {
+  const at::Tensor product = at::empty({rows, columns}, at::kFloat);
+  cpu::product_into(tile_of(product), {term}, false, arithmetic_);
+  return factor(product.mul_(scale));
+}
+
+at::Tensor BlockGradients::adapter_inner(const LinearSpec& linear, const at::Tensor& input) const {
+  return scaled_product(
+      linear.adapter.scale, input.size(0), linear.adapter.rank,
+      {.a = rows_of(input), .b = adapter_a(linear), .is_b_transposed = true, .k = linear.in});
+}
+
+at::Tensor BlockGradients::adapter_inner_gradient(const LinearSpec& linear,
+                                                  const at::Tensor& d_output) const {
+  return scaled_product(linear.adapter.scale, d_output.size(0), linear.adapter.rank,
+                        {.a = rows_of(d_output), .b = adapter_b(linear), .k = linear.out});
+}
+
+// Layers that are rows of one weight share its A, which the pass begins with zeros.
+void BlockGradients::adapter_gradient(const LinearSpec& linear, const at::Tensor& d_output,
+                                      const at::Tensor& input) const {
+  const auto add = [&](const Target& to, int64_t rows, const at::Tensor& of_rows,
+                       const at::Tensor& of_columns, bool is_accumulating) {
+    cpu::product_into({to.data, to.columns, rows, to.columns},
+                      {{.a = rows_of(of_rows),
+                        .is_a_transposed = true,
+                        .b = rows_of(of_columns),
+                        .k = of_rows.size(0)}},
+                      is_accumulating, arithmetic_);
+  };
+  const AdapterSpec& adapter = linear.adapter;
+  if (const Target a = target(adapter.a); a.data != nullptr)
+    add(a, adapter.rank, adapter_inner_gradient(linear, d_output), input, true);
+  Target b = target(adapter.b);
+  if (b.data == nullptr) return;
+  b.data += linear.first_row * b.columns;
+  add(b, linear.out, d_output, adapter_inner(linear, input), !is_overwrite());
 }
 
 void BlockGradients::column_sums(const LinearSpec& linear, const at::Tensor& d_output) const {

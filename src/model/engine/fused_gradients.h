@@ -29,8 +29,15 @@ class BlockGradients {
   }
   at::Tensor factor(const at::Tensor& gradient) const;
   Target target(const std::string& name, const char* suffix = "") const;
+  /// scale · input · Aᵀ: [N, rank], a factor, of a layer that has an adapter.
+  at::Tensor adapter_inner(const LinearSpec& linear, const at::Tensor& input) const;
+  /// scale · d_output · B: the gradient of input · Aᵀ, likewise.
+  at::Tensor adapter_inner_gradient(const LinearSpec& linear, const at::Tensor& d_output) const;
+  /// A and this layer's rows of B.
+  cpu::Rows adapter_a(const LinearSpec& linear) const;
+  cpu::Rows adapter_b(const LinearSpec& linear) const;
 
-  /// d_outputᵀ · input: the gradient of a linear layer's weight.
+  /// d_outputᵀ · input: the gradient of a linear layer's weight; and those of its adapter.
   void weight_gradient(const LinearSpec& linear, const at::Tensor& d_output,
                        const at::Tensor& input) const;
   /// The gradient of a linear layer's bias.
@@ -40,6 +47,11 @@ class BlockGradients {
                            const at::Tensor& branch) const;
 
  private:
+  void adapter_gradient(const LinearSpec& linear, const at::Tensor& d_output,
+                        const at::Tensor& input) const;
+  at::Tensor scaled_product(double scale, int64_t rows, int64_t columns,
+                            const cpu::Term& term) const;
+
   const BlockWeights& weights_;
   UnitGrads* grads_;
   cpu::Storage storage_;

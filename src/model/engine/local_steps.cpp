@@ -18,7 +18,9 @@ class LocalSteps : public CpuSteps {
     for (size_t i = 0; i < wanted.size(); ++i) {
       const InProduct& p = wanted[i];
       Destination to = begin(p, std::exchange(gate, {}));
-      multiply(to, p.linear->out, {output_term({input_, p.linear})});
+      Terms terms;
+      add_output({input_, p.linear}, terms);
+      multiply(to, p.linear->out, terms.all);
       if (i + 1 < wanted.size() && wanted[i + 1].is_gated) gate = to.result;
       p.done(std::move(to.result));
     }
@@ -26,11 +28,10 @@ class LocalSteps : public CpuSteps {
 
   at::Tensor out(const std::vector<Factor>& factors, const Branch& branch,
                  const at::Tensor& residual_BTD, at::Tensor* kept) const override {
-    std::vector<Term> terms;
-    terms.reserve(factors.size());
-    for (const Factor& f : factors) terms.push_back(output_term(f));
+    Terms terms;
+    for (const Factor& f : factors) add_output(f, terms);
     const Destination to = begin(branch, residual_BTD, kept);
-    multiply(to, width(), terms);
+    multiply(to, width(), terms.all);
     return joined(branch, residual_BTD, to.result, kept);
   }
 
@@ -51,7 +52,9 @@ class LocalSteps : public CpuSteps {
     const at::Tensor d_branch = branch_gradient(gradient_ND, branch, kept);
     for (const OutGradient& p : wanted) {
       Destination to = begin(p);
-      multiply(to, p.linear->in, {input_term({d_branch, p.linear})});
+      Terms terms;
+      add_input({d_branch, p.linear}, terms);
+      multiply(to, p.linear->in, terms.all);
       finish(p, to);
       g_.weight_gradient(*p.linear, d_branch, *p.input);
       if (p.is_activated) p.input->reset();
@@ -62,16 +65,15 @@ class LocalSteps : public CpuSteps {
   at::Tensor back_in(std::vector<Factor> factors, const BlockNorm& norm, const at::Tensor& x_BTD,
                      const SavedNorm&, const at::Tensor& residual_gradient_ND) override {
     at::Tensor y = input_of(norm, x_BTD);
-    std::vector<Term> terms;
-    terms.reserve(factors.size());
+    Terms terms;
     for (const Factor& f : factors) {
       g_.weight_gradient(*f.linear, f.values, y);
-      terms.push_back(input_term(f));
+      add_input(f, terms);
     }
     // In the memory of y where that fits and is no other's.
     const bool is_own = norm.exists() && y.scalar_type() == at::kFloat;
     const at::Tensor d_y = is_own ? y : at::empty_like(y, at::kFloat);
-    cpu::product_into(tile_of(d_y), terms, false, arithmetic_);
+    cpu::product_into(tile_of(d_y), terms.all, false, arithmetic_);
     factors.clear();
     y.reset();
     if (!norm.exists()) return d_y + residual_gradient_ND;
@@ -91,18 +93,35 @@ class LocalSteps : public CpuSteps {
       cpu::product(rows(), columns, terms, to.epilogue(0), arithmetic_);
   }
 
+  // A sum of products, and what of it nobody else holds.
+  struct Terms {
+    std::vector<Term> all;
+    std::vector<at::Tensor> held;
+  };
+
   // values · Wᵀ: a linear layer's output.
-  Term output_term(const Factor& f) const {
-    return {.a = rows_of(f.values),
-            .b = w_.matrix(*f.linear),
-            .is_b_transposed = true,
-            .packed = packed_ != nullptr ? packed_->find(*f.linear) : nullptr,
-            .k = f.linear->in};
+  void add_output(const Factor& f, Terms& terms) const {
+    terms.all.push_back({.a = rows_of(f.values),
+                         .b = w_.matrix(*f.linear),
+                         .is_b_transposed = true,
+                         .packed = packed_ != nullptr ? packed_->find(*f.linear) : nullptr,
+                         .k = f.linear->in});
+    if (!f.linear->adapter.exists()) return;
+    terms.held.push_back(g_.adapter_inner(*f.linear, f.values));
+    terms.all.push_back({.a = rows_of(terms.held.back()),
+                         .b = g_.adapter_b(*f.linear),
+                         .is_b_transposed = true,
+                         .k = f.linear->adapter.rank});
   }
 
   // values · W: the gradient of its input.
-  Term input_term(const Factor& f) const {
-    return {.a = rows_of(f.values), .b = w_.matrix(*f.linear), .k = f.linear->out};
+  void add_input(const Factor& f, Terms& terms) const {
+    terms.all.push_back({.a = rows_of(f.values), .b = w_.matrix(*f.linear), .k = f.linear->out});
+    if (!f.linear->adapter.exists()) return;
+    terms.held.push_back(g_.adapter_inner_gradient(*f.linear, f.values));
+    terms.all.push_back({.a = rows_of(terms.held.back()),
+                         .b = g_.adapter_a(*f.linear),
+                         .k = f.linear->adapter.rank});
   }
 
   // norm's gradient in place of d_y, plus the residual's.

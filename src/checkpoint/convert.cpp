@@ -1,0 +1,81 @@
+#include "checkpoint/convert.h"
+
+#include <set>
+
+#include "checkpoint/export/exporter.h"
+#include "checkpoint/tensor_reader.h"
+#include "core/error.h"
+
+namespace vit22b {
+namespace {
+
+/// The model as it is written: whole, and of images.
+ModelInfo written_info(const CheckpointPath& from, const ConvertOptions& options) {
+  ModelInfo info = read_model_info(from);
+  if (info.text || info.config.reads_words())
+    throw UsageError(from.path().string(), " has a text tower, which is not written: name its ",
+                     "image tower's file");
+  info.config.adapters = {};
+  info.base.reset();
+  if (options.has_no_head) {
+    info.config.num_classes = 0;
+    info.label_names.clear();
+  }
+  if (options.format == "hf" && info.config.num_classes > 0)
+    throw UsageError("--to hf: its families' image towers are written without a classifier; ",
+                     "--no-head leaves it behind");
+  return info;
+}
+
+std::vector<ConvertedTensor> names_in(const std::vector<WrittenTensor>& written) {
+  std::vector<ConvertedTensor> tensors;
+  for (const WrittenTensor& tensor : written) {
+    tensors.push_back({tensor.name, {}});
+    for (const RowSlice& slice : tensor.slices) tensors.back().from.push_back(slice.row->name);
+  }
+  return tensors;
+}
+
+// Of a value that the files take for granted, such as a bias that they have not, nothing was
+// written.
+void check_values(const TensorReader& source, const CheckpointPath& written,
+                  const std::vector<ParameterRow>& table, const ConvertOptions& options) {
+  const TensorReader back(written, table, TensorHashes::kChecked);
+  for (const ParameterRow& row : table) {
+    if (options.on_tensor) options.on_tensor();
+    const at::Tensor value = source.whole(row);
+    const at::ScalarType dtype = held_type(row, options.layout.dtype);
+    if (!at::equal(back.whole(row), value.to(dtype).to(at::kFloat)))
+      throw UsageError("'", row.name, "' has values that ",
+                       options.format.empty() ? "our" : options.format,
+                       " files of this family cannot have: they are taken for granted there");
+  }
+}
+
+}  // namespace
+
+Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
+                              const std::filesystem::path& folder, const ConvertOptions& options) {
+  Conversion done{written_info(from, options), {}, {}};
+  const std::vector<ParameterRow> table = parameter_table(done.info.config);
+  const TensorReader source(from, table);
+  source.check_all();
+  const WrittenModel model =
+      options.format.empty()
+          ? WrittenModel{under_timms_names(table), {{"config.json", model_info_text(done.info)}}}
+          : export_model(options.format, done.info, table);
+  done.tensors = names_in(model.tensors);
+  const std::set<std::string> left = source.left();
+  done.left.assign(left.begin(), left.end());
+  const WholeTensor whole = [&](const ParameterRow& row) {
+    if (options.on_tensor) options.on_tensor();
+    return source.whole(row);
+  };
+  make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
+    write_model(ops, beside, model, whole, options.layout, manifest);
+    check_values(source, beside, table, options);
+  });
+  return done;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,85 @@
+#include "checkpoint/convert.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/layout_flags.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/signals.h"
+#include "core/text.h"
+#include "core/text_table.h"
+
+namespace vit22b {
+namespace {
+
+struct ConvertFlags {
+  CommonFlags common;
+  LayoutFlags layout;
+  std::string in, out;
+  bool has_no_head = false;
+};
+
+bool is_renamed(const ConvertedTensor& tensor) {
+  return tensor.from != std::vector<std::string>{tensor.name};
+}
+
+nlohmann::ordered_json json_of(const Conversion& done) {
+  nlohmann::ordered_json renamed = nlohmann::ordered_json::array(),
+                         function = nlohmann::ordered_json::array();
+  for (const ConvertedTensor& tensor : done.tensors)
+    if (is_renamed(tensor)) renamed.push_back({{"name", tensor.name}, {"from", tensor.from}});
+  for (const auto& [field, value, from] : function_of(done.info))
+    function.push_back({{"field", field}, {"value", value}, {"from", from}});
+  return {{"mapped", done.tensors.size()},
+          {"renamed", renamed},
+          {"missing", nlohmann::ordered_json::array()},
+          {"unexpected", done.left},
+          {"function", function}};
+}
+
+std::string text_of(const Conversion& done) {
+  constexpr auto kLeft = TextTable::Align::kLeft;
+  TextTable rows({kLeft, kLeft});
+  int64_t same = 0;
+  for (const ConvertedTensor& tensor : done.tensors) {
+    if (!is_renamed(tensor)) {
+      ++same;
+      continue;
+    }
+    rows.add({tensor.name, tensor.from.empty() ? "zeros" : join(tensor.from, " + ")});
+  }
+  std::string text =
+      concat(done.tensors.size(), " tensors, ", same, " of them under timm's names\n", rows.text());
+  for (const std::string& name : done.left) text += concat("left  ", name, "\n");
+  return text;
+}
+
+void run_convert(const ConvertFlags& flags) {
+  begin_command(flags.common);
+  ConvertOptions options{flags.layout.to, flags.layout.layout(), flags.has_no_head};
+  options.on_tensor = [] {
+    if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
+  };
+  FileOps ops(ExitCode::kCheckpoint);
+  const Conversion done = convert_checkpoint(ops, resolve_checkpoint(flags.in), flags.out, options);
+  log_info(concat("wrote ", flags.out, ", and read every tensor back from it"));
+  print_out(flags.common.is_json ? json_of(done).dump(1) + "\n" : text_of(done));
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  auto flags = std::make_shared<ConvertFlags>();
+  CLI::App* convert = app.add_subcommand(
+      "convert", "write a checkpoint as another library has it, adapters added to its weights");
+  convert->add_option("in", flags->in, "checkpoint, run folder or file of weights")->required();
+  convert->add_option("out", flags->out, "folder of the new checkpoint")->required();
+  add_layout_flags(*convert, flags->layout);
+  convert->add_flag("--no-head", flags->has_no_head, "leave the classifier behind");
+  add_common_flags(*convert, flags->common, kJson);
+  convert->callback([flags] { run_convert(*flags); });
+}
+
+}  // namespace vit22b

@@ -1,0 +1,207 @@
+#include "checkpoint/adapters.h"
+
+#include <gtest/gtest.h>
+
+#include "checkpoint/container/containers.h"
+#include "checkpoint/convert.h"
+#include "checkpoint/run_checkpoint.h"
+#include "core/error.h"
+#include "eval/load_predictor.h"
+#include "support/datasets.h"
+#include "support/files.h"
+#include "support/mesh_run.h"
+#include "support/small_run.h"
+#include "support/tensors.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using test::relative_difference;
+using test::TempFolder;
+
+/// A trained model, and runs that adapt it.
+class Adapters : public testing::Test {
+ protected:
+  Adapters() {
+    test::write_idx(folder_ / "data", "train", 90);
+    test::run_quietly(config({"total_steps=5"}), folder_ / "base");
+  }
+
+  TrainConfig config(const std::vector<std::string>& overrides) const {
+    std::vector<std::string> all = {"total_steps=8",    "log_steps=2",
+                                    "eval_steps=0",     "ckpt_steps=4",
+                                    "optim.lr=0.01",    "data.pp_train=value_range(-1,1)",
+                                    "optim.name=adamw", "schedule.name=constant",
+                                    "model.depth=2"};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    return test::small_run(folder_ / "data", all);
+  }
+  TrainConfig adapted(std::vector<std::string> overrides = {}) const {
+    overrides.insert(overrides.begin(),
+                     {"init_from=" + (folder_ / "base").string(), "lora.rank=3", "lora.alpha=6"});
+    return config(overrides);
+  }
+  std::string train(const std::string& name, const TrainConfig& config) const {
+    test::run_quietly(config, folder_ / name);
+    return folder_ / name;
+  }
+  at::Tensor pooled(const fs::path& checkpoint, const std::string& store = "resident") const {
+    const LoadedModel model = load_predictor(checkpoint, {}, store);
+    at::manual_seed(5);
+    return model.predictor->features(at::randn({3, 1, 16, 16}), {}).pooled_BD;
+  }
+  static std::vector<std::string> names_in(const fs::path& run) {
+    return open_container(run / "ckpt/latest" / kAdapterFile).names();
+  }
+  /// Whether two runs have ended with the same bits.
+  static void expect_same(const fs::path& a, const fs::path& b) {
+    for (const char* file : {kAdapterFile, "optimizer.safetensors"})
+      EXPECT_EQ(test::read_file(a / "ckpt/latest" / file),
+                test::read_file(b / "ckpt/latest" / file))
+          << file;
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Adapters, AreSavedAloneWithTheHead) {
+  const fs::path run = train("run", adapted());
+  int64_t adapters = 0;
+  for (const std::string& name : names_in(run)) {
+    const bool is_adapter = name.find(".lora_") != std::string::npos;
+    EXPECT_TRUE(is_adapter || name.starts_with("base_model.model.head.")) << name;
+    adapters += is_adapter;
+  }
+  EXPECT_EQ(adapters, 2 * 2 * 3);  // of two blocks with three matrices each
+  EXPECT_FALSE(fs::exists(run / "ckpt/latest/model.safetensors"));
+}
+
+TEST_F(Adapters, AtFirstTheModelIsItsBaseAndThenItLearns) {
+  const fs::path first = train("first", adapted({"total_steps=1", "optim.lr=1e-30"}));
+  EXPECT_TRUE(test::is_same(pooled(first), pooled(folder_ / "base")));
+  EXPECT_GT(relative_difference(pooled(train("run", adapted())), pooled(folder_ / "base")), 1e-3);
+}
+
+TEST_F(Adapters, EveryStoreTrainsTheSame) {
+  const fs::path resident = train("resident", adapted());
+  for (const char* activation : {"keep", "recompute"}) {
+    const fs::path run = train(concat("streamed-", activation),
+                               adapted({"store=streamed", concat("activation=", activation)}));
+    expect_same(resident, run);
+  }
+  expect_same(resident, train("now", adapted({"store=streamed", "update=now"})));
+}
+
+TEST_F(Adapters, RanksOfADataAxisTrainAsOneProcess) {
+  const fs::path alone = train("alone", adapted());
+  for (const char* store : {"resident", "sharded", "streamed"}) {
+    const fs::path run = folder_ / store;
+    test::train_on({2, 1}, adapted({concat("store=", store)}), run);
+    const RunCheckpoint a = load_run_checkpoint(alone / "ckpt/latest"),
+                        b = load_run_checkpoint(run / "ckpt/latest");
+    for (const auto& [name, tensor] : a.weights)
+      EXPECT_LT(relative_difference(b.weights.at(name), tensor), 1e-4) << store << " " << name;
+  }
+}
+
+TEST_F(Adapters, GoOnBitForBit) {
+  for (const char* store : {"resident", "streamed"}) {
+    const std::string name = store, option = concat("store=", store);
+    const fs::path whole = train(name + "-whole", adapted({option}));
+    train(name + "-cut", adapted({option, "total_steps=4"}));
+    expect_same(whole, train(name + "-cut", adapted({option})));
+  }
+}
+
+TEST_F(Adapters, ACheckpointIsReadWithItsBaseResidentAndStreamed) {
+  const fs::path run = train("run", adapted());
+  EXPECT_TRUE(test::is_same(pooled(run), pooled(run, "streamed")));
+}
+
+TEST_F(Adapters, AreAddedToTheWeightsOnExport) {
+  const fs::path run = train("run", adapted());
+  FileOps ops(ExitCode::kCheckpoint);
+  convert_checkpoint(ops, resolve_checkpoint(run), folder_ / "merged", {});
+  EXPECT_TRUE(fs::exists(folder_ / "merged/model.safetensors"));
+  // Sums of 16 to 32 terms in another order.
+  EXPECT_LT(relative_difference(pooled(folder_ / "merged"), pooled(run)), 1e-6);
+}
+
+TEST_F(Adapters, MayStandBesideOthersThatAreAdded) {
+  const fs::path first = train("first", adapted());
+  const fs::path second = train(
+      "second", config({"init_from=" + first.string(), "lora.rank=2", "lora.targets=in_proj"}));
+  FileOps ops(ExitCode::kCheckpoint);
+  convert_checkpoint(ops, resolve_checkpoint(second), folder_ / "merged", {});
+  EXPECT_LT(relative_difference(pooled(folder_ / "merged"), pooled(second)), 1e-6);
+  EXPECT_GT(relative_difference(pooled(second), pooled(first)), 1e-3);
+}
+
+TEST_F(Adapters, AnotherBaseOrNoneIsRefusedAndItsPlaceMayBeSaid) {
+  const fs::path run = train("run", adapted()), base = folder_ / "base", moved = folder_ / "moved";
+  const at::Tensor want = pooled(run);
+  fs::rename(base, moved);
+  const std::string gone = error_of<CheckpointError>([&] { pooled(run); });
+  EXPECT_NE(gone.find("which cannot be read"), std::string::npos) << gone;
+  EXPECT_NE(gone.find("?base=CKPT"), std::string::npos) << gone;
+  EXPECT_TRUE(test::is_same(pooled(run.string() + "?base=" + moved.string()), want));
+  test::run_quietly(config({"total_steps=5", "seed=9"}), base);
+  const std::string other = error_of<CheckpointError>([&] { pooled(run); });
+  EXPECT_NE(other.find("others now than those that it was trained on"), std::string::npos) << other;
+}
+
+TEST_F(Adapters, ADamagedBaseIsNamed) {
+  const fs::path run = train("run", adapted());
+  const fs::path file = fs::canonical(folder_ / "base/ckpt/latest") / "model.safetensors";
+  std::string bytes = test::read_file(file);
+  // Behind the 4 KiB of the tensor that the base is known by.
+  bytes.at(open_container(file).tensor("blocks.0.in_proj.weight").offset + 5000) ^= 1;
+  test::write_file(file, bytes);
+  const std::string error = error_of<CheckpointError>([&] { pooled(run); });
+  EXPECT_NE(error.find("is damaged"), std::string::npos) << error;
+  EXPECT_NE(error.find(file.string()), std::string::npos) << error;
+}
+
+TEST_F(Adapters, TheNewSizeOfAPositionTableIsSavedToo) {
+  const fs::path run =
+      train("run", adapted({"model.img_size=32", "data.pp_train=resize(32)|value_range(-1,1)",
+                            "data.pp_eval=resize(32)|value_range(-1,1)", "store=streamed"}));
+  const std::vector<std::string> names = names_in(run);
+  EXPECT_NE(std::find(names.begin(), names.end(), "base_model.model.pos_embed"), names.end());
+}
+
+TEST_F(Adapters, NormsAndBiasesAreTunedBesideWeightsThatStayInTheirFile) {
+  const std::vector<std::string> tune = {"tune=[\"*norm*\", \"*bias\"]", "lora.rank=0"};
+  auto with_store = [&](const char* store) {
+    std::vector<std::string> all = tune;
+    all.push_back(concat("store=", store));
+    return adapted(all);
+  };
+  const fs::path streamed = train("streamed", with_store("streamed")),
+                 resident = train("resident", with_store("resident"));
+  const RunCheckpoint a = load_run_checkpoint(streamed / "ckpt/latest"),
+                      b = load_run_checkpoint(resident / "ckpt/latest");
+  for (const auto& [name, tensor] : a.weights)
+    EXPECT_TRUE(test::is_same(tensor, b.weights.at(name))) << name;
+  EXPECT_FALSE(fs::exists(streamed / "ckpt/latest" / kAdapterConfig));
+}
+
+TEST_F(Adapters, WhatDoesNotGoTogetherIsNamed) {
+  const auto expect_error = [&](const std::vector<std::string>& overrides, const char* text) {
+    const std::string error = error_of<UsageError>([&] { config(overrides); });
+    EXPECT_NE(error.find(text), std::string::npos) << error;
+  };
+  const std::string from = "init_from=" + (folder_ / "base").string();
+  expect_error({"lora.rank=2"}, "lora.rank trains beside the weights of a checkpoint");
+  expect_error({from, "store=streamed"}, "give lora.rank, or name patterns as tune");
+  expect_error({from, "lora.rank=2", "lora.targets=[\"qkx\"]"},
+               "'qkx' is no layer of these blocks");
+  expect_error({from, "lora.rank=2", "mesh.model=2"}, "use mesh.model=1");
+  expect_error({from, "lora.rank=-1"}, "lora.rank is -1");
+  expect_error({from, "lora.rank=2", "lora.alpha=0"}, "lora.alpha is 0");
+}
+
+}  // namespace
+}  // namespace vit22b
