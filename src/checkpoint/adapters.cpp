@@ -17,15 +17,29 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
+constexpr int kMostBases = 4;  // each is opened twice for the one that stands beside it
 constexpr std::string_view kA = ".lora_A.weight", kB = ".lora_B.weight";
 
 std::string in_file(const std::string& name) {
   return concat(kAdapterPrefix, name);
 }
 
+// Files may name each other in a ring.
+void check_depth(CheckpointPath at) {
+  for (int depth = 1; const auto next = find_base(at); ++depth) {
+    if (depth == kMostBases)
+      throw CheckpointError("more than ", kMostBases,
+                            " stand beside each other; write them as one ",
+                            "checkpoint by `vit22b convert`");
+    at = resolve_checkpoint(next->place);
+  }
+}
+
 CheckpointPath resolve_base(const CheckpointPath& checkpoint, const BaseWeights& base) {
   try {
-    return resolve_checkpoint(base.place);
+    CheckpointPath place = resolve_checkpoint(base.place);
+    check_depth(place);
+    return place;
   } catch (const CheckpointError& e) {
     throw CheckpointError(checkpoint.folder.string(), " stands beside the weights of ", base.place,
                           ", which cannot be read (", e.what(), "); where they are now is said by ",

@@ -1,7 +1,6 @@
 #include "checkpoint/convert.h"
 
-#include <set>
-
+#include "checkpoint/adapters.h"
 #include "checkpoint/export/exporter.h"
 #include "checkpoint/tensor_reader.h"
 #include "core/error.h"
@@ -65,8 +64,8 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
           ? WrittenModel{under_timms_names(table), {{"config.json", model_info_text(done.info)}}}
           : export_model(options.format, done.info, table);
   done.tensors = names_in(model.tensors);
-  const std::set<std::string> left = source.left();
-  done.left.assign(left.begin(), left.end());
+  for (const std::string& name : source.left())
+    if (!name.starts_with(kAdapterPrefix)) done.left.push_back(name);
   const WholeTensor whole = [&](const ParameterRow& row) {
     if (options.on_tensor) options.on_tensor();
     return source.whole(row);

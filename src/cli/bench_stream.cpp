@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
+#include "cli/checkpoint_flags.h"
 #include "core/alternation.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -68,9 +69,11 @@ class WeightFilesOnDisk {
 };
 
 nlohmann::ordered_json measure_stream(const StreamBenchFlags& flags, const Device& device) {
-  const PredictorOptions options{device, flags.common.precision, flags.common.engine};
+  const PredictorOptions options = predictor_options(flags.common, device);
+  PredictorOptions streaming = options;
+  streaming.store = "streamed";
   const LoadedModel resident = load_predictor(flags.checkpoint, options),
-                    streamed = load_predictor(flags.checkpoint, options, "streamed");
+                    streamed = load_predictor(flags.checkpoint, streaming);
   const ViTConfig& config = resident.info.config;
   const WeightFilesOnDisk disk(resident.checkpoint.folder);
   const at::Tensor images =

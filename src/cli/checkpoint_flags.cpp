@@ -76,6 +76,11 @@ std::vector<std::string> read_labels(const std::string& path, int64_t num_classe
   return names;
 }
 
+PredictorOptions predictor_options(const CommonFlags& flags, const Device& device) {
+  return {
+      .device = device, .precision = flags.precision, .engine = flags.engine, .store = flags.store};
+}
+
 void apply_checkpoint_flags(const CheckpointFlags& flags, LoadedModel& model) {
   apply_pixel_changes(flags.pixels, model.info);
   if (!flags.labels.empty())

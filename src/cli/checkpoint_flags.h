@@ -35,6 +35,9 @@ void add_class_map_flag(CLI::App& command, std::string& class_map, const std::st
 void add_checkpoint_flags(CLI::App& command, CheckpointFlags& flags,
                           const char* checkpoint_help = "checkpoint or run folder");
 
+/// How a command opens a checkpoint.
+PredictorOptions predictor_options(const CommonFlags& flags, const Device& device);
+
 /// Changes an opened model as the flags ask for it: its transform, the size of its input, and its
 /// classes' names.
 ///

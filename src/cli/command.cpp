@@ -39,7 +39,7 @@ int say(ExitCode code, const std::string& text) {
 
 int run_guarded(CLI::App& app, int argc, char** argv) {
   try {
-    std::vector<std::string> words = with_given_model_keys({argv + 1, argv + argc});
+    std::vector<std::string> words = with_given_keys({argv + 1, argv + argc});
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     app.parse(std::move(words));
     return 0;
@@ -80,6 +80,12 @@ void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,
     command.add_option("--engine", flags.engine, "how blocks are computed: fused or reference")
         ->capture_default_str();
   }
+  if ((chosen & kStore) != 0)
+    command
+        .add_option("--store", flags.store,
+                    "resident, or streamed: weights are read in every pass and not kept")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"resident", "streamed"}));
   if ((chosen & kSeed) != 0)
     command.add_option("--seed", flags.seed, "seed of random numbers")->capture_default_str();
   if ((chosen & kOut) != 0) command.add_option("--out,-o", flags.out, out_help);

@@ -22,6 +22,7 @@ struct CommonFlags {
   std::string device = "cpu";
   std::string precision = "fp32";
   std::string engine = "fused";
+  std::string store = "resident";
   std::string out;
   int64_t threads = 0;
   int64_t seed = 0;
@@ -30,7 +31,7 @@ struct CommonFlags {
 };
 
 /// Which common flags a command takes, as a sum of these.
-enum CommonFlag : unsigned { kDevice = 1, kPrecision = 2, kSeed = 4, kOut = 8, kJson = 16 };
+enum CommonFlag : unsigned { kDevice = 1, kPrecision = 2, kSeed = 4, kOut = 8, kJson = 16, kStore = 32 };
 
 /// Adds the chosen flags, and --threads and --quiet.
 void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,

@@ -76,7 +76,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
   const auto config = run_config(flags.checkpoint);
   const LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
-                                            {device, flags.common.precision, flags.common.engine});
+                                            predictor_options(flags.common, device));
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
   Provenance provenance;  // of the rank that tells the result
   mesh.do_once([&] {
@@ -174,7 +174,7 @@ void add_eval(CLI::App& app) {
                       "`labels` [N], of this program's `features` or of another's");
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
-  add_common_flags(*command, flags->common, kDevice | kPrecision | kOut | kJson,
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,
                    "also write the JSON result here");
   command->callback([flags] { run_eval(*flags); });
 }

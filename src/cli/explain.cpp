@@ -92,7 +92,7 @@ void run_explain(const ExplainFlags& flags) {
   resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
   const LoadedModel model =
-      open_checkpoint(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+      open_checkpoint(flags.checkpoint, predictor_options(flags.common, device));
   Pictures pictures(flags);
   const Transforms transforms(model.info.pp_eval);
   const ImageBatches batches = [&](const std::function<void(const Batch&)>& use) {
@@ -140,7 +140,7 @@ void add_explain(CLI::App& app) {
       ->expected(2)
       ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--show", flags->is_shown, "draw in the terminal (letters with NO_COLOR)");
-  add_common_flags(*command, flags->common, kDevice | kPrecision | kOut,
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut,
                    "folder for NUMBER-NAME.METHOD.png and the .npy that it was drawn from");
   command->callback([flags] { run_explain(*flags); });
 }

@@ -142,17 +142,15 @@ Words sorted_words(const std::vector<std::string>& words) {
 }
 
 LoadedModel open_model(const FeatureFlags& flags, const Words& words, const Device& device) {
-  const PredictorOptions options{.device = device,
-                                 .precision = flags.common.precision,
-                                 .engine = flags.common.engine,
-                                 .any_size = true};
+  PredictorOptions options = predictor_options(flags.common, device);
+  options.any_size = true;
   if (flags.weights.empty()) {
     if (!words.model.empty())
       throw UsageError("'", words.model.front(),
                        "': a checkpoint's model is what it is; options of the model go with a "
                        "preset and --weights generated");
-    return load_predictor(flags.checkpoint.path, options,
-                          words.store.empty() ? "resident" : words.store);
+    if (!words.store.empty()) options.store = words.store;
+    return load_predictor(flags.checkpoint.path, options);
   }
   return fresh_predictor(preset_config(flags.checkpoint.path, words.model),
                          static_cast<uint64_t>(flags.common.seed), options,
@@ -258,7 +256,7 @@ void embed_texts(const CLI::App& command, const FeatureFlags& flags, const Devic
                       "--shard-images", "--workers", "--max-bad-fraction", "--batch", "--seed"});
   refuse_options(command, of_pictures, "--texts has no images");
   write_text_embeddings({flags.checkpoint.path, flags.texts, flags.tokenizer, flags.common.out},
-                        {device, flags.common.precision, flags.common.engine});
+                        predictor_options(flags.common, device));
   log_info("wrote " + flags.common.out);
 }
 

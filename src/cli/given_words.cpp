@@ -32,12 +32,14 @@ size_t checkpoint_before(const std::vector<std::string>& words) {
 
 }  // namespace
 
-std::vector<std::string> with_given_model_keys(std::vector<std::string> words) {
+std::vector<std::string> with_given_keys(std::vector<std::string> words) {
   if (words.empty() ||
       std::find(std::begin(kReaders), std::end(kReaders), words[0]) == std::end(kReaders))
     return words;
   std::vector<std::string> kept;
+  const bool has_store = words[0] != "features" && words[0] != "compare";  // these have their own
   for (std::string& word : words) {
+    if (has_store && word.starts_with("store=")) word.insert(0, "--");
     const size_t of = is_model_key(word) ? checkpoint_before(kept) : kept.size();
     if (of == kept.size()) {
       kept.push_back(std::move(word));

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/checkpoint_flags.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/watch.h"
@@ -45,7 +46,7 @@ void add_shared_flags(CLI::App& command, HeadFlags& flags) {
                      "safetensors file to write the predicted classes to");
   command.add_option("--against", flags.against,
                      "an earlier --predictions file: adds the paired `difference` to it");
-  add_common_flags(command, flags.common, kDevice | kPrecision | kSeed | kOut | kJson,
+  add_common_flags(command, flags.common, kDevice | kPrecision | kStore | kSeed | kOut | kJson,
                    "also write the JSON result here");
 }
 
@@ -151,8 +152,8 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
       throw UsageError("pixels have no other features; leave --feature away");
     return make_pixel_extractor(pixel_transform(flags.pixels));
   }
-  return make_model_extractor(
-      flags.checkpoint, {device, flags.common.precision, flags.common.engine}, names, flags.pixels);
+  return make_model_extractor(flags.checkpoint, predictor_options(flags.common, device), names,
+                              flags.pixels);
 }
 
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,

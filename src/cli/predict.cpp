@@ -93,7 +93,7 @@ void run_predict(const PredictFlags& flags) {
   resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
   const LoadedModel model =
-      open_checkpoint(flags.checkpoint, {device, flags.common.precision, flags.common.engine});
+      open_checkpoint(flags.checkpoint, predictor_options(flags.common, device));
   const Transforms transforms(model.info.pp_eval);
   const LoaderOptions options = one_pass(flags.images.loader, *source);
   BatchLoader loader(*source, transforms, options);
@@ -131,7 +131,7 @@ void add_predict(CLI::App& app) {
   command->add_flag("--sigmoid", flags->is_sigmoid,
                     "independent probabilities, for multi-label models");
   add_common_flags(
-      *command, flags->common, kDevice | kPrecision | kOut | kJson,
+      *command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,
       "also write them here: a table where it ends in .csv, else a JSON object a line");
   command->callback([flags] { run_predict(*flags); });
 }

@@ -22,6 +22,7 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   TrainConfig c;
   c.model = info.config;
   c.model.num_classes = 0;
+  c.model.adapters = {};
   c.model.head_bias_init = 0;
   c.total = {static_cast<double>(probe.epochs), Duration::Unit::kEpochs};
   c.seed = flags.common.seed;
@@ -29,7 +30,9 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   c.engine = flags.common.engine;
   c.init_from = flags.checkpoint;
   c.init_skip = {"head.*"};
-  c.freeze = all_but_head(info.config);
+  c.freeze = all_but_head(c.model);
+  c.store = flags.common.store;
+  if (c.store == "streamed") c.tune = {"head.*"};
   c.loss = "softmax";
   const SourceName source = parse_source(flags.train);
   c.data.source = source.kind;

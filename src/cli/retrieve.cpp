@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/checkpoint_flags.h"
 #include "cli/head_report.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -47,8 +48,7 @@ void run_retrieve(const RetrieveFlags& flags) {
       throw UsageError("--query wants a text tower; give its checkpoint and a data source");
     return tell_result(flags.head.common, retrieval_result(read_pairs(flags.head.test)));
   }
-  const TextTower tower(flags.head.checkpoint,
-                        {device, flags.head.common.precision, flags.head.common.engine},
+  const TextTower tower(flags.head.checkpoint, predictor_options(flags.head.common, device),
                         Texts::kAsWritten, flags.head.tokenizer);
   std::shared_ptr<const DataSource> source = open_data(flags.head).source;
   if (flags.query.empty()) source = with_captions(source, flags.head.test);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <set>
 
+#include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
 #include "cli/head_report.h"
 #include "core/error.h"
@@ -55,8 +56,7 @@ struct Asked {
 };
 
 Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
-  const TextTower tower(flags.head.checkpoint,
-                        {device, flags.head.common.precision, flags.head.common.engine},
+  const TextTower tower(flags.head.checkpoint, predictor_options(flags.head.common, device),
                         Texts::kAsWritten, flags.head.tokenizer);
   const ChosenSplit chosen = open_data(flags.head);
   LabelledFeatures data = open_table(flags.head, tower.image_feature(), device, *chosen.source)

@@ -64,8 +64,8 @@ void tell_function(const ModelInfo& info) {
 
 }  // namespace
 
-LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
-                           const std::string& store) {
+LoadedModel load_predictor(const std::filesystem::path& checkpoint,
+                           const PredictorOptions& options) {
   LoadedModel model;
   model.checkpoint = resolve_checkpoint(checkpoint);
   static_cast<NamedModel&>(model) = read_named_model(model.checkpoint);
@@ -75,8 +75,8 @@ LoadedModel load_predictor(const std::filesystem::path& checkpoint, const Predic
   how.any_size |= model.info.any_size;
   model.predictor = std::make_unique<VitPredictor>(
       model.info.config,
-      make_store(table, std::make_unique<FileSource>(model.checkpoint, table), options, store,
-                 "streamed"),
+      make_store(table, std::make_unique<FileSource>(model.checkpoint, table), options,
+                 options.store, "streamed"),
       how);
   return model;
 }

@@ -26,11 +26,11 @@ struct LoadedModel : NamedModel {
   std::unique_ptr<Predictor> predictor;
 };
 
-/// A checkpoint's weights, "resident" in memory or "streamed" from the file in every pass.
+/// Opens a checkpoint.
 ///
-/// throws  CheckpointError as load_weights does; UsageError for another store
-LoadedModel load_predictor(const std::filesystem::path& checkpoint, const PredictorOptions& options,
-                           const std::string& store = "resident");
+/// throws  CheckpointError as load_weights does; UsageError for another store than there is
+LoadedModel load_predictor(const std::filesystem::path& checkpoint,
+                           const PredictorOptions& options);
 
 /// A model with the weights that initialisation gives it, without a checkpoint: "generated" makes
 /// them anew in every pass and keeps none, "resident" keeps them.

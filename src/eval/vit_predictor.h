@@ -16,6 +16,9 @@ struct PredictorOptions {
   bool keeps_packed = true;    ///< faster, at the price of the blocks' weights once more
   const Mesh* mesh = nullptr;  ///< ranks that compute together; null for one process
   bool any_size = false;       ///< takes images of another size than the model's
+  /// Where a checkpoint's weights live: "resident" in memory, or "streamed" from its files in every
+  /// pass.
+  std::string store = "resident";
 };
 
 /// A vision transformer over any weight store as a predictor. Images have the model's own size

@@ -152,6 +152,7 @@ ConfigTree settled(const ConfigTree& tree) {
 ViTConfig trained_on(const ModelInfo& info) {
   ViTConfig model = info.config;
   if (model.embeds_images()) model.text.joint_dim = 0;
+  model.adapters = {};  // they are in its weights then
   const auto pixels = parse_preprocessing(info.pp_eval);
   if (info.any_size && pixels && pixels->height() > 0 && pixels->height() % model.patch_size == 0 &&
       pixels->width() % model.patch_size == 0)

@@ -66,7 +66,7 @@ TEST_P(Authors, FilesGiveWhatTheirCodeGave) {
   for (const char* engine : {"fused", "reference"})
     for (const char* store : {"resident", "streamed"}) {
       const LoadedModel model =
-          load_predictor(place(), {.engine = engine, .any_size = true}, store);
+          load_predictor(place(), {.engine = engine, .any_size = true, .store = store});
       const VitOutputs got = model.predictor->features(want.load("pixels"), {});
       const bool is_projected = model.info.config.embeds_images();
       int compared = 0;

@@ -1,6 +1,9 @@
 #include "checkpoint/adapters.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
 
 #include "checkpoint/container/containers.h"
 #include "checkpoint/convert.h"
@@ -48,7 +51,7 @@ class Adapters : public testing::Test {
     return folder_ / name;
   }
   at::Tensor pooled(const fs::path& checkpoint, const std::string& store = "resident") const {
-    const LoadedModel model = load_predictor(checkpoint, {}, store);
+    const LoadedModel model = load_predictor(checkpoint, {.store = store});
     at::manual_seed(5);
     return model.predictor->features(at::randn({3, 1, 16, 16}), {}).pooled_BD;
   }
@@ -152,6 +155,20 @@ TEST_F(Adapters, AnotherBaseOrNoneIsRefusedAndItsPlaceMayBeSaid) {
   EXPECT_NE(other.find("others now than those that it was trained on"), std::string::npos) << other;
 }
 
+TEST_F(Adapters, ABaseOfItselfIsRefused) {
+  const fs::path run = train("run", adapted()), file = run / "ckpt/latest/config.json";
+  std::string text = test::read_file(file);
+  const std::string place = fs::canonical(folder_ / "base/ckpt/latest").string();
+  text.replace(text.find(place), place.size(), fs::canonical(run / "ckpt/latest").string());
+  fs::create_directory(folder_ / "ring");
+  test::write_file(folder_ / "ring/config.json", text);
+  fs::copy_file(run / "ckpt/latest" / kAdapterFile, folder_ / "ring" / kAdapterFile);
+  fs::remove(run / "ckpt/latest/manifest.json");
+  test::write_file(file, text);
+  const std::string error = error_of<CheckpointError>([&] { pooled(folder_ / "ring"); });
+  EXPECT_NE(error.find("more than 4 stand beside each other"), std::string::npos) << error;
+}
+
 TEST_F(Adapters, ADamagedBaseIsNamed) {
   const fs::path run = train("run", adapted());
   const fs::path file = fs::canonical(folder_ / "base/ckpt/latest") / "model.safetensors";
@@ -162,6 +179,45 @@ TEST_F(Adapters, ADamagedBaseIsNamed) {
   const std::string error = error_of<CheckpointError>([&] { pooled(run); });
   EXPECT_NE(error.find("is damaged"), std::string::npos) << error;
   EXPECT_NE(error.find(file.string()), std::string::npos) << error;
+}
+
+// Ends a streamed run of many steps in its midst by `interrupt`, and gives its exit status.
+int interrupted(const TrainConfig& config, const fs::path& out,
+                const std::function<void(pid_t)>& interrupt) {
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      test::run_quietly(config, out);
+      _exit(0);
+    } catch (const CheckpointError& e) {
+      _exit(static_cast<int>(e.code()));
+    } catch (...) {
+      _exit(1);
+    }
+  }
+  constexpr int kMaxTries = 10'000;  // 20 s
+  std::error_code error;
+  for (int i = 0; i < kMaxTries && !fs::exists(out / "ckpt/latest", error); ++i) usleep(2000);
+  interrupt(child);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+TEST_F(Adapters, ABaseThatChangesInMidPassOrAKillCostsNoSavedStep) {
+  const TrainConfig config = adapted({"store=streamed", "total_steps=300", "ckpt_steps=20"});
+  const fs::path whole = train("whole", config),
+                 file = fs::canonical(folder_ / "base/ckpt/latest") / "model.safetensors";
+  const std::string bytes = test::read_file(file);
+  const int changed =
+      interrupted(config, folder_ / "changed", [&](pid_t) { test::write_file(file, bytes + " "); });
+  EXPECT_EQ(WEXITSTATUS(changed), 4);
+  test::write_file(file, bytes);
+  interrupted(config, folder_ / "killed", [](pid_t child) { kill(child, SIGKILL); });
+  for (const char* name : {"changed", "killed"}) {
+    ASSERT_LT(load_run_checkpoint(folder_ / name / "ckpt/latest").state.step, 300) << name;
+    expect_same(whole, train(name, config));
+  }
 }
 
 TEST_F(Adapters, TheNewSizeOfAPositionTableIsSavedToo) {
