@@ -117,6 +117,7 @@ class InitWeights::Start {
   void read(const ParameterRow& row, at::Tensor& target) const {
     reader_.read(rows_.at(row.name), target);
   }
+  void release(const ParameterRow& row) const { reader_.release(rows_.at(row.name)); }
 
  private:
   /// A pattern that names nothing is a slip, after which weights would stay that were to go.
@@ -212,6 +213,10 @@ bool InitWeights::takes(const ParameterRow& row) const {
 
 void InitWeights::read(const ParameterRow& row, at::Tensor& target) const {
   start_->read(row, target);
+}
+
+void InitWeights::release(const ParameterRow& row) const {
+  start_->release(row);
 }
 
 at::Tensor InitWeights::value(const ParameterRow& row, const at::Tensor& fresh) const {

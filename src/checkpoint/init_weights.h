@@ -33,6 +33,7 @@ class InitWeights {
   bool takes(const ParameterRow& row) const;
   /// Overwrites it: as TensorReader::read, of a parameter that is taken so.
   void read(const ParameterRow& row, at::Tensor& target) const;
+  void release(const ParameterRow& row) const;
   /// One parameter's, read now: of a model larger than the memory none is kept.
   ///
   /// fresh  what it keeps where the checkpoint has nothing for it

@@ -120,6 +120,7 @@ class SavedRun {
   at::Tensor weight(const ParameterRow& row) const;
   /// Overwrites a parameter's values, as TensorReader::read.
   void read(const ParameterRow& row, at::Tensor& target) const;
+  void release(const ParameterRow& row) const { weights_.release(row); }
   /// Whether a parameter is of the weights that the run's checkpoints stand beside.
   bool is_of_base(const ParameterRow& row) const;
   /// A whole tensor of the optimizer's state; undefined when it is not there.

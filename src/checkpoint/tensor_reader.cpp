@@ -120,6 +120,11 @@ void TensorReader::read(const ParameterRow& row, at::Tensor& target) const {
   }
 }
 
+void TensorReader::release(const ParameterRow& row) const {
+  for (const TensorPiece& piece : recipe(row).pieces)
+    if (!piece.source.empty()) files_.release(piece.source);
+}
+
 at::Tensor TensorReader::whole(const ParameterRow& row) const {
   at::Tensor tensor = at::empty(row.shape);
   read(row, tensor);

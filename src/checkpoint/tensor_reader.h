@@ -43,6 +43,8 @@ class TensorReader {
   /// throws  CheckpointError naming the file and the tensor that is missing, misshapen, damaged,
   ///         changed or cut short
   void read(const ParameterRow& row, at::Tensor& target) const;
+  /// Says that it will not be read again soon.
+  void release(const ParameterRow& row) const;
   /// The same, new, float32.
   at::Tensor whole(const ParameterRow& row) const;
 

@@ -31,7 +31,14 @@ struct CommonFlags {
 };
 
 /// Which common flags a command takes, as a sum of these.
-enum CommonFlag : unsigned { kDevice = 1, kPrecision = 2, kSeed = 4, kOut = 8, kJson = 16, kStore = 32 };
+enum CommonFlag : unsigned {
+  kDevice = 1,
+  kPrecision = 2,
+  kSeed = 4,
+  kOut = 8,
+  kJson = 16,
+  kStore = 32
+};
 
 /// Adds the chosen flags, and --threads and --quiet.
 void add_common_flags(CLI::App& command, CommonFlags& flags, unsigned chosen,

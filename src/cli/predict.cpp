@@ -108,6 +108,7 @@ void run_predict(const PredictFlags& flags) {
       if (bad.index >= end && bad.index < end + options.batch_size)
         said.emplace(bad.index, Prediction{bad.id, {}, bad.reason});
     std::vector<Prediction> in_order;
+    in_order.reserve(said.size());
     for (auto& [index, of_image] : said) in_order.push_back(std::move(of_image));
     output.add(in_order);
     end += options.batch_size;

@@ -1,5 +1,6 @@
 #include "core/byte_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,12 @@ class FileBytes : public ByteStore {
       done += static_cast<size_t>(got);
     }
     return done;
+  }
+
+  // Only a hint: where it is refused, the bytes stay.
+  void release(size_t offset, size_t size) const override {
+    ::posix_fadvise(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(size),
+                    POSIX_FADV_DONTNEED);
   }
 
   bool is_unchanged() const override { return state() == as_opened_; }

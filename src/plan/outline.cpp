@@ -18,8 +18,8 @@ TrainOutline::TrainOutline(const PlanRequest& request)
     for (ParameterRow& row : image_tower_table(*request.others.trained_image))
       table_.push_back(std::move(row));
   for (ParameterRow& row : config.task_options().rows(config)) table_.push_back(std::move(row));
-  store_ = make_store(config, table_, /*own=*/{}, std::make_unique<NoSource>(), memory_, c10::kMeta,
-                      mesh_);
+  store_ = make_store(config, table_, /*own=*/{}, std::make_unique<NoSource>(),
+                      {memory_, c10::kMeta, mesh_});
   sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});
 }
 

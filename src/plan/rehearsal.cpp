@@ -58,7 +58,9 @@ std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
     return [rehearsal] { rehearsal->run(); };
   }
   const auto model = std::make_shared<LoadedModel>(
-      fresh_predictor(config.model, /*seed=*/0, {.precision = config.precision},
+      fresh_predictor(config.model, /*seed=*/0,
+                      {.precision = config.precision,
+                       .keeps_packed = request.store != "streamed"},  // packed anew in every pass
                       request.store == "generated" ? "generated" : "resident"));
   return [model, images = random_images(config)] { model->predictor->features(images, {}); };
 }

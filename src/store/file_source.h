@@ -12,6 +12,7 @@ class FileSource : public WeightSource {
     reader_.check_all();
   }
   void read(const ParameterRow& row, at::Tensor& target) override { reader_.read(row, target); }
+  void release(const ParameterRow& row) override { reader_.release(row); }
 
  private:
   TensorReader reader_;

@@ -25,7 +25,7 @@ int64_t aligned(int64_t bytes) {
 
 StreamedStore::StreamedStore(const std::vector<ParameterRow>& table,
                              std::unique_ptr<WeightSource> source, at::ScalarType matrix_type,
-                             c10::Device device, bool is_staged)
+                             c10::Device device, bool is_staged, int64_t cache_bytes)
     : source_(std::move(source)),
       matrix_type_(matrix_type),
       device_(device),
@@ -37,7 +37,11 @@ StreamedStore::StreamedStore(const std::vector<ParameterRow>& table,
                             row.count() * static_cast<int64_t>(c10::elementSize(type_of(row)))));
   }
   for (const auto& [unit, rows] : rows_) {
-    if (!is_small(unit)) continue;
+    if (!is_small(unit)) {
+      cache_bytes -= bytes_.at(unit);
+      if (cache_bytes < 0) uncached_.insert(unit);
+      continue;
+    }
     const at::Tensor memory = at::empty({bytes_.at(unit)}, at::kByte);
     const std::shared_ptr<NamedTensors> tensors = place(unit, memory);
     for (const ParameterRow& row : rows) source_->read(row, tensors->at(row.local_name));
@@ -127,6 +131,8 @@ void StreamedStore::fill(Slot& slot) {
     if (slot.stage != nullptr) slot.stage->host_is_free();
     for (const ParameterRow& row : rows_.at(slot.unit))
       source_->read(row, slot.read->at(row.local_name));
+    if (uncached_.count(slot.unit) != 0)
+      for (const ParameterRow& row : rows_.at(slot.unit)) source_->release(row);
     if (slot.stage != nullptr) slot.stage->copy();
   } catch (...) {
     slot.failure = std::current_exception();

@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
+#include "core/device.h"
 #include "model/weight_store.h"
 #include "store/staged_memory.h"
 #include "store/weight_source.h"
@@ -17,14 +19,17 @@ namespace vit22b {
 /// Weights that are read again in every pass: a large unit lies in one of two slots while it is
 /// used, and the next one of the pass is read into the other by the store's own thread; at the end
 /// of a forward pass that is not the store's first, the first of the pass that is likely to follow.
-/// Small units stay in memory. On a GPU a slot is read into pinned memory and copied by a stream of
-/// its own. Of one process.
+/// Small units stay in memory. Of files larger than `cache_bytes` the first part is left to the
+/// system's cache and the rest is let go as it has been read: a cache that takes in all of it would
+/// have lost the beginning when the next pass begins. On a GPU a slot is read into pinned memory
+/// and copied by a stream of its own. Of one process.
 class StreamedStore : public WeightStore {
  public:
   /// matrix_type  for held_type
   /// is_staged    slots are filled through other memory, as a GPU's are; on the CPU for tests
   StreamedStore(const std::vector<ParameterRow>& table, std::unique_ptr<WeightSource> source,
-                at::ScalarType matrix_type, c10::Device device, bool is_staged);
+                at::ScalarType matrix_type, c10::Device device, bool is_staged,
+                int64_t cache_bytes = host_memory_bytes() / 2);
   StreamedStore(const std::vector<ParameterRow>& table, std::unique_ptr<WeightSource> source,
                 at::ScalarType matrix_type, c10::Device device = c10::kCPU)
       : StreamedStore(table, std::move(source), matrix_type, device, !device.is_cpu()) {}
@@ -79,6 +84,7 @@ class StreamedStore : public WeightStore {
   const bool is_staged_;
   std::map<Unit, std::vector<ParameterRow>> rows_;
   std::map<Unit, int64_t> bytes_;
+  std::set<Unit> uncached_;
   int64_t largest_bytes_ = 0;
   std::map<Unit, std::shared_ptr<const NamedTensors>> resident_;
   std::array<Slot, 2> slots_;

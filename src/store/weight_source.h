@@ -15,6 +15,8 @@ class WeightSource {
   /// target  in the row's shape, contiguous, on the CPU, float32 or bfloat16 (rounded to nearest)
   /// throws  CheckpointError naming the file and the tensor that cannot be read
   virtual void read(const ParameterRow& row, at::Tensor& target) = 0;
+  /// Says that a parameter will not be read again soon: caches of files may let it go.
+  virtual void release(const ParameterRow&) {}
   /// Whether read computes on all threads: then there is no waiting that could be hidden.
   virtual bool is_computing() const { return false; }
   /// Whether a parameter's values are those of another checkpoint, beside which what trains may be

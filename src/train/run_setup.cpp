@@ -58,6 +58,9 @@ class SavedSource : public WeightSource {
                             e.what(), "); start a new run with --init-from");
     }
   }
+  void release(const ParameterRow& row) override {
+    if (is_of_base(row)) saved_->release(row);
+  }
   bool is_of_base(const ParameterRow& row) const override { return saved_->is_of_base(row); }
 
  private:

@@ -40,8 +40,9 @@ std::set<std::string> own_parameters(const TrainConfig& config,
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
                                         const std::set<std::string>& own,
-                                        std::unique_ptr<WeightSource> source, StateMemory& memory,
-                                        c10::Device device, const Mesh& mesh) {
+                                        std::unique_ptr<WeightSource> source,
+                                        const StorePlace& place) {
+  const auto& [memory, device, mesh] = place;
   if (config.store == "sharded")
     return std::make_unique<ShardedStore>(table, *source, device, mesh, config.mesh.prefetch);
   // What products round anyway is read rounded.
@@ -65,6 +66,9 @@ class StartSource : public WeightSource {
     if (is_of_base(row)) return start_.read(row, target);
     const at::Tensor fresh = initial_tensor(row, seed_);
     target.copy_(row.unit.kind == UnitKind::kTask ? fresh : start_.value(row, fresh));
+  }
+  void release(const ParameterRow& row) override {
+    if (is_of_base(row)) start_.release(row);
   }
   bool is_of_base(const ParameterRow& row) const override {
     return row.unit.kind != UnitKind::kTask && start_.takes(row);

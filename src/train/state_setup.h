@@ -27,14 +27,20 @@ std::set<std::string> own_parameters(const TrainConfig& config,
                                      const std::vector<ParameterRow>& table,
                                      const WeightSource& source);
 
-/// The store that a config names, on a device; `memory` holds what the data axis does not cut.
+/// Where a store's weights lie.
+struct StorePlace {
+  StateMemory& memory;  ///< holds what the data axis does not cut
+  c10::Device device;
+  const Mesh& mesh;
+};
+/// The store that a config names.
 ///
 /// own  names of what store=streamed holds in memory
 std::unique_ptr<MasterStore> make_store(const TrainConfig& config,
                                         const std::vector<ParameterRow>& table,
                                         const std::set<std::string>& own,
-                                        std::unique_ptr<WeightSource> source, StateMemory& memory,
-                                        c10::Device device, const Mesh& mesh);
+                                        std::unique_ptr<WeightSource> source,
+                                        const StorePlace& place);
 
 /// The weights that a run of one tower starts with: fresh ones by the config's seed, or those of
 /// `init_from`.

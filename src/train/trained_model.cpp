@@ -33,8 +33,8 @@ TrainedModel::TrainedModel(Parts parts, std::unique_ptr<WeightSource> source)
       optimizer_(make_optimizer(parts_.config.optim)),
       main_inputs_(make_block_inputs(parts_.config, parts_.folder)),
       image_inputs_(parts_.image ? make_block_inputs(parts_.config, parts_.folder) : nullptr),
-      store_(make_store(parts_.config, table_, own_, std::move(source), *parts_.memory,
-                        parts_.device, parts_.mesh)),
+      store_(make_store(parts_.config, table_, own_, std::move(source),
+                        {*parts_.memory, parts_.device, parts_.mesh})),
       sinks_(
           make_sinks(parts_.config, table_, {*optimizer_, *store_, parts_.mesh, *parts_.memory})) {}
 

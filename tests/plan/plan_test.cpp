@@ -64,8 +64,8 @@ TEST(Plan, BytesAreThoseOfTheRealStoreAndSinks) {
     const TrainOutline outline(request);
     const std::vector<ParameterRow> table = parameter_table(request.config.model);
     DeviceMemory memory(c10::kCPU);
-    const auto store = make_store(request.config, table, {}, std::make_unique<NoSource>(), memory,
-                                  c10::kCPU, single_process());
+    const auto store = make_store(request.config, table, {}, std::make_unique<NoSource>(),
+                                  {memory, c10::kCPU, single_process()});
     const auto optimizer = make_optimizer(request.config.optim);
     const Sinks sinks =
         make_sinks(request.config, table, {*optimizer, *store, single_process(), memory});

@@ -156,6 +156,33 @@ TEST(StreamedStore, ReadsAheadInBothDirectionsAndOnceAUnit) {
   EXPECT_NE(store->transfers_text().find("10 units read"), std::string::npos);
 }
 
+/// Counts how often a unit's parameters are let go.
+class ReleasedSource : public GeneratedSource {
+ public:
+  explicit ReleasedSource(std::map<std::string, int>& counts)
+      : GeneratedSource(/*seed=*/1), counts_(counts) {}
+  void release(const ParameterRow& row) override { ++counts_[row.name]; }
+  bool is_computing() const override { return false; }
+
+ private:
+  std::map<std::string, int>& counts_;
+};
+
+TEST(StreamedStore, LeavesTheFirstPartToTheSystemsCacheAndLetsTheRestGo) {
+  const ViTConfig config = wide_config();
+  const std::vector<ParameterRow> table = parameter_table(config);
+  int64_t of_a_block = 0;
+  for (const ParameterRow& row : table)
+    if (row.unit == block_unit(0)) of_a_block += 4 * row.count();
+  std::map<std::string, int> counts;
+  const int64_t two_blocks = 2 * of_a_block + of_a_block / 2;
+  StreamedStore store(table, std::make_unique<ReleasedSource>(counts), at::kFloat, c10::kCPU,
+                      /*is_staged=*/false, two_blocks);
+  for (const Unit& unit : model_units(config)) store.acquire(unit, Pass::kForward);
+  for (int64_t i = 0; i < config.depth; ++i)
+    EXPECT_EQ(counts[concat("blocks.", i, ".in_proj.weight")], i < 2 ? 0 : 1) << i;
+}
+
 TEST(StreamedStore, BeginsTheNextPassWhereOnePassFollowsAnother) {
   using namespace std::chrono_literals;
   const TempFolder folder;

@@ -36,6 +36,11 @@ void TensorContainer::take(TensorContainer other, const std::vector<std::string>
   }
 }
 
+void TensorContainer::release(const std::string& name) const {
+  const StoredTensor& stored = tensor(name);
+  stores_[stored.store]->release(stored.offset, stored.size_bytes());
+}
+
 void TensorContainer::expect_hash(const std::string& name, const std::string& hash) {
   tensors_.at(name).hash = hash;
 }

@@ -65,6 +65,8 @@ class TensorContainer {
   ///
   /// throws  CheckpointError naming the tensor where the file is cut short
   void read(const std::string& name, size_t offset, std::span<std::byte> out) const;
+  /// Says that a tensor will not be read again soon, as ByteStore::release.
+  void release(const std::string& name) const;
   /// A whole tensor on the CPU, in its own dtype, its hash not checked.
   at::Tensor load(const std::string& name) const;
   /// throws  CheckpointError naming the tensor where its file has changed since it was opened

@@ -41,7 +41,7 @@ class LocalSteps : public CpuSteps {
 
   at::Tensor back_norm(const BlockNorm& norm, const at::Tensor& x_NC,
                        const at::Tensor& d_y_NC) const override {
-    const at::Tensor gradient = d_y_NC.to(at::kFloat, false, /*copy=*/true).contiguous();
+    at::Tensor gradient = d_y_NC.to(at::kFloat, false, /*copy=*/true).contiguous();
     norm_rows_backward(rows_of(x_NC), tile_of(gradient), w_.norm(norm),
                        g_.target(norm.name, ".weight").data, g_.target(norm.name, ".bias").data);
     return gradient;
