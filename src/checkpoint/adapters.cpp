@@ -80,7 +80,14 @@ std::map<std::string, TensorRecipe> base_recipes(const CheckpointPath& base) {
 }  // namespace
 
 BaseWeights base_weights(const std::string& place) {
-  const CheckpointPath checkpoint = resolve_checkpoint(place);
+  CheckpointPath checkpoint = resolve_checkpoint(place);
+  check_depth(checkpoint);
+  std::vector<std::string> given = split(checkpoint.given, '&');
+  for (std::string& part : given)
+    if (part.starts_with(kGivenBase))
+      part = concat(kGivenBase,
+                    fs::absolute(part.substr(kGivenBase.size())).lexically_normal().string());
+  checkpoint.given = join(given, "&");
   return {fs::absolute(checkpoint.path()).lexically_normal().string(),
           weights_identity(checkpoint)};
 }
@@ -141,15 +148,48 @@ TensorMap map_beside_base(const CheckpointPath& checkpoint, const BaseWeights& b
   return map;
 }
 
-std::string adapter_config_text(const ModelInfo& info, const std::vector<std::string>& names) {
-  std::set<std::string> targets, others;
+namespace {
+
+/// Layers with adapters, and modules that have other tensors, of some names.
+struct PeftModules {
+  std::set<std::string> adapted, saved;
+};
+
+PeftModules modules_of(const std::set<std::string>& names) {
+  PeftModules modules;
   for (const std::string& name : names) {
-    if (name.ends_with(kA)) {
-      targets.insert(name.substr(0, name.size() - kA.size()));
-    } else if (!name.ends_with(kB) && name.find('.') != std::string::npos) {
-      others.insert(layer_of(name));
-    }
+    if (name.ends_with(kA))
+      modules.adapted.insert(name.substr(0, name.size() - kA.size()));
+    else if (!name.ends_with(kB) && name.find('.') != std::string::npos)
+      modules.saved.insert(layer_of(name));
   }
+  return modules;
+}
+
+}  // namespace
+
+std::string peft_obstacle(const ModelInfo& info, const std::set<std::string>& names) {
+  if (!info.config.adapters.exist()) return "";
+  const PeftModules modules = modules_of(names);
+  for (const std::string& layer : modules.adapted)
+    if (modules.saved.count(layer) != 0) return concat(layer, " has an adapter and trains itself");
+  ViTConfig base = read_model_info(resolve_checkpoint(info.base->place)).config;
+  base.num_classes = info.config.num_classes;
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const ParameterRow& row : parameter_table(base)) shapes[row.name] = row.shape;
+  for (const ParameterRow& row : parameter_table(info.config)) {
+    const bool is_own = names.count(row.name) != 0;
+    if (row.group == ParameterGroup::kAdapter) continue;
+    if (is_own && shapes[row.name] != row.shape)
+      return concat(row.name, " has another shape than the base's");
+    if (!is_own && modules.saved.count(layer_of(row.name)) != 0)
+      return concat("only a part of ", layer_of(row.name), " trains");
+  }
+  return "";
+}
+
+std::string adapter_config_text(const ModelInfo& info, const std::set<std::string>& names) {
+  const auto [targets, others] = modules_of(names);
   const AdapterConfig& adapters = info.config.adapters;
   return Json{{"peft_type", "LORA"},
               {"task_type", nullptr},

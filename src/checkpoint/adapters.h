@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,7 @@ constexpr std::string_view kGivenBase = "base=";
 /// A checkpoint as what others stand beside.
 ///
 /// place   CKPT as users write it
-/// throws  CheckpointError where it cannot be read
+/// throws  CheckpointError where it cannot be read, or stands beside too many others itself
 BaseWeights base_weights(const std::string& place);
 
 /// The weights that a checkpoint stands beside: nothing for one that has all of its own. Behind a
@@ -40,9 +42,15 @@ TensorMap map_beside_base(const CheckpointPath& checkpoint, const BaseWeights& b
                           const AdapterConfig& adapters, const std::vector<ParameterRow>& table,
                           const TensorContainer& weights);
 
+/// Why PEFT would make another model of such files, or none, in a few words; "" where it would not,
+/// and for files without adapters.
+///
+/// names  the model's, of what the files have
+std::string peft_obstacle(const ModelInfo& info, const std::set<std::string>& names);
+
 /// The text of adapter_config.json, by which PEFT reads these files beside timm's model.
 ///
 /// names  the model's, of what the file has
-std::string adapter_config_text(const ModelInfo& info, const std::vector<std::string>& names);
+std::string adapter_config_text(const ModelInfo& info, const std::set<std::string>& names);
 
 }  // namespace vit22b

@@ -108,6 +108,12 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
     if (elsewhere.count(field.key) == 0)
       fields.push_back({field.key, field.value, from(field.key)});
   if (!info.config.reads_words()) fields.push_back({"pp_eval", info.pp_eval, from("pp_eval")});
+  if (const AdapterConfig& adapters = info.config.adapters; adapters.exist())
+    fields.push_back({"lora",
+                      concat("rank ", adapters.rank, ", alpha ", adapters.alpha, ", targets ",
+                             join(adapters.targets, ", ")),
+                      "config.json"});
+  if (info.base) fields.push_back({"base", info.base->place, "config.json"});
   return fields;
 }
 

@@ -1,6 +1,7 @@
 #include "checkpoint/model_writer.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
@@ -126,16 +127,17 @@ namespace {
 void write_beside_base(FileOps& ops, const fs::path& folder, const ModelInfo& info,
                        const PartsToWrite& weights, const Mesh& mesh, Manifest& manifest) {
   PartList parts;
-  std::vector<std::string> names;
+  std::set<std::string> names;
   for (const auto& [name, part] : weights.parts) {
     if (name.starts_with(kTaskPrefix)) continue;
-    names.push_back(name);
+    names.insert(name);
     parts.emplace_back(concat(kAdapterPrefix, name), part);
   }
   manifest[kAdapterFile] =
       write_parts(ops, folder / kAdapterFile, parts, {{"format", "pt"}}, mesh, weights.written);
   if (!info.config.adapters.exist()) return;
   mesh.do_once([&] {
+    if (!peft_obstacle(info, names).empty()) return;
     write_recorded_text(ops, folder, kAdapterConfig, adapter_config_text(info, names), manifest);
   });
 }

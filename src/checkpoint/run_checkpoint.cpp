@@ -97,9 +97,22 @@ std::vector<int64_t> saved_steps(const fs::path& root) {
 }
 
 // The first thing read of a folder, after all of it has been checked.
-ModelInfo verified_info(const fs::path& folder, const Mesh& mesh) {
-  verify_manifest(folder, mesh);
-  return read_model_info(folder);
+ModelInfo verified_info(const CheckpointPath& checkpoint, const Mesh& mesh) {
+  verify_manifest(checkpoint.folder, mesh);
+  ModelInfo info = read_model_info(checkpoint);
+  if (info.base) info.base = find_base(checkpoint);
+  return info;
+}
+
+CheckpointPath place_of(const fs::path& folder, const std::string& base) {
+  CheckpointPath place{folder};
+  if (!base.empty()) place.given = concat(kGivenBase, base);
+  return place;
+}
+
+CheckpointPath weights_of(CheckpointPath place, const ModelInfo& info) {
+  place.weights = trained_file(info);
+  return place;
 }
 
 }  // namespace
@@ -261,11 +274,11 @@ std::vector<ParameterRow> rows_in(const TensorContainer& files) {
 
 }  // namespace
 
-SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh)
-    : info_(verified_info(folder, mesh)),
+SavedRun::SavedRun(const fs::path& folder, const Mesh& mesh, const std::string& base)
+    : info_(verified_info(place_of(folder, base), mesh)),
       state_(read_state(folder / kStateName)),
-      weights_({folder, trained_file(info_)}, parameter_table(trained_config(info_)),
-               TensorHashes::kChecked),
+      weights_(weights_of(place_of(folder, base), info_), parameter_table(trained_config(info_)),
+               info_.base ? TensorHashes::kCheck : TensorHashes::kChecked),  // a base was not
       optimizer_(folder / "optimizer.safetensors") {
   if (info_.text)
     image_weights_.emplace(folder, parameter_table(info_.config), TensorHashes::kChecked);

@@ -109,8 +109,9 @@ class SavedRun {
  public:
   /// Checks every byte against the manifest, each rank some of the tensors for all.
   ///
+  /// base    where the weights are that the run's checkpoints stand beside, if not where they were
   /// throws  CheckpointError naming the damaged file and tensor
-  SavedRun(const std::filesystem::path& folder, const Mesh& mesh);
+  SavedRun(const std::filesystem::path& folder, const Mesh& mesh, const std::string& base = "");
 
   const ModelInfo& info() const { return info_; }
   const TrainerState& state() const { return state_; }

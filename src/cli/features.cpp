@@ -332,7 +332,7 @@ void add_features(CLI::App& app) {
       ->add_option("--shard-images", flags->shard_images,
                    "images a shard where --out is a folder; 0 for as many as 256 MiB hold")
       ->check(CLI::Range(0, 10'000'000));
-  add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut,
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kSeed | kOut,
                    "safetensors file to write; or a folder, which exists or ends in /: shards in "
                    "bounded memory, and the same command goes on after an interruption; a name "
                    "without an ending becomes one above 1 GiB");

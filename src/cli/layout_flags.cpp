@@ -24,6 +24,8 @@ int64_t parse_bytes(const std::string& text) {
 }  // namespace
 
 WeightLayout LayoutFlags::layout() const {
+  if (to == "timm" && !shard_size.empty())
+    throw UsageError("--to timm: its local-dir reads one file; leave --shard-size away");
   return {precision_type(dtype), parse_bytes(shard_size)};
 }
 
@@ -39,8 +41,8 @@ void add_layout_flags(CLI::App& command, LayoutFlags& flags) {
                   "ours, which are timm's with fields of our own")
       ->check(CLI::IsMember(split(export_formats(), '|')));
   command.add_option("--shard-size", flags.shard_size,
-                     "largest file, such as 5GB: shards and their index instead of one file, which "
-                     "timm's local-dir needs");
+                     "largest file, such as 5GB: shards and their index instead of one file (timm "
+                     "reads no shards)");
 }
 
 }  // namespace vit22b

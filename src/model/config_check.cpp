@@ -133,7 +133,7 @@ void check_adapters(const AdapterConfig& adapters) {
   if (!(adapters.alpha > 0) || !std::isfinite(adapters.alpha))
     throw UsageError("lora.alpha is ", adapters.alpha, ", want more than 0");
   if (adapters.targets.empty())
-    throw UsageError("lora.targets names no layer; use [*] for all, or lora.rank=0");
+    throw UsageError("lora.targets names no layer; use [\"*\"] for all, or lora.rank=0");
 }
 
 }  // namespace

@@ -158,7 +158,7 @@ void StreamedStore::run_reader() {
 }
 
 void StreamedStore::prefetch(const Unit& unit, Pass) {
-  if (!reader_.joinable() || is_small(unit)) return;
+  if (!reader_.joinable() || rows_.count(unit) == 0 || is_small(unit)) return;
   {
     const std::lock_guard lock(mutex_);
     if (wanted_ != nullptr || find(unit) != nullptr) return;

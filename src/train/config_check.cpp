@@ -22,6 +22,11 @@ void check_tasks(const TrainConfig& c) {
 
 /// Training that leaves the model's weights as they are and saves what it adds.
 void check_beside_base(const TrainConfig& c) {
+  const AdapterConfig defaults;
+  const AdapterConfig& lora = c.model.adapters;
+  if (!lora.exist() && (lora.alpha != defaults.alpha || lora.targets != defaults.targets))
+    throw UsageError("lora.", lora.alpha != defaults.alpha ? "alpha" : "targets",
+                     " is set, but lora.rank=0; give lora.rank");
   if (!c.saves_beside_base()) return;
   const std::string option = c.store == "streamed" ? "store=streamed" : "lora.rank";
   if (c.init_from.empty())

@@ -68,6 +68,25 @@ class SavedSource : public WeightSource {
   const std::string place_;
 };
 
+/// Where a base is now that is not where it was: at init_from, if that is there.
+std::string moved_base(const std::filesystem::path& start, const TrainConfig& config) {
+  const auto base = find_base(start);
+  std::error_code error;
+  const auto is_there = [&](const std::string& place) {
+    return std::filesystem::exists(place.substr(0, place.rfind('?')), error);
+  };
+  return base && !is_there(base->place) && is_there(config.init_from) ? config.init_from : "";
+}
+
+/// Says what whoever goes on with other programs, or with the base's own run, should know.
+void tell_of_base(const ModelInfo& info, const std::set<std::string>& own) {
+  if (info.base->place.find("/ckpt/step-") != std::string::npos)
+    log_warn(concat("the base is a checkpoint of a run, which prunes it when it goes on: ",
+                    info.base->place, "; `vit22b convert` writes one that stays"));
+  if (const std::string reason = peft_obstacle(info, own); !reason.empty())
+    log_info("no adapter_config.json is written, since PEFT reads such a run otherwise: " + reason);
+}
+
 }  // namespace
 
 std::unique_ptr<StateMemory> Run::make_memory() const {
@@ -95,6 +114,11 @@ void Run::make_model(const std::shared_ptr<const SavedRun>& saved) {
                             task_->image_tower(), options_.out},
         std::move(source));
   });
+  if (base_) {
+    ModelInfo info{config_.model, {}, {}};
+    info.base = base_;
+    mesh_.do_once([&] { tell_of_base(info, model_->own()); });
+  }
   if (saved != nullptr) load(*saved);
 }
 
@@ -158,7 +182,9 @@ bool Run::start() {
   task_->prepare(config_, options_.device);
   task_->look_once(config_, options_.device, mesh_, data_);
   std::shared_ptr<const SavedRun> saved;
-  if (!books_.start().empty()) saved = std::make_shared<const SavedRun>(books_.start(), mesh_);
+  if (!books_.start().empty())
+    saved = std::make_shared<const SavedRun>(books_.start(), mesh_,
+                                             moved_base(books_.start(), config_));
   make_model(saved);
   if (state_.step >= cadence_.total && !state_.is_eval_pending) return false;
   books_.take_up(config_, task_->metrics().front(), state_);

@@ -44,6 +44,8 @@ class TrainedModel {
   AveragedWeights averages(int64_t updates) const;
   /// A copy of the task's own weights, whole, by local name. Every rank calls it.
   NamedTensors own_weights() const;
+  /// Names of the weights that the run has itself: all, or what its checkpoints have beside a base.
+  const std::set<std::string>& own() const { return own_; }
   /// This rank's parts of all weights that the run has itself, sharing storage.
   NamedParts weights() const;
   /// A part is not used for now.

@@ -179,6 +179,62 @@ TEST_F(Adapters, ADamagedBaseIsNamed) {
   const std::string error = error_of<CheckpointError>([&] { pooled(run); });
   EXPECT_NE(error.find("is damaged"), std::string::npos) << error;
   EXPECT_NE(error.find(file.string()), std::string::npos) << error;
+  // Nor does a run go on with it.
+  const std::string resumed =
+      error_of<CheckpointError>([&] { train("run", adapted({"total_steps=12"})); });
+  EXPECT_NE(resumed.find("is damaged"), std::string::npos) << resumed;
+}
+
+TEST_F(Adapters, ARunWhoseBaseHasMovedGoesOnFromWhereItIsNow) {
+  train("run", adapted({"total_steps=4"}));
+  const fs::path whole = train("whole", adapted());
+  fs::rename(folder_ / "base", folder_ / "moved");
+  train("run", adapted({"init_from=" + (folder_ / "moved").string()}));
+  const std::string now = "?base=" + (folder_ / "moved").string();
+  EXPECT_TRUE(
+      test::is_same(pooled(folder_ / "run"), pooled((whole / "ckpt/latest").string() + now)));
+}
+
+TEST_F(Adapters, WholeBlocksMayTrainBesideOthersThatStayInTheirFile) {
+  for (const char* tune : {"tune=[\"blocks.1.*\"]", "tune=[\"*\"]"}) {
+    const fs::path resident = train(concat("resident", tune), adapted({tune})),
+                   streamed = train(concat("streamed", tune), adapted({tune, "store=streamed"}));
+    expect_same(resident, streamed);
+  }
+}
+
+TEST_F(Adapters, OnTooManyOthersAreRefusedBeforeTheyTrain) {
+  std::string from = folder_ / "base";
+  for (const char* name : {"a", "b", "c", "d"})
+    from = train(name, config({"init_from=" + from, "lora.rank=2"}));
+  pooled(from);
+  const std::string error = error_of<CheckpointError>([&] {
+    train("e", config({"init_from=" + from, "lora.rank=2"}));
+  });
+  EXPECT_NE(error.find("stand beside each other"), std::string::npos) << error;
+}
+
+TEST_F(Adapters, WhatPeftWouldReadOtherwiseIsNotGivenToIt) {
+  const auto has_config = [&](const std::string& name, const std::vector<std::string>& more) {
+    return fs::exists(fs::path(train(name, adapted(more))) / "ckpt/latest" / kAdapterConfig);
+  };
+  EXPECT_TRUE(has_config("norms", {"tune=[\"*norm*\"]"}));
+  EXPECT_FALSE(has_config("both", {"tune=[\"*.in_proj.weight\"]"}));
+  EXPECT_FALSE(has_config("part", {"tune=[\"patch_embed.proj.bias\"]"}));
+  EXPECT_FALSE(
+      has_config("size", {"model.img_size=32", "data.pp_train=resize(32)|value_range(-1,1)",
+                          "data.pp_eval=resize(32)|value_range(-1,1)"}));
+}
+
+TEST_F(Adapters, AHeadMayBeLeftBehindOnExport) {
+  const fs::path run = train("run", adapted());
+  FileOps ops(ExitCode::kCheckpoint);
+  ConvertOptions options;
+  options.has_no_head = true;
+  const Conversion done =
+      convert_checkpoint(ops, resolve_checkpoint(run), folder_ / "bare", options);
+  EXPECT_EQ(done.left, (std::vector<std::string>{"head.weight", "head.bias"}));
+  EXPECT_LT(relative_difference(pooled(folder_ / "bare"), pooled(run)), 1e-6);
 }
 
 // Ends a streamed run of many steps in its midst by `interrupt`, and gives its exit status.
@@ -229,7 +285,8 @@ TEST_F(Adapters, TheNewSizeOfAPositionTableIsSavedToo) {
 }
 
 TEST_F(Adapters, NormsAndBiasesAreTunedBesideWeightsThatStayInTheirFile) {
-  const std::vector<std::string> tune = {"tune=[\"*norm*\", \"*bias\"]", "lora.rank=0"};
+  const std::vector<std::string> tune = {"tune=[\"*norm*\", \"*bias\"]", "lora.rank=0",
+                                         "lora.alpha=16"};
   auto with_store = [&](const char* store) {
     std::vector<std::string> all = tune;
     all.push_back(concat("store=", store));
@@ -255,6 +312,7 @@ TEST_F(Adapters, WhatDoesNotGoTogetherIsNamed) {
   expect_error({from, "lora.rank=2", "lora.targets=[\"qkx\"]"},
                "'qkx' is no layer of these blocks");
   expect_error({from, "lora.rank=2", "mesh.model=2"}, "use mesh.model=1");
+  expect_error({from, "lora.targets=in_proj"}, "lora.targets is set, but lora.rank=0");
   expect_error({from, "lora.rank=-1"}, "lora.rank is -1");
   expect_error({from, "lora.rank=2", "lora.alpha=0"}, "lora.alpha is 0");
 }

@@ -74,6 +74,14 @@ WrittenModel write_eva(const ModelInfo& info, const std::vector<ParameterRow>& t
   return model;
 }
 
+/// The same model with its hidden units as timm has them, by their ratio to the width.
+ViTConfig by_ratio(ViTConfig config) {
+  if (config.mlp.swiglu || config.mlp.mlp_hidden == 0) return config;
+  config.mlp.mlp_ratio = exact_ratio(config.mlp.mlp_hidden, config.embed_dim);
+  config.mlp.mlp_hidden = 0;
+  return config;
+}
+
 }  // namespace
 
 std::vector<WrittenTensor> under_timms_names(const std::vector<ParameterRow>& table) {
@@ -88,7 +96,7 @@ std::vector<WrittenTensor> under_timms_names(const std::vector<ParameterRow>& ta
 WrittenModel write_timm(const ModelInfo& info, const std::vector<ParameterRow>& table) {
   if (info.config.rotary.rope != "none" || info.config.norm.attn_norm) {
     if (const auto eva = eva_architecture(info.config)) return write_eva(info, table, *eva);
-  } else if (const std::string text = timm_config_text(info.config, info.pp_eval);
+  } else if (const std::string text = timm_config_text(by_ratio(info.config), info.pp_eval);
              Json::parse(text).contains("architecture")) {
     return {under_timms_names(table), {{"config.json", text + "\n"}}};
   }

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/adapters.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/weights.h"
@@ -81,6 +82,10 @@ const Importer& importer_of(const ImportFiles& files) {
   if (!wanted.empty())
     throw CheckpointError(files.config_place, ": there is no importer '", wanted, "'",
                           did_you_mean(wanted, names), "; there are ", join(names, ", "));
+  if (std::filesystem::exists(files.checkpoint.folder / kAdapterConfig))
+    throw CheckpointError(files.checkpoint.folder.string(),
+                          " holds PEFT's adapters without a model; add them to their weights there "
+                          "(merge_and_unload), and give that");
   throw CheckpointError(files.config_place, " is of no family that is known: ", join(names, ", "),
                         "; of a config.json they look at architecture and model_type, without one "
                         "at the tensors' names");

@@ -37,6 +37,10 @@ std::filesystem::path trained_tokenizer(const std::filesystem::path& run) {
 
 // A locked tower's files become the two-tower folder's own, which are read by our names.
 void check_linkable(const CheckpointPath& tower, const ModelInfo& info) {
+  if (info.base)
+    throw CheckpointError(
+        tower.path().string(), " stands beside other weights, and a locked image ",
+        "tower's files are kept as they are; write it as one checkpoint by ", "`vit22b convert`");
   const TensorContainer files = open_weights(tower);
   for (const ParameterRow& row : parameter_table(info.config))
     if (!files.contains(row.name))
@@ -107,6 +111,8 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
   if (!parts.is_unlocked) check_linkable(parts.image_tower, parts.image);
   parts.templates = lit.templates;
   if (parts.is_unlocked) {
+    parts.image.config.adapters = {};  // they are in its weights then
+    parts.image.base.reset();
     verify_manifest(parts.image_tower.folder, ManifestScope::kModel);
     // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = parts.image.config.text.joint_dim = 0;
