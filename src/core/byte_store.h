@@ -23,7 +23,8 @@ class ByteStore {
   /// returns  how many it has read
   /// throws   UserError naming the place and the system's reason
   virtual size_t read(size_t offset, std::span<std::byte> out) const = 0;
-  /// Says that some will not be read again soon: the system's cache may let them go.
+  /// Says that some will not be read again soon: the system's cache may let them go, where it had
+  /// not most of them before.
   virtual void release(size_t /*offset*/, size_t /*size*/) const {}
   /// Whether they are still those that were opened, as far as size and time of change tell.
   virtual bool is_unchanged() const = 0;

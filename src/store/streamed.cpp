@@ -125,13 +125,20 @@ void StreamedStore::start(Slot& slot, const Unit& unit) {
   slot.failure = nullptr;
 }
 
-void StreamedStore::fill(Slot& slot) {
+// Whether next to nothing of the time is waiting for what is read.
+bool StreamedStore::is_hidden() const {
+  constexpr double kHidden = 0.05;
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
+  return traffic_.units > 1 && traffic_.waited_seconds < kHidden * seconds;
+}
+
+void StreamedStore::fill(Slot& slot, bool is_let_go) {
   const TraceSpan span(TraceLane::kTransfer, "reading " + slot.unit.name());
   try {
     if (slot.stage != nullptr) slot.stage->host_is_free();
     for (const ParameterRow& row : rows_.at(slot.unit))
       source_->read(row, slot.read->at(row.local_name));
-    if (uncached_.count(slot.unit) != 0)
+    if (is_let_go)
       for (const ParameterRow& row : rows_.at(slot.unit)) source_->release(row);
     if (slot.stage != nullptr) slot.stage->copy();
   } catch (...) {
@@ -147,8 +154,9 @@ void StreamedStore::run_reader() {
     changed_.wait(lock, [&] { return wanted_ != nullptr || is_ending_; });
     if (is_ending_) return;
     Slot& slot = *std::exchange(wanted_, nullptr);
+    const bool is_let_go = uncached_.count(slot.unit) != 0 || is_hidden();
     lock.unlock();
-    fill(slot);
+    fill(slot, is_let_go);
     lock.lock();
     slot.is_ready = true;
     ++traffic_.units;
@@ -176,6 +184,7 @@ UnitLease StreamedStore::acquire(const Unit& unit, Pass pass) {
   if (is_small(unit)) return UnitLease(resident_.at(unit));
   const auto begin = Clock::now();
   std::unique_lock lock(mutex_);
+  if (begin_ == Clock::time_point()) begin_ = begin;
   Slot* slot = find(unit);
   const bool is_stalled = slot == nullptr || !slot->is_ready;
   if (slot == nullptr) {
@@ -193,7 +202,7 @@ UnitLease StreamedStore::acquire(const Unit& unit, Pass pass) {
       wanted_ = slot;
       changed_.notify_all();
     } else {
-      fill(*slot);
+      fill(*slot, /*is_let_go=*/false);
       slot->is_ready = true;
       ++traffic_.units;
       traffic_.bytes += bytes_.at(unit);

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <map>
@@ -19,9 +20,11 @@ namespace vit22b {
 /// Weights that are read again in every pass: a large unit lies in one of two slots while it is
 /// used, and the next one of the pass is read into the other by the store's own thread; at the end
 /// of a forward pass that is not the store's first, the first of the pass that is likely to follow.
-/// Small units stay in memory. Of files larger than `cache_bytes` the first part is left to the
-/// system's cache and the rest is let go as it has been read: a cache that takes in all of it would
-/// have lost the beginning when the next pass begins. On a GPU a slot is read into pinned memory
+/// Small units stay in memory. What has been read is let go from the
+/// system's cache where reading hides behind computing: filling a cache takes a processor that the
+/// products want. Where reading is waited for, files stay in it, up to `cache_bytes`: of larger
+/// ones the first part, since a cache that takes in all has lost the beginning when the next pass
+/// begins. On a GPU a slot is read into pinned memory
 /// and copied by a stream of its own. Of one process.
 class StreamedStore : public WeightStore {
  public:
@@ -72,7 +75,8 @@ class StreamedStore : public WeightStore {
   Slot* find(const Unit& unit);
   Slot* free_slot();
   void start(Slot& slot, const Unit& unit);
-  void fill(Slot& slot);
+  void fill(Slot& slot, bool is_let_go);
+  bool is_hidden() const;
   std::shared_ptr<NamedTensors> place(const Unit& unit, const at::Tensor& memory) const;
   void make_memory(Slot& slot) const;
   at::ScalarType type_of(const ParameterRow& row) const { return held_type(row, matrix_type_); }
@@ -89,6 +93,7 @@ class StreamedStore : public WeightStore {
   std::map<Unit, std::shared_ptr<const NamedTensors>> resident_;
   std::array<Slot, 2> slots_;
   Traffic traffic_;
+  std::chrono::steady_clock::time_point begin_ = {};  ///< of the first acquire that waited
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
