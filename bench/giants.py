@@ -40,7 +40,8 @@ def measure(name, folder):
     if free < size * 1.05:
         sys.exit(f"{name}: needs {size / 1e9:.1f} GB of disk in {folder}, {free / 1e9:.1f} GB are free")
     checkpoint = folder / name
-    *_, written, _ = timed(["model", "init", name, "--to", "timm" if name in TIMM else "hf", "--dtype", "bf16", "--shard-size", "5GB", "--out", checkpoint])
+    layout = ["--to", "timm"] if name in TIMM else ["--to", "hf", "--shard-size", "5GB"]  # timm reads one file
+    *_, written, _ = timed(["model", "init", name, *layout, "--dtype", "bf16", "--out", checkpoint])
     write_images(folder / "images.safetensors", BATCH, side)
     evict(checkpoint)
     plan = json.loads(timed(["plan", name, "mode=infer", f"batch={BATCH}", "precision=bf16", "store=streamed", "--json"])[0])
