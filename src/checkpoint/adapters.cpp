@@ -168,16 +168,17 @@ PeftModules modules_of(const std::set<std::string>& names) {
 
 }  // namespace
 
-std::string peft_obstacle(const ModelInfo& info, const std::set<std::string>& names) {
-  if (!info.config.adapters.exist()) return "";
+std::string peft_obstacle(const ViTConfig& config, const BaseWeights& base,
+                          const std::set<std::string>& names) {
+  if (!config.adapters.exist()) return "";
   const PeftModules modules = modules_of(names);
   for (const std::string& layer : modules.adapted)
     if (modules.saved.count(layer) != 0) return concat(layer, " has an adapter and trains itself");
-  ViTConfig base = read_model_info(resolve_checkpoint(info.base->place)).config;
-  base.num_classes = info.config.num_classes;
+  ViTConfig of_base = read_model_info(resolve_checkpoint(base.place)).config;
+  of_base.num_classes = config.num_classes;
   std::map<std::string, std::vector<int64_t>> shapes;
-  for (const ParameterRow& row : parameter_table(base)) shapes[row.name] = row.shape;
-  for (const ParameterRow& row : parameter_table(info.config)) {
+  for (const ParameterRow& row : parameter_table(of_base)) shapes[row.name] = row.shape;
+  for (const ParameterRow& row : parameter_table(config)) {
     const bool is_own = names.count(row.name) != 0;
     if (row.group == ParameterGroup::kAdapter) continue;
     if (is_own && shapes[row.name] != row.shape)

@@ -45,8 +45,10 @@ TensorMap map_beside_base(const CheckpointPath& checkpoint, const BaseWeights& b
 /// Why PEFT would make another model of such files, or none, in a few words; "" where it would not,
 /// and for files without adapters.
 ///
-/// names  the model's, of what the files have
-std::string peft_obstacle(const ModelInfo& info, const std::set<std::string>& names);
+/// names   the model's, of what the files have
+/// throws  CheckpointError where the base cannot be read
+std::string peft_obstacle(const ViTConfig& config, const BaseWeights& base,
+                          const std::set<std::string>& names);
 
 /// The text of adapter_config.json, by which PEFT reads these files beside timm's model.
 ///

@@ -135,9 +135,8 @@ void write_beside_base(FileOps& ops, const fs::path& folder, const ModelInfo& in
   }
   manifest[kAdapterFile] =
       write_parts(ops, folder / kAdapterFile, parts, {{"format", "pt"}}, mesh, weights.written);
-  if (!info.config.adapters.exist()) return;
+  if (!weights.is_for_peft) return;
   mesh.do_once([&] {
-    if (!peft_obstacle(info, names).empty()) return;
     write_recorded_text(ops, folder, kAdapterConfig, adapter_config_text(info, names), manifest);
   });
 }

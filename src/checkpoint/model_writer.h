@@ -38,6 +38,7 @@ void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelI
 struct PartsToWrite {
   const NamedParts& parts;
   PartWritten written = {};
+  bool is_for_peft = false;  ///< of adapters: kAdapterConfig is written too
 };
 /// The same from all ranks' parts; of a two-tower model the text tower's, as text.safetensors, and
 /// the image tower's where it trains; a task's own parameters as kTaskFile. Of a model beside

@@ -152,7 +152,8 @@ void CheckpointFolder::save(const RunParts& parts, const Mesh& mesh, bool is_bes
     return made.string();
   });
   Manifest manifest;
-  write_model(ops_, beside, parts.info, PartsToWrite{parts.weights, parts.written}, mesh, manifest);
+  write_model(ops_, beside, parts.info,
+              PartsToWrite{parts.weights, parts.written, parts.is_for_peft}, mesh, manifest);
   if (parts.frozen)
     mesh.do_once([&] { write_frozen_parts(ops_, beside, parts.info, *parts.frozen, manifest); });
   manifest["optimizer.safetensors"] = write_parts(

@@ -57,6 +57,7 @@ struct RunParts {
   TrainerState state;
   PartWritten written = {};                          ///< told of each part when it has been written
   std::optional<FrozenParts> frozen = std::nullopt;  ///< of a two-tower model
+  bool is_for_peft = false;                          ///< as PartsToWrite has it
 };
 
 /// What to keep besides the newest.

@@ -86,11 +86,12 @@ void add_adapters(BlockSpec& b, const AdapterConfig& adapters) {
     if (layer->weight.empty()) continue;
     const std::string name = layer->weight.substr(0, layer->weight.rfind('.'));
     names.insert(name);
-    for (const std::string& target : adapters.targets)
-      if (is_layer(name, target)) unused.erase(target);
-    if (adapters.is_target(name))
+    for (const std::string& target : adapters.targets) {
+      if (!is_layer(name, target)) continue;
+      unused.erase(target);
       layer->adapter = {name + ".lora_A.weight", name + ".lora_B.weight", adapters.rank,
                         adapters.scale()};
+    }
   }
   if (!unused.empty())
     throw UsageError("lora.targets: '", *unused.begin(),
@@ -99,11 +100,6 @@ void add_adapters(BlockSpec& b, const AdapterConfig& adapters) {
 }
 
 }  // namespace
-
-bool AdapterConfig::is_target(const std::string& layer) const {
-  return std::any_of(targets.begin(), targets.end(),
-                     [&](const std::string& target) { return is_layer(layer, target); });
-}
 
 NormForm norm_form(const ViTConfig& config) {
   const bool is_layer_norm = config.norm.norm_layer == "layernorm";

@@ -102,8 +102,6 @@ struct AdapterConfig {
 
   bool exist() const { return rank > 0; }
   double scale() const { return alpha / static_cast<double>(rank); }
-  /// Whether a layer, such as "attn.qkv", is among the targets.
-  bool is_target(const std::string& layer) const;
   void fields(FieldVisitor& visitor);
 };
 

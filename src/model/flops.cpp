@@ -8,7 +8,7 @@ double forward_flops(const ViTConfig& c) {
   const BlockSpec block = block_spec(c);
   const auto tokens = static_cast<double>(c.num_tokens()), width = static_cast<double>(c.embed_dim);
   double products = 0;
-  for (const LinearSpec* linear : {&block.qkv, &block.proj, &block.gate, &block.fc1, &block.fc2})
+  for (const LinearSpec* linear : block.layers())
     products += static_cast<double>(linear->out) * static_cast<double>(linear->in);
   const double patch = static_cast<double>(c.patch_size * c.patch_size * c.in_chans);
   const double patches = c.reads_words() ? 0 : static_cast<double>(c.num_patches());

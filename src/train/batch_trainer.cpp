@@ -20,6 +20,10 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
                           .memory = make_state_memory(config_.state, device_),
                           .folder = std::filesystem::temp_directory_path()},
       first_weights(config_));
+  if (!config_.saves_beside_base()) return;
+  base_ = base_weights(config_.init_from);
+  is_for_peft_ =
+      config_.model.adapters.exist() && peft_obstacle(config_.model, *base_, model_->own()).empty();
 }
 
 StepResult BatchTrainer::run(const Task& task, const Batch& batch, const StepContext& step) {
@@ -59,10 +63,10 @@ void BatchTrainer::save(FileOps& ops, const std::filesystem::path& folder) {
   const std::string& pp_eval = config_.data.pp_eval;
   ModelInfo info{config_.model, pp_eval.empty() ? default_pp_eval(config_.model) : pp_eval,
                  config_.data.label_names};
-  if (config_.saves_beside_base()) info.base = base_weights(config_.init_from);
+  info.base = base_;
   const NamedParts weights = model_->weights();
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
-    write_model(ops, beside, info, PartsToWrite{weights}, mesh_, manifest);
+    write_model(ops, beside, info, PartsToWrite{weights, {}, is_for_peft_}, mesh_, manifest);
   });
 }
 

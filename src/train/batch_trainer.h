@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/file.h"
 #include "optim/schedule.h"
@@ -46,6 +47,8 @@ class BatchTrainer {
   Mesh mesh_;
   c10::Device device_;
   std::unique_ptr<TrainedModel> model_;
+  std::optional<BaseWeights> base_;  ///< that what is saved stands beside
+  bool is_for_peft_ = false;         ///< whether PEFT reads that there as this model
   Schedule schedule_;
   int64_t steps_ = 0;
 };

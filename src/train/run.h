@@ -64,6 +64,7 @@ class Run {
   std::unique_ptr<Task> task_;
   std::unique_ptr<TrainedModel> model_;
   std::optional<BaseWeights> base_;  ///< that the run's checkpoints stand beside
+  bool is_for_peft_ = false;         ///< whether PEFT reads them there as this model
   std::unique_ptr<Transforms> pp_eval_;
   TrainerState state_;
   int64_t saved_step_ = -1;  ///< of the folder's newest save, where it is of this run's way

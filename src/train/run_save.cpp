@@ -115,6 +115,7 @@ void Run::save() {
   RunParts parts{task_->model_info(config_), model_->weights(), model_->optimizer_state().state(),
                  state_, [this](const at::Tensor& part) { model_->release(part); }};
   parts.info.base = base_;
+  parts.is_for_peft = is_for_peft_;
   parts.frozen = task_->frozen_parts();
   parts.optimizer.merge(averages.raw());
   checkpoints.save(parts, mesh_, is_best_, keep);

@@ -79,12 +79,13 @@ std::string moved_base(const std::filesystem::path& start, const TrainConfig& co
 }
 
 /// Says what whoever goes on with other programs, or with the base's own run, should know.
-void tell_of_base(const ModelInfo& info, const std::set<std::string>& own) {
-  if (info.base->place.find("/ckpt/step-") != std::string::npos)
+void tell_of_base(const BaseWeights& base, const std::string& obstacle) {
+  if (base.place.find("/ckpt/step-") != std::string::npos)
     log_warn(concat("the base is a checkpoint of a run, which prunes it when it goes on: ",
-                    info.base->place, "; `vit22b convert` writes one that stays"));
-  if (const std::string reason = peft_obstacle(info, own); !reason.empty())
-    log_info("no adapter_config.json is written, since PEFT reads such a run otherwise: " + reason);
+                    base.place, "; `vit22b convert` writes one that stays"));
+  if (!obstacle.empty())
+    log_info("no adapter_config.json is written, since PEFT reads such a run otherwise: " +
+             obstacle);
 }
 
 }  // namespace
@@ -102,6 +103,7 @@ std::unique_ptr<StateMemory> Run::make_memory() const {
 
 // A run that goes on needs nothing of what it started from.
 void Run::make_model(const std::shared_ptr<const SavedRun>& saved) {
+  std::string obstacle;
   mesh_.agree([&] {
     std::unique_ptr<StateMemory> memory = make_memory();
     std::unique_ptr<WeightSource> source =
@@ -113,12 +115,10 @@ void Run::make_model(const std::shared_ptr<const SavedRun>& saved) {
         TrainedModel::Parts{config_, torch_device(options_.device), mesh_, std::move(memory),
                             task_->image_tower(), options_.out},
         std::move(source));
+    if (base_) obstacle = peft_obstacle(config_.model, *base_, model_->own());
   });
-  if (base_) {
-    ModelInfo info{config_.model, {}, {}};
-    info.base = base_;
-    mesh_.do_once([&] { tell_of_base(info, model_->own()); });
-  }
+  is_for_peft_ = config_.model.adapters.exist() && obstacle.empty();
+  if (base_) mesh_.do_once([&] { tell_of_base(*base_, obstacle); });
   if (saved != nullptr) load(*saved);
 }
 

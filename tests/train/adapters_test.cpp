@@ -276,6 +276,14 @@ TEST_F(Adapters, ABaseThatChangesInMidPassOrAKillCostsNoSavedStep) {
   }
 }
 
+TEST_F(Adapters, WhoseBaseGoesAwayAreSavedToTheEndWhereItIsInMemory) {
+  const TrainConfig config = adapted({"total_steps=300", "ckpt_steps=20"});
+  const int ended = interrupted(config, folder_ / "run",
+                                [&](pid_t) { fs::rename(folder_ / "base", folder_ / "moved"); });
+  EXPECT_EQ(WEXITSTATUS(ended), 0);
+  EXPECT_EQ(saved_step(folder_ / "run/ckpt/latest"), 300);
+}
+
 TEST_F(Adapters, TheNewSizeOfAPositionTableIsSavedToo) {
   const fs::path run =
       train("run", adapted({"model.img_size=32", "data.pp_train=resize(32)|value_range(-1,1)",
