@@ -3,7 +3,7 @@
 
 Each is written in bf16 under its family's names, run and deleted, one after the other: 8 images in bf16 with the files out of the
 system's cache and weights streamed, beside `plan`'s time; then, where the weights fit twice into what memory is free and a pass takes
-less than 40 s, beside the same in memory (`bench stream`, files in the cache, in turn, medians of 3). Disk is asked first. Prints a
+less than 100 s, beside the same in memory (`bench stream`, files in the cache, in turn, medians of 3). Disk is asked first. Prints a
 Markdown table's rows.
 """
 import json
@@ -16,7 +16,7 @@ import tempfile
 from anywhere import GIB, timed, write_images
 
 BATCH = 8
-MOST_SECONDS = 40  # of a pass that is repeated, in turn with the one in memory
+MOST_SECONDS = 100  # of a pass that is repeated, in turn with the one in memory
 TIMM = {"pe_core_g"}
 ALL = ["dinov2_g", "siglip2_giant", "clip_bigg", "pe_core_g", "aimv2_3b", "internvit_6b", "dinov3_7b", "eva_clip_8b", "eva_clip_18b"]
 

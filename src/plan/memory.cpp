@@ -214,7 +214,8 @@ std::vector<MemoryItem> training_memory(const PlanRequest& request, const TrainO
     items.push_back({place, "weights", weights});
     items.push_back({place, "optimizer state", state});
   }
-  items.insert(items.end(), {{here, "gradients", moment.gradients},
+  items.insert(items.end(), {{here, "weights read in every pass", outline.streamed_bytes()},
+                             {here, "gradients", moment.gradients},
                              {here, "gathered weights", moment.gathered},
                              {here, "float32 copies of weights", moment.leaves},
                              {here, "activations", moment.activations},

@@ -1,8 +1,22 @@
 #include "plan/outline.h"
 
 #include "dist/outline.h"
+#include "store/tuned.h"
 
 namespace vit22b {
+namespace {
+
+// Those that store=streamed holds of a checkpoint that has all of the model but the task's own.
+std::set<std::string> trained_names(const TrainConfig& config,
+                                    const std::vector<ParameterRow>& table) {
+  const std::vector<ParameterRule> rules = training_rules(config, table);
+  std::set<std::string> names;
+  for (size_t i = 0; i < table.size(); ++i)
+    if (rules[i].is_trained || table[i].unit.kind == UnitKind::kTask) names.insert(table[i].name);
+  return names;
+}
+
+}  // namespace
 
 at::Tensor TrainOutline::Memory::zeros(at::IntArrayRef shape, at::ScalarType dtype) {
   return at::empty(shape, at::TensorOptions(dtype).device(c10::kMeta));
@@ -18,9 +32,18 @@ TrainOutline::TrainOutline(const PlanRequest& request)
     for (ParameterRow& row : image_tower_table(*request.others.trained_image))
       table_.push_back(std::move(row));
   for (ParameterRow& row : config.task_options().rows(config)) table_.push_back(std::move(row));
-  store_ = make_store(config, table_, /*own=*/{}, std::make_unique<NoSource>(),
-                      {memory_, c10::kMeta, mesh_});
+  const std::set<std::string> own = trained_names(config, table_);
+  store_ =
+      make_store(config, table_, own, std::make_unique<NoSource>(), {memory_, c10::kMeta, mesh_});
   sinks_ = make_sinks(config, table_, {*optimizer_, *store_, mesh_, memory_});
+  backward_share_ = vit22b::backward_share(config.model, table_, *sinks_.updating);
+  if (request.is_streamed())
+    std::erase_if(table_, [&](const ParameterRow& row) { return own.count(row.name) == 0; });
+}
+
+int64_t TrainOutline::streamed_bytes() const {
+  const auto* tuned = dynamic_cast<const TunedStore*>(store_.get());
+  return tuned == nullptr ? 0 : tuned->streamed_bytes();
 }
 
 int64_t TrainOutline::weight_bytes() const {

@@ -15,6 +15,7 @@ class TrainOutline {
  public:
   explicit TrainOutline(const PlanRequest& request);
 
+  /// The parameters that are held in memory: all, but those that each pass reads again.
   const std::vector<ParameterRow>& table() const { return table_; }
   const MasterStore& store() const { return *store_; }
   const Sinks& sinks() const { return sinks_; }
@@ -24,6 +25,10 @@ class TrainOutline {
 
   int64_t weight_bytes() const;
   int64_t state_bytes() const;
+  /// Of the model itself, not of another tower.
+  const BackwardShare& backward_share() const { return backward_share_; }
+  /// Bytes of what weights are read into in every pass.
+  int64_t streamed_bytes() const;
   struct UnitBytes {
     int64_t weights = 0;
     int64_t state = 0;
@@ -49,6 +54,7 @@ class TrainOutline {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<MasterStore> store_;
   Sinks sinks_;
+  BackwardShare backward_share_;
 };
 
 /// Gives nothing: for stores of tensors without memory.

@@ -34,6 +34,11 @@ double free_disk(const PlanRequest& request) {
   return error ? 0 : static_cast<double>(space.available);
 }
 
+// Of the host's memory, for caches of files.
+double spare_bytes(const Plan& plan) {
+  return plan.device.host_memory_bytes - static_cast<double>(plan.bytes(Place::kHost));
+}
+
 bool has_disk_for(const Plan& plan) {
   return plan.free_disk_bytes == 0 ||
          static_cast<double>(plan.bytes(Place::kDisk)) <= plan.free_disk_bytes;
@@ -95,8 +100,7 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   const bool is_here = request.is_here();
   // Before anything else takes memory that stays.
   program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
-  device_ = is_here ? measured_device(request.config.precision,
-                                      !is_training_ && request.store == "streamed")
+  device_ = is_here ? measured_device(request.config.precision, request.is_streamed())
                     : named_device(request.device);
   if (!is_training_ || !std::filesystem::is_directory(request.config.data.root)) return;
   const TrainData data = open_train_data(request.config.data);
@@ -119,12 +123,12 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
   if (r.is_training) {
     const TrainOutline outline(r);
     plan.items = training_memory(r, outline, device_, program_bytes_);
-    work = training_work(r, outline);
-    plan.flops = images * (train_flops(r.config.model) + r.others.flops());
+    work = training_work(r, outline, device_, spare_bytes(plan));
+    plan.flops =
+        images * (train_flops(r.config.model, outline.backward_share()) + r.others.flops());
   } else {
     plan.items = inference_memory(r, device_, program_bytes_);
-    work = inference_work(
-        r, device_, device_.host_memory_bytes - static_cast<double>(plan.bytes(Place::kHost)));
+    work = inference_work(r, device_, spare_bytes(plan));
     plan.flops = images * forward_flops(r.config.model);
   }
   plan.sent_bytes = work.sent_bytes();

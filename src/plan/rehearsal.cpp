@@ -3,6 +3,7 @@
 
 #include "core/alternation.h"
 #include "core/device.h"
+#include "core/text.h"
 #include "eval/load_predictor.h"
 #include "plan/memory.h"
 #include "plan/step_time.h"
@@ -45,9 +46,24 @@ PlanRequest with_blocks(PlanRequest request, int64_t depth) {
   config.model.depth = depth;
   config.init_from.clear();  // which is of all blocks
   config.state = "memory";
-  if (config.mesh.data > 1) config.store = "resident";
+  if (config.store == "streamed" && config.precision != "fp32")
+    config.weights = "bf16";  // as they are read
+  if (config.mesh.data > 1 || config.store == "streamed") config.store = "resident";
   config.mesh = {.data = 1, .model = 1};
   return request;
+}
+
+// Whether what trains is named in ways that say nothing of a model of fewer blocks.
+bool names_single_blocks(const PlanRequest& request) {
+  const TrainConfig config = with_blocks(request, 1).config;
+  const std::vector<ParameterRow> table = parameter_table(config.model);
+  const auto is_of_none = [&](const std::string& pattern) {
+    return std::none_of(table.begin(), table.end(), [&](const ParameterRow& row) {
+      return matches_pattern(row.name, pattern);
+    });
+  };
+  return std::any_of(config.freeze.begin(), config.freeze.end(), is_of_none) ||
+         std::any_of(config.tune.begin(), config.tune.end(), is_of_none);
 }
 
 // The command with some blocks, as an act that can be repeated.
@@ -110,6 +126,7 @@ StepTime rehearse(const PlanRequest& request, const RankWork& work, const Device
   const at::NoGradGuard no_grad;
   // Other tasks' steps want what only a run has: captions, teachers' answers.
   if (request.is_training && request.config.task != "classify") return {};
+  if (request.is_training && names_single_blocks(request)) return {};
   const int64_t depth = request.config.model.depth;
   const auto fits = [&](int64_t blocks) {
     return bytes_of_blocks(request, device, blocks) < memory_bytes;
@@ -139,6 +156,8 @@ int64_t bytes_of_a_program(const PlanRequest& request) {
   tiny.config.model = preset("test8", request.config.model.block);
   tiny.config.task = "classify";
   tiny.config.init_from.clear();
+  tiny.config.freeze.clear();
+  tiny.config.tune.clear();
   tiny.config.data.batch_size = tiny.config.accumulate;
   act_of(tiny, tiny.config.model.depth)();
   return resident_bytes();

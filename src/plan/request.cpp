@@ -33,17 +33,20 @@ double parse_mfu(const std::string& text) {
   return number->first;
 }
 
-// The keys of a checkpoint's model; returns the bytes of its tensors.
-int64_t take_checkpoint(const std::string& place, ConfigTree& tree) {
-  const CheckpointPath checkpoint = resolve_checkpoint(place);
-  ViTConfig config = read_model_info(checkpoint).config;
-  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
-    set_override(tree, concat("model.", field.key, "=", field.value));
+int64_t tensor_bytes(const CheckpointPath& checkpoint) {
   const TensorContainer weights = open_weights(checkpoint);
   int64_t bytes = 0;
   for (const auto& [name, tensor] : weights.tensors())
     bytes += static_cast<int64_t>(tensor.size_bytes());
   return bytes;
+}
+
+// The keys of a checkpoint's model, from which training starts.
+void take_checkpoint(const std::string& place, ConfigTree& tree) {
+  ViTConfig config = read_model_info(resolve_checkpoint(place)).config;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) { config.fields(v); }))
+    set_override(tree, concat("model.", field.key, "=", field.value));
+  set_override(tree, "init_from=" + place);
 }
 
 void check_request(const PlanRequest& request) {
@@ -53,10 +56,6 @@ void check_request(const PlanRequest& request) {
   if (request.is_training) {
     if (request.config.state == "file" && !request.is_here())
       throw UsageError("state=file runs on the CPU; use device=this, or state=memory");
-    if (request.config.store == "streamed")
-      throw UsageError(
-          "plan does not know training with store=streamed; use mode=infer for its "
-          "slots, or store=resident");
     check_mesh(request.config, make_outline_mesh({mesh.data, mesh.model}));
   } else {
     if (request.num_ranks() > 1)
@@ -76,7 +75,7 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   if (is_file)
     tree = read_config_file(name);
   else if (std::error_code error; std::filesystem::exists(name, error))
-    request.checkpoint_bytes = take_checkpoint(name, tree);
+    take_checkpoint(name, tree);
   else
     set_override(tree, "model.name=" + name);
   PlanWords own;
@@ -105,6 +104,8 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   request.config = train_config_from_tree(tree);
   if (request.config.mesh.data == 0) request.config.mesh.data = 1;
   if (request.is_training) request.others = other_models(request.config);
+  if (!request.config.init_from.empty())
+    request.checkpoint_bytes = tensor_bytes(resolve_checkpoint(request.config.init_from));
   check_request(request);
   return request;
 }

@@ -16,10 +16,12 @@ struct PlanRequest {
   std::string store = "resident";  ///< of inference: resident, streamed or generated
   std::string device = kThisDevice;
   int64_t data_bytes = 0;        ///< of samples that the run keeps in memory
-  int64_t checkpoint_bytes = 0;  ///< of a checkpoint's tensors; 0: float32 of a preset's
+  int64_t checkpoint_bytes = 0;  ///< of the tensors of init_from; 0: float32 of a preset's
   double mfu = 0;  ///< a share of the peak to reckon with instead of a roofline; 0 for none
 
   bool is_here() const { return device == kThisDevice; }
+  /// Whether each pass reads the weights again.
+  bool is_streamed() const { return (is_training ? config.store : store) == "streamed"; }
   /// Whether weights and state lie in the host's memory and are used on a device.
   bool has_state_on_host() const { return config.state == "host" && !is_here(); }
   int64_t num_ranks() const { return config.mesh.data * config.mesh.model; }

@@ -38,19 +38,24 @@ RankWork forward_work(const PlanRequest& request, const ViTConfig& model) {
   return work;
 }
 
+// Passes that bring in all weights anew, as a step or a batch makes.
+void add_reading(const PlanRequest& request, const DeviceSpec& device, double spare_bytes,
+                 double passes, RankWork& work) {
+  const auto elements =
+      static_cast<double>(count_parameters(parameter_table(request.config.model)).total);
+  if (!device.is_cpu) work.from_host_bytes += passes * elements * compute_bytes(request);
+  const double stored_bytes = request.checkpoint_bytes > 0
+                                  ? static_cast<double>(request.checkpoint_bytes)
+                                  : elements * kFloatBytes;
+  if (request.is_streamed() && stored_bytes > spare_bytes)
+    work.from_disk_bytes = passes * stored_bytes;
+}
+
 }  // namespace
 
 RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes) {
   RankWork work = forward_work(request, request.config.model);
-  if (request.store == "resident") return work;
-  const auto elements =
-      static_cast<double>(count_parameters(parameter_table(request.config.model)).total);
-  if (!device.is_cpu) work.from_host_bytes = elements * compute_bytes(request);
-  const double stored_bytes = request.checkpoint_bytes > 0
-                                  ? static_cast<double>(request.checkpoint_bytes)
-                                  : elements * kFloatBytes;
-  if (request.store == "streamed" && stored_bytes > spare_bytes)
-    work.from_disk_bytes = stored_bytes;
+  if (request.store != "resident") add_reading(request, device, spare_bytes, 1, work);
   return work;
 }
 
@@ -87,24 +92,27 @@ StepTime time_of(std::vector<TimePart> parts) {
   return time;
 }
 
-RankWork training_work(const PlanRequest& request, const TrainOutline& outline) {
+RankWork training_work(const PlanRequest& request, const TrainOutline& outline,
+                       const DeviceSpec& device, double spare_bytes) {
   const TrainConfig& c = request.config;
   const double again = c.activation == "recompute" ? 1 : 0;
   const auto phases = static_cast<double>(outline.sinks().updating->phases().size());
   RankWork work;
   // Scores are made again; backward kernels read and write twice as much, and the residual's
   // gradients in float32.
-  const auto train = [&](const ViTConfig& model, double share) {
+  const auto train = [&](const ViTConfig& model, const BackwardShare& share) {
     const RankWork forward = forward_work(request, model);
-    work.product_flops += phases * (1 + share * (2 + again)) * forward.product_flops;
-    work.attention_flops += phases * (1 + share * (2.5 + again)) * forward.attention_flops;
-    work.passed_bytes += phases * (1 + share * (2.5 + again)) * forward.passed_bytes;
-    work.ring_bytes += phases * (1 + share * (1 + again / 2)) * forward.ring_bytes;
+    const double back = share.inputs;
+    work.product_flops += phases * (1 + back * (1 + again) + share.weights) * forward.product_flops;
+    work.attention_flops += phases * (1 + back * (2.5 + again)) * forward.attention_flops;
+    work.passed_bytes += phases * (1 + back * (2.5 + again)) * forward.passed_bytes;
+    work.ring_bytes += phases * (1 + back * (1 + again / 2)) * forward.ring_bytes;
   };
-  train(c.model, 1);
+  train(c.model, outline.backward_share());
   if (request.others.trained_image)
-    train(*request.others.trained_image, request.others.trained_share);
-  for (const ViTConfig& model : request.others.looking) train(model, 0);
+    train(*request.others.trained_image,
+          {request.others.trained_share, request.others.trained_share});
+  for (const ViTConfig& model : request.others.looking) train(model, {0, 0});
   const auto weights = static_cast<double>(outline.weight_bytes()),
              state = static_cast<double>(outline.state_bytes());
   double elements = 0;
@@ -122,6 +130,8 @@ RankWork training_work(const PlanRequest& request, const TrainOutline& outline) 
     const double whole = kFloatBytes * elements * static_cast<double>(c.mesh.data);
     work.hidden_bytes = phases * 3 * whole * of_others(c.mesh.data);
   }
+  if (request.is_streamed())
+    add_reading(request, device, spare_bytes, phases * 2 * static_cast<double>(c.accumulate), work);
   return work;
 }
 

@@ -20,8 +20,10 @@ struct RankWork {
 
   double sent_bytes() const { return ring_bytes + hidden_bytes + exposed_bytes; }
 };
-RankWork training_work(const PlanRequest& request, const TrainOutline& outline);
+
 /// `spare_bytes` of the host's memory can hold what was read from the disk before.
+RankWork training_work(const PlanRequest& request, const TrainOutline& outline,
+                       const DeviceSpec& device, double spare_bytes);
 RankWork inference_work(const PlanRequest& request, const DeviceSpec& device, double spare_bytes);
 
 /// A part of a step's time.

@@ -30,6 +30,9 @@ class TunedStore : public MasterStore {
   void begin_update() override { own_.begin_update(); }
   std::string transfers_text() const override { return frozen_.transfers_text(); }
 
+  /// Bytes of what the others are read into.
+  int64_t streamed_bytes() const { return frozen_.held_bytes(); }
+
  private:
   ResidentStore own_;
   StreamedStore frozen_;

@@ -20,7 +20,8 @@ BatchTrainer::BatchTrainer(const TrainConfig& config, const Device& device)
                           .memory = make_state_memory(config_.state, device_),
                           .folder = std::filesystem::temp_directory_path()},
       first_weights(config_));
-  if (!config_.saves_beside_base()) return;
+  // Without a base only rehearsals add to a model, and they save nothing.
+  if (!config_.saves_beside_base() || config_.init_from.empty()) return;
   base_ = base_weights(config_.init_from);
   is_for_peft_ =
       config_.model.adapters.exist() && peft_obstacle(config_.model, *base_, model_->own()).empty();

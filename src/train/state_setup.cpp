@@ -1,5 +1,7 @@
 #include "train/state_setup.h"
 
+#include <algorithm>
+
 #include "checkpoint/init_weights.h"
 #include "core/log.h"
 #include "model/initialise.h"
@@ -115,6 +117,22 @@ Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& tab
     sinks.scattering =
         std::make_unique<ReduceScatter>(*sinks.updating, table, parts.store, parts.mesh);
   return sinks;
+}
+
+BackwardShare backward_share(const ViTConfig& model, const std::vector<ParameterRow>& table,
+                             const GradientSink& sink) {
+  int64_t reached = 0, with_matrices = 0;
+  for (int64_t i = 0; i < model.depth; ++i) {
+    const std::set<std::string>& trained = sink.trained(block_unit(i));
+    if (reached > 0 || !trained.empty()) ++reached;
+    with_matrices += std::any_of(table.begin(), table.end(), [&](const ParameterRow& row) {
+      return row.unit == block_unit(i) && row.group == ParameterGroup::kKernel &&
+             trained.count(row.local_name) != 0;
+    });
+  }
+  if (!sink.trained({UnitKind::kEmbedding}).empty()) reached = model.depth;
+  const auto blocks = static_cast<double>(model.depth);
+  return {static_cast<double>(reached) / blocks, static_cast<double>(with_matrices) / blocks};
 }
 
 }  // namespace vit22b

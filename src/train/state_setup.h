@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/context.h"
+#include "model/flops.h"
 #include "optim/rules.h"
 #include "store/reduce_scatter.h"
 #include "store/updating_sink.h"
@@ -68,5 +69,12 @@ struct Sinks {
 };
 Sinks make_sinks(const TrainConfig& config, const std::vector<ParameterRow>& table,
                  const UpdatingSink::Parts& parts);
+
+/// Which blocks' gradients a step computes.
+///
+/// table  of all parameters
+/// sink   which knows those that train
+BackwardShare backward_share(const ViTConfig& model, const std::vector<ParameterRow>& table,
+                             const GradientSink& sink);
 
 }  // namespace vit22b

@@ -75,24 +75,9 @@ AveragedWeights TrainedModel::averages(int64_t updates) const {
   return {*sinks_.updating, *store_, parts_.config.optim.polyak, updates};
 }
 
-BackwardShare TrainedModel::backward_share() const {
-  const int64_t depth = parts_.config.model.depth;
-  int64_t reached = 0, with_matrices = 0;
-  for (int64_t i = 0; i < depth; ++i) {
-    const std::set<std::string>& trained = sinks_.updating->trained(block_unit(i));
-    if (reached > 0 || !trained.empty()) ++reached;
-    with_matrices += std::any_of(table_.begin(), table_.end(), [&](const ParameterRow& row) {
-      return row.unit == block_unit(i) && row.group == ParameterGroup::kKernel &&
-             trained.count(row.local_name) != 0;
-    });
-  }
-  if (!sinks_.updating->trained({UnitKind::kEmbedding}).empty()) reached = depth;
-  const auto blocks = static_cast<double>(depth);
-  return {static_cast<double>(reached) / blocks, static_cast<double>(with_matrices) / blocks};
-}
-
 double TrainedModel::flops_of_sample() const {
-  double flops = train_flops(parts_.config.model, backward_share());
+  double flops = train_flops(parts_.config.model,
+                             backward_share(parts_.config.model, table_, *sinks_.updating));
   if (parts_.image) {
     const double share = parts_.image->trained_share;
     flops += train_flops(parts_.image->config, {share, share});

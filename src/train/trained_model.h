@@ -56,8 +56,6 @@ class TrainedModel {
  private:
   ModelContext context(const ViTConfig& config, BlockInputs* inputs) const;
 
-  BackwardShare backward_share() const;
-
   bool has_own_weights() const { return table_.back().unit.kind == UnitKind::kTask; }
 
   Parts parts_;  ///< its memory outlives the store and the sinks, which lie in it

@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "model/flops.h"
 #include "model/vit.h"
+#include "plan/step_time.h"
 #include "support/files.h"
 #include "support/tiny_model.h"
 
@@ -157,6 +158,39 @@ TEST(Plan, OfACheckpointIsOfItsModelAndTheBytesOfItsTensors) {
   const Plan plan = Planner(folder.string(), {"store=streamed", "device=h100"}).plan(false);
   EXPECT_EQ(plan.request.config.model.embed_dim, read_model_info(checkpoint).config.embed_dim);
   EXPECT_EQ(bytes_of(plan, "checkpoint"), bytes);
+}
+
+TEST(Plan, OfStreamedTrainingWhatTrainsIsHeldAndTheRestIsReadTwiceAStep) {
+  const auto folder = test::source_path("tests/oracle/timm_serial");
+  const auto plan = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"mode=train", "device=h100", "lora.rank=2",
+                                      "optim.name=adamw"};
+    words.insert(words.end(), more.begin(), more.end());
+    return Planner(folder.string(), words).plan(false);
+  };
+  const Plan streamed = plan({"store=streamed", "activation=recompute"}),
+             resident = plan({"activation=recompute"});
+  ViTConfig config = streamed.request.config.model;
+  ASSERT_TRUE(config.adapters.exist());
+  int64_t trained = 0, all = 0;
+  for (const ParameterRow& row : parameter_table(config)) {
+    all += row.count() * 4;
+    if (row.group == ParameterGroup::kAdapter || row.unit.kind == UnitKind::kHead)
+      trained += row.count() * 4;
+  }
+  EXPECT_EQ(bytes_of(streamed, "weights"), trained);
+  EXPECT_EQ(bytes_of(resident, "weights"), all);
+  EXPECT_EQ(bytes_of(streamed, "optimizer state"), 2 * trained);
+  EXPECT_GT(bytes_of(streamed, "weights read in every pass"), 0);
+  EXPECT_EQ(bytes_of(resident, "weights read in every pass"), 0);
+  // A card without memory for caches: a forward and a backward pass read the whole checkpoint.
+  const TrainOutline outline(streamed.request);
+  EXPECT_EQ(training_work(streamed.request, outline, streamed.device, 0).from_disk_bytes,
+            2.0 * static_cast<double>(streamed.request.checkpoint_bytes));
+  // No weight's gradient but those of adapters, which do not count: two thirds of a whole step.
+  EXPECT_NEAR(streamed.flops, train_flops(config) * 2 / 3, 1e-6 * streamed.flops);
+  EXPECT_NE(refusal("b16", {"mode=train", "store=streamed", "lora.rank=2"}).find("init_from=CKPT"),
+            std::string::npos);
 }
 
 TEST(Plan, OfAStateFileOneUnitIsInMemory) {
