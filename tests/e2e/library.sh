@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds examples/cpp against an installation, by CMake and by pkg-config, and compares what they and the Python package say
-# with what the program says: library.sh BUILD SOURCE
+# with what the program says: library.sh BUILD SOURCE [PYTHON...], with these Pythons instead of the system's
 set -euo pipefail
 build=$1 source=$2
+pythons=("${@:3}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
@@ -57,7 +58,8 @@ for file in [*pathlib.Path(sys.argv[1], "python").rglob("*.py"), *pathlib.Path(s
     ast.parse(file.read_text(), str(file), feature_version=(3, 9))' "$source"
 # The package needs numpy; beside PyTorch too, in either order, where script/oracle-env has put it.
 export PYTHONPATH=$work/prefix/lib/python3/dist-packages
-for python in /usr/bin/python3 "$source/.deps/oracle/bin/python"; do
+[[ ${#pythons[@]} -gt 0 ]] || pythons=(/usr/bin/python3 "$source/.deps/oracle/bin/python")
+for python in "${pythons[@]}"; do
   "$python" -c 'import numpy' 2>/dev/null || { echo "SKIPPED: the Python package with $python, which has no numpy"; continue; }
   rm -rf "$work"/{one,one-run,trained} && touch "$work/one.toml"
   "$python" "$source/tests/e2e/python_package.py" "$work" "$vit"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Three people's ways through the program, from an installation and an empty home, each step timed: paths.sh BUILD SOURCE [WORK]
-# A researcher gets a table for a paper; somebody on a cluster without root runs two ranks, is stopped and goes on; somebody with a
-# folder of photographs gets features, duplicates, components and a search.
+# Three people's ways through the program, from an installation and an empty home, each step timed: paths.sh BUILD SOURCE [WORK [WAY...]]
+# A researcher gets a table for a paper (`paper`); somebody on a cluster without root runs two ranks, is stopped and goes on (`ranks`);
+# somebody with a folder of photographs gets features, duplicates, components and a search (`photos`). All three without a name.
 set -euo pipefail
-build=$(realpath "$1") source=$(realpath "$2") work=$(realpath -m "${3:-$(mktemp -d)}")
+build=$(realpath "$1") source=$(realpath "$2") work=$(realpath -m "${3:-$(mktemp -d)}") ways=" ${*:4} "
+[[ $ways == *[a-z]* ]] || ways=" paper ranks photos "
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
@@ -41,14 +42,15 @@ pathlib.Path("photos/blue/again.png").write_bytes(pathlib.Path("photos/blue/03.p
 pathlib.Path("captions.csv").write_text("filepath,caption\n" + "".join(f"photos/{n}/{i:02d}.png,a {n} square\n" for n in ("red", "green", "blue") for i in range(20)))
 PY
 
-echo "a table for a paper"
-step checkpoint vit22b model init b16 img_size=64 depth=2 num_classes=0 --randomize-all --out backbone
-step inspect vit22b model inspect backbone
-step table /usr/bin/python3 "$source/examples/python/table.py" folder:photos --test-part 20% backbone
-grep -q '^backbone & ' table.txt || fail "no row in $(cat table.txt table.err)"
-
-echo "two ranks, stopped and gone on with"
-cat >train.toml <<'TOML'
+paper() {
+  echo "a table for a paper"
+  step inspect vit22b model inspect backbone
+  step table /usr/bin/python3 "$source/examples/python/table.py" folder:photos --test-part 20% backbone
+  grep -q '^backbone & ' table.txt || fail "no row in $(cat table.txt table.err)"
+}
+ranks() {
+  echo "two ranks, stopped and gone on with"
+  cat >train.toml <<'TOML'
 model.name = "test8"
 model.img_size = 64
 model.patch_size = 16
@@ -61,29 +63,30 @@ data.pp_train = "decode|rgb|resize(64)|value_range(-1,1)"
 data.pp_eval = "decode|rgb|resize(64)|value_range(-1,1)"
 mesh.data = 2
 TOML
-if [[ -e $build/libvit22b_mpi.so ]]; then
-  step whole vit22b train train.toml --procs 2 --out whole
-  vit22b train train.toml --procs 2 --out cut >cut.txt 2>cut.err &
-  for _ in {1..600}; do
-    grep -q 'step 5/' cut.err cut.txt 2>/dev/null && break
-    sleep 0.1
-  done
-  kill -TERM $! && status=0
-  wait $! || status=$?
-  [[ $status -eq 75 ]] || fail "a stopped run ended with $status: $(tail -n 3 cut.err)"
-  step resumed vit22b train train.toml --procs 2 --out cut
-  cmp whole/ckpt/latest/model.safetensors cut/ckpt/latest/model.safetensors || fail "the resumed run has other weights"
-else
-  echo "skipped: no MPI in this build"
-fi
-
-echo "a folder of photographs"
-step features vit22b features backbone photos/ --only pooled --out features.safetensors
-step components vit22b explain backbone photos/blue/00.png photos/red/00.png --method pca --out pictures/
-[[ $(find pictures -name '*.png' | wc -l) -ge 2 ]] || fail "no pictures"
-step duplicates /usr/bin/python3 "$source/examples/python/photos.py" backbone photos
-grep -q '^duplicates 1.000: photos/blue/03.png  photos/blue/again.png' duplicates.txt || fail "no duplicates in $(cat duplicates.txt duplicates.err)"
-cat >lit.toml <<'TOML'
+  if [[ -e $build/libvit22b_mpi.so ]]; then
+    step whole vit22b train train.toml --procs 2 --out whole
+    vit22b train train.toml --procs 2 --out cut >cut.txt 2>cut.err &
+    for _ in {1..600}; do
+      grep -q 'step 5/' cut.err cut.txt 2>/dev/null && break
+      sleep 0.1
+    done
+    kill -TERM $! && status=0
+    wait $! || status=$?
+    [[ $status -eq 75 ]] || fail "a stopped run ended with $status: $(tail -n 3 cut.err)"
+    step resumed vit22b train train.toml --procs 2 --out cut
+    cmp whole/ckpt/latest/model.safetensors cut/ckpt/latest/model.safetensors || fail "the resumed run has other weights"
+  else
+    echo "skipped: no MPI in this build"
+  fi
+}
+photos() {
+  echo "a folder of photographs"
+  step features vit22b features backbone photos/ --only pooled --out features.safetensors
+  step components vit22b explain backbone photos/blue/00.png photos/red/00.png --method pca --out pictures/
+  [[ $(find pictures -name '*.png' | wc -l) -ge 2 ]] || fail "no pictures"
+  step duplicates /usr/bin/python3 "$source/examples/python/photos.py" backbone photos
+  grep -q '^duplicates 1.000: photos/blue/03.png  photos/blue/again.png' duplicates.txt || fail "no duplicates in $(cat duplicates.txt duplicates.err)"
+  cat >lit.toml <<'TOML'
 total_steps = 60
 loss = "sigmoid"
 model = {name = "test8", context_length = 8}
@@ -92,6 +95,12 @@ data = {source = "manifest", batch_size = 16}
 schedule = {name = "constant"}
 optim = {name = "adamw", lr = 0.003}
 TOML
-step lit vit22b lit lit.toml lit.image_tower=backbone data.root=captions.csv --out lit
-step search "$source/examples/shell/search.sh" lit captions.csv "a green square"
-[[ -s search.txt ]] || fail "nothing was found"
+  step lit vit22b lit lit.toml lit.image_tower=backbone data.root=captions.csv --out lit
+  step search "$source/examples/shell/search.sh" lit captions.csv "a green square"
+  [[ -s search.txt ]] || fail "nothing was found"
+}
+
+step checkpoint vit22b model init b16 img_size=64 depth=2 num_classes=0 --randomize-all --out backbone
+for way in paper ranks photos; do
+  [[ $ways != *" $way "* ]] || "$way"
+done

@@ -66,8 +66,10 @@ def pixels_of(file):
 pixels = [pixels_of(file) for file in files]
 assert np.array_equal(model.preprocess(pixels), images) and np.array_equal(model.preprocess(pixels[0]), images[:1])
 lines = subprocess.run([sys.argv[2], "predict", folder / "m", *files, "--top", "2", "--json", "-q"], check=True, capture_output=True).stdout
-for line, ours in zip(lines.splitlines(), model.predict(files, top=2), strict=True):
-    for theirs, own in zip(json.loads(line)["predictions"], ours, strict=True):
+predicted = model.predict(files, top=2)
+assert [len(json.loads(line)["predictions"]) for line in lines.splitlines()] == [len(ours) for ours in predicted]
+for line, ours in zip(lines.splitlines(), predicted):
+    for theirs, own in zip(json.loads(line)["predictions"], ours):
         assert theirs["index"] == own["index"] and theirs["label"] == own["label"], (theirs, own)
         assert abs(theirs["probability"] - own["probability"]) < 1e-6, (theirs, own)
 try:
