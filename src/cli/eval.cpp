@@ -3,6 +3,8 @@
 #include "checkpoint/run_checkpoint.h"
 #include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
+#include "cli/eval_measures.h"
+#include "cli/result_output.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -56,21 +58,6 @@ void keep_result(FileOps& ops, const std::string& run, const std::string& split,
   save_examples(ops, results / name, examples, of);
 }
 
-/// Prints a result and writes --out.
-///
-/// keep  what else is to be done with its JSON
-void tell(
-    const EvalFlags& flags, const Result& result,
-    const std::function<void(FileOps&, const std::string& json)>& keep = [](FileOps&, const auto&) {
-    }) {
-  const std::string json = result_json(result);
-  print_and_store(flags.common.is_json ? json : result_text(result), [&] {
-    FileOps ops;
-    if (!flags.common.out.empty()) write_text(ops, flags.common.out, json);
-    keep(ops, json);
-  });
-}
-
 // What one rank, or the only process, does: its share of the samples.
 void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
@@ -106,7 +93,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   mesh.do_once([&] {
     result.settings = data.settings();
     result.provenance = provenance;
-    tell(flags, result, [&](FileOps& ops, const std::string& json) {
+    tell_result(flags.common, result, [&](FileOps& ops, const std::string& json) {
       if (config && is_runs_own(flags, data))
         keep_result(ops, flags.checkpoint, data.split.split, json, result.examples,
                     {*data.split.source, transforms, *model.predictor, model.info.config});
@@ -130,7 +117,7 @@ void measure_file(const EvalFlags& flags, const Mesh& mesh) {
   Result result = evaluate(predictions, options, evaluators).front();
   result.settings = {{"logits", flags.logits}};
   result.provenance.command = "vit22b " + join(command_words(), " ");
-  mesh.do_once([&] { tell(flags, result); });
+  mesh.do_once([&] { tell_result(flags.common, result); });
 }
 
 void check_options(const EvalFlags& flags) {
@@ -176,7 +163,12 @@ void add_eval(CLI::App& app) {
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
   add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,
                    "also write the JSON result here");
-  command->callback([flags] { run_eval(*flags); });
+  add_eval_measures(*command);
+  add_eval_robustness(*command);
+  add_eval_tables(*command);
+  command->callback([flags] {
+    if (flags->command->get_subcommands().empty()) run_eval(*flags);
+  });
 }
 
 }  // namespace vit22b

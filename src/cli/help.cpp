@@ -23,6 +23,19 @@ const std::map<std::string, std::vector<std::string>>& all_examples() {
       {"eval",
        {"vit22b eval runs/fashion", "vit22b eval CKPT --data folder:DIR --split val --json",
         "vit22b eval --logits F.safetensors"}},
+      {"eval calibration",
+       {"vit22b eval calibration runs/a --fit val",
+        "vit22b eval calibration --logits F.safetensors --fit-part 20%"}},
+      {"eval selective", {"vit22b eval selective runs/a"}},
+      {"eval ood",
+       {"vit22b eval ood runs/a --ood-data folder:DIR --known train",
+        "vit22b eval ood --logits F.safetensors --ood-logits G.safetensors"}},
+      {"eval robustness",
+       {"vit22b eval robustness runs/a --json >a.json",
+        "vit22b eval robustness CKPT --data SRC --corruptions noise,fog --reference a.json"}},
+      {"eval fairness",
+       {"vit22b eval fairness --table F.csv --label smiling --score score --group gender"}},
+      {"eval human", {"vit22b eval human --csv raw-data/"}},
       {"predict",
        {"vit22b predict runs/pets cat.jpg photos/",
         "ls *.jpg | vit22b predict CKPT --list - --json"}},
@@ -121,7 +134,9 @@ std::vector<const CLI::App*> leaf_commands(const CLI::App& app) {
   std::vector<const CLI::App*> leaves;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     const auto below = leaf_commands(*command);
-    if (below.empty()) leaves.push_back(command);
+    const bool has_arguments =
+        !command->get_options([](const CLI::Option* o) { return o->get_positional(); }).empty();
+    if (below.empty() || has_arguments) leaves.push_back(command);
     leaves.insert(leaves.end(), below.begin(), below.end());
   }
   return leaves;

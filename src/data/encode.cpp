@@ -1,7 +1,12 @@
 #include "data/encode.h"
 
 #include <ATen/ATen.h>
+#include <jpeglib.h>
 #include <png.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
 
 #include "core/error.h"
 
@@ -26,6 +31,38 @@ std::string encode_png(const at::Tensor& image_HWC) {
     throw InternalError("encode_png: ", header.message);
   bytes.resize(size);
   return bytes;
+}
+
+std::string encode_jpeg(const at::Tensor& image_HWC, int quality) {
+  VIT22B_CHECK(image_HWC.dim() == 3 && image_HWC.scalar_type() == at::kByte &&
+                   image_HWC.size(2) == 3 && image_HWC.size(0) <= JPEG_MAX_DIMENSION &&
+                   image_HWC.size(1) <= JPEG_MAX_DIMENSION,
+               "encode_jpeg: want uint8 [H, W, 3], not ", image_HWC.sizes());
+  at::Tensor pixels = image_HWC.contiguous();
+  jpeg_compress_struct encoder{};
+  jpeg_error_mgr errors{};
+  // Its own handler ends the process; nothing here can fail but for memory.
+  encoder.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&encoder);
+  unsigned char* memory = nullptr;
+  unsigned long size = 0;  // NOLINT(google-runtime-int): libjpeg's type
+  jpeg_mem_dest(&encoder, &memory, &size);
+  encoder.image_height = static_cast<JDIMENSION>(pixels.size(0));
+  encoder.image_width = static_cast<JDIMENSION>(pixels.size(1));
+  encoder.input_components = 3;
+  encoder.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&encoder);
+  jpeg_set_quality(&encoder, quality, TRUE);
+  jpeg_start_compress(&encoder, TRUE);
+  auto* data = pixels.mutable_data_ptr<uint8_t>();
+  while (encoder.next_scanline < encoder.image_height) {
+    JSAMPROW row = data + static_cast<size_t>(encoder.next_scanline) * encoder.image_width * 3;
+    jpeg_write_scanlines(&encoder, &row, 1);
+  }
+  jpeg_finish_compress(&encoder);
+  jpeg_destroy_compress(&encoder);
+  const std::unique_ptr<unsigned char, decltype(&std::free)> held(memory, &std::free);
+  return {reinterpret_cast<const char*>(memory), size};
 }
 
 }  // namespace vit22b

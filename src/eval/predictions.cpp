@@ -45,31 +45,25 @@ std::optional<LabelMap> map_of_labels(const SafetensorsFile& file, const at::Ten
   return map;
 }
 
-Predictions read_predictions(const std::filesystem::path& path, const std::string& class_map) {
-  const auto file = std::make_shared<const SafetensorsFile>(path);
+namespace {
+
+// Without labels.
+Predictions logits_of(const std::shared_ptr<const SafetensorsFile>& file) {
+  const std::string place = file->path().string();
   const StoredTensor& logits = file->entry("logits");
   if (logits.shape.size() != 2 || !c10::isFloatingType(logits.dtype))
-    throw DataError(path.string(), ": logits are ", c10::toString(logits.dtype), " ",
+    throw DataError(place, ": logits are ", c10::toString(logits.dtype), " ",
                     shape_text(logits.shape), ", want floating-point numbers [N, C]");
   const int64_t rows = logits.shape[0];
-  Predictions predictions{path.string(), logits.shape[1], labels_of(*file, rows),
+  Predictions predictions{place, logits.shape[1], at::zeros({rows}, at::kLong),
                           at::arange(rows, at::kLong)};
   predictions.ids = read_texts(*file, "paths");
   predictions.class_names = read_texts(*file, "logit_names");
-  if (const auto map =
-          map_of_labels(*file, predictions.labels_N, predictions.num_classes, class_map)) {
-    const at::Tensor classes = at::tensor(map->classes, at::kLong);
-    const at::Tensor is_labelled = predictions.labels_N.ge(0);
-    predictions.labels_N =
-        at::where(is_labelled, classes.index_select(0, predictions.labels_N.clamp_min(0)),
-                  predictions.labels_N);
-  }
   if (!predictions.ids.empty() && static_cast<int64_t>(predictions.ids.size()) != rows)
-    throw DataError(path.string(), ": ", predictions.ids.size(), " paths of ", rows, " samples");
+    throw DataError(place, ": ", predictions.ids.size(), " paths of ", rows, " samples");
   const auto num_names = static_cast<int64_t>(predictions.class_names.size());
   if (num_names != 0 && num_names != predictions.num_classes)
-    throw DataError(path.string(), ": ", num_names, " names of ", predictions.num_classes,
-                    " classes");
+    throw DataError(place, ": ", num_names, " names of ", predictions.num_classes, " classes");
   predictions.logits = [file, &logits](int64_t first, int64_t count) {
     // Read only: a mapping has no writable pages.
     auto* const data = const_cast<std::byte*>(file->bytes(logits).data());
@@ -78,6 +72,51 @@ Predictions read_predictions(const std::filesystem::path& path, const std::strin
         .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   };
   return predictions;
+}
+
+}  // namespace
+
+Predictions read_unlabelled_predictions(const std::filesystem::path& path) {
+  return logits_of(std::make_shared<const SafetensorsFile>(path));
+}
+
+Predictions read_predictions(const std::filesystem::path& path, const std::string& class_map) {
+  const auto file = std::make_shared<const SafetensorsFile>(path);
+  Predictions predictions = logits_of(file);
+  predictions.labels_N = labels_of(*file, predictions.size());
+  if (const auto map =
+          map_of_labels(*file, predictions.labels_N, predictions.num_classes, class_map)) {
+    const at::Tensor classes = at::tensor(map->classes, at::kLong);
+    const at::Tensor is_labelled = predictions.labels_N.ge(0);
+    predictions.labels_N =
+        at::where(is_labelled, classes.index_select(0, predictions.labels_N.clamp_min(0)),
+                  predictions.labels_N);
+  }
+  return predictions;
+}
+
+Predictions part_of(const Predictions& whole, const at::Tensor& places_M) {
+  Predictions part = whole;
+  part.labels_N = whole.labels_N.index_select(0, places_M);
+  part.indices_N = whole.indices_N.index_select(0, places_M);
+  part.ids.clear();
+  for (int64_t i = 0; i < places_M.size(0) && !whole.ids.empty(); ++i)
+    part.ids.push_back(whole.ids.at(static_cast<size_t>(places_M[i].item<int64_t>())));
+  part.logits = [logits = whole.logits, places_M](int64_t first, int64_t count) {
+    const at::Tensor places = places_M.narrow(0, first, count);
+    if (count == 0) return logits(0, 0);
+    const auto begin = places[0].item<int64_t>(), end = places[count - 1].item<int64_t>() + 1;
+    return logits(begin, end - begin).index_select(0, places - begin);
+  };
+  return part;
+}
+
+Predictions scaled(const Predictions& predictions, double factor) {
+  Predictions changed = predictions;
+  changed.logits = [logits = predictions.logits, factor](int64_t first, int64_t count) {
+    return logits(first, count) * factor;
+  };
+  return changed;
 }
 
 }  // namespace vit22b

@@ -36,6 +36,15 @@ struct Predictions {
 ///            a label that no logit is for
 Predictions read_predictions(const std::filesystem::path& file, const std::string& class_map = "");
 
+/// The same without labels, which are of no class of the logits': they are read as 0, if there are
+/// any.
+Predictions read_unlabelled_predictions(const std::filesystem::path& file);
+
+/// Some of the samples, by their places in ascending order.
+Predictions part_of(const Predictions& whole, const at::Tensor& places_M);
+/// The same with every logit times a factor.
+Predictions scaled(const Predictions& predictions, double factor);
+
 /// Which of a file's logits each of its labels means, as label_map has it; nothing where they are
 /// numbers alone.
 std::optional<LabelMap> map_of_labels(const SafetensorsFile& file, const at::Tensor& labels_N,

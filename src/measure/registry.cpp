@@ -1,7 +1,9 @@
 #include "measure/registry.h"
 
 #include "core/error.h"
+#include "measure/evaluators/calibration.h"
 #include "measure/evaluators/classification.h"
+#include "measure/evaluators/selective.h"
 
 namespace vit22b {
 namespace {
@@ -14,6 +16,8 @@ struct EvaluatorKind {
 // The one list of evaluators.
 constexpr EvaluatorKind kKinds[] = {
     {"classification", make_classification},
+    {"calibration", make_calibration},
+    {"selective", make_selective},
 };
 
 }  // namespace

@@ -1,14 +1,10 @@
 #include "metrics/classification.h"
 
 #include <algorithm>
-#include <limits>
+
+#include "metrics/undefined.h"
 
 namespace vit22b::metrics {
-namespace {
-
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
 
 double top_k_accuracy(std::span<const Answer> answers, int64_t k) {
   if (answers.empty()) return kUndefined;

@@ -48,9 +48,14 @@ Interval bootstrap_interval(const at::Tensor& values_SN, uint64_t seed) {
     }
     means[static_cast<size_t>(r)] = sum / static_cast<double>(runs * samples);
   }
-  std::sort(means.begin(), means.end());
-  const auto tail = static_cast<size_t>(kResamples / 40);
-  return {means[tail], means[kResamples - 1 - tail]};
+  return middle_of(std::move(means));
+}
+
+Interval middle_of(std::vector<double> values) {
+  constexpr size_t kTail = 40;  // one in so many lies beyond either end
+  std::sort(values.begin(), values.end());
+  const size_t tail = values.size() / kTail;
+  return {values[tail], values[values.size() - 1 - tail]};
 }
 
 }  // namespace vit22b::metrics

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace vit22b::metrics {
 
@@ -21,5 +22,8 @@ Interval wilson_interval(int64_t num_right, int64_t num);
 /// values_SN  one row a run (such as a seed), one column a test sample; with one row, samples alone
 /// seed       of the resampling; the same seed gives the same interval
 Interval bootstrap_interval(const at::Tensor& values_SN, uint64_t seed);
+
+/// What resamples gave, without 2.5 % at either end; at least one value.
+Interval middle_of(std::vector<double> values);
 
 }  // namespace vit22b::metrics

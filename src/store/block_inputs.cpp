@@ -1,12 +1,5 @@
 #include "store/block_inputs.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
-#include "core/error.h"
 #include "kernels/large_tensor.h"
 
 namespace vit22b {
@@ -37,18 +30,8 @@ int64_t FileInputs::Place::num_bytes() const {
   return bytes;
 }
 
-FileInputs::FileInputs(const std::filesystem::path& folder) : folder_(folder) {
-  std::string name = (folder / "block-inputs-XXXXXX").string();
-  descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (descriptor_ < 0)
-    throw UsageError("block_inputs=file: no file can be made in ", folder.string(), " (",
-                     std::strerror(errno), ")");
-  ::unlink(name.c_str());
-}
-
-FileInputs::~FileInputs() {
-  ::close(descriptor_);
-}
+FileInputs::FileInputs(const std::filesystem::path& folder)
+    : file_(folder, "block_inputs=file", "use block_inputs=device") {}
 
 void FileInputs::put(int64_t block, const at::Tensor& input_BTD) {
   const at::Tensor input = input_BTD.cpu().contiguous();
@@ -62,37 +45,20 @@ void FileInputs::put(int64_t block, const at::Tensor& input_BTD) {
     place.capacity = bytes;
     size_ += bytes;
   }
-  const auto* data = static_cast<const char*>(input.const_data_ptr());
-  for (int64_t done = 0; done < bytes;) {
-    const ssize_t wrote =
-        pwrite(descriptor_, data + done, static_cast<size_t>(bytes - done), place.begin + done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0)
-      throw UsageError("block_inputs=file: ", folder_.string(), " cannot take ",
-                       human_bytes(static_cast<double>(size_)), " (", std::strerror(errno),
-                       "); free space there, or use block_inputs=device");
-    done += wrote;
-  }
+  file_.write(place.begin,
+              {static_cast<const std::byte*>(input.const_data_ptr()), static_cast<size_t>(bytes)});
 }
 
 void FileInputs::prefetch(int64_t block) {
   const Place& place = places_.at(block);
-  posix_fadvise(descriptor_, place.begin, place.num_bytes(), POSIX_FADV_WILLNEED);
+  file_.prefetch(place.begin, place.num_bytes());
 }
 
 at::Tensor FileInputs::take(int64_t block) {
   const Place& place = places_.at(block);
   at::Tensor input = empty_large(place.shape, at::TensorOptions(place.dtype));
-  auto* data = static_cast<char*>(input.mutable_data_ptr());
-  for (int64_t done = 0, bytes = place.num_bytes(); done < bytes;) {
-    const ssize_t got =
-        pread(descriptor_, data + done, static_cast<size_t>(bytes - done), place.begin + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      throw UsageError("block_inputs=file: what was written in ", folder_.string(),
-                       " cannot be read again (", std::strerror(errno), ")");
-    done += got;
-  }
+  file_.read(place.begin, {static_cast<std::byte*>(input.mutable_data_ptr()),
+                           static_cast<size_t>(place.num_bytes())});
   return input.to(place.device);
 }
 

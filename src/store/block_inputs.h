@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <map>
 
+#include "core/nameless_file.h"
 #include "model/block_inputs.h"
 
 namespace vit22b {
@@ -28,9 +29,6 @@ class FileInputs : public BlockInputs {
   /// folder  where the file is made
   /// throws  UsageError where none can be made
   explicit FileInputs(const std::filesystem::path& folder);
-  ~FileInputs() override;
-  FileInputs(const FileInputs&) = delete;
-  FileInputs& operator=(const FileInputs&) = delete;
 
   /// throws  UsageError when the disk has no room
   void put(int64_t block, const at::Tensor& input_BTD) override;
@@ -45,8 +43,7 @@ class FileInputs : public BlockInputs {
     c10::Device device = c10::kCPU;
     int64_t num_bytes() const;
   };
-  std::filesystem::path folder_;
-  int descriptor_ = -1;
+  NamelessFile file_;
   int64_t size_ = 0;
   std::map<int64_t, Place> places_;
 };

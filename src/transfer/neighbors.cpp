@@ -11,7 +11,22 @@ namespace {
 
 constexpr int64_t kSimilaritiesAtOnce = int64_t{1} << 25;  // 128 MiB of float32
 
+int64_t rows_at_once(int64_t num_train) {
+  return std::max<int64_t>(1, kSimilaritiesAtOnce / num_train);
+}
+
 }  // namespace
+
+at::Tensor neighbor_similarity(const at::Tensor& train_ND, const at::Tensor& test_MD, int64_t k) {
+  VIT22B_CHECK(k > 0 && k <= train_ND.size(0), "neighbor_similarity: k ", k, " of ",
+               train_ND.size(0));
+  const at::Tensor train_DN = unit_length(train_ND.to(at::kFloat)).t().contiguous();
+  std::vector<at::Tensor> similar;
+  for (const at::Tensor& piece : test_MD.split(rows_at_once(train_ND.size(0))))
+    similar.push_back(std::get<0>(at::mm(unit_length(piece.to(at::kFloat)), train_DN).topk(k, 1))
+                          .select(1, k - 1));
+  return at::cat(similar);
+}
 
 std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,
                                                     const at::Tensor& labels_N,
@@ -24,8 +39,7 @@ std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,
   const int64_t classes = labels_N.max().item<int64_t>() + 1;
   const at::Tensor train_DN = unit_length(train_ND.to(at::kFloat)).t().contiguous();
   std::map<int64_t, std::vector<at::Tensor>> pieces;
-  const int64_t rows = std::max<int64_t>(1, kSimilaritiesAtOnce / num_train);
-  for (const at::Tensor& piece : test_MD.split(rows)) {
+  for (const at::Tensor& piece : test_MD.split(rows_at_once(num_train))) {
     const at::Tensor similar_MN = at::mm(unit_length(piece.to(at::kFloat)), train_DN);
     const auto [values, indices] = similar_MN.topk(most, 1);
     // Less the largest, which changes no vote's share: exp(1 / 0.001) is infinite.

@@ -19,4 +19,10 @@ std::map<int64_t, at::Tensor> classify_by_neighbors(const at::Tensor& train_ND,
                                                     const std::vector<int64_t>& ks,
                                                     double temperature);
 
+/// The cosine similarity of each test sample to the training sample that is its k-th nearest,
+/// [M] float32.
+///
+/// k  at most the number of training samples
+at::Tensor neighbor_similarity(const at::Tensor& train_ND, const at::Tensor& test_MD, int64_t k);
+
 }  // namespace vit22b

@@ -194,7 +194,7 @@ TEST(Predictions, LabelsWithNamesAreTheLogitsClassesOfThoseNames) {
 TEST(Evaluators, AnUnknownNameNamesTheNearest) {
   EXPECT_EQ(test::error_of<UsageError>([] { make_evaluator("clasification", {}); }),
             "there is no evaluator 'clasification' (did you mean 'classification'?); there are "
-            "classification");
+            "classification, calibration, selective");
 }
 
 }  // namespace

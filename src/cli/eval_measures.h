@@ -1,0 +1,16 @@
+#pragma once
+#include "cli/command.h"
+
+namespace vit22b {
+
+/// Adds `eval calibration`, `eval selective` and `eval ood`: of what a model says of a data set, or
+/// of anybody's logits.
+void add_eval_measures(CLI::App& eval);
+
+/// Adds `eval robustness`: of a model on corrupted pictures.
+void add_eval_robustness(CLI::App& eval);
+
+/// Adds `eval fairness` and `eval human`: of tables.
+void add_eval_tables(CLI::App& eval);
+
+}  // namespace vit22b

@@ -1,0 +1,74 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/eval_measures.h"
+#include "cli/result_output.h"
+#include "core/error.h"
+#include "data/splits.h"
+#include "measure/fairness.h"
+#include "measure/human.h"
+
+namespace vit22b {
+namespace {
+
+struct TableFlags {
+  CommonFlags common;
+  std::string table, csv, fit_part = "50%";
+  FairnessColumns columns;
+  FairnessOptions options;
+};
+
+void run_fairness(const TableFlags& flags) {
+  begin_command(flags.common);
+  FairnessOptions options = flags.options;
+  const auto part = percent(flags.fit_part);
+  if (!part) throw UsageError("--fit-part ", flags.fit_part, ": want a share such as 50%");
+  options.fit_part = *part;
+  options.seed = static_cast<uint64_t>(flags.common.seed);
+  Result result = measure_fairness(read_fairness_table(flags.table, flags.columns), options);
+  result.settings.insert(result.settings.begin(), {"table", flags.table});
+  tell_result(flags.common, result);
+}
+
+void run_human(const TableFlags& flags) {
+  begin_command(flags.common);
+  Result result = measure_human(read_human_trials(flags.csv));
+  result.settings.insert(result.settings.begin(), {"csv", flags.csv});
+  tell_result(flags.common, result);
+}
+
+}  // namespace
+
+void add_eval_tables(CLI::App& eval) {
+  auto fairness = std::make_shared<TableFlags>();
+  CLI::App* command =
+      eval.add_subcommand("fairness", "accuracy and rates by group, gaps, randomised thresholds");
+  command->add_option("--table", fairness->table, "CSV or TSV with a row a sample")->required();
+  command->add_option("--label", fairness->columns.label, "its column of the truth")
+      ->capture_default_str();
+  command->add_option("--prediction", fairness->columns.prediction, "of the decisions")
+      ->capture_default_str();
+  command->add_option("--score", fairness->columns.score, "of the chances of the positive class")
+      ->capture_default_str();
+  command->add_option("--group", fairness->columns.group, "of the groups")->capture_default_str();
+  command
+      ->add_option("--fit-part", fairness->fit_part,
+                   "part of each group that randomised thresholds are fitted to")
+      ->capture_default_str();
+  command->add_option("--gamma", fairness->options.gamma, "how much thresholds leave to chance")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-6, 2.0));
+  add_common_flags(*command, fairness->common, kSeed | kOut | kJson,
+                   "also write the JSON result here");
+  command->callback([fairness] { run_fairness(*fairness); });
+
+  auto human = std::make_shared<TableFlags>();
+  command = eval.add_subcommand(
+      "human", "how alike models are to people: error consistency, shape bias (model-vs-human)");
+  command
+      ->add_option("--csv", human->csv, "folder of model-vs-human's tables, people's and models'")
+      ->required();
+  add_common_flags(*command, human->common, kOut | kJson, "also write the JSON result here");
+  command->callback([human] { run_human(*human); });
+}
+
+}  // namespace vit22b

@@ -1,0 +1,132 @@
+#include "measure/human_trials.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "data/delimited.h"
+
+namespace vit22b {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLargestTable = size_t{256} << 20;  // bytes
+
+// source  model-vs-human plotting/plot.py, EXCLUDE_CONDITIONS
+const std::map<std::string, std::set<std::string>>& left_out() {
+  static const std::map<std::string, std::set<std::string>> conditions = {
+      {"colour", {"cr"}},
+      {"contrast", {"c100", "c03", "c01"}},
+      {"high-pass", {"inf", "0.55", "0.45", "0.4"}},
+      {"low-pass", {"0", "15", "40"}},
+      {"phase-scrambling", {"0", "150", "180"}},
+      {"power-equalisation", {"0"}},
+      {"false-colour", {"True"}},
+      {"rotation", {"0"}},
+      {"eidolonI", {"1-10-10", "64-10-10", "128-10-10"}},
+      {"eidolonII", {"1-3-10", "32-3-10", "64-3-10", "128-3-10"}},
+      {"eidolonIII", {"1-0-10", "16-0-10", "32-0-10", "64-0-10", "128-0-10"}},
+      {"uniform-noise", {"0.0", "0.6", "0.9"}}};
+  return conditions;
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// The last part of trial_experiment_session_condition_category_nn_image.png; ImageNet's images have
+// two, n01234567_89.
+std::string key_of(const std::string& image_name) {
+  const std::vector<std::string> parts = split(image_name, '_');
+  const size_t n = parts.size();
+  if (n > 1 && parts[n - 2].starts_with("n0")) return parts[n - 2] + "_" + parts[n - 1];
+  return parts.back();
+}
+
+// bear10-clock2.png: the texture is a clock's.
+std::string texture_of(const std::string& key) {
+  std::string name = fs::path(key).stem().string();
+  const size_t dash = name.rfind('-');
+  if (dash == std::string::npos) return "";
+  name = name.substr(dash + 1);
+  std::erase_if(name, [](unsigned char c) { return std::isdigit(c) != 0; });
+  return name;
+}
+
+/// Where a table's columns are.
+struct Columns {
+  size_t subject, response, category, condition, image, count;
+};
+
+Columns columns_of(const std::vector<std::string>& header, const std::string& place) {
+  std::vector<std::string> names;
+  for (const std::string& name : header) names.push_back(lower(trim(name)));
+  const auto at = [&](const char* wanted) {
+    const auto it = std::find(names.begin(), names.end(), wanted);
+    if (it == names.end())
+      throw DataError(place, " has no column '", wanted, "'; it has ", join(names, ", "));
+    return static_cast<size_t>(it - names.begin());
+  };
+  return {at("subj"),      at("object_response"), at("category"),
+          at("condition"), at("imagename"),       names.size()};
+}
+
+Observer& observer_of(std::vector<Observer>& observers, const std::string& name) {
+  for (Observer& observer : observers)
+    if (observer.name == name) return observer;
+  observers.push_back({name, lower(name).starts_with("subject"), {}});
+  return observers.back();
+}
+
+void read_table(const fs::path& path, const std::string& experiment,
+                std::vector<Observer>& observers) {
+  const std::string text = read_text(path, ExitCode::kData, kLargestTable);
+  DelimitedReader reader(without_byte_order_mark(text), ',', path.string());
+  const auto header = reader.next();
+  if (!header) throw DataError(path.string(), " is empty");
+  const Columns columns = columns_of(*header, path.string());
+  while (const auto row = reader.next()) {
+    if (row->size() != columns.count)
+      throw DataError(path.string(), ":", reader.line(), ": ", row->size(), " fields, want ",
+                      columns.count);
+    const std::string key = key_of(row->at(columns.image));
+    observer_of(observers, row->at(columns.subject))
+        .trials.push_back({key, row->at(columns.response), row->at(columns.category),
+                           row->at(columns.condition),
+                           experiment == kCueConflict ? texture_of(key) : ""});
+  }
+}
+
+}  // namespace
+
+bool is_kept_condition(const std::string& experiment, const std::string& condition) {
+  const auto it = left_out().find(experiment);
+  return it == left_out().end() || it->second.count(condition) == 0;
+}
+
+Experiments read_human_trials(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) throw DataError(folder.string(), " is no folder");
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file() && lower(entry.path().extension().string()) == ".csv" &&
+        entry.path().filename().string().find('_') != std::string::npos)
+      files.push_back(entry.path());
+  if (files.empty())
+    throw DataError(folder.string(),
+                    " has no tables called SET_OBSERVER_session_N.csv, as model-vs-human has them");
+  std::sort(files.begin(), files.end());
+  Experiments experiments;
+  for (const fs::path& file : files) {
+    const std::string name = file.filename().string(), experiment = name.substr(0, name.find('_'));
+    read_table(file, experiment, experiments[experiment]);
+  }
+  return experiments;
+}
+
+}  // namespace vit22b

@@ -1,0 +1,67 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/evaluation.h"
+
+namespace vit22b {
+
+/// What a model makes of a data set in one state.
+struct RobustnessScore {
+  double accuracy = 0, nll = 0, ece = 0;
+};
+
+/// A model's scores on clean pictures and on corrupted ones.
+struct Robustness {
+  RobustnessScore clean;
+  struct Row {
+    std::string corruption, group;
+    int64_t severity = 1;
+    RobustnessScore score;
+  };
+  std::vector<Row> rows;
+  int64_t num_examples = 0;
+};
+
+/// Whose errors a corruption error is a share of: AlexNet's on ImageNet-C, or another model's on
+/// the same data.
+struct RobustnessReference {
+  std::string name;
+  double clean_error = 0;
+  std::map<std::string, double> errors;  ///< of each corruption, the mean over severities
+};
+
+/// AlexNet's published errors on ImageNet-C: of ImageNet's classes alone.
+///
+/// source  Hendrycks and Dietterich 2019; robustness_metrics reports/imagenet_variants.py
+RobustnessReference alexnet_reference();
+
+/// Another model's, from what `eval robustness --json` said of it.
+///
+/// throws  DataError for a file that is no such result
+RobustnessReference read_robustness_reference(const std::filesystem::path& file);
+
+/// Which corruptions, how strong.
+struct RobustnessRequest {
+  std::vector<std::string> corruptions;
+  std::vector<int64_t> severities = {1, 2, 3, 4, 5};
+  uint64_t seed = 0;
+  EvaluatorOptions evaluator = {};
+};
+
+/// Runs a model over a source clean, then once for each corruption and severity.
+///
+/// throws  as evaluate and make_corrupted
+Robustness measure_robustness(Predictor& predictor, std::shared_ptr<const DataSource> source,
+                              const Transforms& transforms, const EvalOptions& options,
+                              const RobustnessRequest& request);
+
+/// Accuracy, NLL and ECE by corruption, their means over the corruptions of ImageNet-C, and beside
+/// a reference the mean corruption error (mCE) and the relative one, which counts what is lost.
+/// Without one these are undefined.
+Result robustness_result(const Robustness& robustness, const RobustnessReference* reference);
+
+}  // namespace vit22b

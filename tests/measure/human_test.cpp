@@ -1,0 +1,108 @@
+#include "measure/human.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "support/files.h"
+
+namespace vit22b {
+namespace {
+
+using test::error_of;
+
+Experiments people() {
+  return read_human_trials(test::source_path("tests/oracle/model-vs-human"));
+}
+
+// Published: shape bias 0.96; computed from the same tables: 9,236 shape, 398 texture answers.
+TEST(Human, ShapeBiasOfTenPeopleIsThePublishedOne) {
+  const Result result = measure_human(people());
+  EXPECT_EQ(result.number("shape_count"), 9236);
+  EXPECT_EQ(result.number("texture_count"), 398);
+  EXPECT_NEAR(result.number("shape_bias"), 0.95869, 5e-6);
+  EXPECT_NEAR(result.number("shape_bias_of_humans"), 0.95759, 5e-6);
+}
+
+TEST(Human, ErrorConsistencyOfPeopleIsThePublishedOne) {
+  const Result result = measure_human(people());
+  EXPECT_NEAR(result.number("cue-conflict.kappa"), 0.3311, 5e-5);
+  EXPECT_NEAR(result.number("edge.kappa"), 0.3184, 5e-5);
+  EXPECT_NEAR(result.number("sketch.kappa"), 0.3696, 5e-5);
+  EXPECT_NEAR(result.number("cue-conflict.accuracy"), 0.7755, 5e-5);
+  EXPECT_NEAR(result.number("edge.accuracy"), 0.8712, 5e-5);
+  EXPECT_NEAR(result.number("sketch.accuracy"), 0.9163, 5e-5);
+}
+
+// A person under a model's name: as alike to the others as that person is.
+TEST(Human, AModelIsComparedWithEachPerson) {
+  Experiments experiments = people();
+  Experiments one = {{"edge", experiments.at("edge")}};
+  Observer model = one["edge"].front();
+  model.name = "a-model", model.is_human = false;
+  one["edge"].erase(one["edge"].begin());
+  one["edge"].push_back(model);
+  const Result result = measure_human(one);
+  EXPECT_GT(result.number("edge.kappa"), 0.25);
+  EXPECT_LT(result.number("edge.kappa"), 0.45);
+  // With its double among the people it agrees with that one altogether.
+  one["edge"].push_back(experiments.at("edge").front());
+  EXPECT_GT(measure_human(one).number("edge.kappa"), result.number("edge.kappa"));
+}
+
+TEST(Human, OfSeveralModelsRanksAreMeans) {
+  Experiments experiments = {{"edge", people().at("edge")}};
+  Observer good = experiments["edge"].front();
+  good.name = "good", good.is_human = false;
+  Observer bad = good;
+  bad.name = "bad";
+  for (Trial& trial : bad.trials) trial.response = "na";
+  experiments["edge"].push_back(good);
+  experiments["edge"].push_back(bad);
+  const Result result = measure_human(experiments);
+  const ResultTable& ranks = result.tables.back();
+  ASSERT_EQ(ranks.name, "mean_rank");
+  EXPECT_EQ(std::get<double>(ranks.rows[0][1]), 1);
+  EXPECT_EQ(std::get<double>(ranks.rows[1][1]), 2);
+}
+
+TEST(Human, HeadersMayBeInAnyOrderAndCase) {
+  const test::TempFolder folder;
+  test::write_file(folder / "edge_subject-01_session_1.csv",
+                   "Imagename,Category,OBJECT_RESPONSE,Condition,Subj\n"
+                   "0001_edg_s01_0_oven_00_oven10.png,oven,oven,0,subject-01\n"
+                   "0002_edg_s01_0_bear_00_bear1.png,bear,na,0,subject-01\n");
+  EXPECT_DOUBLE_EQ(measure_human(read_human_trials(folder.path())).number("edge.accuracy"), 0.5);
+}
+
+TEST(Human, WhatIsMissingIsNamed) {
+  const test::TempFolder folder;
+  EXPECT_NE(
+      error_of<DataError>([&] { read_human_trials(folder.path()); }).find("has no tables called"),
+      std::string::npos);
+  test::write_file(folder / "edge_resnet_session-1.csv", "subj,category,condition,imagename\n");
+  EXPECT_NE(error_of<DataError>([&] {
+              read_human_trials(folder.path());
+            }).find("has no column 'object_response'"),
+            std::string::npos);
+  test::write_file(
+      folder / "edge_resnet_session-1.csv",
+      "subj,object_response,category,condition,imagename\nresnet,a,a,0,1_a.png\nx,y\n");
+  EXPECT_NE(
+      error_of<DataError>([&] { read_human_trials(folder.path()); }).find(":3: 2 fields, want 5"),
+      std::string::npos);
+  test::write_file(folder / "edge_resnet_session-1.csv",
+                   "subj,object_response,category,condition,imagename\nresnet,a,a,0,1_a.png\n");
+  EXPECT_NE(error_of<DataError>([&] {
+              measure_human(read_human_trials(folder.path()));
+            }).find("edge has no people's trials"),
+            std::string::npos);
+}
+
+TEST(Human, LeavesOutWhatTheProjectLeavesOut) {
+  EXPECT_FALSE(is_kept_condition("contrast", "c100"));
+  EXPECT_TRUE(is_kept_condition("contrast", "c30"));
+  EXPECT_TRUE(is_kept_condition("edge", "0"));
+}
+
+}  // namespace
+}  // namespace vit22b
