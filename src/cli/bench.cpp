@@ -28,6 +28,7 @@ void add_bench(CLI::App& app) {
   add_bench_stream(*group);
   add_bench_probe(*group);
   add_bench_lit(*group);
+  add_bench_corruptions(*group);
 }
 
 }  // namespace vit22b

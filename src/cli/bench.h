@@ -34,5 +34,6 @@ void add_bench_ring(CLI::App& group);
 void add_bench_stream(CLI::App& group);
 void add_bench_probe(CLI::App& group);
 void add_bench_lit(CLI::App& group);
+void add_bench_corruptions(CLI::App& group);
 
 }  // namespace vit22b

@@ -43,9 +43,8 @@ std::string file_word(std::string word) {
 }
 
 /// Keeps a run's result in its folder, for `report`; nothing where that cannot be written.
-void keep_result(FileOps& ops, const std::string& run, const std::string& split,
-                 const std::string& json, const std::vector<metrics::Example>& examples,
-                 const ExamplesOf& of) {
+void keep_result(const std::string& run, const std::string& split, const std::string& json,
+                 const std::vector<metrics::Example>& examples, const ExamplesOf& of) {
   const fs::path results = fs::path(run) / "results";
   if (!can_write_in(results)) {
     log_warn(concat("the result is not kept in ", results.string(),
@@ -53,6 +52,7 @@ void keep_result(FileOps& ops, const std::string& run, const std::string& split,
     return;
   }
   const std::string name = "eval-" + file_word(split);
+  FileOps ops;
   ops.make_folder(results);
   write_text(ops, results / (name + ".json"), json);
   save_examples(ops, results / name, examples, of);
@@ -93,9 +93,9 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
   mesh.do_once([&] {
     result.settings = data.settings();
     result.provenance = provenance;
-    tell_result(flags.common, result, [&](FileOps& ops, const std::string& json) {
+    tell_result(flags.common, result, [&](const std::string& json) {
       if (config && is_runs_own(flags, data))
-        keep_result(ops, flags.checkpoint, data.split.split, json, result.examples,
+        keep_result(flags.checkpoint, data.split.split, json, result.examples,
                     {*data.split.source, transforms, *model.predictor, model.info.config});
     });
   });
@@ -165,7 +165,8 @@ void add_eval(CLI::App& app) {
                    "also write the JSON result here");
   add_eval_measures(*command);
   add_eval_robustness(*command);
-  add_eval_tables(*command);
+  add_eval_fairness(*command);
+  add_eval_human(*command);
   command->callback([flags] {
     if (flags->command->get_subcommands().empty()) run_eval(*flags);
   });

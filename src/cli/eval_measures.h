@@ -10,7 +10,10 @@ void add_eval_measures(CLI::App& eval);
 /// Adds `eval robustness`: of a model on corrupted pictures.
 void add_eval_robustness(CLI::App& eval);
 
-/// Adds `eval fairness` and `eval human`: of tables.
-void add_eval_tables(CLI::App& eval);
+/// Adds `eval fairness`: of a table.
+void add_eval_fairness(CLI::App& eval);
+
+/// Adds `eval human`: of people's and models' tables, and of a model on their images.
+void add_eval_human(CLI::App& eval);
 
 }  // namespace vit22b

@@ -4,20 +4,10 @@
 
 namespace vit22b {
 
-void tell_result(const CommonFlags& flags, const Result& result,
-                 const std::function<void()>& also) {
-  const std::string json = result_json(result);
-  print_and_store(flags.is_json ? json : result_text(result), [&] {
-    FileOps ops;
-    if (!flags.out.empty()) write_text(ops, flags.out, json);
-    also();
-  });
-}
-
 void report_head(const HeadFlags& flags, const HeadAnswers& answers,
                  const std::vector<HeadAnswers>& folds) {
   const Result result = head_result(answers, {flags.against, flags.common.seed}, folds);
-  tell_result(flags.common, result, [&] {
+  tell_result(flags.common, result, [&](const std::string&) {
     if (!flags.predictions.empty())
       write_prediction_file(flags.predictions, answers.method, answers.labels_M, answers.predicted,
                             answers.contents);

@@ -2,15 +2,10 @@
 #include <functional>
 
 #include "cli/head_sets.h"
+#include "cli/result_output.h"
 #include "measure/heads.h"
 
 namespace vit22b {
-
-/// Prints a result as text or JSON, and writes --out.
-///
-/// also  what else is to be stored
-void tell_result(
-    const CommonFlags& flags, const Result& result, const std::function<void()>& also = [] {});
 
 /// Tells answers' result, compared with --against, and writes --predictions.
 ///

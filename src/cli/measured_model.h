@@ -39,6 +39,8 @@ class MeasuredModel {
   /// word  a SRC, or a folder with pictures in it
   PredictedSet unlabelled(const std::string& word, bool wants_pooled);
 
+  const NamedModel& named() const { return model_; }
+
   /// On corrupted samples of those that --data and --split name.
   Robustness robustness(RobustnessRequest request);
 

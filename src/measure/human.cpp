@@ -97,22 +97,21 @@ class Comparison {
     return {accuracy.value(), 0, observed.value(), kappa.value()};
   }
 
+  /// Without people what compares with them is undefined.
   Likeness of_model(const Observer& model) const {
-    const Answers answers = answers_of(experiment_, model);
     Mean accuracy, difference, observed, kappa;
-    for (const std::string& condition : conditions_) {
-      const auto it = answers.find(condition);
-      if (it == answers.end()) continue;
-      const double own = accuracy_of(it->second), people = accuracy_of_people(condition);
+    const Answers all = answers_of(experiment_, model);
+    for (const auto& [condition, answers] : all) {
+      const double own = accuracy_of(answers), people = accuracy_of_people(condition);
       accuracy.add(own);
       difference.add((own - people) * (own - people));
       Mean pairs_observed, pairs_kappa;
       for (const Answers& person : people_)
-        add_pair(answers, person, condition, pairs_observed, pairs_kappa);
+        add_pair(all, person, condition, pairs_observed, pairs_kappa);
       observed.add(pairs_observed.value());
       kappa.add(pairs_kappa.value());
     }
-    if (observed.count == 0)
+    if (has_people() && observed.count == 0)
       throw DataError(model.name, " has no image of ", experiment_,
                       " in common with people's trials there");
     return {accuracy.value(), difference.value(), observed.value(), kappa.value()};
@@ -241,10 +240,7 @@ struct Everybody {
 void add_experiment(const std::string& set, const std::vector<Observer>& observers,
                     Everybody& all) {
   const Comparison comparison(set, observers);
-  if (!comparison.has_people())
-    throw DataError("experiment ", set,
-                    " has no people's trials (observers called subject-NN) to compare with");
-  all.people.sets[set] = comparison.of_people();
+  if (comparison.has_people()) all.people.sets[set] = comparison.of_people();
   for (const Observer& observer : observers) {
     const CueAnswers cues = set == kCueConflict ? cues_of(observer) : CueAnswers();
     if (observer.is_human) all.bias_of_each.add(cues.shape_bias());
@@ -261,7 +257,8 @@ void add_observers(const Everybody& all, Result& result) {
   using enum TextTable::Align;
   TextTable text({kLeft, kLeft, kRight, kRight, kRight, kRight});
   text.add(kColumns);
-  std::vector<const ModelRow*> rows = {&all.people};
+  std::vector<const ModelRow*> rows;
+  if (!all.people.sets.empty()) rows.push_back(&all.people);
   for (const ModelRow& model : all.models) rows.push_back(&model);
   for (const ModelRow* row : rows) {
     for (const auto& [set, likeness] : row->sets) add_row(row->name, set, likeness, table, text);

@@ -12,8 +12,9 @@ namespace vit22b {
 /// SET.kappa, SET.observed_consistency and the shape bias are its, else the people's. With several
 /// models each has a mean rank over accuracy difference, observed and error consistency.
 ///
-/// throws  DataError where no people's trials are there, or a model has none of an image in common
-///         with them
+/// What compares with people is undefined in an experiment without people's trials.
+///
+/// throws  DataError for a model that has no image in common with an experiment's people
 Result measure_human(const Experiments& experiments);
 
 }  // namespace vit22b

@@ -48,14 +48,17 @@ std::string key_of(const std::string& image_name) {
   return parts.back();
 }
 
+std::string without_digits(std::string name) {
+  std::erase_if(name, [](unsigned char c) { return std::isdigit(c) != 0; });
+  return name;
+}
+
 // bear10-clock2.png: the texture is a clock's.
 std::string texture_of(const std::string& key) {
   std::string name = fs::path(key).stem().string();
   const size_t dash = name.rfind('-');
   if (dash == std::string::npos) return "";
-  name = name.substr(dash + 1);
-  std::erase_if(name, [](unsigned char c) { return std::isdigit(c) != 0; });
-  return name;
+  return without_digits(name.substr(dash + 1));
 }
 
 /// Where a table's columns are.
@@ -103,6 +106,34 @@ void read_table(const fs::path& path, const std::string& experiment,
 }
 
 }  // namespace
+
+Trial trial_of(const std::string& experiment, const std::string& image_name) {
+  constexpr size_t kParts = 7;
+  const std::vector<std::string> parts = split(image_name, '_');
+  Trial trial{.image = key_of(image_name)};
+  if (parts.size() >= kParts) {
+    trial.condition = parts[3];
+    trial.category = parts[4];
+  } else {
+    trial.condition = "0";
+    trial.category = without_digits(image_name.substr(0, image_name.find_first_of("-.")));
+  }
+  if (trial.category.empty())
+    throw DataError(image_name,
+                    ": want a name as model-vs-human has them, "
+                    "0001_edg_dnn_0_oven_00_oven10.png, or oven10.png");
+  if (experiment == kCueConflict) trial.texture = texture_of(trial.image);
+  return trial;
+}
+
+std::string trials_csv(const Observer& observer) {
+  std::string text = "subj,session,trial,rt,object_response,category,condition,imagename\n";
+  int64_t number = 0;
+  for (const Trial& trial : observer.trials)
+    text += concat(observer.name, ",1,", ++number, ",NaN,", trial.response, ",", trial.category,
+                   ",", trial.condition, ",", trial.image, "\n");
+  return text;
+}
 
 bool is_kept_condition(const std::string& experiment, const std::string& condition) {
   const auto it = left_out().find(experiment);

@@ -40,6 +40,16 @@ using Experiments = std::map<std::string, std::vector<Observer>>;
 ///         columns or a row with other fields than its header
 Experiments read_human_trials(const std::filesystem::path& folder);
 
+/// What an image's name says of a trial: its key, condition, category and texture; the response is
+/// left empty. Names are the project's, trial_set_session_condition_category_nn_image.png, or the
+/// image's alone (airplane1-bicycle2.png), whose condition is 0.
+///
+/// throws  DataError for a name without a category
+Trial trial_of(const std::string& experiment, const std::string& image_name);
+
+/// An observer's trials as the project's table.
+std::string trials_csv(const Observer& observer);
+
 /// Whether a condition counts: the project leaves out those without manipulation and those that
 /// people fail at.
 bool is_kept_condition(const std::string& experiment, const std::string& condition);

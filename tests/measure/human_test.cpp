@@ -1,8 +1,13 @@
 #include "measure/human.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
+#include "measure/human_categories.h"
 #include "support/files.h"
 
 namespace vit22b {
@@ -90,11 +95,70 @@ TEST(Human, WhatIsMissingIsNamed) {
   EXPECT_NE(
       error_of<DataError>([&] { read_human_trials(folder.path()); }).find(":3: 2 fields, want 5"),
       std::string::npos);
-  test::write_file(folder / "edge_resnet_session-1.csv",
-                   "subj,object_response,category,condition,imagename\nresnet,a,a,0,1_a.png\n");
-  EXPECT_NE(error_of<DataError>([&] {
-              measure_human(read_human_trials(folder.path()));
-            }).find("edge has no people's trials"),
+}
+
+TEST(Human, WithoutPeopleThereIsAccuracyAlone) {
+  Experiments experiments = {{"edge", {people().at("edge").front()}}};
+  experiments["edge"].front().is_human = false;
+  const Result result = measure_human(experiments);
+  EXPECT_GT(result.number("edge.accuracy"), 0.8);
+  EXPECT_TRUE(std::isnan(result.number("edge.kappa")));
+}
+
+// A table of what was read is read as the same trials.
+TEST(Human, TablesAreWrittenAsTheyAreRead) {
+  Observer observer{"a-model",
+                    false,
+                    {trial_of("cue-conflict", "airplane1-bicycle2.png"),
+                     trial_of("cue-conflict", "cat10-oven3.png")}};
+  observer.trials[0].response = "bicycle";
+  observer.trials[1].response = "cat";
+  EXPECT_EQ(observer.trials[0].texture, "bicycle");
+  const test::TempFolder folder;
+  test::write_file(folder / "cue-conflict_a-model_session-1.csv", trials_csv(observer));
+  const Result result = measure_human(read_human_trials(folder.path()));
+  EXPECT_EQ(result.number("shape_count"), 1);
+  EXPECT_EQ(result.number("texture_count"), 1);
+  EXPECT_DOUBLE_EQ(result.number("cue-conflict.accuracy"), 0.5);
+}
+
+TEST(Human, NamesOfImagesSayCategoryAndCondition) {
+  const Trial trial = trial_of("contrast", "0042_cop_dnn_c30_car_10_n02814533_1234.png");
+  EXPECT_EQ(trial.condition, "c30");
+  EXPECT_EQ(trial.category, "car");
+  EXPECT_EQ(trial.image, "n02814533_1234.png");
+  EXPECT_NE(error_of<DataError>([] { trial_of("edge", "10.png"); }).find("10.png: want a name"),
+            std::string::npos);
+}
+
+TEST(Human, ACategoryIsTheMeanOfItsClasses) {
+  NamedModel model;
+  model.wnids.resize(1000);
+  const CategoryMap map = category_map(model);
+  size_t count = 0;
+  for (const auto& classes : map.classes) count += classes.size();
+  EXPECT_EQ(count, 207U);
+  at::Tensor p = at::zeros({3, 1000}, at::kDouble);
+  p[0][404] = 0.2;                                    // one class, an airplane
+  for (int64_t c = 294; c < 298; ++c) p[0][c] = 0.1;  // four bears: more in all, less each
+  p[1][385] = 0.5, p[1][386] = 0.1;                   // elephants
+  p[1][499] = 0.25;
+  // Nothing: of equal ones the last.
+  const at::Tensor decided = decided_categories(p, map);
+  EXPECT_EQ(human_categories()[static_cast<size_t>(decided[0].item<int64_t>())], "airplane");
+  EXPECT_EQ(human_categories()[static_cast<size_t>(decided[1].item<int64_t>())], "elephant");
+  EXPECT_EQ(human_categories()[static_cast<size_t>(decided[2].item<int64_t>())], "truck");
+}
+
+TEST(Human, AModelsOwnNamesMayBeTheCategories) {
+  NamedModel model;
+  model.info.label_names = human_categories();
+  std::reverse(model.info.label_names.begin(), model.info.label_names.end());
+  const CategoryMap map = category_map(model);
+  EXPECT_EQ(map.by, "the model's own names");
+  EXPECT_EQ(map.classes.front(), (std::vector<int64_t>{15}));
+  model.info.label_names.erase(model.info.label_names.begin());
+  EXPECT_NE(error_of<CheckpointError>([&] { category_map(model); }).find("none is called 'truck'"),
             std::string::npos);
 }
 

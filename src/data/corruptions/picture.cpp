@@ -1,6 +1,7 @@
 #include "data/corruptions/picture.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace vit22b::corruption {
@@ -64,18 +65,27 @@ Plane smoothed(const Plane& from, double sigma_y, double sigma_x, double truncat
 }
 
 Plane filtered(const Plane& from, const Plane& kernel) {
+  constexpr int64_t kBlock = 32;  // sums that stay in registers
   const int64_t radius = kernel.height / 2;
   Plane out(from.height, from.width);
   std::vector<std::vector<float>> padded(static_cast<size_t>(from.height));
+  for (int64_t y = 0; y < from.height; ++y) {
+    std::vector<float>& row = padded[static_cast<size_t>(y)];
+    pad_row(from.row(y), from.width, radius, Border::kMirror, row);
+    row.resize(row.size() + kBlock);
+  }
   for (int64_t y = 0; y < from.height; ++y)
-    pad_row(from.row(y), from.width, radius, Border::kMirror, padded[static_cast<size_t>(y)]);
-  for (int64_t y = 0; y < from.height; ++y)
-    for (int64_t i = 0; i < kernel.height; ++i) {
-      const auto& row =
-          padded[static_cast<size_t>(inside(y + i - radius, from.height, Border::kMirror))];
-      for (int64_t j = 0; j < kernel.width; ++j)
-        if (const float weight = kernel.row(i)[j]; weight != 0)
-          add_scaled(row.data() + j, weight, from.width, out.row(y));
+    for (int64_t first = 0; first < from.width; first += kBlock) {
+      std::array<float, kBlock> sums{};
+      for (int64_t i = 0; i < kernel.height; ++i) {
+        const int64_t at = inside(y + i - radius, from.height, Border::kMirror);
+        const float* row = padded[static_cast<size_t>(at)].data() + first;
+        for (int64_t j = 0; j < kernel.width; ++j)
+          if (const float weight = kernel.row(i)[j]; weight != 0)
+            for (size_t k = 0; k < kBlock; ++k)
+              sums[k] += weight * row[j + static_cast<int64_t>(k)];
+      }
+      std::copy_n(sums.data(), std::min(kBlock, from.width - first), out.row(y) + first);
     }
   return out;
 }

@@ -5,19 +5,18 @@
 #include "core/error.h"
 #include "data/splits.h"
 #include "measure/fairness.h"
-#include "measure/human.h"
 
 namespace vit22b {
 namespace {
 
-struct TableFlags {
+struct FairnessFlags {
   CommonFlags common;
-  std::string table, csv, fit_part = "50%";
+  std::string table, fit_part = "50%";
   FairnessColumns columns;
   FairnessOptions options;
 };
 
-void run_fairness(const TableFlags& flags) {
+void run_fairness(const FairnessFlags& flags) {
   begin_command(flags.common);
   FairnessOptions options = flags.options;
   const auto part = percent(flags.fit_part);
@@ -29,17 +28,10 @@ void run_fairness(const TableFlags& flags) {
   tell_result(flags.common, result);
 }
 
-void run_human(const TableFlags& flags) {
-  begin_command(flags.common);
-  Result result = measure_human(read_human_trials(flags.csv));
-  result.settings.insert(result.settings.begin(), {"csv", flags.csv});
-  tell_result(flags.common, result);
-}
-
 }  // namespace
 
-void add_eval_tables(CLI::App& eval) {
-  auto fairness = std::make_shared<TableFlags>();
+void add_eval_fairness(CLI::App& eval) {
+  auto fairness = std::make_shared<FairnessFlags>();
   CLI::App* command =
       eval.add_subcommand("fairness", "accuracy and rates by group, gaps, randomised thresholds");
   command->add_option("--table", fairness->table, "CSV or TSV with a row a sample")->required();
@@ -60,15 +52,6 @@ void add_eval_tables(CLI::App& eval) {
   add_common_flags(*command, fairness->common, kSeed | kOut | kJson,
                    "also write the JSON result here");
   command->callback([fairness] { run_fairness(*fairness); });
-
-  auto human = std::make_shared<TableFlags>();
-  command = eval.add_subcommand(
-      "human", "how alike models are to people: error consistency, shape bias (model-vs-human)");
-  command
-      ->add_option("--csv", human->csv, "folder of model-vs-human's tables, people's and models'")
-      ->required();
-  add_common_flags(*command, human->common, kOut | kJson, "also write the JSON result here");
-  command->callback([human] { run_human(*human); });
 }
 
 }  // namespace vit22b
