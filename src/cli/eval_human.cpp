@@ -33,6 +33,7 @@ std::string observer_name(const std::string& checkpoint) {
 Observer observed(MeasuredModel& model, const CategoryMap& map, const std::string& experiment,
                   const fs::path& folder, const std::string& name) {
   const Predictions said = model.unlabelled(folder.string(), false).predictions;
+  const std::vector<std::string> categories = human_categories();
   Observer observer{name, false, {}};
   constexpr int64_t kRows = 1024;
   for (int64_t first = 0; first < said.size(); first += kRows) {
@@ -41,7 +42,7 @@ Observer observed(MeasuredModel& model, const CategoryMap& map, const std::strin
     for (int64_t i = 0; i < decided.size(0); ++i) {
       const fs::path image = said.ids.at(static_cast<size_t>(first + i));
       Trial trial = trial_of(experiment, image.filename().string());
-      trial.response = human_categories()[static_cast<size_t>(decided[i].item<int64_t>())];
+      trial.response = categories[static_cast<size_t>(decided[i].item<int64_t>())];
       observer.trials.push_back(std::move(trial));
     }
   }
@@ -105,6 +106,7 @@ void add_eval_human(CLI::App& eval) {
   command->add_option("checkpoint", flags->measure.checkpoint,
                       "checkpoint of ImageNet's classes, or of the sixteen categories");
   add_pixel_flags(*command, flags->measure.pixels);
+  add_labels_flag(*command, flags->measure.labels);
   add_loader_flags(*command, flags->measure.loader, /*largest_batch=*/1'000'000);
   command->add_option("--csv", flags->csv,
                       "folder of model-vs-human's tables, people's and models'");

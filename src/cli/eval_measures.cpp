@@ -83,8 +83,9 @@ void run_labelled(const MeasureFlags& flags, const Measure& measure) {
                     " of ", sets.test.predictions.num_classes);
   Result result = measure(sets, evaluator_options(flags, sets.test.predictions),
                           eval_options(flags, "eval", sets.test.predictions.size()));
+  result.bad_samples = sets.test.bad_samples;
   if (model != nullptr)
-    model->describe(sets.test, result);
+    model->describe(result);
   else
     result.settings.insert(result.settings.begin(), {"logits", flags.logits});
   result.provenance.command = "vit22b " + join(command_words(), " ");
@@ -140,7 +141,8 @@ void run_ood(const MeasureFlags& flags) {
     }
   }
   Result result = measure_ood(in, out, has_fit ? &fit : nullptr);
-  if (model != nullptr) model->describe(known_set, result);
+  result.bad_samples = known_set.bad_samples;
+  if (model != nullptr) model->describe(result);
   if (!has_fit) log_info("scores of features are left out; --known gives samples to fit them to");
   result.provenance.command = "vit22b " + join(command_words(), " ");
   tell_result(flags.common, result);

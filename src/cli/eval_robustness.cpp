@@ -53,7 +53,7 @@ void run_robustness(const RobustnessFlags& flags) {
   const Device device = begin_command(flags.measure.common);
   MeasuredModel model(flags.measure, device);
   Result result = robustness_result(model.robustness(request), reference ? &*reference : nullptr);
-  model.describe({}, result);
+  model.describe(result);
   result.settings.emplace_back("seed", flags.measure.common.seed);
   result.settings.emplace_back(
       "definitions.corruptions",

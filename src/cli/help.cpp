@@ -1,7 +1,7 @@
 #include "cli/help.h"
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <array>
 
 #include "core/text.h"
 
@@ -9,77 +9,77 @@ namespace vit22b {
 namespace {
 
 // One list, so that --help, the manual page and the tests show the same.
-const std::map<std::string, std::vector<std::string>>& all_examples() {
-  static const std::map<std::string, std::vector<std::string>> kExamples = {
-      {"train",
-       {"vit22b train configs/train/fashion_mnist.toml --out runs/fashion",
-        "vit22b train CONFIG optim.lr=3e-4 total_epochs=10 --out RUN --procs 2"}},
-      {"finetune", {"vit22b finetune CONFIG --init-from CKPT data.root=DIR --out RUN"}},
-      {"lit",
-       {"vit22b lit CONFIG lit.image_tower=CKPT data.root=captions.csv --out RUN",
-        "vit22b lit CONFIG lit.image_tower=CKPT lit.unlock=2 lit.image_lr=0.1 --out RUN"}},
-      {"distill",
-       {"vit22b distill CONFIG distill.teachers='[\"TEACHER\"]' data.mixup=1 --out RUN"}},
-      {"eval",
-       {"vit22b eval runs/fashion", "vit22b eval CKPT --data folder:DIR --split val --json",
-        "vit22b eval --logits F.safetensors"}},
-      {"eval calibration",
-       {"vit22b eval calibration runs/a --fit val",
-        "vit22b eval calibration --logits F.safetensors --fit-part 20%"}},
-      {"eval selective", {"vit22b eval selective runs/a"}},
-      {"eval ood",
-       {"vit22b eval ood runs/a --ood-data folder:DIR --known train",
-        "vit22b eval ood --logits F.safetensors --ood-logits G.safetensors"}},
-      {"eval robustness",
-       {"vit22b eval robustness runs/a --json >a.json",
-        "vit22b eval robustness CKPT --data SRC --corruptions noise,fog --reference a.json"}},
-      {"eval fairness",
-       {"vit22b eval fairness --table F.csv --label smiling --score score --group gender"}},
-      {"eval human",
-       {"vit22b eval human --csv raw-data/",
-        "vit22b eval human CKPT --stimuli datasets/ --csv raw-data/ --write-csv raw-data/"}},
-      {"predict",
-       {"vit22b predict runs/pets cat.jpg photos/",
-        "ls *.jpg | vit22b predict CKPT --list - --json"}},
-      {"features",
-       {"vit22b features CKPT photos/ --only pooled --out features.safetensors",
-        "vit22b features CKPT --data folder:DIR --only pooled --out shards/",
-        "vit22b features 22b14 photos/ --weights generated --out features.safetensors"}},
-      {"probe",
-       {"vit22b probe CKPT --train folder:DIR", "vit22b probe CKPT --train SRC --method grid",
-        "vit22b probe --train a.safetensors --test b.safetensors --c 1"}},
-      {"fewshot", {"vit22b fewshot CKPT --train folder:DIR --shots 1,5,10,25"}},
-      {"knn", {"vit22b knn CKPT --train folder:DIR --k 10,20"}},
-      {"zeroshot",
-       {"vit22b zeroshot RUN --data folder:DIR --classes names.txt --templates templates.txt"}},
-      {"retrieve",
-       {"vit22b retrieve RUN --data captions.csv",
-        "vit22b retrieve RUN --data folder:DIR --query \"a red flower\""}},
-      {"compare", {"vit22b compare a.safetensors --against b.safetensors"}},
-      {"model list", {"vit22b model list"}},
-      {"model show", {"vit22b model show 22b14", "vit22b model show b16 depth=6 --json"}},
-      {"model init", {"vit22b model init b16 num_classes=10 --out fresh"}},
-      {"convert",
-       {"vit22b convert runs/adapted merged", "vit22b convert CKPT OUT --to timm --dtype bf16"}},
-      {"explain",
-       {"vit22b explain CKPT photos/ --method attention --out pictures/",
-        "vit22b explain CKPT photos/ --method pca --out pictures/",
-        "vit22b explain CKPT cat.jpg --method attention --block 3 --show"}},
-      {"plan", {"vit22b plan 22b14 mode=train device=h200 update=now weights=bf16"}},
-      {"report",
-       {"vit22b report runs/fashion", "vit22b report runs/a runs/b --out ab.html",
-        "vit22b report runs/a runs/b --csv >metrics.csv"}},
-      {"bench corruptions", {"vit22b bench corruptions --threads 1"}},
-      {"bench model", {"vit22b bench model b16 --batch 16 --precision bf16 --mode train"}},
-      {"config show", {"vit22b config show configs/train/fashion_mnist.toml optim.lr=1e-3"}},
-      {"config check", {"vit22b config check my.toml"}},
-      {"completion",
-       {"vit22b completion bash >~/.local/share/bash-completion/completions/vit22b",
-        "vit22b completion man | man -l -"}},
-      {"env", {"vit22b env --device cuda"}},
-  };
-  return kExamples;
-}
+struct Examples {
+  const char* command;
+  std::array<const char*, 3> lines;  ///< null where there are fewer
+};
+constexpr Examples kExamples[] = {
+    {"train",
+     {"vit22b train configs/train/fashion_mnist.toml --out runs/fashion",
+      "vit22b train CONFIG optim.lr=3e-4 total_epochs=10 --out RUN --procs 2"}},
+    {"finetune", {"vit22b finetune CONFIG --init-from CKPT data.root=DIR --out RUN"}},
+    {"lit",
+     {"vit22b lit CONFIG lit.image_tower=CKPT data.root=captions.csv --out RUN",
+      "vit22b lit CONFIG lit.image_tower=CKPT lit.unlock=2 lit.image_lr=0.1 --out RUN"}},
+    {"distill", {"vit22b distill CONFIG distill.teachers='[\"TEACHER\"]' data.mixup=1 --out RUN"}},
+    {"eval",
+     {"vit22b eval runs/fashion", "vit22b eval CKPT --data folder:DIR --split val --json",
+      "vit22b eval --logits F.safetensors"}},
+    {"eval calibration",
+     {"vit22b eval calibration runs/a --fit val",
+      "vit22b eval calibration --logits F.safetensors --fit-part 20%"}},
+    {"eval selective", {"vit22b eval selective runs/a"}},
+    {"eval ood",
+     {"vit22b eval ood runs/a --ood-data folder:DIR --known train",
+      "vit22b eval ood --logits F.safetensors --ood-logits G.safetensors"}},
+    {"eval robustness",
+     {"vit22b eval robustness runs/a --json >a.json",
+      "vit22b eval robustness CKPT --data SRC --corruptions noise,fog --reference a.json"}},
+    {"eval fairness",
+     {"vit22b eval fairness --table F.csv --label smiling --score score --group gender"}},
+    {"eval human",
+     {"vit22b eval human --csv raw-data/",
+      "vit22b eval human CKPT --stimuli datasets/ --csv raw-data/ --write-csv raw-data/"}},
+    {"predict",
+     {"vit22b predict runs/pets cat.jpg photos/",
+      "ls *.jpg | vit22b predict CKPT --list - --json"}},
+    {"features",
+     {"vit22b features CKPT photos/ --only pooled --out features.safetensors",
+      "vit22b features CKPT --data folder:DIR --only pooled --out shards/",
+      "vit22b features 22b14 photos/ --weights generated --out features.safetensors"}},
+    {"probe",
+     {"vit22b probe CKPT --train folder:DIR", "vit22b probe CKPT --train SRC --method grid",
+      "vit22b probe --train a.safetensors --test b.safetensors --c 1"}},
+    {"fewshot", {"vit22b fewshot CKPT --train folder:DIR --shots 1,5,10,25"}},
+    {"knn", {"vit22b knn CKPT --train folder:DIR --k 10,20"}},
+    {"zeroshot",
+     {"vit22b zeroshot RUN --data folder:DIR --classes names.txt --templates templates.txt"}},
+    {"retrieve",
+     {"vit22b retrieve RUN --data captions.csv",
+      "vit22b retrieve RUN --data folder:DIR --query \"a red flower\""}},
+    {"compare", {"vit22b compare a.safetensors --against b.safetensors"}},
+    {"model list", {"vit22b model list"}},
+    {"model show", {"vit22b model show 22b14", "vit22b model show b16 depth=6 --json"}},
+    {"model init", {"vit22b model init b16 num_classes=10 --out fresh"}},
+    {"convert",
+     {"vit22b convert runs/adapted merged", "vit22b convert CKPT OUT --to timm --dtype bf16"}},
+    {"explain",
+     {"vit22b explain CKPT photos/ --method attention --out pictures/",
+      "vit22b explain CKPT photos/ --method pca --out pictures/",
+      "vit22b explain CKPT cat.jpg --method attention --block 3 --show"}},
+    {"plan", {"vit22b plan 22b14 mode=train device=h200 update=now weights=bf16"}},
+    {"report",
+     {"vit22b report runs/fashion", "vit22b report runs/a runs/b --out ab.html",
+      "vit22b report runs/a runs/b --csv >metrics.csv"}},
+    {"bench corruptions", {"vit22b bench corruptions --threads 1"}},
+    {"bench model", {"vit22b bench model b16 --batch 16 --precision bf16 --mode train"}},
+    {"config show", {"vit22b config show configs/train/fashion_mnist.toml optim.lr=1e-3"}},
+    {"config check", {"vit22b config check my.toml"}},
+    {"completion",
+     {"vit22b completion bash >~/.local/share/bash-completion/completions/vit22b",
+      "vit22b completion man | man -l -"}},
+    {"env", {"vit22b env --device cuda"}},
+};
 
 class HelpFormatter : public CLI::Formatter {
  public:
@@ -113,8 +113,12 @@ std::string command_path(const CLI::App& command) {
 }
 
 std::vector<std::string> examples_of(const std::string& path) {
-  const auto it = all_examples().find(path);
-  return it == all_examples().end() ? std::vector<std::string>{} : it->second;
+  std::vector<std::string> lines;
+  for (const Examples& examples : kExamples)
+    if (path == examples.command)
+      for (const char* line : examples.lines)
+        if (line != nullptr) lines.emplace_back(line);
+  return lines;
 }
 
 std::string usage_hint(const CLI::App& app) {

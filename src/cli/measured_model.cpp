@@ -88,10 +88,9 @@ PredictedSet MeasuredModel::unlabelled(const std::string& word, bool wants_poole
                      {.wants_pooled = wants_pooled, .has_labels = false});
 }
 
-void MeasuredModel::describe(const PredictedSet& set, Result& result) const {
+void MeasuredModel::describe(Result& result) const {
   result.settings.insert(result.settings.begin(), settings_.begin(), settings_.end());
   result.provenance = provenance_;
-  result.bad_samples = set.bad_samples;
 }
 
 }  // namespace vit22b

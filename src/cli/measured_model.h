@@ -45,7 +45,7 @@ class MeasuredModel {
   Robustness robustness(RobustnessRequest request);
 
   /// Says in a result what it is of: the samples that --data and --split name.
-  void describe(const PredictedSet& set, Result& result) const;
+  void describe(Result& result) const;
 
  private:
   EvalData open(const std::string& word);

@@ -13,15 +13,6 @@
 namespace vit22b {
 namespace {
 
-// PIL's convert("L") of a picture whose colours a corruption has told apart.
-at::Tensor to_grey(const at::Tensor& image_HWC) {
-  constexpr int64_t kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 0x8000;
-  const at::Tensor wide = image_HWC.to(at::kInt);
-  const at::Tensor sum =
-      wide.select(2, 0) * kRed + wide.select(2, 1) * kGreen + wide.select(2, 2) * kBlue + kHalf;
-  return sum.bitwise_right_shift(at::scalar_tensor(16, at::kInt)).to(at::kByte).unsqueeze(2);
-}
-
 class CorruptedSource : public DataSource {
  public:
   CorruptedSource(std::shared_ptr<const DataSource> clean, std::string name, int64_t severity,
@@ -57,19 +48,15 @@ class CorruptedSource : public DataSource {
 
  private:
   at::Tensor spoilt(const at::Tensor& image_HWC, uint64_t index) const {
-    const int64_t height = image_HWC.size(0), width = image_HWC.size(1),
-                  channels = image_HWC.size(2);
-    at::Tensor image = channels == 3 ? image_HWC : image_HWC.expand({height, width, 3});
+    const int64_t height = image_HWC.size(0), width = image_HWC.size(1);
     const double scale = std::max(
         1.0, static_cast<double>(kCorruptedSide) / static_cast<double>(std::min(height, width)));
     const auto larger = [&](int64_t side) {
       return static_cast<int64_t>(std::lround(static_cast<double>(side) * scale));
     };
-    image = resample_pil(image.contiguous(), larger(height), larger(width), "bicubic");
+    const at::Tensor large = resample_pil(image_HWC, larger(height), larger(width), "bicubic");
     const uint64_t draw = CounterRng(seed_, "corruption", "sample").bits(index) ^ (index << 32U);
-    image = corrupted(image, name_, severity_, draw);
-    image = resample_pil(image, height, width, "bilinear");
-    return channels == 3 ? image : to_grey(image);
+    return resample_pil(corrupted(large, name_, severity_, draw), height, width, "bilinear");
   }
 
   const std::shared_ptr<const DataSource> clean_;

@@ -53,11 +53,11 @@ class NamedRows {
 bool truth_of(const NamedRows& rows, const std::string& column) {
   std::string text = rows.value(column);
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  static const std::map<std::string, bool> words = {{"1", true},    {"0", false},     {"-1", false},
-                                                    {"true", true}, {"false", false}, {"yes", true},
-                                                    {"no", false}};
-  const auto it = words.find(text);
-  if (it == words.end())
+  static const std::map<std::string, bool> kWords = {
+      {"1", true},      {"0", false},  {"-1", false}, {"true", true},
+      {"false", false}, {"yes", true}, {"no", false}};
+  const auto it = kWords.find(text);
+  if (it == kWords.end())
     throw DataError(rows.where(), ": ", column, " is '", rows.value(column),
                     "', want 0 or 1, -1 or 1, true or false, yes or no; leave rows without out");
   return it->second;

@@ -175,8 +175,9 @@ ModelRow& row_of(std::vector<ModelRow>& rows, const std::string& name) {
 std::vector<double> mean_ranks(const std::vector<ModelRow>& models) {
   std::vector<double> sums(models.size());
   const auto add = [&](double Likeness::*what, bool is_largest_first) {
-    std::vector<double> values;
-    for (const ModelRow& model : models) values.push_back(model.mean(what));
+    std::vector<double> values(models.size());
+    std::transform(models.begin(), models.end(), values.begin(),
+                   [&](const ModelRow& model) { return model.mean(what); });
     const std::vector<double> places = metrics::ranks(values, is_largest_first);
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += places[i] / 3;
   };

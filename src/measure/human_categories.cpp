@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <span>
 
 #include "core/error.h"
 
@@ -11,81 +12,52 @@ namespace {
 
 constexpr int64_t kImageNetClasses = 1000;
 
+constexpr const char* kNames[] = {"airplane", "bear",  "bicycle", "bird",  "boat", "bottle",
+                                  "car",      "cat",   "chair",   "clock", "dog",  "elephant",
+                                  "keyboard", "knife", "oven",    "truck"};
+
+/// ImageNet's classes of a category, from the first to the last.
 struct Range {
   int64_t first, last;
 };
-
-struct Category {
-  const char* name;
-  std::vector<Range> classes;  ///< of ImageNet's
-};
-
-const std::vector<Category>& categories() {
-  static const std::vector<Category> all = {
-      {"airplane", {{404, 404}}},
-      {"bear", {{294, 297}}},
-      {"bicycle", {{444, 444}, {671, 671}}},
-      {"bird",
-       {{8, 8},
-        {10, 16},
-        {18, 20},
-        {22, 24},
-        {80, 83},
-        {87, 96},
-        {98, 100},
-        {127, 133},
-        {135, 145}}},
-      {"boat", {{472, 472}, {554, 554}, {625, 625}, {814, 814}, {914, 914}}},
-      {"bottle", {{440, 440}, {720, 720}, {737, 737}, {898, 899}, {901, 901}, {907, 907}}},
-      {"car", {{436, 436}, {511, 511}, {817, 817}}},
-      {"cat", {{281, 286}}},
-      {"chair", {{423, 423}, {559, 559}, {765, 765}, {857, 857}}},
-      {"clock", {{409, 409}, {530, 530}, {892, 892}}},
-      {"dog",
-       {{152, 191},
-        {193, 203},
-        {205, 226},
-        {228, 241},
-        {243, 250},
-        {252, 257},
-        {259, 259},
-        {261, 263},
-        {265, 268}}},
-      {"elephant", {{385, 386}}},
-      {"keyboard", {{508, 508}, {878, 878}}},
-      {"knife", {{499, 499}}},
-      {"oven", {{766, 766}}},
-      {"truck",
-       {{555, 555},
-        {569, 569},
-        {656, 656},
-        {675, 675},
-        {717, 717},
-        {734, 734},
-        {864, 864},
-        {867, 867}}},
-  };
-  return all;
-}
+constexpr Range kAirplane[] = {{404, 404}};
+constexpr Range kBear[] = {{294, 297}};
+constexpr Range kBicycle[] = {{444, 444}, {671, 671}};
+constexpr Range kBird[] = {{8, 8},   {10, 16},  {18, 20},   {22, 24},  {80, 83},
+                           {87, 96}, {98, 100}, {127, 133}, {135, 145}};
+constexpr Range kBoat[] = {{472, 472}, {554, 554}, {625, 625}, {814, 814}, {914, 914}};
+constexpr Range kBottle[] = {{440, 440}, {720, 720}, {737, 737},
+                             {898, 899}, {901, 901}, {907, 907}};
+constexpr Range kCar[] = {{436, 436}, {511, 511}, {817, 817}};
+constexpr Range kCat[] = {{281, 286}};
+constexpr Range kChair[] = {{423, 423}, {559, 559}, {765, 765}, {857, 857}};
+constexpr Range kClock[] = {{409, 409}, {530, 530}, {892, 892}};
+constexpr Range kDog[] = {{152, 191}, {193, 203}, {205, 226}, {228, 241}, {243, 250},
+                          {252, 257}, {259, 259}, {261, 263}, {265, 268}};
+constexpr Range kElephant[] = {{385, 386}};
+constexpr Range kKeyboard[] = {{508, 508}, {878, 878}};
+constexpr Range kKnife[] = {{499, 499}};
+constexpr Range kOven[] = {{766, 766}};
+constexpr Range kTruck[] = {{555, 555}, {569, 569}, {656, 656}, {675, 675},
+                            {717, 717}, {734, 734}, {864, 864}, {867, 867}};
+// In the order of kNames.
+constexpr std::span<const Range> kRanges[] = {kAirplane, kBear,  kBicycle, kBird,  kBoat, kBottle,
+                                              kCar,      kCat,   kChair,   kClock, kDog,  kElephant,
+                                              kKeyboard, kKnife, kOven,    kTruck};
 
 }  // namespace
 
-const std::vector<std::string>& human_categories() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> list;
-    for (const Category& category : categories()) list.emplace_back(category.name);
-    return list;
-  }();
-  return names;
+std::vector<std::string> human_categories() {
+  return {std::begin(kNames), std::end(kNames)};
 }
 
 CategoryMap category_map(const NamedModel& model) {
   CategoryMap map;
   if (std::ssize(model.wnids) == kImageNetClasses) {
     map.by = "ImageNet's classes";
-    for (const Category& category : categories()) {
+    for (const std::span<const Range> ranges : kRanges) {
       map.classes.emplace_back();
-      for (const auto& [first, last] : category.classes)
+      for (const auto& [first, last] : ranges)
         for (int64_t c = first; c <= last; ++c) map.classes.back().push_back(c);
     }
     return map;

@@ -10,7 +10,7 @@
 namespace vit22b {
 
 /// The sixteen categories that people chose from, alphabetically.
-const std::vector<std::string>& human_categories();
+std::vector<std::string> human_categories();
 
 /// Which of a model's classes each category is.
 struct CategoryMap {

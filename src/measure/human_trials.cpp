@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -16,23 +15,43 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestTable = size_t{256} << 20;  // bytes
 
+/// A condition that does not count.
+struct LeftOut {
+  const char *experiment, *condition;
+};
 // source  model-vs-human plotting/plot.py, EXCLUDE_CONDITIONS
-const std::map<std::string, std::set<std::string>>& left_out() {
-  static const std::map<std::string, std::set<std::string>> conditions = {
-      {"colour", {"cr"}},
-      {"contrast", {"c100", "c03", "c01"}},
-      {"high-pass", {"inf", "0.55", "0.45", "0.4"}},
-      {"low-pass", {"0", "15", "40"}},
-      {"phase-scrambling", {"0", "150", "180"}},
-      {"power-equalisation", {"0"}},
-      {"false-colour", {"True"}},
-      {"rotation", {"0"}},
-      {"eidolonI", {"1-10-10", "64-10-10", "128-10-10"}},
-      {"eidolonII", {"1-3-10", "32-3-10", "64-3-10", "128-3-10"}},
-      {"eidolonIII", {"1-0-10", "16-0-10", "32-0-10", "64-0-10", "128-0-10"}},
-      {"uniform-noise", {"0.0", "0.6", "0.9"}}};
-  return conditions;
-}
+constexpr LeftOut kLeftOut[] = {{"colour", "cr"},
+                                {"contrast", "c100"},
+                                {"contrast", "c03"},
+                                {"contrast", "c01"},
+                                {"high-pass", "inf"},
+                                {"high-pass", "0.55"},
+                                {"high-pass", "0.45"},
+                                {"high-pass", "0.4"},
+                                {"low-pass", "0"},
+                                {"low-pass", "15"},
+                                {"low-pass", "40"},
+                                {"phase-scrambling", "0"},
+                                {"phase-scrambling", "150"},
+                                {"phase-scrambling", "180"},
+                                {"power-equalisation", "0"},
+                                {"false-colour", "True"},
+                                {"rotation", "0"},
+                                {"eidolonI", "1-10-10"},
+                                {"eidolonI", "64-10-10"},
+                                {"eidolonI", "128-10-10"},
+                                {"eidolonII", "1-3-10"},
+                                {"eidolonII", "32-3-10"},
+                                {"eidolonII", "64-3-10"},
+                                {"eidolonII", "128-3-10"},
+                                {"eidolonIII", "1-0-10"},
+                                {"eidolonIII", "16-0-10"},
+                                {"eidolonIII", "32-0-10"},
+                                {"eidolonIII", "64-0-10"},
+                                {"eidolonIII", "128-0-10"},
+                                {"uniform-noise", "0.0"},
+                                {"uniform-noise", "0.6"},
+                                {"uniform-noise", "0.9"}};
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -67,8 +86,9 @@ struct Columns {
 };
 
 Columns columns_of(const std::vector<std::string>& header, const std::string& place) {
-  std::vector<std::string> names;
-  for (const std::string& name : header) names.push_back(lower(trim(name)));
+  std::vector<std::string> names(header.size());
+  std::transform(header.begin(), header.end(), names.begin(),
+                 [](const std::string& name) { return lower(trim(name)); });
   const auto at = [&](const char* wanted) {
     const auto it = std::find(names.begin(), names.end(), wanted);
     if (it == names.end())
@@ -136,8 +156,9 @@ std::string trials_csv(const Observer& observer) {
 }
 
 bool is_kept_condition(const std::string& experiment, const std::string& condition) {
-  const auto it = left_out().find(experiment);
-  return it == left_out().end() || it->second.count(condition) == 0;
+  return std::none_of(std::begin(kLeftOut), std::end(kLeftOut), [&](const LeftOut& out) {
+    return experiment == out.experiment && condition == out.condition;
+  });
 }
 
 Experiments read_human_trials(const fs::path& folder) {

@@ -137,20 +137,24 @@ RobustnessReference read_robustness_reference(const std::filesystem::path& file)
   return reference;
 }
 
-Robustness measure_robustness(Predictor& predictor, std::shared_ptr<const DataSource> source,
+Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const DataSource>& source,
                               const Transforms& transforms, const EvalOptions& options,
                               const RobustnessRequest& request) {
   std::map<std::string, std::string> groups;
   for (const Corruption& corruption : corruptions()) groups[corruption.name] = corruption.group;
   int64_t num_examples = 0;
+  std::vector<BadSample> bad_samples;
   const auto score = [&](const DataSource& of) {
     Evaluators evaluators;
     evaluators.push_back(make_evaluator("classification", request.evaluator));
     const Result result = evaluate(predictor, of, transforms, options, evaluators).front();
     num_examples = std::llround(result.number("num_examples"));
+    bad_samples = result.bad_samples;
     return RobustnessScore{result.number("top1"), result.number("nll"), result.number("ece")};
   };
-  Robustness robustness{score(*source), {}, num_examples};
+  Robustness robustness{.clean = score(*source)};
+  robustness.num_examples = num_examples;
+  robustness.bad_samples = bad_samples;
   for (const std::string& name : request.corruptions)
     for (const int64_t severity : request.severities) {
       const auto spoilt = make_corrupted(source, name, severity, request.seed);
@@ -192,6 +196,7 @@ Result robustness_result(const Robustness& robustness, const RobustnessReference
                             {},
                             /*is_count=*/true});
   result.tables = {severity_table(robustness)};
+  result.bad_samples = robustness.bad_samples;
   return result;
 }
 

@@ -24,6 +24,7 @@ struct Robustness {
   };
   std::vector<Row> rows;
   int64_t num_examples = 0;
+  std::vector<BadSample> bad_samples = {};  ///< of the clean pictures
 };
 
 /// Whose errors a corruption error is a share of: AlexNet's on ImageNet-C, or another model's on
@@ -55,7 +56,7 @@ struct RobustnessRequest {
 /// Runs a model over a source clean, then once for each corruption and severity.
 ///
 /// throws  as evaluate and make_corrupted
-Robustness measure_robustness(Predictor& predictor, std::shared_ptr<const DataSource> source,
+Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const DataSource>& source,
                               const Transforms& transforms, const EvalOptions& options,
                               const RobustnessRequest& request);
 

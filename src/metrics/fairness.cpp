@@ -55,6 +55,7 @@ std::vector<GroupRates> group_rates(std::span<const Decision> decisions, int64_t
     sum.true_positive += d.label ? d.positive : 0;
   }
   std::vector<GroupRates> groups;
+  groups.reserve(sums.size());
   for (const GroupSums& sum : sums)
     groups.push_back({sum.count, share_of(sum.right, sum.count), share_of(sum.positive, sum.count),
                       share_of(sum.true_positive, sum.truths),

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The ways of paths.sh on machines that hold nothing but a clone, each step timed: bare.sh SOURCE [RELEASE...]
-# In each Debian release (bookworm and trixie without one) the README's commands as root, a table for a paper, a folder of photographs, and
-# the library's clients with that release's Python; in the first, besides, somebody without root on a cluster: compiler, CMake and MPI
-# are there, headers and libraries go into a prefix. Wants root, debootstrap, a mirror of Debian's and 12 GB; skipped (77) without.
+# The ways of paths.sh on machines that hold nothing but a clone, each step timed: bare.sh SOURCE [MACHINE...]
+# bookworm, trixie: the Debian release; the README's commands as root, a table for a paper, a folder of photographs, and the library's clients
+# with that release's Python. cluster: bookworm without root; compiler, CMake and MPI are there, headers and libraries go into a prefix,
+# two ranks. All three without a name. Wants root, debootstrap, a mirror of Debian's and 12 GB; skipped (77) without.
 set -euo pipefail
 source=$(realpath "$1")
 shift
-releases=("${@:-bookworm}")
-[[ $# -gt 0 ]] || releases=(bookworm trixie)
+machines=("$@")
+[[ $# -gt 0 ]] || machines=(bookworm trixie cluster)
 skip() {
   echo "SKIPPED: $*"
   exit 77
@@ -55,19 +55,23 @@ ways() {
   sed 's/^/  /' "$work/ways"
 }
 
-for release in "${releases[@]}"; do
-  root=$work/$release
-  echo "$release, root and photographs"
-  step "a bare root" make_root "$root" "$release" root
+of_release() {
+  local root=$work/$1
+  step "a bare root" make_root "$root" "$1" root
   step "script/setup" in_root "$root" root script/setup
   step "script/build release vit22b vit22b_shared" in_root "$root" root "script/build release vit22b vit22b_shared"
   ways "$root" root "paper photos"
   step "the library's clients" in_root "$root" root "tests/e2e/library.sh build/release ."
-  rm -rf --one-file-system "$root"
+}
+of_cluster() {
+  local root=$work/cluster
+  step "a bare root with compiler and MPI" make_root "$root" bookworm engineer g++ cmake ninja-build unzip python3-pip openmpi-bin libopenmpi-dev
+  step "VIT22B_DEPS=\$HOME/deps script/setup" in_root "$root" engineer 'VIT22B_DEPS=$HOME/deps script/setup'
+  step "script/build release vit22b vit22b_shared" in_root "$root" engineer 'VIT22B_DEPS=$HOME/deps script/build release vit22b vit22b_shared'
+  ways "$root" engineer "ranks"
+}
+for machine in "${machines[@]}"; do
+  echo "$machine"
+  if [[ $machine == cluster ]]; then of_cluster; else of_release "$machine"; fi
+  rm -rf --one-file-system "${work:?}/$machine"
 done
-echo "${releases[0]}, without root"
-root=$work/cluster
-step "a bare root with compiler and MPI" make_root "$root" "${releases[0]}" engineer g++ cmake ninja-build unzip python3-pip openmpi-bin libopenmpi-dev
-step "VIT22B_DEPS=\$HOME/deps script/setup" in_root "$root" engineer 'VIT22B_DEPS=$HOME/deps script/setup'
-step "script/build release vit22b vit22b_shared" in_root "$root" engineer 'VIT22B_DEPS=$HOME/deps script/build release vit22b vit22b_shared'
-ways "$root" engineer "ranks"

@@ -112,6 +112,37 @@ TEST_F(Trust, CorruptedPicturesCostAccuracyOrAreTold) {
   EXPECT_EQ(again.at("reference"), at("first.json"));
 }
 
+// A model of the sixteen categories on images that are called as the project calls them.
+TEST_F(Trust, ACheckpointAnswersPeoplesExperiments) {
+  const char* const categories[] = {"airplane", "bear",  "bicycle", "bird",  "boat", "bottle",
+                                    "car",      "cat",   "chair",   "clock", "dog",  "elephant",
+                                    "keyboard", "knife", "oven",    "truck"};
+  std::string names;
+  for (const char* name : categories) names += concat(name, "\n");
+  test::write_file(folder_ / "names.txt", names);
+  for (int i = 0; i < 6; ++i)
+    test::write_png(folder_ / concat("sets/cue-conflict/", categories[i], i + 1, "-",
+                                     categories[i + 3], "2.png"),
+                    i % 4, i);
+  const Ended made =
+      vit("model init test8 img_size=16 num_classes=16 --seed 3 --randomize-all --out " + at("m"));
+  ASSERT_EQ(made.code, 0) << made.err;
+  const std::string words = "human " + at("m") + " --labels " + at("names.txt") + " --stimuli " +
+                            at("sets") + " --write-csv " + at("tables");
+  const json first = said(words);
+  EXPECT_EQ(first.at("of"), "m");
+  EXPECT_EQ(first.at("categories_by"), "the model's own names");
+  EXPECT_TRUE(first.at("cue-conflict").at("kappa").is_null());
+  // What it wrote says the same.
+  const json again = said("human --csv " + at("tables"));
+  EXPECT_EQ(again.at("cue-conflict"), first.at("cue-conflict"));
+  EXPECT_EQ(again.at("observers"), first.at("observers"));
+  EXPECT_NE(vit("eval human " + at("run") + " --stimuli " + at("sets"))
+                .last_line()
+                .find("none is called 'airplane'"),
+            std::string::npos);
+}
+
 TEST_F(Trust, WhatDoesNotGoTogetherIsNamed) {
   const auto refusal = [&](const std::string& words) { return vit("eval " + words).last_line(); };
   EXPECT_NE(refusal("calibration").find("give a checkpoint, or --logits FILE"), std::string::npos);

@@ -1,5 +1,6 @@
 #include "metrics/ranking.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -43,14 +44,14 @@ TEST(Ranking, DoesNotDependOnTheOrderOfSamples) {
   EXPECT_EQ(one.average_precision(), other.average_precision());
 }
 
-// Normal scores one deviation apart: the area is Phi(1 / sqrt 2) = 0.76025. Of 400 simulations with
-// 250 of either kind 95 % +- 3 % of the intervals shall hold it: three deviations of that share.
-TEST(Ranking, IntervalsHoldTheTrueAreaAsOftenAsTheySay) {
+/// How often intervals of normal scores one deviation apart hold the true area, Phi(1 / sqrt 2),
+/// with 250 samples of either kind.
+double coverage_of_auroc(int simulations) {
   constexpr double kTrue = 0.7602499389065233;
-  constexpr int kSimulations = 400, kEach = 250;
+  constexpr int kEach = 250;
   const CounterRng rng(7, "test", "auroc");
   int held = 0;
-  for (int s = 0; s < kSimulations; ++s) {
+  for (int s = 0; s < simulations; ++s) {
     std::vector<float> normal(2 * kEach);
     rng.fill_normal(normal, static_cast<uint64_t>(s) * normal.size());
     Scores positives, negatives;
@@ -62,8 +63,36 @@ TEST(Ranking, IntervalsHoldTheTrueAreaAsOftenAsTheySay) {
         Ranking(positives, negatives).auroc_interval(static_cast<uint64_t>(s));
     held += interval.low <= kTrue && kTrue <= interval.high ? 1 : 0;
   }
-  EXPECT_NEAR(held / static_cast<double>(kSimulations), 0.95, 0.033);
+  return held / static_cast<double>(simulations);
 }
+
+// Three deviations of a share of 95 % among 400 are 3.3 %.
+TEST(Ranking, IntervalsHoldTheTrueAreaAsOftenAsTheySay) {
+  EXPECT_NEAR(coverage_of_auroc(400), 0.95, 0.033);
+}
+
+using SlowIntervals = testing::TestWithParam<int>;
+
+TEST_P(SlowIntervals, HoldTheTrueAreaWithinTwoPercent) {
+  EXPECT_NEAR(coverage_of_auroc(GetParam()), 0.95, 0.02);
+}
+
+// 500 answers of which 80 % are right.
+TEST_P(SlowIntervals, HoldTheTrueAccuracyWithinTwoPercent) {
+  constexpr double kTrue = 0.8;
+  const CounterRng rng(8, "test", "accuracy");
+  int held = 0;
+  for (int s = 0; s < GetParam(); ++s) {
+    at::Tensor right = at::empty({1, 500}, at::kFloat);
+    rng.fill_uniform({right.mutable_data_ptr<float>(), 500}, static_cast<uint64_t>(s) * 500);
+    const Interval interval =
+        bootstrap_interval(right.lt(kTrue).to(at::kFloat), static_cast<uint64_t>(s));
+    held += interval.low <= kTrue && kTrue <= interval.high ? 1 : 0;
+  }
+  EXPECT_NEAR(held / static_cast<double>(GetParam()), 0.95, 0.02);
+}
+
+INSTANTIATE_TEST_SUITE_P(Slow, SlowIntervals, testing::Values(2000));
 
 }  // namespace
 }  // namespace vit22b::metrics

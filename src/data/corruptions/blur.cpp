@@ -56,19 +56,24 @@ void glass_blur(Picture& picture, int64_t severity, const Chance& chance) {
     plane = smoothed(plane, sigma, sigma, kTruncate, Border::kNearest);
     truncate_to_bytes(plane);
   }
-  uint64_t next = 0;
-  const auto step = [&] {
-    return static_cast<int64_t>(chance.uniform.below(next++, static_cast<uint64_t>(2 * distance))) -
+  std::vector<uint32_t> bits(static_cast<size_t>(2 * width + 2));
+  uint64_t first = 0;
+  const auto step = [&](uint32_t word) {
+    return static_cast<int64_t>((uint64_t{word} * static_cast<uint64_t>(2 * distance)) >> 32U) -
            distance;
   };
   // A pixel takes one nearby, which stays as it is: the published pictures were made so, though
   // the text speaks of swaps.
   for (int64_t round = 0; round < kRounds[severity]; ++round)
-    for (int64_t y = height - distance; y > distance; --y)
+    for (int64_t y = height - distance; y > distance; --y) {
+      chance.uniform.fill_bits(bits, first);
+      first += bits.size();
       for (int64_t x = width - distance; x > distance; --x) {
-        const int64_t dx = step(), dy = step();
+        const int64_t dx = step(bits[static_cast<size_t>(2 * x)]),
+                      dy = step(bits[static_cast<size_t>(2 * x + 1)]);
         for (Plane& plane : picture) plane.row(y)[x] = plane.row(y + dy)[x + dx];
       }
+    }
   for (Plane& plane : picture) plane = smoothed(plane, sigma, sigma, kTruncate, Border::kNearest);
 }
 

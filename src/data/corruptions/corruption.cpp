@@ -22,11 +22,24 @@ using corruption::Plane;
 constexpr int64_t kSeverities = 5;
 constexpr int64_t kLeastSide = 8;  // pixels
 
+// PIL's convert("L").
+at::Tensor to_grey(const at::Tensor& image_HWC) {
+  constexpr int64_t kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 0x8000;
+  const at::Tensor wide = image_HWC.to(at::kInt);
+  const at::Tensor sum =
+      wide.select(2, 0) * kRed + wide.select(2, 1) * kGreen + wide.select(2, 2) * kBlue + kHalf;
+  return sum.bitwise_right_shift(at::scalar_tensor(16, at::kInt)).to(at::kByte).unsqueeze(2);
+}
+
+// A grey picture is written in colours, and read as grey.
 at::Tensor jpeg_compression(const at::Tensor& image_HWC, int64_t severity) {
   constexpr int kQuality[] = {25, 18, 15, 10, 7};
-  const std::string bytes = encode_jpeg(image_HWC, kQuality[severity]);
-  return decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()},
-                      "a compressed picture");
+  const bool is_grey = image_HWC.size(2) == 1;
+  const std::string bytes =
+      encode_jpeg(image_HWC.expand({image_HWC.size(0), image_HWC.size(1), 3}), kQuality[severity]);
+  const at::Tensor read = decode_image(
+      {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, "a compressed picture");
+  return is_grey ? to_grey(read) : read;
 }
 
 at::Tensor pixelate(const at::Tensor& image_HWC, int64_t severity) {
@@ -82,9 +95,11 @@ const Kind& kind_of(const std::string& name) {
 Picture picture_of(const at::Tensor& image_HWC) {
   const at::Tensor pixels = image_HWC.contiguous();
   const auto* data = pixels.const_data_ptr<uint8_t>();
-  Picture picture(3, Plane(pixels.size(0), pixels.size(1)));
+  const auto channels = static_cast<size_t>(pixels.size(2));
+  Picture picture(channels, Plane(pixels.size(0), pixels.size(1)));
   for (size_t i = 0; i < picture[0].data.size(); ++i)
-    for (size_t c = 0; c < 3; ++c) picture[c].data[i] = static_cast<float>(data[3 * i + c]) / 255;
+    for (size_t c = 0; c < channels; ++c)
+      picture[c].data[i] = static_cast<float>(data[channels * i + c]) / 255;
   return picture;
 }
 
@@ -92,11 +107,13 @@ at::Tensor bytes_of(Picture picture) {
   // Bytes are cut off; what rounding took from a whole number is no reason.
   constexpr float kRounding = 1e-3F;
   corruption::clip(picture);
-  at::Tensor image = at::empty({picture[0].height, picture[0].width, 3}, at::kByte);
+  const size_t channels = picture.size();
+  at::Tensor image =
+      at::empty({picture[0].height, picture[0].width, static_cast<int64_t>(channels)}, at::kByte);
   auto* data = image.mutable_data_ptr<uint8_t>();
   for (size_t i = 0; i < picture[0].data.size(); ++i)
-    for (size_t c = 0; c < 3; ++c)
-      data[3 * i + c] = static_cast<uint8_t>(picture[c].data[i] * 255 + kRounding);
+    for (size_t c = 0; c < channels; ++c)
+      data[channels * i + c] = static_cast<uint8_t>(picture[c].data[i] * 255 + kRounding);
   return image;
 }
 
@@ -110,9 +127,9 @@ std::vector<Corruption> corruptions() {
 
 at::Tensor corrupted(const at::Tensor& image_HWC, const std::string& name, int64_t severity,
                      uint64_t draw) {
-  VIT22B_CHECK(
-      image_HWC.dim() == 3 && image_HWC.size(2) == 3 && image_HWC.scalar_type() == at::kByte,
-      "corrupted: want uint8 [H, W, 3], not ", image_HWC.sizes());
+  VIT22B_CHECK(image_HWC.dim() == 3 && (image_HWC.size(2) == 1 || image_HWC.size(2) == 3) &&
+                   image_HWC.scalar_type() == at::kByte,
+               "corrupted: want uint8 [H, W, 1 or 3], not ", image_HWC.sizes());
   const Kind& kind = kind_of(name);
   if (severity < 1 || severity > kSeverities)
     throw UsageError("severity ", severity, " of ", name, ": want 1 to ", kSeverities);

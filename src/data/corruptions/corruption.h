@@ -23,7 +23,7 @@ std::vector<Corruption> corruptions();
 
 /// A spoilt picture.
 ///
-/// image_HWC  uint8 [H, W, 3], at least 8 x 8
+/// image_HWC  uint8 [H, W, 1 or 3], at least 8 x 8; a grey picture stays grey
 /// severity   1 to 5
 /// draw       which of the random ones: the same number gives the same picture
 /// throws     UsageError for another name, with the nearest; DataError for a smaller picture

@@ -45,11 +45,16 @@ void change_hsv(Picture& picture, const Change& change) {
 
 void brightness(Picture& picture, int64_t severity, const Chance&) {
   constexpr float kMore[] = {.1F, .2F, .3F, .4F, .5F};
+  if (picture.size() == 1) {
+    for (float& value : picture[0].data) value += kMore[severity];
+    return;
+  }
   change_hsv(picture, [&](Hsv& hsv) { hsv.value = std::min(1.0F, hsv.value + kMore[severity]); });
 }
 
 void saturate(Picture& picture, int64_t severity, const Chance&) {
   constexpr float kTimes[] = {.3F, .1F, 2, 5, 20}, kMore[] = {0, 0, 0, .1F, .2F};
+  if (picture.size() == 1) return;  // grey has a value alone
   change_hsv(picture, [&](Hsv& hsv) {
     hsv.saturation = std::min(1.0F, hsv.saturation * kTimes[severity] + kMore[severity]);
   });

@@ -5,6 +5,17 @@
 /// `severity` counts from 0.
 namespace vit22b::corruption {
 
+/// What red, green and blue are as grey.
+constexpr float grey_of(float red, float green, float blue) {
+  return 0.299F * red + 0.587F * green + 0.114F * blue;
+}
+
+/// A colour, for each plane of a picture: its grey where the picture has none.
+inline std::vector<float> colour_of(const Picture& picture, float red, float green, float blue) {
+  if (picture.size() == 1) return {grey_of(red, green, blue)};
+  return {red, green, blue};
+}
+
 /// The random numbers of one corruption of one picture: uniform and normal ones have streams of
 /// their own.
 struct Chance {

@@ -14,9 +14,8 @@ std::vector<float> gaussian_weights(double sigma, int64_t radius) {
     weights.push_back(std::exp(-0.5 * static_cast<double>(i * i) / (sigma * sigma)));
     sum += weights.back();
   }
-  std::vector<float> normal;
-  for (const double weight : weights) normal.push_back(static_cast<float>(weight / sum));
-  return normal;
+  for (double& weight : weights) weight /= sum;
+  return {weights.begin(), weights.end()};
 }
 
 // A row with what stands beyond its ends.
@@ -46,8 +45,8 @@ int64_t inside(int64_t at, int64_t size, Border border) {
 }
 
 Plane smoothed(const Plane& from, double sigma_y, double sigma_x, double truncate, Border border) {
-  const auto radius_y = static_cast<int64_t>(truncate * sigma_y + 0.5),
-             radius_x = static_cast<int64_t>(truncate * sigma_x + 0.5);
+  const auto radius_y = static_cast<int64_t>(std::floor(truncate * sigma_y + 0.5)),
+             radius_x = static_cast<int64_t>(std::floor(truncate * sigma_x + 0.5));
   const std::vector<float> down = gaussian_weights(sigma_y, radius_y),
                            across = gaussian_weights(sigma_x, radius_x);
   Plane middle(from.height, from.width), out(from.height, from.width);

@@ -20,7 +20,7 @@ struct Plane {
   std::vector<float> data;
 };
 
-/// A picture in red, green and blue, 0 to 1.
+/// A picture in red, green and blue, or in grey, 0 to 1.
 using Picture = std::vector<Plane>;
 
 /// What stands beyond a border: the last pixel again, or the picture mirrored, its edge once more

@@ -159,9 +159,11 @@ void spatter(Picture& picture, int64_t severity, const Chance& chance) {
   constexpr double kMean[] = {.65, .65, .65, .65, .67}, kDeviation[] = {.3, .3, .3, .3, .4},
                    kSigma[] = {4, 3, 2, 1, 1}, kMudSigma = 1.5;
   constexpr float kThreshold[] = {.69F, .68F, .68F, .65F, .65F}, kWater[] = {.6F, .6F, .5F};
-  constexpr float kTurquoise[] = {175 / 255.0F, 238 / 255.0F, 238 / 255.0F},
-                  kBrown[] = {63 / 255.0F, 42 / 255.0F, 20 / 255.0F}, kLeastMud = 0.8F;
+  constexpr float kLeastMud = 0.8F;
   const bool is_mud = severity >= std::ssize(kWater);
+  const std::vector<float> colour =
+      is_mud ? colour_of(picture, 63 / 255.0F, 42 / 255.0F, 20 / 255.0F)      // brown
+             : colour_of(picture, 175 / 255.0F, 238 / 255.0F, 238 / 255.0F);  // pale turquoise
   Plane layer(picture[0].height, picture[0].width);
   chance.normal.fill_normal(layer.data, 0);
   for (float& value : layer.data)
@@ -180,8 +182,8 @@ void spatter(Picture& picture, int64_t severity, const Chance& chance) {
   for (size_t c = 0; c < picture.size(); ++c)
     for (size_t i = 0; i < layer.data.size(); ++i) {
       float& value = picture[c].data[i];
-      value = is_mud ? value * (1 - layer.data[i]) + kBrown[c] * layer.data[i]
-                     : value + kWater[severity] * kTurquoise[c] * layer.data[i];
+      value = is_mud ? value * (1 - layer.data[i]) + colour[c] * layer.data[i]
+                     : value + kWater[severity] * colour[c] * layer.data[i];
     }
 }
 

@@ -8,7 +8,8 @@ namespace vit22b::corruption {
 namespace {
 
 float luminance(const Picture& picture, size_t i) {
-  return 0.299F * picture[0].data[i] + 0.587F * picture[1].data[i] + 0.114F * picture[2].data[i];
+  if (picture.size() == 1) return picture[0].data[i];
+  return grey_of(picture[0].data[i], picture[1].data[i], picture[2].data[i]);
 }
 
 // Clouds as large as a picture.
@@ -83,12 +84,13 @@ void snow(Picture& picture, int64_t severity, const Chance& chance) {
 void frost(Picture& picture, int64_t severity, const Chance& chance) {
   constexpr float kKept[] = {1, .8F, .7F, .65F, .6F}, kFrost[] = {.4F, .6F, .7F, .7F, .75F};
   // Mean by colour, and deviation, of the five photographs that the package pastes.
-  constexpr float kMean[] = {.572F, .656F, .702F}, kDeviation = .13F;
+  constexpr float kRed = .572F, kGreen = .656F, kBlue = .702F, kDeviation = .13F;
+  const std::vector<float> mean = colour_of(picture, kRed, kGreen, kBlue);
   const std::vector<float> ice = needles(picture, chance);
   for (size_t c = 0; c < picture.size(); ++c)
     for (size_t i = 0; i < ice.size(); ++i) {
       float& value = picture[c].data[i];
-      const float pane = std::clamp(kMean[c] + kDeviation * ice[i], 0.0F, 1.0F);
+      const float pane = std::clamp(mean[c] + kDeviation * ice[i], 0.0F, 1.0F);
       value = kKept[severity] * value + kFrost[severity] * pane;
     }
 }
