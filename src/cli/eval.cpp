@@ -120,20 +120,8 @@ void measure_file(const EvalFlags& flags, const Mesh& mesh) {
   mesh.do_once([&] { tell_result(flags.common, result); });
 }
 
-void check_options(const EvalFlags& flags) {
-  if (flags.checkpoint.empty() == flags.logits.empty())
-    throw UsageError("give a checkpoint, or --logits FILE of what a model said");
-  if (flags.logits.empty()) return;
-  std::vector<std::string> of_models = pixel_flag_names();
-  for (const char* name :
-       {"--data", "--split", "--split-folders", "--restrict", "--check-overlap", "--workers",
-        "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
-    of_models.emplace_back(name);
-  refuse_options(*flags.command, of_models, "goes with a checkpoint");
-}
-
 void run_eval(const EvalFlags& flags) {
-  check_options(flags);
+  check_of_model_or_logits(*flags.command, flags.checkpoint, flags.logits);
   CommonFlags common = flags.common;
   common.device = device_of_rank(common.device);
   const Device device = begin_command(common);

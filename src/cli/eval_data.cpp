@@ -54,6 +54,19 @@ void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
                    "refuse a test that has training pictures of the run in it, by content");
 }
 
+void check_of_model_or_logits(const CLI::App& command, const std::string& checkpoint,
+                              const std::string& logits) {
+  if (checkpoint.empty() == logits.empty())
+    throw UsageError("give a checkpoint, or --logits FILE of what a model said");
+  if (logits.empty()) return;
+  std::vector<std::string> of_models = pixel_flag_names();
+  for (const char* name :
+       {"--data", "--split", "--split-folders", "--restrict", "--check-overlap", "--workers",
+        "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
+    of_models.emplace_back(name);
+  refuse_options(command, of_models, "goes with a checkpoint");
+}
+
 void tell_restriction(int64_t num_classes) {
   log_info(concat("restricted: answers are taken from the data's ", num_classes, " classes alone"));
 }

@@ -19,6 +19,13 @@ struct EvalDataFlags {
 /// Adds --data, --split, --split-folders, --class-map, --restrict and --check-overlap.
 void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags);
 
+/// Refuses a command that is of neither a checkpoint nor a file of logits, or of both, and beside a
+/// file what means something for a model alone.
+///
+/// throws  UsageError
+void check_of_model_or_logits(const CLI::App& command, const std::string& checkpoint,
+                              const std::string& logits);
+
 /// Labelled samples in a model's classes.
 struct EvalData {
   ChosenSplit split;             ///< its labels are the model's classes

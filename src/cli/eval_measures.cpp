@@ -37,18 +37,6 @@ void draw_fit(const MeasureFlags& flags, MeasuredSets& sets) {
   sets.test.predictions = part_of(all, drawn.kept);
 }
 
-void check_input(const MeasureFlags& flags) {
-  if (flags.checkpoint.empty() == flags.logits.empty())
-    throw UsageError("give a checkpoint, or --logits FILE of what a model said");
-  if (!is_of_file(flags)) return;
-  std::vector<std::string> of_models = pixel_flag_names();
-  for (const char* name :
-       {"--data", "--split", "--split-folders", "--restrict", "--check-overlap", "--workers",
-        "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
-    of_models.emplace_back(name);
-  refuse_options(*flags.command, of_models, "goes with a checkpoint");
-}
-
 EvaluatorOptions evaluator_options(const MeasureFlags& flags, const Predictions& predictions) {
   EvaluatorOptions options{.loss = "softmax", .class_names = predictions.class_names};
   if (!flags.loss.empty())
@@ -63,7 +51,7 @@ using Measure =
 
 // Of labelled predictions, whoever made them.
 void run_labelled(const MeasureFlags& flags, const Measure& measure) {
-  check_input(flags);
+  check_of_model_or_logits(*flags.command, flags.checkpoint, flags.logits);
   if (!flags.fit.empty() && !flags.fit_part.empty())
     throw UsageError("--fit and --fit-part are two ways to fit; give one");
   const Device device = begin_command(flags.common);
@@ -110,7 +98,7 @@ void run_selective(const MeasureFlags& flags) {
 }
 
 void run_ood(const MeasureFlags& flags) {
-  check_input(flags);
+  check_of_model_or_logits(*flags.command, flags.checkpoint, flags.logits);
   if (is_of_file(flags) != !flags.ood_logits.empty() || is_of_file(flags) != flags.ood_data.empty())
     throw UsageError(is_of_file(flags)
                          ? "--logits goes with --ood-logits FILE of the strange samples"

@@ -201,7 +201,8 @@ TEST(StreamedStore, WhatIsWaitedForStaysInTheSystemsCacheAsFarAsThatHoldsIt) {
 }
 
 TEST(StreamedStore, WhatHidesBehindComputingIsLetGo) {
-  const std::vector<int> counts = let_go(0, 30, 100);
+  // Long enough that a busy machine's delays are short beside it.
+  const std::vector<int> counts = let_go(0, 100, 100);
   EXPECT_GE(counts[3] + counts[4], 3);
 }
 
