@@ -10,6 +10,7 @@ namespace vit22b {
 namespace {
 
 struct FairnessFlags {
+  const CLI::App* command = nullptr;  ///< which options were given
   CommonFlags common;
   std::string table, fit_part = "50%";
   FairnessColumns columns;
@@ -23,7 +24,10 @@ void run_fairness(const FairnessFlags& flags) {
   if (!part) throw UsageError("--fit-part ", flags.fit_part, ": want a share such as 50%");
   options.fit_part = *part;
   options.seed = static_cast<uint64_t>(flags.common.seed);
-  Result result = measure_fairness(read_fairness_table(flags.table, flags.columns), options);
+  FairnessColumns columns = flags.columns;
+  columns.is_prediction_named = flags.command->count("--prediction") > 0;
+  columns.is_score_named = flags.command->count("--score") > 0;
+  Result result = measure_fairness(read_fairness_table(flags.table, columns), options);
   result.settings.insert(result.settings.begin(), {"table", flags.table});
   tell_result(flags.common, result);
 }
@@ -34,6 +38,7 @@ void add_eval_fairness(CLI::App& eval) {
   auto fairness = std::make_shared<FairnessFlags>();
   CLI::App* command =
       eval.add_subcommand("fairness", "accuracy and rates by group, gaps, randomised thresholds");
+  fairness->command = command;
   command->add_option("--table", fairness->table, "CSV or TSV with a row a sample")->required();
   command->add_option("--label", fairness->columns.label, "its column of the truth")
       ->capture_default_str();

@@ -56,13 +56,18 @@ std::string add_model(const HumanFlags& flags, Experiments& experiments) {
   const std::string name = observer_name(flags.measure.checkpoint);
   std::vector<fs::path> folders;
   for (const auto& entry : fs::directory_iterator(flags.stimuli))
-    if (entry.is_directory()) folders.push_back(entry.path());
+    if (entry.is_directory() && !entry.path().filename().string().starts_with("."))
+      folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   if (folders.empty())
     throw DataError(flags.stimuli, " has no folders; want one an experiment, such as ",
                     flags.stimuli, "/cue-conflict");
   for (const fs::path& folder : folders) {
     const std::string experiment = folder.filename().string();
+    for (const Observer& other : experiments[experiment])
+      if (other.name == name)
+        throw UsageError(flags.csv, " has answers of '", name, "' to ", experiment,
+                         " already; take them out, or leave --stimuli out");
     Observer observer = observed(model, map, experiment, folder, name);
     if (!flags.write_csv.empty()) {
       FileOps ops;

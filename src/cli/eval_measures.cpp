@@ -1,6 +1,7 @@
 #include "cli/eval_measures.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "cli/measured_model.h"
 #include "cli/result_output.h"
@@ -49,6 +50,13 @@ EvaluatorOptions evaluator_options(const MeasureFlags& flags, const Predictions&
 using Measure =
     std::function<Result(const MeasuredSets&, const EvaluatorOptions&, const EvalOptions&)>;
 
+// What is fitted to the samples that are tested says nothing of them.
+void check_other_file(const std::string& fitted, const std::string& tested) {
+  std::error_code error;
+  if (std::filesystem::equivalent(fitted, tested, error))
+    throw UsageError(fitted, " is what is tested, the same samples; give another file");
+}
+
 // Of labelled predictions, whoever made them.
 void run_labelled(const MeasureFlags& flags, const Measure& measure) {
   check_of_model_or_logits(*flags.command, flags.checkpoint, flags.logits);
@@ -59,7 +67,10 @@ void run_labelled(const MeasureFlags& flags, const Measure& measure) {
   MeasuredSets sets;
   if (is_of_file(flags)) {
     sets.test.predictions = read_predictions(flags.logits, flags.data.class_map);
-    if (!flags.fit.empty()) sets.fit = read_predictions(flags.fit, flags.data.class_map);
+    if (!flags.fit.empty()) {
+      check_other_file(flags.fit, flags.logits);
+      sets.fit = read_predictions(flags.fit, flags.data.class_map);
+    }
   } else {
     model = std::make_unique<MeasuredModel>(flags, device);
     sets.test = model->labelled("", false);
@@ -67,11 +78,10 @@ void run_labelled(const MeasureFlags& flags, const Measure& measure) {
   }
   if (!flags.fit_part.empty()) draw_fit(flags, sets);
   if (sets.fit && sets.fit->num_classes != sets.test.predictions.num_classes)
-    throw DataError(flags.fit, " has logits of ", sets.fit->num_classes, " classes, ", flags.logits,
-                    " of ", sets.test.predictions.num_classes);
+    throw DataError(sets.fit->place, " has logits of ", sets.fit->num_classes, " classes, ",
+                    sets.test.predictions.place, " of ", sets.test.predictions.num_classes);
   Result result = measure(sets, evaluator_options(flags, sets.test.predictions),
                           eval_options(flags, "eval", sets.test.predictions.size()));
-  result.bad_samples = sets.test.bad_samples;
   if (model != nullptr)
     model->describe(result);
   else
@@ -113,6 +123,7 @@ void run_ood(const MeasureFlags& flags) {
     in.predictions = read_unlabelled_predictions(flags.logits);
     out.predictions = read_unlabelled_predictions(flags.ood_logits);
     if (has_fit) {
+      check_other_file(flags.known, flags.logits);
       in.features_ND = read_features(flags.logits).features_ND;
       out.features_ND = read_features(flags.ood_logits).features_ND;
       fit.known = read_features(flags.known);
@@ -121,15 +132,14 @@ void run_ood(const MeasureFlags& flags) {
     model = std::make_unique<MeasuredModel>(flags, device);
     known_set = model->labelled("", has_fit);
     in = {known_set.predictions, known_set.pooled_ND};
-    const PredictedSet strange = model->unlabelled(flags.ood_data, has_fit);
-    out = {strange.predictions, strange.pooled_ND};
     if (has_fit) {
       const PredictedSet of_fit = model->labelled(flags.known, true);
       fit.known = {of_fit.pooled_ND, of_fit.predictions.labels_N, {}, flags.known};
     }
+    const PredictedSet strange = model->unlabelled(flags.ood_data, has_fit);
+    out = {strange.predictions, strange.pooled_ND};
   }
   Result result = measure_ood(in, out, has_fit ? &fit : nullptr);
-  result.bad_samples = known_set.bad_samples;
   if (model != nullptr) model->describe(result);
   if (!has_fit) log_info("scores of features are left out; --known gives samples to fit them to");
   result.provenance.command = "vit22b " + join(command_words(), " ");

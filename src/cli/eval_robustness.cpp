@@ -52,14 +52,15 @@ void run_robustness(const RobustnessFlags& flags) {
     reference = read_robustness_reference(flags.reference);
   const Device device = begin_command(flags.measure.common);
   MeasuredModel model(flags.measure, device);
-  Result result = robustness_result(model.robustness(request), reference ? &*reference : nullptr);
+  const RobustnessReference* against = reference ? &*reference : nullptr;
+  Result result = robustness_result(model.robustness(request, against), against);
   model.describe(result);
   result.settings.emplace_back("seed", flags.measure.common.seed);
   result.settings.emplace_back(
       "definitions.corruptions",
-      concat("ImageNet-C's by the formulas of imagecorruptions 1.1.2, frost generated; smaller "
-             "pictures are corrupted at ",
-             kCorruptedSide, " pixels"));
+      concat("ImageNet-C's by the formulas of imagecorruptions 1.1.2, frost generated; pictures "
+             "below ",
+             kCorruptedSide, " pixels are corrupted at that size, larger ones at their own"));
   tell_result(flags.measure.common, result);
 }
 

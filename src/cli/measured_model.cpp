@@ -4,18 +4,17 @@
 
 #include "checkpoint/run_checkpoint.h"
 #include "cli/image_input.h"
+#include "core/error.h"
 #include "core/log.h"
 #include "core/watch.h"
-#include "data/sources/picture_walk.h"
 
 namespace vit22b {
 namespace {
 
-/// A split by its name, or a source of its own.
+/// A split of the data by its name; a source of its own has a colon or a slash.
 SplitFlags split_of(const SplitFlags& base, const std::string& word) {
   SplitFlags split = base;
-  std::error_code error;
-  if (word.find(':') != std::string::npos || std::filesystem::exists(word, error))
+  if (word.find_first_of(":/") != std::string::npos)
     split.data = word, split.split.clear();
   else
     split.split = word;
@@ -40,10 +39,17 @@ MeasuredModel::MeasuredModel(const MeasureFlags& flags, const Device& device)
 
 EvalData MeasuredModel::open(const std::string& word) {
   EvalDataFlags data_flags = flags_.data;
-  if (!word.empty()) data_flags.split = split_of(data_flags.split, word);
+  if (!word.empty()) {
+    data_flags.split = split_of(data_flags.split, word);
+    data_flags.checks_overlap = false;  // that is of what is tested
+  }
   EvalData data = open_eval_data(flags_.checkpoint, model_, data_flags);
   data.tell();
-  if (!word.empty()) return data;
+  if (!word.empty()) {
+    check_other(data, word);
+    return data;
+  }
+  classes_ = data.classes;
   settings_ = data.settings();
   provenance_ = {model_.checkpoint.path().string(),
                  saved_step(model_.checkpoint.folder),
@@ -54,16 +60,26 @@ EvalData MeasuredModel::open(const std::string& word) {
   return data;
 }
 
+void MeasuredModel::check_other(const EvalData& data, const std::string& word) {
+  if (data.split.source->fingerprint() == provenance_.fingerprint)
+    throw UsageError(word, " is what is tested, the same samples; give others, or --fit-part 20%");
+  if (data.classes != classes_)
+    throw UsageError("--restrict: ", word, " has other classes than the tested samples");
+  settings_.emplace_back("fitted_to", data.split.as_text());
+}
+
 PredictedSet MeasuredModel::labelled(const std::string& word, bool wants_pooled) {
   const EvalData data = open(word);
   EvalOptions options = eval_options(flags_, "predict", data.split.source->size());
-  options.classes = data.classes;
-  return predict_all(*model_.predictor, *data.split.source, transforms_, options,
-                     {.class_names = data.answer_names(), .wants_pooled = wants_pooled});
+  options.classes = classes_;
+  return kept(predict_all(*model_.predictor, *data.split.source, transforms_, options,
+                          {.class_names = data.answer_names(), .wants_pooled = wants_pooled}));
 }
 
-Robustness MeasuredModel::robustness(RobustnessRequest request) {
+Robustness MeasuredModel::robustness(RobustnessRequest request,
+                                     const RobustnessReference* reference) {
   const EvalData data = open("");
+  if (reference != nullptr) reference->check(request.severities, provenance_.fingerprint);
   EvalOptions options = eval_options(flags_, "eval", data.split.source->size());
   options.classes = data.classes;
   const auto config = run_config(flags_.checkpoint);
@@ -74,7 +90,7 @@ Robustness MeasuredModel::robustness(RobustnessRequest request) {
 PredictedSet MeasuredModel::unlabelled(const std::string& word, bool wants_pooled) {
   std::error_code error;
   std::shared_ptr<const DataSource> source;
-  if (std::filesystem::is_directory(word, error) && has_own_pictures(word)) {
+  if (std::filesystem::is_directory(word, error)) {
     source = open_image_files({word}, "");
     log_info(concat(word, ": ", source->size(), " pictures"));
   } else {
@@ -83,14 +99,21 @@ PredictedSet MeasuredModel::unlabelled(const std::string& word, bool wants_poole
     log_info(split.as_text());
     source = split.source;
   }
-  return predict_all(*model_.predictor, *source, transforms_,
-                     eval_options(flags_, "predict", source->size()),
-                     {.wants_pooled = wants_pooled, .has_labels = false});
+  EvalOptions options = eval_options(flags_, "predict", source->size());
+  options.classes = classes_;
+  return kept(predict_all(*model_.predictor, *source, transforms_, options,
+                          {.wants_pooled = wants_pooled, .has_labels = false}));
+}
+
+PredictedSet MeasuredModel::kept(PredictedSet set) {
+  bad_samples_.insert(bad_samples_.end(), set.bad_samples.begin(), set.bad_samples.end());
+  return set;
 }
 
 void MeasuredModel::describe(Result& result) const {
   result.settings.insert(result.settings.begin(), settings_.begin(), settings_.end());
   result.provenance = provenance_;
+  result.bad_samples.insert(result.bad_samples.end(), bad_samples_.begin(), bad_samples_.end());
 }
 
 }  // namespace vit22b

@@ -30,31 +30,39 @@ class MeasuredModel {
  public:
   MeasuredModel(const MeasureFlags& flags, const Device& device);
 
-  /// Labelled samples, in the model's classes.
+  /// Labelled samples, in the model's classes; those that --data and --split name come first.
   ///
-  /// word  a split's name or a SRC; "" for those that --data and --split name
+  /// word    a split's name or a SRC, of other samples; "" for those that --data and --split name
+  /// throws  UsageError for the same samples, or others in classes of their own
   PredictedSet labelled(const std::string& word, bool wants_pooled);
   /// Samples of other kinds.
   ///
-  /// word  a SRC, or a folder with pictures in it
+  /// word  a SRC, or a folder of pictures
   PredictedSet unlabelled(const std::string& word, bool wants_pooled);
 
   const NamedModel& named() const { return model_; }
 
   /// On corrupted samples of those that --data and --split name.
-  Robustness robustness(RobustnessRequest request);
+  ///
+  /// reference  what it will be compared with; null for nothing
+  /// throws     as its check
+  Robustness robustness(RobustnessRequest request, const RobustnessReference* reference);
 
   /// Says in a result what it is of: the samples that --data and --split name.
   void describe(Result& result) const;
 
  private:
   EvalData open(const std::string& word);
+  void check_other(const EvalData& data, const std::string& word);
+  PredictedSet kept(PredictedSet set);
 
   const MeasureFlags& flags_;
   const LoadedModel model_;
   const Transforms transforms_;
+  std::vector<int64_t> classes_;  ///< that answers are taken from: the tested samples'
   NamedCells settings_;
   Provenance provenance_;
+  std::vector<BadSample> bad_samples_;  ///< of all sets
 };
 
 }  // namespace vit22b

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -32,6 +33,7 @@ class CorruptedSource : public DataSource {
       field.value = decode_image(field.encoded, sample.id, sample.max_pixels);
       field.encoded.clear();
     }
+    check_size(field.value, sample);
     field.value = spoilt(field.value, static_cast<uint64_t>(index));
     return sample;
   }
@@ -47,14 +49,29 @@ class CorruptedSource : public DataSource {
   }
 
  private:
-  at::Tensor spoilt(const at::Tensor& image_HWC, uint64_t index) const {
+  // The size that a picture is corrupted at.
+  static std::array<int64_t, 2> size_of(const at::Tensor& image_HWC) {
     const int64_t height = image_HWC.size(0), width = image_HWC.size(1);
     const double scale = std::max(
         1.0, static_cast<double>(kCorruptedSide) / static_cast<double>(std::min(height, width)));
     const auto larger = [&](int64_t side) {
       return static_cast<int64_t>(std::lround(static_cast<double>(side) * scale));
     };
-    const at::Tensor large = resample_pil(image_HWC, larger(height), larger(width), "bicubic");
+    return {larger(height), larger(width)};
+  }
+
+  static void check_size(const at::Tensor& image_HWC, const Sample& sample) {
+    const auto [height, width] = size_of(image_HWC);
+    if (height * width > sample.max_pixels)
+      throw DataError(sample.id, " is ", image_HWC.size(1), " x ", image_HWC.size(0),
+                      " pixels, and would be corrupted at ", width, " x ", height,
+                      ", more than the ", sample.max_pixels, " pixels that --max-pixels allows");
+  }
+
+  at::Tensor spoilt(const at::Tensor& image_HWC, uint64_t index) const {
+    const int64_t height = image_HWC.size(0), width = image_HWC.size(1);
+    const auto [large_height, large_width] = size_of(image_HWC);
+    const at::Tensor large = resample_pil(image_HWC, large_height, large_width, "bicubic");
     const uint64_t draw = CounterRng(seed_, "corruption", "sample").bits(index) ^ (index << 32U);
     return resample_pil(corrupted(large, name_, severity_, draw), height, width, "bilinear");
   }

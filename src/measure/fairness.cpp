@@ -159,14 +159,13 @@ Result measure_fairness(const FairnessTable& table, const FairnessOptions& optio
                     num_groups == 1 ? concat(" group ('", table.group_names[0], "')") : " groups",
                     ", want at least two to compare");
   const std::vector<GroupRates> groups = metrics::group_rates(decisions_of(table), num_groups);
-  Result result{"fairness", {}, {}};
+  Result result{"fairness", {{"decisions_from", table.decisions_from}}, {}};
   result.is_of_samples = false;
   add_groups(table, groups, result);
-  for (size_t k = 0; k < groups.size(); ++k) {
-    std::string name = table.group_names[k];
-    std::replace(name.begin(), name.end(), '.', '_');  // a dot makes a group of keys
-    result.numbers.push_back({{"accuracy_per_group." + name, "share"}, groups[k].accuracy.value});
-  }
+  ResultTable accuracies{"accuracy_per_group", Form::kRecords, {"group", "accuracy"}, {}};
+  for (size_t k = 0; k < groups.size(); ++k)
+    accuracies.rows.push_back({table.group_names[k], groups[k].accuracy.value});
+  result.tables.push_back(std::move(accuracies));
   add_gaps(groups, result);
   result.numbers.push_back(
       {{"num_examples", "samples"}, static_cast<double>(table.size()), {}, /*is_count=*/true});

@@ -15,6 +15,7 @@ struct FairnessTable {
   std::vector<double> scores;  ///< chances of the positive class; empty where nobody knows
   std::vector<int64_t> groups;
   std::vector<std::string> group_names;
+  std::string decisions_from;  ///< a column, or "score >= 0.5"
 
   int64_t size() const { return std::ssize(labels); }
 };
@@ -23,6 +24,8 @@ struct FairnessTable {
 /// at least 0.5 is then a positive prediction.
 struct FairnessColumns {
   std::string label = "label", prediction = "prediction", score = "score", group = "group";
+  /// Whether somebody has named them, so that they have to be there.
+  bool is_prediction_named = false, is_score_named = false;
 };
 
 /// Reads separated values (commas, or tabs in a .tsv). Labels and predictions are 0 or 1, -1 or 1

@@ -20,7 +20,10 @@ class NamedRows {
       : place_(std::move(place)), reader_(text, separator, place_) {
     const auto header = reader_.next();
     if (!header) throw DataError(place_, " is empty");
-    for (const std::string& name : *header) names_.push_back(trim(name));
+    for (const std::string& name : *header) {
+      if (has(trim(name))) throw DataError(place_, " has two columns '", trim(name), "'");
+      names_.push_back(trim(name));
+    }
   }
 
   bool has(const std::string& column) const {
@@ -81,9 +84,12 @@ FairnessTable read_fairness_table(const std::filesystem::path& file,
                  file.string());
   rows.want(columns.label, "--label");
   rows.want(columns.group, "--group");
+  if (columns.is_prediction_named) rows.want(columns.prediction, "--prediction");
+  if (columns.is_score_named) rows.want(columns.score, "--score");
   const bool has_scores = rows.has(columns.score), has_predictions = rows.has(columns.prediction);
   if (!has_scores && !has_predictions) rows.want(columns.prediction, "--prediction or --score");
   FairnessTable table{.place = file.string()};
+  table.decisions_from = has_predictions ? columns.prediction : columns.score + " >= 0.5";
   std::vector<std::string> groups;
   while (rows.next()) {
     table.labels.push_back(truth_of(rows, columns.label));

@@ -189,7 +189,9 @@ std::vector<double> mean_ranks(const std::vector<ModelRow>& models) {
 
 void add_likeness(const std::string& set, const Likeness& likeness, Result& result) {
   const auto add = [&](const char* name, double value) {
-    result.numbers.push_back({{concat(set, ".", name), "share", Better::kLarger}, value});
+    std::string key = set;
+    std::replace(key.begin(), key.end(), '.', '-');  // a dot makes a group of keys
+    result.numbers.push_back({{concat("sets.", key, ".", name), "share", Better::kLarger}, value});
   };
   add("accuracy", likeness.accuracy);
   add("observed_consistency", likeness.observed_consistency);

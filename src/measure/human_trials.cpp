@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "data/delimited.h"
+#include "measure/human_categories.h"
 
 namespace vit22b {
 namespace {
@@ -117,10 +118,10 @@ void read_table(const fs::path& path, const std::string& experiment,
     if (row->size() != columns.count)
       throw DataError(path.string(), ":", reader.line(), ": ", row->size(), " fields, want ",
                       columns.count);
-    const std::string key = key_of(row->at(columns.image));
-    observer_of(observers, row->at(columns.subject))
-        .trials.push_back({key, row->at(columns.response), row->at(columns.category),
-                           row->at(columns.condition),
+    const std::string key = key_of(trim(row->at(columns.image)));
+    observer_of(observers, trim(row->at(columns.subject)))
+        .trials.push_back({key, trim(row->at(columns.response)), trim(row->at(columns.category)),
+                           trim(row->at(columns.condition)),
                            experiment == kCueConflict ? texture_of(key) : ""});
   }
 }
@@ -138,20 +139,33 @@ Trial trial_of(const std::string& experiment, const std::string& image_name) {
     trial.condition = "0";
     trial.category = without_digits(image_name.substr(0, image_name.find_first_of("-.")));
   }
-  if (trial.category.empty())
-    throw DataError(image_name,
-                    ": want a name as model-vs-human has them, "
-                    "0001_edg_dnn_0_oven_00_oven10.png, or oven10.png");
+  const std::vector<std::string> known = human_categories();
+  if (std::find(known.begin(), known.end(), trial.category) == known.end())
+    throw DataError(image_name, ": '", trial.category, "' is none of ", join(known, ", "),
+                    "; want a name as model-vs-human has them, 0001_edg_dnn_0_oven_00_oven10.png, "
+                    "or oven10.png");
   if (experiment == kCueConflict) trial.texture = texture_of(trial.image);
   return trial;
 }
+
+namespace {
+
+std::string quoted(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string text = "\"";
+  for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return text + "\"";
+}
+
+}  // namespace
 
 std::string trials_csv(const Observer& observer) {
   std::string text = "subj,session,trial,rt,object_response,category,condition,imagename\n";
   int64_t number = 0;
   for (const Trial& trial : observer.trials)
-    text += concat(observer.name, ",1,", ++number, ",NaN,", trial.response, ",", trial.category,
-                   ",", trial.condition, ",", trial.image, "\n");
+    text += concat(quoted(observer.name), ",1,", ++number, ",NaN,", quoted(trial.response), ",",
+                   quoted(trial.category), ",", quoted(trial.condition), ",", quoted(trial.image),
+                   "\n");
   return text;
 }
 

@@ -60,12 +60,16 @@ std::vector<Score> feature_scores(const OodSamples& in, const OodSamples& out, c
     return (1 - neighbor_similarity(known.features_ND, features, fit.num_neighbors))
         .to(at::kDouble);
   };
-  return {{"mahalanobis", "squared distance of the nearest class mean, one covariance",
-           of_in.nearest_M, of_out.nearest_M},
-          {"relative_mahalanobis", "the same less the distance of the mean of all",
-           of_in.relative_M, of_out.relative_M},
-          {"knn", concat("1 - cosine of neighbour ", fit.num_neighbors), far(in.features_ND),
-           far(out.features_ND)}};
+  std::vector<Score> scores = {{"mahalanobis",
+                                "squared distance of the nearest class mean, one covariance",
+                                of_in.nearest_M, of_out.nearest_M}};
+  // Of one class nothing is relative.
+  if (fitted.num_classes() > 1)
+    scores.push_back({"relative_mahalanobis", "the same less the distance of the mean of all",
+                      of_in.relative_M, of_out.relative_M});
+  scores.push_back({"knn", concat("1 - cosine of neighbour ", fit.num_neighbors),
+                    far(in.features_ND), far(out.features_ND)});
+  return scores;
 }
 
 // Rounded to float32: what differs in the last bits of its sums alone is equal.
@@ -99,6 +103,11 @@ void add_score(const Score& score, Result& result, TextTable& table) {
 }  // namespace
 
 Result measure_ood(const OodSamples& in, const OodSamples& out, const OodFit* fit) {
+  for (const Predictions* of : {&in.predictions, &out.predictions})
+    if (of->size() == 0) throw DataError(of->place, " has no samples");
+  if (in.predictions.num_classes != out.predictions.num_classes)
+    throw DataError(in.predictions.place, " has logits of ", in.predictions.num_classes,
+                    " classes, ", out.predictions.place, " of ", out.predictions.num_classes);
   std::vector<Score> scores;
   const at::Tensor of_in = logit_scores(in.predictions), of_out = logit_scores(out.predictions);
   for (int64_t i = 0; const auto& [name, definition] : kLogitScores) {

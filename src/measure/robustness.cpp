@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -71,6 +72,13 @@ void add_row(const std::string& name, const RobustnessScore& score, TextTable& t
             formatted("%.4f", score.ece)});
 }
 
+std::string join_numbers(const std::vector<int64_t>& numbers) {
+  std::vector<std::string> words(numbers.size());
+  std::transform(numbers.begin(), numbers.end(), words.begin(),
+                 [](int64_t number) { return concat(number); });
+  return join(words, ",");
+}
+
 // The errors of corruptions beside the reference's; NaN where it has not all of them.
 struct CorruptionErrors {
   double mean = metrics::kUndefined, relative = metrics::kUndefined;
@@ -83,9 +91,10 @@ CorruptionErrors corruption_errors(const std::vector<Corrupted>& all, double cle
     if (!is_counted(one)) continue;
     const auto it = reference.errors.find(one.name);
     if (it == reference.errors.end()) return {};
-    const double error = 1 - one.mean.accuracy;
-    sum += error / it->second;
-    relative += (error - clean_error) / (it->second - reference.clean_error);
+    const double error = 1 - one.mean.accuracy, lost = it->second - reference.clean_error;
+    // Beside a reference without errors, or that loses nothing, there is no share.
+    sum += it->second > 0 ? error / it->second : metrics::kUndefined;
+    relative += lost > 0 ? (error - clean_error) / lost : metrics::kUndefined;
     ++count;
   }
   const auto n = static_cast<double>(count);
@@ -131,10 +140,26 @@ RobustnessReference read_robustness_reference(const std::filesystem::path& file)
     reference.clean_error = 1 - json.at("clean").at("accuracy").get<double>();
     for (const auto& [name, scores] : json.at("by_corruption").items())
       reference.errors[name] = 1 - scores.at("accuracy").get<double>();
+    std::set<int64_t> severities;
+    for (const auto& row : json.at("by_severity"))
+      severities.insert(row.at("severity").get<int64_t>());
+    reference.severities.assign(severities.begin(), severities.end());
+    reference.fingerprint = json.at("provenance").at("fingerprint").get<std::string>();
   } catch (const nlohmann::json::exception&) {
     throw DataError(file.string(), " is no result of `vit22b eval robustness --json`");
   }
   return reference;
+}
+
+void RobustnessReference::check(const std::vector<int64_t>& of_severities,
+                                const std::string& samples) const {
+  const std::set<int64_t> own(severities.begin(), severities.end()),
+      asked(of_severities.begin(), of_severities.end());
+  if (own != asked)
+    throw UsageError("--reference ", name, " is of severities ", join_numbers(severities),
+                     ", not of ", join_numbers(of_severities));
+  if (!fingerprint.empty() && fingerprint != samples)
+    throw UsageError("--reference ", name, " is of other samples than these");
 }
 
 Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const DataSource>& source,
@@ -142,6 +167,7 @@ Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const 
                               const RobustnessRequest& request) {
   std::map<std::string, std::string> groups;
   for (const Corruption& corruption : corruptions()) groups[corruption.name] = corruption.group;
+  for (const std::string& name : request.corruptions) make_corrupted(source, name, 1, request.seed);
   int64_t num_examples = 0;
   std::vector<BadSample> bad_samples;
   const auto score = [&](const DataSource& of) {

@@ -33,6 +33,11 @@ struct RobustnessReference {
   std::string name;
   double clean_error = 0;
   std::map<std::string, double> errors;  ///< of each corruption, the mean over severities
+  std::vector<int64_t> severities = {1, 2, 3, 4, 5};
+  std::string fingerprint = "";  ///< of the samples; "" where nobody knows
+
+  /// throws  UsageError where a result of these severities and samples is not comparable
+  void check(const std::vector<int64_t>& of_severities, const std::string& samples) const;
 };
 
 /// AlexNet's published errors on ImageNet-C: of ImageNet's classes alone.
@@ -55,7 +60,7 @@ struct RobustnessRequest {
 
 /// Runs a model over a source clean, then once for each corruption and severity.
 ///
-/// throws  as evaluate and make_corrupted
+/// throws  as evaluate; before any work UsageError for a corruption that there is not
 Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const DataSource>& source,
                               const Transforms& transforms, const EvalOptions& options,
                               const RobustnessRequest& request);

@@ -1,6 +1,7 @@
 #include "metrics/agreement.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/error.h"
@@ -39,6 +40,10 @@ double CueAnswers::shape_bias() const {
 std::vector<double> ranks(std::span<const double> values, bool is_largest_first) {
   std::vector<double> places;
   for (const double value : values) {
+    if (std::isnan(value)) {
+      places.push_back(kUndefined);
+      continue;
+    }
     double before = 0, equal = 0;
     for (const double other : values) {
       if (other == value) ++equal;

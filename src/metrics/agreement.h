@@ -29,7 +29,7 @@ struct CueAnswers {
 };
 
 /// The place of each value among all, from 1: the smallest, or the largest, first; equal ones share
-/// the mean of their places.
+/// the mean of their places, and what is not a number has none.
 std::vector<double> ranks(std::span<const double> values, bool is_largest_first);
 
 }  // namespace vit22b::metrics

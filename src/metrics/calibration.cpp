@@ -85,9 +85,10 @@ double expected_calibration_error(const std::vector<CalibrationBin>& bins) {
   return total > 0 ? error / total : kUndefined;
 }
 
-std::vector<Judged> by_confidence(std::vector<Judged> answers) {
-  std::sort(answers.begin(), answers.end(),
-            [](const Judged& a, const Judged& b) { return a.confidence < b.confidence; });
+namespace {
+
+// Of answers by confidence, those of equal confidence all get their mean.
+void share_among_equals(std::vector<Judged>& answers) {
   for (auto first = answers.begin(); first != answers.end();) {
     const auto end = std::find_if(first, answers.end(), [&](const Judged& other) {
       return other.confidence != first->confidence;
@@ -97,6 +98,14 @@ std::vector<Judged> by_confidence(std::vector<Judged> answers) {
     for (auto it = first; it != end; ++it) it->right = right / static_cast<double>(end - first);
     first = end;
   }
+}
+
+}  // namespace
+
+std::vector<Judged> by_confidence(std::vector<Judged> answers) {
+  std::sort(answers.begin(), answers.end(),
+            [](const Judged& a, const Judged& b) { return a.confidence < b.confidence; });
+  share_among_equals(answers);
   return answers;
 }
 
@@ -134,6 +143,7 @@ PerfectCalibration perfect_calibration(std::span<const Judged> sorted, int64_t w
     rng.fill_uniform(uniform, static_cast<uint64_t>(draw) * sorted.size());
     for (size_t i = 0; i < drawn.size(); ++i)
       drawn[i].right = uniform[i] < drawn[i].confidence ? 1 : 0;
+    share_among_equals(drawn);
     const std::vector<CalibrationBin> bins = equal_width_bins(drawn, width_bins);
     of_width.push_back(expected_calibration_error(bins));
     of_mass.push_back(expected_calibration_error(equal_mass_bins(drawn, mass_bins)));

@@ -14,7 +14,9 @@ at::Tensor whitening(const at::Tensor& centred_ND) {
   at::Tensor covariance =
       centred_ND.t().matmul(centred_ND) / static_cast<double>(centred_ND.size(0));
   const double ridge = kRidge * covariance.diagonal().mean().item<double>();
-  covariance.diagonal().add_(ridge > 0 ? ridge : 1.0);
+  if (!(ridge > 0))
+    throw DataError("mahalanobis: no sample differs from its class's mean; want several a class");
+  covariance.diagonal().add_(ridge);
   const at::Tensor factor = at::linalg_cholesky(covariance);
   return at::linalg_solve_triangular(factor, at::eye(factor.size(0), factor.options()),
                                      /*upper=*/false)
@@ -27,12 +29,14 @@ at::Tensor whitening(const at::Tensor& centred_ND) {
 Mahalanobis::Mahalanobis(const at::Tensor& features_ND, const at::Tensor& labels_N) {
   if (features_ND.size(0) == 0) throw DataError("mahalanobis: no features to fit");
   const at::Tensor x = features_ND.to(at::kDouble);
-  const int64_t num_classes = labels_N.max().item<int64_t>() + 1;
-  at::Tensor sums = at::zeros({num_classes, x.size(1)}, at::kDouble).index_add_(0, labels_N, x);
-  const at::Tensor counts = at::bincount(labels_N, {}, num_classes).to(at::kDouble);
-  const at::Tensor means = sums / counts.clamp_min(1).unsqueeze(1);
-  whitening_DD_ = whitening(x - means.index_select(0, labels_N));
-  means_CD_ = means.index_select(0, counts.nonzero().squeeze(1)).matmul(whitening_DD_);
+  const auto [labels, class_N] = at::_unique(labels_N, /*sorted=*/true, /*return_inverse=*/true);
+  const int64_t num_classes = labels.size(0);
+  const at::Tensor sums =
+      at::zeros({num_classes, x.size(1)}, at::kDouble).index_add_(0, class_N, x);
+  const at::Tensor counts = at::bincount(class_N, {}, num_classes).to(at::kDouble);
+  const at::Tensor means = sums / counts.unsqueeze(1);
+  whitening_DD_ = whitening(x - means.index_select(0, class_N));
+  means_CD_ = means.matmul(whitening_DD_);
   const at::Tensor mean = x.mean(0, /*keepdim=*/true);
   whitening_of_all_DD_ = whitening(x - mean);
   mean_1D_ = mean.matmul(whitening_of_all_DD_);

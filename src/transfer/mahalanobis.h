@@ -13,13 +13,14 @@ class Mahalanobis {
   /// Means and covariances, divided by the number of samples, with 1e-6 of the mean variance added
   /// on the diagonal; float64.
   ///
-  /// labels_N  int64 from 0; a class without samples is left out
-  /// throws    DataError where there are no samples
+  /// labels_N  int64, whatever numbers
+  /// throws    DataError where there are no samples, or none differs from its class's mean
   Mahalanobis(const at::Tensor& features_ND, const at::Tensor& labels_N);
 
   struct Distances {
     at::Tensor nearest_M, relative_M;  ///< float64
   };
+  int64_t num_classes() const { return means_CD_.size(0); }
   /// throws  DataError for features of another width
   Distances distances(const at::Tensor& features_MD) const;
 

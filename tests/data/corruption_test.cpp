@@ -143,6 +143,40 @@ TEST(Corruption, NamesWhatIsWrong) {
             std::string::npos);
 }
 
+/// A picture of one size.
+class OneOf : public DataSource {
+ public:
+  OneOf(int64_t height, int64_t width) : height_(height), width_(width) {}
+  int64_t size() const override { return 1; }
+  Sample read(int64_t) const override {
+    Sample sample;
+    sample.id = "thin.png";
+    sample.fields[kImageField].value = at::full({height_, width_, 3}, 99, at::kByte);
+    return sample;
+  }
+  int64_t label(int64_t) const override { return 0; }
+  const std::vector<std::string>& label_names() const override { return names_; }
+  std::string fingerprint() const override { return "one of"; }
+
+ private:
+  int64_t height_, width_;
+  std::vector<std::string> names_ = {"a"};
+};
+
+TEST(CorruptedSource, WhatWouldBecomeTooLargeIsABadSample) {
+  const auto spoilt = make_corrupted(std::make_shared<const OneOf>(1, 2000), "fog", 1, 0);
+  EXPECT_NE(error_of<DataError>([&] {
+              spoilt->read(0);
+            }).find("thin.png is 2000 x 1 pixels, and would be corrupted at 448000 x 224"),
+            std::string::npos);
+  // Clouds of a wide one repeat.
+  EXPECT_EQ(make_corrupted(std::make_shared<const OneOf>(224, 5000), "fog", 1, 0)
+                ->read(0)
+                .fields.at(kImageField)
+                .value.size(1),
+            5000);
+}
+
 /// One grey picture of 28 x 28.
 class OneGrey : public DataSource {
  public:

@@ -76,6 +76,10 @@ TEST_F(Trust, ATemperatureIsFittedToOtherSamples) {
   EXPECT_TRUE(of_split.at("temperature").is_number());
   EXPECT_TRUE(of_split.at("ece_15_after").is_number());
   EXPECT_EQ(of_split.at("num_examples"), 48);
+  EXPECT_NE(of_split.at("fitted_to").get<std::string>().find("split 'val'"), std::string::npos);
+  EXPECT_NE(
+      vit("eval calibration " + at("run") + " --fit test").last_line().find("is what is tested"),
+      std::string::npos);
   const json of_part = said("calibration " + at("run") + " --fit-part 25%");
   EXPECT_EQ(of_part.at("num_examples"), 36);
   EXPECT_FALSE(said("calibration " + at("run")).contains("temperature"));
@@ -132,10 +136,10 @@ TEST_F(Trust, ACheckpointAnswersPeoplesExperiments) {
   const json first = said(words);
   EXPECT_EQ(first.at("of"), "m");
   EXPECT_EQ(first.at("categories_by"), "the model's own names");
-  EXPECT_TRUE(first.at("cue-conflict").at("kappa").is_null());
+  EXPECT_TRUE(first.at("sets").at("cue-conflict").at("kappa").is_null());
   // What it wrote says the same.
   const json again = said("human --csv " + at("tables"));
-  EXPECT_EQ(again.at("cue-conflict"), first.at("cue-conflict"));
+  EXPECT_EQ(again.at("sets"), first.at("sets"));
   EXPECT_EQ(again.at("observers"), first.at("observers"));
   EXPECT_NE(vit("eval human " + at("run") + " --stimuli " + at("sets"))
                 .last_line()

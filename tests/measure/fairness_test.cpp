@@ -50,6 +50,13 @@ TEST(FairnessTable, NamesWhatIsWrong) {
   EXPECT_NE(refusal("label,score,group\n1,0.5,\n").find(":2: group is empty"), std::string::npos);
   EXPECT_NE(refusal("label,score,group\n1,0.5\n").find(":2: 2 fields, want 3"), std::string::npos);
   EXPECT_NE(refusal("").find("is empty"), std::string::npos);
+  EXPECT_NE(refusal("label,label,score,group\n1,0,0.5,a\n").find("two columns 'label'"),
+            std::string::npos);
+  EXPECT_NE(error_of<DataError>([] {
+              table_of("label,prediction,score,group\n1,0,0.5,a\n",
+                       {.prediction = "decison", .is_prediction_named = true});
+            }).find("has no column 'decison'"),
+            std::string::npos);
 }
 
 TEST(Fairness, WantsGroupsToCompare) {
@@ -91,7 +98,7 @@ TEST(Fairness, OfDecisionsWithoutScoresHasNoThresholds) {
       measure_fairness(table_of("label,prediction,group\n1,1,a\n0,0,a\n1,0,b\n1,1,b\n"), {});
   EXPECT_DOUBLE_EQ(result.number("level_disparity"), 0.5);
   EXPECT_TRUE(std::isnan(result.number("equalized_odds_gap")));  // group b has no negatives
-  EXPECT_EQ(result.tables.back().name, "groups");
+  EXPECT_EQ(result.tables.back().name, "accuracy_per_group");
 }
 
 }  // namespace

@@ -30,12 +30,12 @@ TEST(Human, ShapeBiasOfTenPeopleIsThePublishedOne) {
 
 TEST(Human, ErrorConsistencyOfPeopleIsThePublishedOne) {
   const Result result = measure_human(people());
-  EXPECT_NEAR(result.number("cue-conflict.kappa"), 0.3311, 5e-5);
-  EXPECT_NEAR(result.number("edge.kappa"), 0.3184, 5e-5);
-  EXPECT_NEAR(result.number("sketch.kappa"), 0.3696, 5e-5);
-  EXPECT_NEAR(result.number("cue-conflict.accuracy"), 0.7755, 5e-5);
-  EXPECT_NEAR(result.number("edge.accuracy"), 0.8712, 5e-5);
-  EXPECT_NEAR(result.number("sketch.accuracy"), 0.9163, 5e-5);
+  EXPECT_NEAR(result.number("sets.cue-conflict.kappa"), 0.3311, 5e-5);
+  EXPECT_NEAR(result.number("sets.edge.kappa"), 0.3184, 5e-5);
+  EXPECT_NEAR(result.number("sets.sketch.kappa"), 0.3696, 5e-5);
+  EXPECT_NEAR(result.number("sets.cue-conflict.accuracy"), 0.7755, 5e-5);
+  EXPECT_NEAR(result.number("sets.edge.accuracy"), 0.8712, 5e-5);
+  EXPECT_NEAR(result.number("sets.sketch.accuracy"), 0.9163, 5e-5);
 }
 
 // A person under a model's name: as alike to the others as that person is.
@@ -47,11 +47,11 @@ TEST(Human, AModelIsComparedWithEachPerson) {
   one["edge"].erase(one["edge"].begin());
   one["edge"].push_back(model);
   const Result result = measure_human(one);
-  EXPECT_GT(result.number("edge.kappa"), 0.25);
-  EXPECT_LT(result.number("edge.kappa"), 0.45);
+  EXPECT_GT(result.number("sets.edge.kappa"), 0.25);
+  EXPECT_LT(result.number("sets.edge.kappa"), 0.45);
   // With its double among the people it agrees with that one altogether.
   one["edge"].push_back(experiments.at("edge").front());
-  EXPECT_GT(measure_human(one).number("edge.kappa"), result.number("edge.kappa"));
+  EXPECT_GT(measure_human(one).number("sets.edge.kappa"), result.number("sets.edge.kappa"));
 }
 
 TEST(Human, OfSeveralModelsRanksAreMeans) {
@@ -76,7 +76,8 @@ TEST(Human, HeadersMayBeInAnyOrderAndCase) {
                    "Imagename,Category,OBJECT_RESPONSE,Condition,Subj\n"
                    "0001_edg_s01_0_oven_00_oven10.png,oven,oven,0,subject-01\n"
                    "0002_edg_s01_0_bear_00_bear1.png,bear,na,0,subject-01\n");
-  EXPECT_DOUBLE_EQ(measure_human(read_human_trials(folder.path())).number("edge.accuracy"), 0.5);
+  EXPECT_DOUBLE_EQ(measure_human(read_human_trials(folder.path())).number("sets.edge.accuracy"),
+                   0.5);
 }
 
 TEST(Human, WhatIsMissingIsNamed) {
@@ -101,8 +102,8 @@ TEST(Human, WithoutPeopleThereIsAccuracyAlone) {
   Experiments experiments = {{"edge", {people().at("edge").front()}}};
   experiments["edge"].front().is_human = false;
   const Result result = measure_human(experiments);
-  EXPECT_GT(result.number("edge.accuracy"), 0.8);
-  EXPECT_TRUE(std::isnan(result.number("edge.kappa")));
+  EXPECT_GT(result.number("sets.edge.accuracy"), 0.8);
+  EXPECT_TRUE(std::isnan(result.number("sets.edge.kappa")));
 }
 
 // A table of what was read is read as the same trials.
@@ -119,7 +120,7 @@ TEST(Human, TablesAreWrittenAsTheyAreRead) {
   const Result result = measure_human(read_human_trials(folder.path()));
   EXPECT_EQ(result.number("shape_count"), 1);
   EXPECT_EQ(result.number("texture_count"), 1);
-  EXPECT_DOUBLE_EQ(result.number("cue-conflict.accuracy"), 0.5);
+  EXPECT_DOUBLE_EQ(result.number("sets.cue-conflict.accuracy"), 0.5);
 }
 
 TEST(Human, NamesOfImagesSayCategoryAndCondition) {
@@ -127,7 +128,9 @@ TEST(Human, NamesOfImagesSayCategoryAndCondition) {
   EXPECT_EQ(trial.condition, "c30");
   EXPECT_EQ(trial.category, "car");
   EXPECT_EQ(trial.image, "n02814533_1234.png");
-  EXPECT_NE(error_of<DataError>([] { trial_of("edge", "10.png"); }).find("10.png: want a name"),
+  EXPECT_NE(error_of<DataError>([] {
+              trial_of("edge", "10.png");
+            }).find("10.png: '' is none of airplane"),
             std::string::npos);
 }
 
@@ -160,6 +163,27 @@ TEST(Human, AModelsOwnNamesMayBeTheCategories) {
   model.info.label_names.erase(model.info.label_names.begin());
   EXPECT_NE(error_of<CheckpointError>([&] { category_map(model); }).find("none is called 'truck'"),
             std::string::npos);
+}
+
+TEST(Human, AModelWithoutPeopleHasNoRank) {
+  Experiments experiments = {{"edge", {people().at("edge")}}};
+  Observer model = experiments["edge"].front();
+  model.name = "seen", model.is_human = false;
+  experiments["edge"].push_back(model);
+  model.name = "alone";
+  experiments["other"].push_back(model);
+  const ResultTable ranks = measure_human(experiments).tables.back();
+  EXPECT_EQ(std::get<double>(ranks.rows[0][1]), 1);
+  EXPECT_TRUE(std::isnan(std::get<double>(ranks.rows[1][1])));
+}
+
+TEST(Human, NamesWithCommasAreQuoted) {
+  const Observer observer{"a,model", false, {Trial{"x,1.png", "dog", "dog", "0", ""}}};
+  const test::TempFolder folder;
+  test::write_file(folder / "edge_a_session-1.csv", trials_csv(observer));
+  const Experiments read = read_human_trials(folder.path());
+  EXPECT_EQ(read.at("edge").front().name, "a,model");
+  EXPECT_EQ(read.at("edge").front().trials.front().image, "x,1.png");
 }
 
 TEST(Human, LeavesOutWhatTheProjectLeavesOut) {

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "measure/ood.h"
 #include "measure/registry.h"
+#include "measure/robustness.h"
 #include "measure/temperature.h"
 #include "support/files.h"
 
@@ -130,6 +131,66 @@ TEST(Ood, SamplesFarFromAllClassesAreStrange) {
               measure_ood({said, around(0)}, {said, around(4)}, &few);
             }).find("has 200 known samples, fewer than the 201 neighbours"),
             std::string::npos);
+}
+
+TEST(Ood, LogitsOfOtherClassesAreRefused) {
+  const Predictions three = predictions_of(at::zeros({4, 3}), at::zeros({4}, at::kLong)),
+                    two = predictions_of(at::zeros({4, 2}), at::zeros({4}, at::kLong)),
+                    none = predictions_of(at::zeros({0, 3}), at::zeros({0}, at::kLong));
+  EXPECT_NE(error_of<DataError>([&] {
+              measure_ood({three}, {two}, nullptr);
+            }).find("logits of 3 classes, test of 2"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of<DataError>([&] { measure_ood({three}, {none}, nullptr); }).find("has no samples"),
+      std::string::npos);
+}
+
+// Of one class nothing is relative; of one sample a class there is no spread to measure by.
+TEST(Ood, DistancesThatMeanNothingAreLeftOutOrRefused) {
+  at::manual_seed(6);
+  const Predictions said = predictions_of(at::zeros({20, 2}), at::zeros({20}, at::kLong));
+  const at::Tensor x = at::randn({20, 3});
+  const OodFit one{{x, at::full({20}, int64_t{3'000'000'000}, at::kLong), {}, "known"}, 2};
+  const Result result = measure_ood({said, x}, {said, x + 1}, &one);
+  EXPECT_GT(result.number("mahalanobis.auroc"), 0.5);
+  EXPECT_THROW(result.number("relative_mahalanobis.auroc"), InternalError);
+  const OodFit each{{x, at::arange(20), {}, "known"}, 2};
+  EXPECT_NE(error_of<DataError>([&] {
+              measure_ood({said, x}, {said, x}, &each);
+            }).find("want several a class"),
+            std::string::npos);
+}
+
+TEST(Robustness, AReferenceIsOfTheSameSeveritiesAndSamples) {
+  RobustnessReference reference = alexnet_reference();
+  reference.check({1, 2, 3, 4, 5}, "any");
+  EXPECT_NE(error_of<UsageError>([&] {
+              reference.check({1, 5}, "any");
+            }).find("is of severities 1,2,3,4,5, not of 1,5"),
+            std::string::npos);
+  reference.fingerprint = "these";
+  EXPECT_NE(error_of<UsageError>([&] {
+              reference.check({1, 2, 3, 4, 5}, "those");
+            }).find("is of other samples"),
+            std::string::npos);
+}
+
+// ImageNet-C's own sums: beside itself a model's errors are 1; beside one without errors nothing
+// is.
+TEST(Robustness, ErrorsAreSharesOfTheReferences) {
+  Robustness robustness{.clean = {.accuracy = 0.9}};
+  robustness.rows = {{"fog", "weather", 1, {.accuracy = 0.7}},
+                     {"fog", "weather", 2, {.accuracy = 0.5}},
+                     {"saturate", "extra", 1, {.accuracy = 0.1}}};
+  RobustnessReference reference{"other", 0.2, {{"fog", 0.8}}};
+  const Result result = robustness_result(robustness, &reference);
+  EXPECT_NEAR(result.number("mce"), 0.4 / 0.8, 1e-12);
+  EXPECT_NEAR(result.number("relative_mce"), (0.4 - 0.1) / (0.8 - 0.2), 1e-12);
+  EXPECT_NEAR(result.number("mean.accuracy"), 0.6, 1e-12);  // extra ones are in no mean
+  reference.errors["fog"] = 0;
+  EXPECT_TRUE(std::isnan(robustness_result(robustness, &reference).number("mce")));
+  EXPECT_TRUE(std::isnan(robustness_result(robustness, nullptr).number("mce")));
 }
 
 TEST(Ood, LogitsThatAreNotFiniteAreNamed) {

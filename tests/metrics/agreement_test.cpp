@@ -45,6 +45,9 @@ TEST(Ranks, EqualValuesShareTheirPlaces) {
   const std::vector<double> values = {0.2, 0.5, 0.2, 0.1};
   EXPECT_EQ(ranks(values, false), (std::vector<double>{2.5, 4, 2.5, 1}));
   EXPECT_EQ(ranks(values, true), (std::vector<double>{2.5, 1, 2.5, 4}));
+  const std::vector<double> some = {0.5, std::nan(""), 0.2};
+  EXPECT_TRUE(std::isnan(ranks(some, false)[1]));
+  EXPECT_EQ(ranks(some, false)[0], 2);
 }
 
 }  // namespace

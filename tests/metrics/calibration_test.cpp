@@ -87,6 +87,15 @@ TEST(Calibration, TheFloorIsThatOfABinomial) {
   EXPECT_TRUE(std::isnan(perfect.bands[0].low));
 }
 
+// A thousand answers of one confidence are one answer as far as equal-mass bins go: so is their
+// floor.
+TEST(Calibration, TheFloorSharesAmongEqualsAsTheErrorDoes) {
+  const std::vector<Judged> answers(1000, {0.6, 0.6});
+  const PerfectCalibration perfect = perfect_calibration(by_confidence(answers), 15, 100, 4);
+  EXPECT_NEAR(perfect.equal_mass.mean, perfect.equal_width.mean, 1e-12);
+  EXPECT_LT(perfect.equal_mass.mean, 0.02);
+}
+
 TEST(Calibration, OfNoAnswersIsUndefined) {
   EXPECT_TRUE(std::isnan(expected_calibration_error(equal_mass_bins({}, 3))));
 }

@@ -12,12 +12,16 @@ float luminance(const Picture& picture, size_t i) {
   return grey_of(picture[0].data[i], picture[1].data[i], picture[2].data[i]);
 }
 
-// Clouds as large as a picture.
+// Clouds as large as a picture; of one beyond 4,096 pixels they repeat, for the map has no seam.
 Plane clouds(const Picture& picture, double decay, const CounterRng& rng, uint64_t first) {
   const auto side = static_cast<uint64_t>(std::max(picture[0].height, picture[0].width));
-  const Plane map = plasma(static_cast<int64_t>(std::bit_ceil(side)), decay, rng, first);
+  constexpr uint64_t kLargest = 4096;
+  const auto size = static_cast<int64_t>(std::min(kLargest, std::bit_ceil(side)));
+  const Plane map = plasma(size, decay, rng, first);
   Plane part(picture[0].height, picture[0].width);
-  for (int64_t y = 0; y < part.height; ++y) std::copy_n(map.row(y), part.width, part.row(y));
+  for (int64_t y = 0; y < part.height; ++y)
+    for (int64_t x = 0; x < part.width; x += size)
+      std::copy_n(map.row(y % size), std::min(size, part.width - x), part.row(y) + x);
   return part;
 }
 
