@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "support/files.h"
@@ -19,16 +20,17 @@ constexpr const char* kColours[] = {"red", "green", "blue", "white"};
 /// A small model of colours, trained a little, and its data.
 class Trust : public testing::Test {
  protected:
-  std::string at(const std::string& name) const { return (folder_ / name).string(); }
+  static std::string at(const std::string& name) { return (*folder_ / name).string(); }
 
-  void SetUp() override {
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TempFolder>();
     for (const char* split : {"train", "val", "test"})
       for (int colour = 0; colour < 4; ++colour)
         for (int i = 0; i < 12; ++i)
-          test::write_png(folder_ / concat("data/", split, "/", kColours[colour], "/", i, ".png"),
+          test::write_png(*folder_ / concat("data/", split, "/", kColours[colour], "/", i, ".png"),
                           colour, i + 100 * (split[0] - 'a'));
-    for (int i = 0; i < 9; ++i) test::write_png(folder_ / concat("strange/", i, ".png"), 3, 7 * i);
-    test::write_file(folder_ / "t.toml",
+    for (int i = 0; i < 9; ++i) test::write_png(*folder_ / concat("strange/", i, ".png"), 3, 7 * i);
+    test::write_file(*folder_ / "t.toml",
                      "total_steps = 12\neval_steps = 12\nckpt_steps = 12\nloss = \"sigmoid\"\n"
                      "threads = 1\n[model]\nname = \"test8\"\nimg_size = 16\n[data]\n"
                      "source = \"folder\"\nbatch_size = 16\n"
@@ -40,14 +42,18 @@ class Trust : public testing::Test {
     ASSERT_EQ(ended.code, 0) << ended.err;
   }
 
+  static void TearDownTestSuite() { folder_.reset(); }
+
   json said(const std::string& words) const {
     const Ended ended = vit("eval " + words + " --json --quiet");
     EXPECT_EQ(ended.code, 0) << ended.err;
     return ended.code == 0 ? json::parse(ended.out) : json();
   }
 
-  TempFolder folder_;
+  static std::unique_ptr<TempFolder> folder_;  ///< of all tests
 };
+
+std::unique_ptr<TempFolder> Trust::folder_;
 
 TEST_F(Trust, OfACheckpointIsWhatItsLogitsSay) {
   const Ended ended = vit("features " + at("run") + " --data " + at("data") +
@@ -105,7 +111,7 @@ TEST_F(Trust, CorruptedPicturesCostAccuracyOrAreTold) {
              first.at("by_severity")[1].at("accuracy").get<double>()) /
                 2);
   EXPECT_EQ(said(words + " --severities 1,5"), first);
-  test::write_file(folder_ / "first.json", first.dump());
+  test::write_file(*folder_ / "first.json", first.dump());
   const json again = said(words + " --severities 1,5 --reference " + at("first.json"));
   // Beside itself its errors are one, where there are any.
   const bool has_errors = first.at("by_corruption").at("brightness").at("accuracy") != 1 &&
@@ -123,10 +129,10 @@ TEST_F(Trust, ACheckpointAnswersPeoplesExperiments) {
                                     "keyboard", "knife", "oven",    "truck"};
   std::string names;
   for (const char* name : categories) names += concat(name, "\n");
-  test::write_file(folder_ / "names.txt", names);
+  test::write_file(*folder_ / "names.txt", names);
   for (int i = 0; i < 6; ++i)
-    test::write_png(folder_ / concat("sets/cue-conflict/", categories[i], i + 1, "-",
-                                     categories[i + 3], "2.png"),
+    test::write_png(*folder_ / concat("sets/cue-conflict/", categories[i], i + 1, "-",
+                                      categories[i + 3], "2.png"),
                     i % 4, i);
   const Ended made =
       vit("model init test8 img_size=16 num_classes=16 --seed 3 --randomize-all --out " + at("m"));
