@@ -4,11 +4,11 @@
 #include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
 #include "cli/eval_measures.h"
+#include "cli/measured_model.h"
 #include "cli/result_output.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/watch.h"
 #include "dist/launch.h"
 #include "eval/evaluation.h"
 #include "explain/examples.h"
@@ -19,18 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct EvalFlags {
-  const CLI::App* command = nullptr;  ///< which options were given
-  CommonFlags common;
-  std::string checkpoint;
-  EvalDataFlags data;
-  LoaderFlags loader{.batch = 256};
-  std::string loss, labels, logits;
-  PixelChanges pixels;
-};
-
 /// Whether an evaluation is the run's: of its own data and pixels, over all its classes.
-bool is_runs_own(const EvalFlags& flags, const EvalData& data) {
+bool is_runs_own(const MeasureFlags& flags, const EvalData& data) {
   return data.split.is_own && data.classes.empty() && !flags.pixels.is_any();
 }
 
@@ -59,7 +49,7 @@ void keep_result(const std::string& run, const std::string& split, const std::st
 }
 
 // What one rank, or the only process, does: its share of the samples.
-void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
+void run_ranks(const MeasureFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
   const auto config = run_config(flags.checkpoint);
   const LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
@@ -76,13 +66,9 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
                   "vit22b " + join(command_words(), " ")};
   });
   const int64_t own = mesh.share(MeshAxis::kData, data.split.source->size()).count;
-  const EvalOptions options{.batch_size = flags.loader.batch,
-                            .mesh = &mesh,
-                            .num_workers = flags.loader.workers,
-                            .max_bad_fraction = flags.loader.max_bad_fraction,
-                            .max_pixels = flags.loader.max_pixels,
-                            .classes = data.classes,
-                            .watch = watch_with_progress("eval", own, flags.common.is_quiet)};
+  EvalOptions options = eval_options(flags, "eval", own);
+  options.mesh = &mesh;
+  options.classes = data.classes;
   const Transforms transforms(model.info.pp_eval);
   const std::string loss =
       !flags.loss.empty() ? flags.loss : (config ? config->loss : EvaluatorOptions().loss);
@@ -102,7 +88,7 @@ void run_ranks(const EvalFlags& flags, const Device& device, const Mesh& mesh) {
 }
 
 /// Of what somebody has predicted: logits and labels in a file, each rank its share.
-void measure_file(const EvalFlags& flags, const Mesh& mesh) {
+void measure_file(const MeasureFlags& flags, const Mesh& mesh) {
   const Predictions predictions = read_predictions(flags.logits, flags.data.class_map);
   const std::vector<std::string> names = flags.labels.empty()
                                              ? predictions.class_names
@@ -111,16 +97,15 @@ void measure_file(const EvalFlags& flags, const Mesh& mesh) {
   evaluators.push_back(
       make_evaluator("classification", {flags.loss.empty() ? "softmax" : flags.loss, names}));
   const int64_t own = mesh.share(MeshAxis::kData, predictions.size()).count;
-  const EvalOptions options{.batch_size = flags.loader.batch,
-                            .mesh = &mesh,
-                            .watch = watch_with_progress("eval", own, flags.common.is_quiet)};
+  EvalOptions options = eval_options(flags, "eval", own);
+  options.mesh = &mesh;
   Result result = evaluate(predictions, options, evaluators).front();
   result.settings = {{"logits", flags.logits}};
   result.provenance.command = "vit22b " + join(command_words(), " ");
   mesh.do_once([&] { tell_result(flags.common, result); });
 }
 
-void run_eval(const EvalFlags& flags) {
+void run_eval(const MeasureFlags& flags) {
   check_of_model_or_logits(*flags.command, flags.checkpoint, flags.logits);
   CommonFlags common = flags.common;
   common.device = device_of_rank(common.device);
@@ -135,18 +120,11 @@ void run_eval(const EvalFlags& flags) {
 }  // namespace
 
 void add_eval(CLI::App& app) {
-  auto flags = std::make_shared<EvalFlags>();
+  auto flags = std::make_shared<MeasureFlags>();
   CLI::App* command = app.add_subcommand(
       "eval", "classification accuracy, NLL, calibration error and confusion matrix");
-  flags->command = command;
-  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder");
-  add_pixel_flags(*command, flags->pixels);
-  add_labels_flag(*command, flags->labels);
-  add_eval_data_flags(*command, flags->data);
-  add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
-  command->add_option("--logits", flags->logits,
-                      "instead of a checkpoint: a safetensors file with `logits` [N, C] and "
-                      "`labels` [N], of this program's `features` or of another's");
+  add_model_flags(*command, *flags);
+  add_logits_flag(*command, *flags);
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
   add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,

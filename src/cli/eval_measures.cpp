@@ -150,15 +150,8 @@ void run_ood(const MeasureFlags& flags) {
 CLI::App* add_measure(CLI::App& eval, const std::string& name, const std::string& what,
                       const std::shared_ptr<MeasureFlags>& flags) {
   CLI::App* command = eval.add_subcommand(name, what);
-  flags->command = command;
-  command->add_option("checkpoint", flags->checkpoint, "checkpoint or run folder");
-  add_pixel_flags(*command, flags->pixels);
-  add_labels_flag(*command, flags->labels);
-  add_eval_data_flags(*command, flags->data);
-  add_loader_flags(*command, flags->loader, /*largest_batch=*/1'000'000);
-  command->add_option("--logits", flags->logits,
-                      "instead of a checkpoint: a safetensors file with `logits` [N, C] and "
-                      "`labels` [N], of this program's `features` or of another's");
+  add_model_flags(*command, *flags);
+  add_logits_flag(*command, *flags);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kSeed | kOut | kJson,
                    "also write the JSON result here");
   return command;

@@ -71,12 +71,7 @@ void add_eval_robustness(CLI::App& eval) {
   CLI::App* command = eval.add_subcommand(
       "robustness", "accuracy, NLL and ECE under corruptions in five severities, mCE");
   MeasureFlags& measure = flags->measure;
-  measure.command = command;
-  command->add_option("checkpoint", measure.checkpoint, "checkpoint or run folder")->required();
-  add_pixel_flags(*command, measure.pixels);
-  add_labels_flag(*command, measure.labels);
-  add_eval_data_flags(*command, measure.data);
-  add_loader_flags(*command, measure.loader, /*largest_batch=*/1'000'000);
+  add_model_flags(*command, measure)->required();
   command
       ->add_option("--corruptions", flags->corruptions,
                    "names, or groups: all (of ImageNet-C), noise, blur, weather, digital, extra")

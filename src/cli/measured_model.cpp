@@ -1,5 +1,6 @@
 #include "cli/measured_model.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "checkpoint/run_checkpoint.h"
@@ -22,6 +23,23 @@ SplitFlags split_of(const SplitFlags& base, const std::string& word) {
 }
 
 }  // namespace
+
+CLI::Option* add_model_flags(CLI::App& command, MeasureFlags& flags) {
+  flags.command = &command;
+  CLI::Option* checkpoint =
+      command.add_option("checkpoint", flags.checkpoint, "checkpoint or run folder");
+  add_pixel_flags(command, flags.pixels);
+  add_labels_flag(command, flags.labels);
+  add_eval_data_flags(command, flags.data);
+  add_loader_flags(command, flags.loader, /*largest_batch=*/1'000'000);
+  return checkpoint;
+}
+
+void add_logits_flag(CLI::App& command, MeasureFlags& flags) {
+  command.add_option("--logits", flags.logits,
+                     "instead of a checkpoint: a safetensors file with `logits` [N, C] and "
+                     "`labels` [N], of this program's `features` or of another's");
+}
 
 EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int64_t count) {
   return {.batch_size = flags.loader.batch,

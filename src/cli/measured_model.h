@@ -7,9 +7,13 @@
 #include "eval/predict_all.h"
 #include "measure/robustness.h"
 
+namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
+class Option;
+}
+
 namespace vit22b {
 
-/// What the measures of predictions are asked.
+/// What `eval` and its measures are asked.
 struct MeasureFlags {
   const CLI::App* command = nullptr;  ///< which options were given
   CommonFlags common;
@@ -21,6 +25,11 @@ struct MeasureFlags {
   std::string known, ood_data, ood_logits;  ///< of ood
   int64_t num_neighbors = 50;
 };
+
+/// Adds the positional checkpoint, which is returned, and what says how it sees which samples.
+CLI::Option* add_model_flags(CLI::App& command, MeasureFlags& flags);
+/// Adds --logits, in place of a checkpoint.
+void add_logits_flag(CLI::App& command, MeasureFlags& flags);
 
 /// How they go through samples; `what` is told on the way.
 EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int64_t count);

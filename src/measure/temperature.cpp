@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "eval/checked_batch.h"
 #include "measure/defined_number.h"
 #include "measure/registry.h"
 

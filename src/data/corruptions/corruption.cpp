@@ -3,13 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/text.h"
 #include "data/corruptions/effects.h"
 #include "data/decode.h"
 #include "data/encode.h"
+#include "data/image_ops.h"
 #include "data/resample.h"
 
 namespace vit22b {
@@ -22,24 +22,14 @@ using corruption::Plane;
 constexpr int64_t kSeverities = 5;
 constexpr int64_t kLeastSide = 8;  // pixels
 
-// PIL's convert("L").
-at::Tensor to_grey(const at::Tensor& image_HWC) {
-  constexpr int64_t kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 0x8000;
-  const at::Tensor wide = image_HWC.to(at::kInt);
-  const at::Tensor sum =
-      wide.select(2, 0) * kRed + wide.select(2, 1) * kGreen + wide.select(2, 2) * kBlue + kHalf;
-  return sum.bitwise_right_shift(at::scalar_tensor(16, at::kInt)).to(at::kByte).unsqueeze(2);
-}
-
 // A grey picture is written in colours, and read as grey.
 at::Tensor jpeg_compression(const at::Tensor& image_HWC, int64_t severity) {
   constexpr int kQuality[] = {25, 18, 15, 10, 7};
   const bool is_grey = image_HWC.size(2) == 1;
-  const std::string bytes =
-      encode_jpeg(image_HWC.expand({image_HWC.size(0), image_HWC.size(1), 3}), kQuality[severity]);
+  const std::string bytes = encode_jpeg(to_rgb(image_HWC), kQuality[severity]);
   const at::Tensor read = decode_image(
       {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, "a compressed picture");
-  return is_grey ? to_grey(read) : read;
+  return is_grey ? to_gray(read) : read;
 }
 
 at::Tensor pixelate(const at::Tensor& image_HWC, int64_t severity) {
