@@ -4,6 +4,7 @@
 #include "cli/checkpoint_flags.h"
 #include "cli/eval_data.h"
 #include "cli/eval_measures.h"
+#include "cli/head_command.h"
 #include "cli/measured_model.h"
 #include "cli/result_output.h"
 #include "core/error.h"
@@ -52,8 +53,7 @@ void keep_result(const std::string& run, const std::string& split, const std::st
 void run_ranks(const MeasureFlags& flags, const Device& device, const Mesh& mesh) {
   resolve_checkpoint(flags.checkpoint);
   const auto config = run_config(flags.checkpoint);
-  const LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
-                                            predictor_options(flags.common, device));
+  const LoadedModel model = open_classifier(flags, device);
   const EvalData data = open_eval_data(flags.checkpoint, model, flags.data);
   Provenance provenance;  // of the rank that tells the result
   mesh.do_once([&] {
@@ -73,7 +73,8 @@ void run_ranks(const MeasureFlags& flags, const Device& device, const Mesh& mesh
   const std::string loss =
       !flags.loss.empty() ? flags.loss : (config ? config->loss : EvaluatorOptions().loss);
   Evaluators evaluators;
-  evaluators.push_back(make_evaluator("classification", {loss, data.answer_names()}));
+  evaluators.push_back(
+      make_evaluator("classification", {loss, data.answer_names(), flags.class_groups}));
   Result result =
       evaluate(*model.predictor, *data.split.source, transforms, options, evaluators).front();
   mesh.do_once([&] {
@@ -94,8 +95,8 @@ void measure_file(const MeasureFlags& flags, const Mesh& mesh) {
                                              ? predictions.class_names
                                              : read_labels(flags.labels, predictions.num_classes);
   Evaluators evaluators;
-  evaluators.push_back(
-      make_evaluator("classification", {flags.loss.empty() ? "softmax" : flags.loss, names}));
+  evaluators.push_back(make_evaluator(
+      "classification", {flags.loss.empty() ? "softmax" : flags.loss, names, flags.class_groups}));
   const int64_t own = mesh.share(MeshAxis::kData, predictions.size()).count;
   EvalOptions options = eval_options(flags, "eval", own);
   options.mesh = &mesh;
@@ -127,12 +128,14 @@ void add_eval(CLI::App& app) {
   add_logits_flag(*command, *flags);
   command->add_option("--loss", flags->loss, "sigmoid or softmax; the run's own by default")
       ->check(CLI::IsMember({"sigmoid", "softmax"}));
+  add_class_groups_flag(*command, flags->class_groups);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,
                    "also write the JSON result here");
   add_eval_measures(*command);
   add_eval_robustness(*command);
   add_eval_fairness(*command);
   add_eval_human(*command);
+  add_eval_perceptual(*command);
   command->callback([flags] {
     if (flags->command->get_subcommands().empty()) run_eval(*flags);
   });

@@ -60,9 +60,9 @@ void check_of_model_or_logits(const CLI::App& command, const std::string& checkp
     throw UsageError("give a checkpoint, or --logits FILE of what a model said");
   if (logits.empty()) return;
   std::vector<std::string> of_models = pixel_flag_names();
-  for (const char* name :
-       {"--data", "--split", "--split-folders", "--restrict", "--check-overlap", "--workers",
-        "--max-bad-fraction", "--max-pixels", "--device", "--precision", "--engine"})
+  for (const char* name : {"--data", "--split", "--split-folders", "--restrict", "--check-overlap",
+                           "--workers", "--max-bad-fraction", "--max-pixels", "--classes",
+                           "--templates", "--tokenizer", "--device", "--precision", "--engine"})
     of_models.emplace_back(name);
   refuse_options(command, of_models, "goes with a checkpoint");
 }
@@ -92,7 +92,9 @@ std::vector<std::pair<std::string, Cell>> EvalData::settings() const {
 EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
                         const EvalDataFlags& flags) {
   if (model.info.config.num_classes == 0)
-    throw CheckpointError(checkpoint, " has no classifier; use probe, knn or fewshot");
+    throw CheckpointError(
+        checkpoint,
+        " has no classifier; use probe, knn or fewshot, or of a two-tower model --classes");
   EvalData data{choose_split(checkpoint, flags.split)};
   ChosenSplit& split = data.split;
   const KnownClasses known = classes_of_model(checkpoint, model, split);

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "cli/eval_measures.h"
+#include "cli/head_command.h"
 #include "cli/measured_model.h"
 #include "cli/result_output.h"
 #include "core/error.h"
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 
 struct HumanFlags {
   MeasureFlags measure;
-  std::string csv, stimuli, write_csv;
+  std::string csv, stimuli, write_csv, categories = "people";
 };
 
 /// A name as a part of a file's and as a field of a table.
@@ -33,7 +34,6 @@ std::string observer_name(const std::string& checkpoint) {
 Observer observed(MeasuredModel& model, const CategoryMap& map, const std::string& experiment,
                   const fs::path& folder, const std::string& name) {
   const Predictions said = model.unlabelled(folder.string(), false).predictions;
-  const std::vector<std::string> categories = human_categories();
   Observer observer{name, false, {}};
   constexpr int64_t kRows = 1024;
   for (int64_t first = 0; first < said.size(); first += kRows) {
@@ -41,8 +41,8 @@ Observer observed(MeasuredModel& model, const CategoryMap& map, const std::strin
     const at::Tensor decided = decided_categories(at::softmax(logits.to(at::kDouble), 1), map);
     for (int64_t i = 0; i < decided.size(0); ++i) {
       const fs::path image = said.ids.at(static_cast<size_t>(first + i));
-      Trial trial = trial_of(experiment, image.filename().string());
-      trial.response = categories[static_cast<size_t>(decided[i].item<int64_t>())];
+      Trial trial = trial_of(experiment, image.filename().string(), map.names);
+      trial.response = map.names[static_cast<size_t>(decided[i].item<int64_t>())];
       observer.trials.push_back(std::move(trial));
     }
   }
@@ -52,7 +52,8 @@ Observer observed(MeasuredModel& model, const CategoryMap& map, const std::strin
 /// Adds a model's answers to every experiment whose images are there.
 std::string add_model(const HumanFlags& flags, Experiments& experiments) {
   MeasuredModel model(flags.measure, begin_command(flags.measure.common));
-  const CategoryMap map = category_map(model.named());
+  const CategoryMap map =
+      flags.categories == "own" ? own_categories(model.named()) : category_map(model.named());
   const std::string name = observer_name(flags.measure.checkpoint);
   std::vector<fs::path> folders;
   for (const auto& entry : fs::directory_iterator(flags.stimuli))
@@ -97,7 +98,7 @@ void run_human(const HumanFlags& flags) {
     begin_command(flags.measure.common);
   Result result = measure_human(experiments);
   if (!by.empty()) result.settings.insert(result.settings.begin(), {"categories_by", by});
-  result.settings.insert(result.settings.begin(), {"csv", flags.csv});
+  if (!flags.csv.empty()) result.settings.insert(result.settings.begin(), {"csv", flags.csv});
   tell_result(flags.measure.common, result);
 }
 
@@ -112,11 +113,19 @@ void add_eval_human(CLI::App& eval) {
                       "checkpoint of ImageNet's classes, or of the sixteen categories");
   add_pixel_flags(*command, flags->measure.pixels);
   add_labels_flag(*command, flags->measure.labels);
+  add_class_text_flags(*command, flags->measure.texts,
+                       "of a two-tower checkpoint: file of its classes, a name a line");
+  add_tokenizer_flag(*command, flags->measure.tokenizer);
   add_loader_flags(*command, flags->measure.loader, /*largest_batch=*/1'000'000);
   command->add_option("--csv", flags->csv,
                       "folder of model-vs-human's tables, people's and models'");
   command->add_option("--stimuli", flags->stimuli,
                       "folder with a folder of images for each experiment, for the checkpoint");
+  command
+      ->add_option("--categories", flags->categories,
+                   "people's sixteen, or own: the checkpoint's classes, for images of one's own")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"people", "own"}));
   command->add_option("--write-csv", flags->write_csv, "write the checkpoint's tables here");
   add_common_flags(*command, flags->measure.common, kDevice | kPrecision | kStore | kOut | kJson,
                    "also write the JSON result here");

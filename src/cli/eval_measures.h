@@ -16,4 +16,7 @@ void add_eval_fairness(CLI::App& eval);
 /// Adds `eval human`: of people's and models' tables, and of a model on their images.
 void add_eval_human(CLI::App& eval);
 
+/// Adds `eval perceptual`: of a model's distances beside people's.
+void add_eval_perceptual(CLI::App& eval);
+
 }  // namespace vit22b

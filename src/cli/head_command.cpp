@@ -85,6 +85,7 @@ void add_head_flags(CLI::App& command, HeadFlags& flags) {
       ->capture_default_str();
   add_labels_flag(command, flags.labels, kLabelsOfData);
   add_class_map_flag(command, flags.class_map, "the training set's classes the test's names are");
+  add_class_groups_flag(command, flags.class_groups);
   add_shared_flags(command, flags);
 }
 
@@ -106,6 +107,12 @@ void add_data_flags(CLI::App& command, HeadFlags& flags) {
   add_source_flags(command, flags.source);
   add_tokenizer_flag(command, flags.tokenizer);
   add_shared_flags(command, flags);
+}
+
+void add_class_groups_flag(CLI::App& command, std::string& groups) {
+  command.add_option("--class-groups", groups,
+                     "accuracy by groups of classes too: `prefix` (a class's name up to its first "
+                     "/), or a CSV with the columns class and group");
 }
 
 void add_tokenizer_flag(CLI::App& command, std::string& tokenizer) {

@@ -25,7 +25,8 @@ struct HeadFlags {
   std::string tokenizer;  ///< of the checkpoint's texts, where its folder holds none
   PixelChanges pixels;
   std::string labels;
-  std::string class_map;  ///< of the test's classes
+  std::string class_map;     ///< of the test's classes
+  std::string class_groups;  ///< as class_groups has them
   std::string cache;
   LoaderFlags loader{.batch = 64};
   std::string predictions, against;
@@ -53,6 +54,8 @@ std::unique_ptr<FeatureExtractor> make_extractor(const HeadFlags& flags, const D
 FeatureTable make_features(const HeadFlags& flags, FeatureExtractor& extractor,
                            const DataSource& source);
 
+/// --class-groups.
+void add_class_groups_flag(CLI::App& command, std::string& groups);
 /// --tokenizer FILE.
 void add_tokenizer_flag(CLI::App& command, std::string& tokenizer);
 

@@ -6,7 +6,8 @@ namespace vit22b {
 
 void report_head(const HeadFlags& flags, const HeadAnswers& answers,
                  const std::vector<HeadAnswers>& folds) {
-  const Result result = head_result(answers, {flags.against, flags.common.seed}, folds);
+  const Result result =
+      head_result(answers, {flags.against, flags.common.seed, flags.class_groups}, folds);
   tell_result(flags.common, result, [&](const std::string&) {
     if (!flags.predictions.empty())
       write_prediction_file(flags.predictions, answers.method, answers.labels_M, answers.predicted,

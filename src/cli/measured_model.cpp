@@ -4,13 +4,19 @@
 #include <filesystem>
 
 #include "checkpoint/run_checkpoint.h"
+#include "cli/head_command.h"
 #include "cli/image_input.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/watch.h"
+#include "data/derived_sources.h"
+#include "measure/zeroshot_predictor.h"
 
 namespace vit22b {
 namespace {
+
+// The paper's crop of ImageNet-A and ObjectNet: resized by the aspect, the middle 75 % of a side.
+constexpr double kPaperCrop = 0.75;
 
 /// A split of the data by its name; a source of its own has a colon or a slash.
 SplitFlags split_of(const SplitFlags& base, const std::string& word) {
@@ -30,6 +36,9 @@ CLI::Option* add_model_flags(CLI::App& command, MeasureFlags& flags) {
       command.add_option("checkpoint", flags.checkpoint, "checkpoint or run folder");
   add_pixel_flags(command, flags.pixels);
   add_labels_flag(command, flags.labels);
+  add_class_text_flags(command, flags.texts,
+                       "of a two-tower checkpoint: file of its classes, a name a line");
+  add_tokenizer_flag(command, flags.tokenizer);
   add_eval_data_flags(command, flags.data);
   add_loader_flags(command, flags.loader, /*largest_batch=*/1'000'000);
   return checkpoint;
@@ -41,6 +50,36 @@ void add_logits_flag(CLI::App& command, MeasureFlags& flags) {
                      "`labels` [N], of this program's `features` or of another's");
 }
 
+LoadedModel open_classifier(const MeasureFlags& flags, const Device& device) {
+  const PredictorOptions options = predictor_options(flags.common, device);
+  const ClassTextFlags& texts = flags.texts;
+  if (texts.classes.empty()) {
+    if (!texts.templates.empty() || !flags.tokenizer.empty())
+      throw UsageError("--templates and --tokenizer go with --classes");
+    return open_checkpoint({flags.checkpoint, flags.pixels, flags.labels}, options);
+  }
+  if (!flags.labels.empty()) throw UsageError("--classes names the classes; leave --labels out");
+  LoadedModel model = open_checkpoint({flags.checkpoint, flags.pixels, ""}, options);
+  const TextTower tower(flags.checkpoint, options, Texts::kAsWritten, flags.tokenizer);
+  classify_by_names(model, tower, read_class_texts(texts.classes), templates_of(texts, tower),
+                    texts.templates.empty() ? flags.checkpoint : texts.templates);
+  return model;
+}
+
+std::shared_ptr<const DataSource> open_pictures(const std::string& word,
+                                                const SourceOptions& options) {
+  std::error_code error;
+  if (std::filesystem::is_directory(word, error)) {
+    std::shared_ptr<const DataSource> source = open_image_files({word}, "");
+    log_info(concat(word, ": ", source->size(), " pictures"));
+    return source;
+  }
+  const SplitFlags base{.data = "", .split = "", .source = options};
+  const ChosenSplit split = choose_split("", split_of(base, word));
+  log_info(split.as_text());
+  return split.source;
+}
+
 EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int64_t count) {
   return {.batch_size = flags.loader.batch,
           .num_workers = flags.loader.workers,
@@ -50,10 +89,7 @@ EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int
 }
 
 MeasuredModel::MeasuredModel(const MeasureFlags& flags, const Device& device)
-    : flags_(flags),
-      model_(open_checkpoint({flags.checkpoint, flags.pixels, flags.labels},
-                             predictor_options(flags.common, device))),
-      transforms_(model_.info.pp_eval) {}
+    : flags_(flags), model_(open_classifier(flags, device)), transforms_(model_.info.pp_eval) {}
 
 EvalData MeasuredModel::open(const std::string& word) {
   EvalDataFlags data_flags = flags_.data;
@@ -86,8 +122,13 @@ void MeasuredModel::check_other(const EvalData& data, const std::string& word) {
   settings_.emplace_back("fitted_to", data.split.as_text());
 }
 
+const EvalData& MeasuredModel::tested() {
+  if (!tested_) tested_ = open("");
+  return *tested_;
+}
+
 PredictedSet MeasuredModel::labelled(const std::string& word, bool wants_pooled) {
-  const EvalData data = open(word);
+  const EvalData data = word.empty() ? tested() : open(word);
   EvalOptions options = eval_options(flags_, "predict", data.split.source->size());
   options.classes = classes_;
   return kept(predict_all(*model_.predictor, *data.split.source, transforms_, options,
@@ -96,7 +137,7 @@ PredictedSet MeasuredModel::labelled(const std::string& word, bool wants_pooled)
 
 Robustness MeasuredModel::robustness(RobustnessRequest request,
                                      const RobustnessReference* reference) {
-  const EvalData data = open("");
+  const EvalData& data = tested();
   if (reference != nullptr) reference->check(request.severities, provenance_.fingerprint);
   EvalOptions options = eval_options(flags_, "eval", data.split.source->size());
   options.classes = data.classes;
@@ -105,18 +146,61 @@ Robustness MeasuredModel::robustness(RobustnessRequest request,
   return measure_robustness(*model_.predictor, data.split.source, transforms_, options, request);
 }
 
+KnownClasses MeasuredModel::known_classes() const {
+  return {model_.info.config.num_classes, model_.info.label_names, model_.wnids, "the model",
+          "; --set-map NAME=FILE says which class is which"};
+}
+
+Variant MeasuredModel::variant(const VariantRequest& request, const PredictedSet& tested) {
+  const SplitFlags base{.data = "", .split = "", .source = flags_.data.split.source};
+  SplitFlags flags = base;
+  flags.data = request.source;
+  const ChosenSplit split = choose_split("", flags);
+  log_info(concat(request.name, ": ", split.as_text()));
+  const RightAnswers right =
+      right_by_class(*split.source, split.text, known_classes(),
+                     request.map.empty() ? flags_.data.class_map : request.map);
+  const std::vector<int64_t> samples = right.samples();
+  if (samples.empty()) throw DataError(split.text, " has no picture of the model's classes");
+  ModelInfo info = model_.info;
+  if (request.crop == "paper") apply_pixel_changes({.crop_pct = kPaperCrop}, info);
+  const std::unique_ptr<DataSource> source = make_subset(split.source, samples);
+  RightAnswers of_subset{right.sets, {}, right.by};
+  for (const int64_t sample : samples)
+    of_subset.set_of.push_back(right.set_of[static_cast<size_t>(sample)]);
+  const PredictedSet own =
+      kept(predict_all(*model_.predictor, *source, Transforms(info.pp_eval),
+                       eval_options(flags_, "predict", source->size()), {.has_labels = false}));
+  Variant variant{.name = request.name, .place = split.text, .by = right.by, .crop = request.crop};
+  variant.num_left_out = split.source->size() - std::ssize(samples);
+  variant.num_classes = std::ssize(of_subset.classes());
+  return score(std::move(variant), own, of_subset, tested);
+}
+
+Variant MeasuredModel::with_answers(const std::string& file, const PredictedSet& tested) {
+  const DataSource& source = *this->tested().split.source;
+  const RightAnswers right = right_by_picture(source, file, model_.info.config.num_classes);
+  Variant variant{.name = "real", .place = provenance_.source, .by = right.by, .crop = "model"};
+  variant.num_left_out = source.size() - std::ssize(right.samples());
+  variant.num_classes = model_.info.config.num_classes;
+  return score(std::move(variant), tested, right, tested);
+}
+
+Variant MeasuredModel::score(Variant variant, const PredictedSet& own, const RightAnswers& right,
+                             const PredictedSet& tested) {
+  std::vector<int64_t> classes;
+  if (variant.num_classes < model_.info.config.num_classes) classes = right.classes();
+  RightAnswers plain{.by = "label"};
+  for (int64_t one = 0; one < model_.info.config.num_classes; ++one) plain.sets.push_back({one});
+  const DataSource& source = *tested_->split.source;
+  for (int64_t i = 0; i < source.size(); ++i) plain.set_of.push_back(source.label(i));
+  variant.own = right_share(own.predictions, right, classes);
+  variant.known = right_share(tested.predictions, plain, classes);
+  return variant;
+}
+
 PredictedSet MeasuredModel::unlabelled(const std::string& word, bool wants_pooled) {
-  std::error_code error;
-  std::shared_ptr<const DataSource> source;
-  if (std::filesystem::is_directory(word, error)) {
-    source = open_image_files({word}, "");
-    log_info(concat(word, ": ", source->size(), " pictures"));
-  } else {
-    const SplitFlags base{.data = "", .split = "", .source = flags_.data.split.source};
-    const ChosenSplit split = choose_split("", split_of(base, word));
-    log_info(split.as_text());
-    source = split.source;
-  }
+  const std::shared_ptr<const DataSource> source = open_pictures(word, flags_.data.split.source);
   EvalOptions options = eval_options(flags_, "predict", source->size());
   options.classes = classes_;
   return kept(predict_all(*model_.predictor, *source, transforms_, options,

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "report/comparison.h"
 #include "report/html.h"
+#include "report/measure_page.h"
 
 namespace vit22b {
 namespace {
@@ -27,7 +28,27 @@ std::vector<RunData> read_runs(const std::vector<std::string>& folders) {
   return runs;
 }
 
+/// Whether the arguments are results' files instead of runs.
+///
+/// throws  UsageError for both
+bool are_results(const std::vector<std::string>& words) {
+  const auto is_file = [](const std::string& word) { return word.ends_with(".json"); };
+  const auto count = std::count_if(words.begin(), words.end(), is_file);
+  if (count != 0 && count != std::ssize(words))
+    throw UsageError("give run folders, or results' files (.json), not both");
+  return count != 0;
+}
+
+void report_results(const ReportFlags& flags) {
+  if (flags.is_csv) throw UsageError("--csv is of run folders");
+  if (flags.out.empty()) throw UsageError("results: give the page's name, --out report.html");
+  FileOps ops;
+  write_text(ops, flags.out, measures_html({flags.runs.begin(), flags.runs.end()}));
+  print_out("report: " + flags.out + "\n");
+}
+
 void run_report(const ReportFlags& flags) {
+  if (are_results(flags.runs)) return report_results(flags);
   const std::vector<RunData> runs = read_runs(flags.runs);
   FileOps ops;
   if (flags.is_csv) {
@@ -49,8 +70,10 @@ void run_report(const ReportFlags& flags) {
 void add_report(CLI::App& app) {
   auto flags = std::make_shared<ReportFlags>();
   CLI::App* command = app.add_subcommand(
-      "report", "one offline HTML page of a run, or of several beside each other");
-  command->add_option("runs", flags->runs, "run folders")->required();
+      "report",
+      "one offline HTML page of a run, of several beside each other, or of results of eval");
+  command->add_option("runs", flags->runs, "run folders, or JSON results of eval and its measures")
+      ->required();
   command->add_option("--out,-o", flags->out, "page to write (of one run RUN/report.html)");
   command->add_flag("--csv", flags->is_csv,
                     "the metrics as a table instead, on standard output or in --out");

@@ -1,52 +1,22 @@
 #include "measure/zeroshot.h"
 
 #include <CLI/CLI.hpp>
-#include <set>
 
 #include "cli/checkpoint_flags.h"
+#include "cli/class_texts.h"
 #include "cli/eval_data.h"
 #include "cli/head_report.h"
 #include "core/error.h"
-#include "core/file.h"
-#include "data/delimited.h"
-#include "data/name_texts.h"
 #include "eval/text_tower.h"
 
 namespace vit22b {
 namespace {
 
-constexpr const char* kOpenAi = "openai";  // of --templates
-
 struct ZeroshotFlags {
   HeadFlags head;
-  std::string classes, templates;
+  ClassTextFlags texts;
   bool is_restricted = false;
 };
-
-std::vector<std::string> lines_of_file(const std::string& path) {
-  std::vector<std::string> lines = lines_of(read_text_or_pipe(path, ExitCode::kData));
-  if (lines.empty()) throw DataError(path, " has no line with text");
-  return lines;
-}
-
-std::vector<std::string> class_names(const ZeroshotFlags& flags,
-                                     const std::vector<std::string>& labels) {
-  if (flags.classes.empty()) return labels;
-  std::vector<std::string> names = lines_of_file(flags.classes);
-  std::set<std::string> seen;
-  for (const std::string& name : names)
-    if (!seen.insert(name).second)
-      throw DataError(flags.classes, ": '", name,
-                      "' is there twice; candidates have to differ, give each class one name");
-  return names;
-}
-
-/// The checkpoint's, OpenAI's, or a file's.
-std::vector<std::string> templates_of(const ZeroshotFlags& flags, const TextTower& tower) {
-  if (flags.templates.empty()) return tower.templates();
-  if (flags.templates == kOpenAi) return lines_of(name_texts().at("openai_templates"));
-  return lines_of_file(flags.templates);
-}
 
 /// What is asked, and what is told beside the answers.
 struct Asked {
@@ -68,17 +38,20 @@ Asked ask_with_names(const ZeroshotFlags& flags, const Device& device) {
                     "manifest with the column `label`");
   const auto num_labels = static_cast<int64_t>(data.label_names.size());
   data.label_names = class_names_of(flags.head, std::move(data.label_names), num_labels);
-  const std::vector<std::string> names = class_names(flags, data.label_names),
-                                 templates = templates_of(flags, tower);
+  const std::vector<std::string> names = flags.texts.classes.empty()
+                                             ? data.label_names
+                                             : read_class_texts(flags.texts.classes),
+                                 templates = templates_of(flags.texts, tower);
   const at::Tensor classes_CE = class_embeddings(
-      tower, names, templates, flags.templates.empty() ? flags.head.checkpoint : flags.templates);
+      tower, names, templates,
+      flags.texts.templates.empty() ? flags.head.checkpoint : flags.texts.templates);
   return {question_of_names(data, names, classes_CE, flags.head.class_map), chosen.split,
           static_cast<int64_t>(templates.size())};
 }
 
 Asked ask_with_features(const ZeroshotFlags& flags) {
   refuse_options(*flags.head.command, {"--tokenizer"}, "a file has its own texts");
-  if (!flags.classes.empty() || !flags.templates.empty() || !flags.head.labels.empty())
+  if (!flags.texts.classes.empty() || !flags.texts.templates.empty() || !flags.head.labels.empty())
     throw UsageError(
         "--classes, --templates and --labels want a text tower; a file has its own "
         "texts");
@@ -105,15 +78,12 @@ void add_zeroshot(CLI::App& app) {
       "zeroshot", "accuracy of a two-tower model that is told its classes' names alone");
   add_data_flags(*command, flags->head);
   add_labels_flag(*command, flags->head.labels, kLabelsOfData);
-  command->add_option("--classes", flags->classes,
-                      "file of candidates, a name a line; the data's own labels where absent");
+  add_class_text_flags(*command, flags->texts,
+                       "file of candidates, a name a line; the data's own labels where absent");
+  add_class_groups_flag(*command, flags->head.class_groups);
   add_class_map_flag(*command, flags->head.class_map, "the candidates the data's names are");
   command->add_flag("--restrict", flags->is_restricted,
                     "take answers from the candidates that the data has images of");
-  command->add_option("--templates", flags->templates,
-                      "file of sentences with {} for the name, a line each, or \"openai\" for the "
-                      "80 of CLIP's paper; "
-                      "the checkpoint's where absent, or the name alone");
   command->callback([flags] { run_zeroshot(*flags); });
 }
 

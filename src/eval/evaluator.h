@@ -21,6 +21,7 @@ struct PredictedBatch {
 struct EvaluatorOptions {
   std::string loss = "sigmoid";  ///< the training loss: "sigmoid" or "softmax"
   std::vector<std::string> class_names = {};
+  std::string class_groups = "";  ///< accuracy by groups of classes, as class_groups has them
 };
 
 /// Measures something of predictions, whoever made them: sees them batch by batch, each rank its

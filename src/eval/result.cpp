@@ -1,5 +1,6 @@
 #include "eval/result.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -114,6 +115,27 @@ std::string matrix_text(const ResultTable& table) {
   return table.title + "\n" + rows.text();
 }
 
+std::string cell_text(const Cell& cell) {
+  if (const auto* word = std::get_if<std::string>(&cell)) return shown_name(*word);
+  if (const auto* count = std::get_if<int64_t>(&cell)) return std::to_string(*count);
+  if (const auto* truth = std::get_if<bool>(&cell)) return *truth ? "yes" : "no";
+  const double value = std::get<double>(cell);
+  return std::isnan(value) ? "-" : formatted("%.4f", value);
+}
+
+std::string records_text(const ResultTable& table) {
+  std::vector<TextTable::Align> columns(table.columns.size(), TextTable::Align::kRight);
+  columns.front() = TextTable::Align::kLeft;
+  TextTable rows(std::move(columns));
+  rows.add(table.columns);
+  for (const std::vector<Cell>& row : table.rows) {
+    std::vector<std::string> cells(row.size());
+    std::transform(row.begin(), row.end(), cells.begin(), cell_text);
+    rows.add(std::move(cells));
+  }
+  return table.title + "\n" + rows.text();
+}
+
 }  // namespace
 
 double Result::number(const std::string& name) const {
@@ -130,7 +152,10 @@ std::string result_text(const Result& result) {
   constexpr size_t kLargestMatrix = 20;
   std::string text = result.lines.empty() ? numbers_text(result) : result.lines;
   for (const ResultTable& table : result.tables)
-    if (!table.title.empty() && table.rows.size() <= kLargestMatrix) text += matrix_text(table);
+    if (table.form == ResultTable::Form::kRecords && !table.title.empty())
+      text += records_text(table);
+    else if (!table.title.empty() && table.rows.size() <= kLargestMatrix)
+      text += matrix_text(table);
   if (result.chosen.empty()) return text;
   Json chosen;
   add_cells(chosen, result.chosen);

@@ -40,7 +40,7 @@ struct ResultTable {
   Form form = Form::kRecords;
   std::vector<std::string> columns;  ///< of records
   std::vector<std::vector<Cell>> rows;
-  /// For people: a matrix of few rows is printed under its title, each row with its name.
+  /// For people: records, and a matrix of few rows, each with its name, are printed under it.
   std::string title = "";
   std::vector<std::string> row_names = {};
 };

@@ -90,27 +90,39 @@ std::vector<bool> drawn_for_fitting(const FairnessTable& table, const FairnessOp
   return is_drawn;
 }
 
-/// One row of what thresholds of a tolerance give.
-void add_level(const FairnessTable& table, const std::vector<bool>& is_drawn, double tolerance,
-               const FairnessOptions& options, ResultTable& rows, TextTable& text) {
-  std::vector<double> scores;
-  std::vector<int64_t> groups;
+/// The samples that are drawn, or the others.
+FairnessTable part_of(const FairnessTable& table, const std::vector<bool>& is_drawn, bool drawn) {
+  FairnessTable part{.place = table.place, .group_names = table.group_names};
   for (size_t i = 0; i < is_drawn.size(); ++i) {
-    if (!is_drawn[i]) continue;
-    scores.push_back(table.scores[i]);
-    groups.push_back(table.groups[i]);
+    if (is_drawn[i] != drawn) continue;
+    part.labels.push_back(table.labels[i]);
+    part.scores.push_back(table.scores[i]);
+    part.groups.push_back(table.groups[i]);
   }
-  const auto num_groups = std::ssize(table.group_names);
+  return part;
+}
+
+/// What thresholds are fitted to, and what they are measured on.
+struct FittedParts {
+  FairnessTable fit, test;
+};
+
+/// One row of what thresholds of a tolerance give.
+void add_level(const FittedParts& parts, double tolerance, const FairnessOptions& options,
+               ResultTable& rows, TextTable& text) {
+  const std::vector<double>& scores = parts.fit.scores;
+  const auto num_groups = std::ssize(parts.fit.group_names);
   const double level =
       std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  const RandomizedThreshold fitted(scores, groups, num_groups, level, {options.gamma, tolerance});
+  const RandomizedThreshold fitted(scores, parts.fit.groups, num_groups, level,
+                                   {options.gamma, tolerance});
   std::vector<Decision> decisions;
   double right = 0;
-  for (size_t i = 0; i < is_drawn.size(); ++i) {
-    if (is_drawn[i]) continue;
-    const double positive = fitted.positive(table.scores[i], table.groups[i]);
-    decisions.push_back({table.groups[i], table.labels[i], positive});
-    right += table.labels[i] ? positive : 1 - positive;
+  const FairnessTable& test = parts.test;
+  for (size_t i = 0; i < test.labels.size(); ++i) {
+    const double positive = fitted.positive(test.scores[i], test.groups[i]);
+    decisions.push_back({test.groups[i], test.labels[i], positive});
+    right += test.labels[i] ? positive : 1 - positive;
   }
   const std::vector<GroupRates> rates = metrics::group_rates(decisions, num_groups);
   const double accuracy = right / static_cast<double>(decisions.size()),
@@ -128,31 +140,44 @@ void add_level(const FairnessTable& table, const std::vector<bool>& is_drawn, do
   text.add(std::move(words));
 }
 
-void add_levels(const FairnessTable& table, const FairnessOptions& options, Result& result) {
-  const std::vector<bool> is_drawn = drawn_for_fitting(table, options);
+void add_levels(const FittedParts& parts, const FairnessOptions& options, Result& result) {
   ResultTable rows{"rto",
                    Form::kRecords,
                    {"tolerance", "level", "parity_gap", "accuracy", "level_disparity"},
                    {}};
-  for (const std::string& group : table.group_names) rows.columns.push_back("accuracy of " + group);
+  for (const std::string& group : parts.test.group_names)
+    rows.columns.push_back("accuracy of " + group);
   TextTable text(std::vector<TextTable::Align>(rows.columns.size(), TextTable::Align::kRight));
   text.add(rows.columns);
-  for (const double tolerance : kTolerances)
-    add_level(table, is_drawn, tolerance, options, rows, text);
-  const auto fitted = std::count(is_drawn.begin(), is_drawn.end(), true);
+  for (const double tolerance : kTolerances) add_level(parts, tolerance, options, rows, text);
+  const int64_t fitted = parts.fit.size(), measured = parts.test.size();
   result.settings.emplace_back(
       "definitions.rto",
       concat("randomised thresholds (Alabdulmohsin and Lucic 2021), gamma ", options.gamma,
-             ", level = mean score, fitted to ", fitted, " samples, measured on ",
-             table.size() - fitted, "; accuracies are expectations over the randomisation"));
-  result.lines += concat("randomised thresholds, fitted to ", fitted, " samples, of the other ",
-                         table.size() - fitted, ":\n", text.text());
+             ", level = mean score, fitted to ", fitted, " samples, measured on ", measured,
+             "; accuracies are expectations over the randomisation"));
+  result.lines += concat("randomised thresholds, fitted to ", fitted, " samples, of ", measured,
+                         " others:\n", text.text());
   result.tables.push_back(std::move(rows));
+}
+
+FittedParts fitted_parts(const FairnessTable& table, const FairnessOptions& options,
+                         const FairnessTable* fit) {
+  if (fit == nullptr) {
+    const std::vector<bool> is_drawn = drawn_for_fitting(table, options);
+    return {part_of(table, is_drawn, true), part_of(table, is_drawn, false)};
+  }
+  if (fit->group_names != table.group_names)
+    throw DataError(fit->place, ": the samples that thresholds are fitted to are of the groups ",
+                    join(fit->group_names, ", "), ", those that are measured of ",
+                    join(table.group_names, ", "));
+  return {*fit, table};
 }
 
 }  // namespace
 
-Result measure_fairness(const FairnessTable& table, const FairnessOptions& options) {
+Result measure_fairness(const FairnessTable& table, const FairnessOptions& options,
+                        const FairnessTable* fit) {
   const auto num_groups = std::ssize(table.group_names);
   if (num_groups < 2)
     throw DataError(table.place, " has ", num_groups,
@@ -169,7 +194,7 @@ Result measure_fairness(const FairnessTable& table, const FairnessOptions& optio
   add_gaps(groups, result);
   result.numbers.push_back(
       {{"num_examples", "samples"}, static_cast<double>(table.size()), {}, /*is_count=*/true});
-  if (!table.scores.empty()) add_levels(table, options, result);
+  if (!table.scores.empty()) add_levels(fitted_parts(table, options, fit), options, result);
   return result;
 }
 

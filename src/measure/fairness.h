@@ -49,7 +49,9 @@ struct FairnessOptions {
 /// that is allowed, fitted on a part of the samples, the gap, accuracy and its spread over the
 /// groups on the others.
 ///
+/// fit     samples of the same groups that thresholds are fitted to; null for a part of the table's
 /// throws  DataError for fewer than two groups, or a group too small to be cut in two
-Result measure_fairness(const FairnessTable& table, const FairnessOptions& options);
+Result measure_fairness(const FairnessTable& table, const FairnessOptions& options,
+                        const FairnessTable* fit = nullptr);
 
 }  // namespace vit22b

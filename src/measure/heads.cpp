@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/prediction_file.h"
+#include "measure/class_groups.h"
 #include "metrics/interval.h"
 
 namespace vit22b {
@@ -54,19 +55,28 @@ ResultNumber difference(const HeadAnswers& answers, const HeadMeasure& measure, 
           .interval_name = name + ".confidence_interval"};
 }
 
-ResultTable per_class(const HeadAnswers& answers, int64_t key, const at::Tensor& right_SM) {
+std::vector<ClassShare> class_shares(const HeadAnswers& answers, const at::Tensor& right_SM) {
   const at::Tensor counts = class_counts(answers.labels_M, answers.num_classes);
   const at::Tensor right =
       at::bincount(answers.labels_M, right_SM.to(at::kDouble).mean(0), answers.num_classes);
+  std::vector<ClassShare> shares;
+  shares.reserve(static_cast<size_t>(answers.num_classes));
+  for (int64_t c = 0; c < answers.num_classes; ++c)
+    shares.push_back({counts[c].item<int64_t>(), right[c].item<double>()});
+  return shares;
+}
+
+ResultTable per_class(const HeadAnswers& answers, int64_t key,
+                      const std::vector<ClassShare>& shares) {
   const auto& names = answers.label_names;
   ResultTable table{name_of("per_class", key),
                     ResultTable::Form::kRecords,
                     {"label", "num_examples", "accuracy"},
                     {}};
-  for (int64_t c = 0; c < answers.num_classes; ++c) {
-    const auto count = counts[c].item<int64_t>();
-    table.rows.push_back({names.empty() ? std::to_string(c) : names[static_cast<size_t>(c)], count,
-                          count == 0 ? NAN : right[c].item<double>() / static_cast<double>(count)});
+  for (size_t c = 0; c < shares.size(); ++c) {
+    const ClassShare& share = shares[c];
+    table.rows.push_back({names.empty() ? std::to_string(c) : names[c], share.count,
+                          share.count == 0 ? NAN : share.right / static_cast<double>(share.count)});
   }
   return table;
 }
@@ -129,7 +139,11 @@ void add_key(Result& result, const HeadAnswers& answers, const HeadMeasure& meas
     result.lines += share_text("difference", result.numbers.back(), /*is_signed=*/true);
   }
   result.lines += "\n" + folds_text(result.folds, name_of("accuracy", key));
-  result.tables.push_back(per_class(answers, key, right_SM));
+  const std::vector<ClassShare> shares = class_shares(answers, right_SM);
+  result.tables.push_back(per_class(answers, key, shares));
+  if (measure.groups.empty()) return;
+  result.tables.push_back(group_table(name_of("per_group", key),
+                                      class_groups(measure.groups, answers.label_names), shares));
 }
 
 }  // namespace

@@ -34,8 +34,9 @@ HeadAnswers joined_answers(const HeadSets& sets, const std::vector<HeadAnswers>&
 
 /// How answers are measured.
 struct HeadMeasure {
-  std::string against;  ///< file of predictions of the same samples; "" for none
-  int64_t seed = 0;     ///< of intervals
+  std::string against;      ///< file of predictions of the same samples; "" for none
+  int64_t seed = 0;         ///< of intervals
+  std::string groups = {};  ///< of classes, as class_groups has them
 };
 
 /// The accuracy, its interval, each class's, and the difference to other predictions.

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
-#include "core/error.h"
 #include "core/text.h"
 #include "core/text_table.h"
+#include "measure/human_comparison.h"
 #include "metrics/agreement.h"
 #include "metrics/interval.h"
-#include "metrics/undefined.h"
 
 namespace vit22b {
 namespace {
@@ -19,144 +17,36 @@ using metrics::CueAnswers;
 
 constexpr const char* kPeople = "humans";
 
-/// Whether each image was answered right, by condition and image.
-using Answers = std::map<std::string, std::map<std::string, bool>>;
+using CategoryCues = std::map<std::string, CueAnswers>;  // by the shape's category
 
-Answers answers_of(const std::string& experiment, const Observer& observer) {
-  Answers answers;
-  for (const Trial& trial : observer.trials)
-    if (is_kept_condition(experiment, trial.condition))
-      answers[trial.condition][trial.image] = trial.is_right();
-  return answers;
-}
-
-double accuracy_of(const std::map<std::string, bool>& answers) {
-  double right = 0;
-  for (const auto& [image, is_right] : answers) right += is_right ? 1 : 0;
-  return right / static_cast<double>(answers.size());
-}
-
-/// A mean in the making.
-struct Mean {
-  double sum = 0;
-  int64_t count = 0;
-
-  void add(double value) {
-    if (std::isnan(value)) return;
-    sum += value;
-    ++count;
-  }
-  double value() const {
-    return count == 0 ? metrics::kUndefined : sum / static_cast<double>(count);
-  }
-};
-
-/// Of the images that both have seen; nothing of none.
-std::optional<metrics::ErrorConsistency> agreement(const std::map<std::string, bool>& one,
-                                                   const std::map<std::string, bool>& other) {
-  std::vector<bool> first, second;
-  for (const auto& [image, is_right] : one)
-    if (const auto it = other.find(image); it != other.end()) {
-      first.push_back(is_right);
-      second.push_back(it->second);
-    }
-  if (first.empty()) return std::nullopt;
-  return metrics::error_consistency(first, second);
-}
-
-/// What an experiment says of an observer, or of people.
-struct Likeness {
-  double accuracy = 0, accuracy_difference = 0, observed_consistency = 0, kappa = 0;
-};
-
-/// One experiment's people, and the models beside them.
-class Comparison {
- public:
-  Comparison(std::string experiment, const std::vector<Observer>& observers)
-      : experiment_(std::move(experiment)) {
-    for (const Observer& observer : observers) {
-      if (!observer.is_human) continue;
-      people_.push_back(answers_of(experiment_, observer));
-      for (const auto& [condition, answers] : people_.back()) conditions_.insert(condition);
-    }
-  }
-
-  bool has_people() const { return !people_.empty(); }
-
-  Likeness of_people() const {
-    Mean accuracy, observed, kappa;
-    for (const std::string& condition : conditions_) {
-      accuracy.add(accuracy_of_people(condition));
-      Mean pairs_observed, pairs_kappa;
-      for (size_t i = 0; i < people_.size(); ++i)
-        for (size_t j = i + 1; j < people_.size(); ++j)
-          add_pair(people_[i], people_[j], condition, pairs_observed, pairs_kappa);
-      observed.add(pairs_observed.value());
-      kappa.add(pairs_kappa.value());
-    }
-    return {accuracy.value(), 0, observed.value(), kappa.value()};
-  }
-
-  /// Without people what compares with them is undefined.
-  Likeness of_model(const Observer& model) const {
-    Mean accuracy, difference, observed, kappa;
-    const Answers all = answers_of(experiment_, model);
-    for (const auto& [condition, answers] : all) {
-      const double own = accuracy_of(answers), people = accuracy_of_people(condition);
-      accuracy.add(own);
-      difference.add((own - people) * (own - people));
-      Mean pairs_observed, pairs_kappa;
-      for (const Answers& person : people_)
-        add_pair(all, person, condition, pairs_observed, pairs_kappa);
-      observed.add(pairs_observed.value());
-      kappa.add(pairs_kappa.value());
-    }
-    if (has_people() && observed.count == 0)
-      throw DataError(model.name, " has no image of ", experiment_,
-                      " in common with people's trials there");
-    return {accuracy.value(), difference.value(), observed.value(), kappa.value()};
-  }
-
- private:
-  double accuracy_of_people(const std::string& condition) const {
-    Mean mean;
-    for (const Answers& person : people_)
-      if (const auto it = person.find(condition); it != person.end())
-        mean.add(accuracy_of(it->second));
-    return mean.value();
-  }
-
-  static void add_pair(const Answers& one, const Answers& other, const std::string& condition,
-                       Mean& observed, Mean& kappa) {
-    const auto first = one.find(condition), second = other.find(condition);
-    if (first == one.end() || second == other.end()) return;
-    if (const auto pair = agreement(first->second, second->second)) {
-      observed.add(pair->observed);
-      kappa.add(pair->kappa);
-    }
-  }
-
-  std::string experiment_;
-  std::vector<Answers> people_;  ///< of the conditions that count
-  std::set<std::string> conditions_;
-};
-
-CueAnswers cues_of(const Observer& observer) {
-  CueAnswers cues;
+void add_cues(const Observer& observer, CategoryCues& cues) {
   for (const Trial& trial : observer.trials) {
     if (trial.texture.empty() || trial.texture == trial.category) continue;
-    ++(trial.response == trial.category  ? cues.shape
-       : trial.response == trial.texture ? cues.texture
-                                         : cues.other);
+    CueAnswers& own = cues[trial.category];
+    ++(trial.response == trial.category  ? own.shape
+       : trial.response == trial.texture ? own.texture
+                                         : own.other);
   }
-  return cues;
+}
+
+CueAnswers sum_of(const CategoryCues& cues) {
+  CueAnswers sum;
+  for (const auto& [category, own] : cues) {
+    sum.shape += own.shape;
+    sum.texture += own.texture;
+    sum.other += own.other;
+  }
+  return sum;
 }
 
 /// A model, and how alike it is in every experiment that it has trials of.
 struct ModelRow {
   std::string name;
   std::map<std::string, Likeness> sets;
-  CueAnswers cues;
+  CategoryCues cues;
+  std::map<std::string, std::map<std::string, double>> conditions;  ///< accuracies, by set
+
+  CueAnswers all_cues() const { return sum_of(cues); }
 
   double mean(double Likeness::*what) const {
     Mean mean;
@@ -168,7 +58,7 @@ struct ModelRow {
 ModelRow& row_of(std::vector<ModelRow>& rows, const std::string& name) {
   for (ModelRow& row : rows)
     if (row.name == name) return row;
-  rows.push_back({name, {}, {}});
+  rows.push_back({name, {}, {}, {}});
   return rows.back();
 }
 
@@ -232,7 +122,7 @@ Likeness mean_of(const ModelRow& row) {
 
 /// Everybody, gathered over the experiments.
 struct Everybody {
-  ModelRow people{kPeople, {}, {}};
+  ModelRow people{kPeople, {}, {}, {}};
   std::vector<ModelRow> models;
   Mean bias_of_each;  ///< of the people
 
@@ -242,17 +132,42 @@ struct Everybody {
 
 void add_experiment(const std::string& set, const std::vector<Observer>& observers,
                     Everybody& all) {
-  const Comparison comparison(set, observers);
-  if (comparison.has_people()) all.people.sets[set] = comparison.of_people();
-  for (const Observer& observer : observers) {
-    const CueAnswers cues = set == kCueConflict ? cues_of(observer) : CueAnswers();
-    if (observer.is_human) all.bias_of_each.add(cues.shape_bias());
-    ModelRow& row = observer.is_human ? all.people : row_of(all.models, observer.name);
-    row.cues.shape += cues.shape;
-    row.cues.texture += cues.texture;
-    row.cues.other += cues.other;
-    if (!observer.is_human) row.sets[set] = comparison.of_model(observer);
+  const HumanComparison comparison(set, observers);
+  if (comparison.has_people()) {
+    all.people.sets[set] = comparison.of_people();
+    all.people.conditions[set] = comparison.accuracies_of_people();
   }
+  for (const Observer& observer : observers) {
+    ModelRow& row = observer.is_human ? all.people : row_of(all.models, observer.name);
+    if (set == kCueConflict) {
+      CategoryCues own;
+      add_cues(observer, own);
+      add_cues(observer, row.cues);
+      if (observer.is_human) all.bias_of_each.add(sum_of(own).shape_bias());
+    }
+    if (observer.is_human) continue;
+    row.sets[set] = comparison.of_model(observer);
+    row.conditions[set] = comparison.accuracies_of(observer);
+  }
+}
+
+/// What plots are made of: accuracies by condition, and shape bias by category.
+void add_details(const std::vector<const ModelRow*>& rows, Result& result) {
+  ResultTable conditions{
+      "by_condition", Form::kRecords, {"observer", "set", "condition", "accuracy"}, {}};
+  ResultTable cues{"shape_bias_by_category",
+                   Form::kRecords,
+                   {"observer", "category", "shape", "texture", "shape_bias"},
+                   {}};
+  for (const ModelRow* row : rows) {
+    for (const auto& [set, accuracies] : row->conditions)
+      for (const auto& [condition, accuracy] : accuracies)
+        conditions.rows.push_back({row->name, set, condition, accuracy});
+    for (const auto& [category, own] : row->cues)
+      cues.rows.push_back({row->name, category, own.shape, own.texture, own.shape_bias()});
+  }
+  result.tables.push_back(std::move(conditions));
+  if (!cues.rows.empty()) result.tables.push_back(std::move(cues));
 }
 
 void add_observers(const Everybody& all, Result& result) {
@@ -270,9 +185,10 @@ void add_observers(const Everybody& all, Result& result) {
   result.tables.push_back(std::move(table));
   result.lines += text.text();
   for (const ModelRow* row : rows)
-    if (row->cues.shape + row->cues.texture > 0)
-      result.lines += concat(row->name, ": shape bias ", formatted("%.4f", row->cues.shape_bias()),
-                             " (", row->cues.shape, " shape, ", row->cues.texture, " texture)\n");
+    if (const CueAnswers cues = row->all_cues(); cues.shape + cues.texture > 0)
+      result.lines += concat(row->name, ": shape bias ", formatted("%.4f", cues.shape_bias()), " (",
+                             cues.shape, " shape, ", cues.texture, " texture)\n");
+  add_details(rows, result);
 }
 
 void add_mean_ranks(const std::vector<ModelRow>& models, Result& result) {
@@ -298,7 +214,7 @@ Result measure_human(const Experiments& experiments) {
                 {}};
   result.is_of_samples = false;
   for (const auto& [set, likeness] : all.subject().sets) add_likeness(set, likeness, result);
-  add_shape_bias(all.subject().cues, result);
+  add_shape_bias(all.subject().all_cues(), result);
   if (all.bias_of_each.count > 0)
     result.numbers.push_back(
         {{"shape_bias_of_humans", "share", Better::kLarger}, all.bias_of_each.value()});

@@ -52,7 +52,7 @@ std::vector<std::string> human_categories() {
 }
 
 CategoryMap category_map(const NamedModel& model) {
-  CategoryMap map;
+  CategoryMap map{.names = human_categories()};
   if (std::ssize(model.wnids) == kImageNetClasses) {
     map.by = "ImageNet's classes";
     for (const std::span<const Range> ranges : kRanges) {
@@ -70,6 +70,20 @@ CategoryMap category_map(const NamedModel& model) {
       throw CheckpointError("the model's classes are not ImageNet's thousand, and none is called '",
                             name, "': people chose from ", join(human_categories(), ", "));
     map.classes.push_back({it - own.begin()});
+  }
+  return map;
+}
+
+CategoryMap own_categories(const NamedModel& model) {
+  CategoryMap map{.names = model.info.label_names, .by = "the model's classes"};
+  if (map.names.empty())
+    throw CheckpointError("the model's classes have no names; --labels FILE names them");
+  for (const std::string& name : map.names) {
+    if (name.find_first_of("0123456789_-.") != std::string::npos)
+      throw CheckpointError("the class '", name,
+                            "' cannot stand in an image's name: want names without digits, _, - "
+                            "and . (--labels FILE gives others)");
+    map.classes.push_back({std::ssize(map.classes)});
   }
   return map;
 }

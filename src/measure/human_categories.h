@@ -14,6 +14,7 @@ std::vector<std::string> human_categories();
 
 /// Which of a model's classes each category is.
 struct CategoryMap {
+  std::vector<std::string> names;             ///< of the categories
   std::vector<std::vector<int64_t>> classes;  ///< of each category, at least one
   std::string by;                             ///< "ImageNet's classes", or "the model's own names"
 };
@@ -24,6 +25,12 @@ struct CategoryMap {
 /// source  model-vs-human helper/human_categories.py
 /// throws  CheckpointError naming a category that the model has not
 CategoryMap category_map(const NamedModel& model);
+
+/// For images of one's own: each of a model's classes is a category of its name.
+///
+/// throws  CheckpointError for classes without names, or with a digit, `_`, `-` or `.`, which end a
+///         category in an image's name
+CategoryMap own_categories(const NamedModel& model);
 
 /// The category of the largest mean probability over its classes, of equal ones the last.
 ///

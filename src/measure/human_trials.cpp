@@ -7,14 +7,12 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "data/delimited.h"
-#include "measure/human_categories.h"
+#include "measure/named_rows.h"
 
 namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kLargestTable = size_t{256} << 20;  // bytes
 
 /// A condition that does not count.
 struct LeftOut {
@@ -128,7 +126,8 @@ void read_table(const fs::path& path, const std::string& experiment,
 
 }  // namespace
 
-Trial trial_of(const std::string& experiment, const std::string& image_name) {
+Trial trial_of(const std::string& experiment, const std::string& image_name,
+               const std::vector<std::string>& categories) {
   constexpr size_t kParts = 7;
   const std::vector<std::string> parts = split(image_name, '_');
   Trial trial{.image = key_of(image_name)};
@@ -139,9 +138,8 @@ Trial trial_of(const std::string& experiment, const std::string& image_name) {
     trial.condition = "0";
     trial.category = without_digits(image_name.substr(0, image_name.find_first_of("-.")));
   }
-  const std::vector<std::string> known = human_categories();
-  if (std::find(known.begin(), known.end(), trial.category) == known.end())
-    throw DataError(image_name, ": '", trial.category, "' is none of ", join(known, ", "),
+  if (std::find(categories.begin(), categories.end(), trial.category) == categories.end())
+    throw DataError(image_name, ": '", trial.category, "' is none of ", join(categories, ", "),
                     "; want a name as model-vs-human has them, 0001_edg_dnn_0_oven_00_oven10.png, "
                     "or oven10.png");
   if (experiment == kCueConflict) trial.texture = texture_of(trial.image);

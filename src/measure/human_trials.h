@@ -44,8 +44,10 @@ Experiments read_human_trials(const std::filesystem::path& folder);
 /// left empty. Names are the project's, trial_set_session_condition_category_nn_image.png, or the
 /// image's alone (airplane1-bicycle2.png), whose condition is 0.
 ///
-/// throws  DataError for a name without a category
-Trial trial_of(const std::string& experiment, const std::string& image_name);
+/// categories  that there are
+/// throws      DataError for a name without one of them
+Trial trial_of(const std::string& experiment, const std::string& image_name,
+               const std::vector<std::string>& categories);
 
 /// An observer's trials as the project's table.
 std::string trials_csv(const Observer& observer);

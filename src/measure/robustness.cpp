@@ -101,6 +101,10 @@ CorruptionErrors corruption_errors(const std::vector<Corrupted>& all, double cle
   return count == 0 ? CorruptionErrors() : CorruptionErrors{sum / n, relative / n};
 }
 
+RobustnessScore score_of(const Result& result) {
+  return {result.number("top1"), result.number("nll"), result.number("ece")};
+}
+
 ResultTable severity_table(const Robustness& robustness) {
   ResultTable table{
       "by_severity", Form::kRecords, {"corruption", "severity", "accuracy", "nll", "ece"}, {}};
@@ -108,6 +112,19 @@ ResultTable severity_table(const Robustness& robustness) {
     table.rows.push_back(
         {row.corruption, row.severity, row.score.accuracy, row.score.nll, row.score.ece});
   return table;
+}
+
+void add_corruption_errors(const std::vector<Corrupted>& all, const Robustness& robustness,
+                           const RobustnessReference* reference, Result& result) {
+  const CorruptionErrors errors =
+      reference == nullptr ? CorruptionErrors()
+                           : corruption_errors(all, 1 - robustness.clean.accuracy, *reference);
+  const std::string against = reference == nullptr ? "no reference" : reference->name;
+  result.settings.emplace_back("reference", reference == nullptr ? "" : reference->name);
+  add_defined(result, {{"mce", "", Better::kSmaller}, errors.mean},
+              concat("mean over corruptions of error / error of ", against));
+  add_defined(result, {{"relative_mce", "", Better::kSmaller}, errors.relative},
+              concat("the same of what is lost: (error - clean error) / that of ", against));
 }
 
 }  // namespace
@@ -168,23 +185,24 @@ Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const 
   std::map<std::string, std::string> groups;
   for (const Corruption& corruption : corruptions()) groups[corruption.name] = corruption.group;
   for (const std::string& name : request.corruptions) make_corrupted(source, name, 1, request.seed);
-  int64_t num_examples = 0;
-  std::vector<BadSample> bad_samples;
-  const auto score = [&](const DataSource& of) {
-    Evaluators evaluators;
-    evaluators.push_back(make_evaluator("classification", request.evaluator));
-    const Result result = evaluate(predictor, of, transforms, options, evaluators).front();
-    num_examples = std::llround(result.number("num_examples"));
-    bad_samples = result.bad_samples;
-    return RobustnessScore{result.number("top1"), result.number("nll"), result.number("ece")};
+  const auto evaluators = [&] {
+    Evaluators all;
+    all.push_back(make_evaluator("classification", request.evaluator));
+    return all;
   };
-  Robustness robustness{.clean = score(*source)};
-  robustness.num_examples = num_examples;
-  robustness.bad_samples = bad_samples;
+  const auto result_of = [&](const DataSource& of) {
+    return evaluate(predictor, of, transforms, options, evaluators()).front();
+  };
+  const Result clean = request.clean != nullptr
+                           ? evaluate(request.clean->predictions, options, evaluators()).front()
+                           : result_of(*source);
+  Robustness robustness{.clean = score_of(clean)};
+  robustness.num_examples = std::llround(clean.number("num_examples"));
+  if (request.clean == nullptr) robustness.bad_samples = clean.bad_samples;
   for (const std::string& name : request.corruptions)
     for (const int64_t severity : request.severities) {
       const auto spoilt = make_corrupted(source, name, severity, request.seed);
-      robustness.rows.push_back({name, groups[name], severity, score(*spoilt)});
+      robustness.rows.push_back({name, groups[name], severity, score_of(result_of(*spoilt))});
       log_info(concat(name, " ", severity,
                       formatted(": %.2f %%", 100 * robustness.rows.back().score.accuracy)));
     }
@@ -205,23 +223,17 @@ Result robustness_result(const Robustness& robustness, const RobustnessReference
     add_row(one.name, one.mean, text);
     if (is_counted(one)) means.add(one.mean);
   }
-  add_scores("mean", means.mean(), result);
-  add_row("mean", means.mean(), text);
+  if (!all.empty()) {
+    add_scores("mean", means.mean(), result);
+    add_row("mean", means.mean(), text);
+  }
   result.lines = text.text();
-  const CorruptionErrors errors =
-      reference == nullptr ? CorruptionErrors()
-                           : corruption_errors(all, 1 - robustness.clean.accuracy, *reference);
-  const std::string against = reference == nullptr ? "no reference" : reference->name;
-  result.settings.emplace_back("reference", reference == nullptr ? "" : reference->name);
-  add_defined(result, {{"mce", "", Better::kSmaller}, errors.mean},
-              concat("mean over corruptions of error / error of ", against));
-  add_defined(result, {{"relative_mce", "", Better::kSmaller}, errors.relative},
-              concat("the same of what is lost: (error - clean error) / that of ", against));
+  if (!all.empty()) add_corruption_errors(all, robustness, reference, result);
   result.numbers.push_back({{"num_examples", "images"},
                             static_cast<double>(robustness.num_examples),
                             {},
                             /*is_count=*/true});
-  result.tables = {severity_table(robustness)};
+  if (!all.empty()) result.tables = {severity_table(robustness)};
   result.bad_samples = robustness.bad_samples;
   return result;
 }

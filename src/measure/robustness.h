@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eval/evaluation.h"
+#include "eval/predict_all.h"
 
 namespace vit22b {
 
@@ -56,6 +57,7 @@ struct RobustnessRequest {
   std::vector<int64_t> severities = {1, 2, 3, 4, 5};
   uint64_t seed = 0;
   EvaluatorOptions evaluator = {};
+  const PredictedSet* clean = nullptr;  ///< what the model said of the clean pictures, if known
 };
 
 /// Runs a model over a source clean, then once for each corruption and severity.

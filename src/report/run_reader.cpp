@@ -60,7 +60,9 @@ EvalResult::Example read_example(const Json& json, const fs::path& pictures) {
           read_picture(pictures / (sample + ".attention.png"))};
 }
 
+// "" of what is of no data set.
 std::string made_from(const Json& provenance) {
+  if (provenance.at("source").get<std::string>().empty()) return "";
   std::string text = provenance.at("source").get<std::string>() + ", split " +
                      provenance.at("split").get<std::string>();
   if (provenance.at("step").is_number())
@@ -107,6 +109,8 @@ void read_confusion(const Json& json, EvalResult& result) {
                    [](const auto& a, const auto& b) { return a.count > b.count; });
 }
 
+}  // namespace
+
 EvalResult read_result(const fs::path& path) {
   EvalResult result;
   result.name = path.stem().string();
@@ -132,8 +136,6 @@ EvalResult read_result(const fs::path& path) {
   }
   return result;
 }
-
-}  // namespace
 
 RunData read_run(const fs::path& folder) {
   const fs::path config = folder / "config.resolved.toml";

@@ -42,6 +42,11 @@ struct EvalResult {
   std::vector<RecordTable> tables;  ///< all others
 };
 
+/// Reads one results file, with its pictures.
+///
+/// throws  DataError naming a damaged file
+EvalResult read_result(const std::filesystem::path& file);
+
 /// What a report is made from: metrics.jsonl, results/ and the resolved config, nothing else.
 struct RunData {
   std::string name;

@@ -166,14 +166,14 @@ CurveStyle curve_style(size_t i) {
 }
 
 std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
-                      const std::string& y_unit) {
+                      const std::string& y_unit, const std::string& x_name) {
   Range x_range, y_range;
   for (const Curve& curve : curves) {
     for (const double step : curve.series->steps) x_range.include(step);
     for (const double value : curve.series->values) y_range.include(value);
   }
   const Plane plane(x_range, y_range);
-  std::string out = open_svg(title) + plane.axes("step", y_unit);
+  std::string out = open_svg(title) + plane.axes(escape_html(x_name), y_unit);
   double legend_x = kLeft;
   for (size_t i = 0; i < curves.size(); ++i) {
     const CurveStyle style = curve_style(i);
@@ -222,13 +222,13 @@ std::string heat_map(const std::string& title, const std::vector<Series>& rows,
                       short_number(values.high), "</text></svg>\n");
 }
 
-std::string reliability_plot(const std::vector<EvalResult::Bin>& bins) {
+std::string reliability_plot(const std::vector<EvalResult::Bin>& bins,
+                             const std::vector<Band>& bands, const std::string& title) {
   Range unit;
   unit.include(0);
   unit.include(1);
   const Plane plane(unit, unit);
-  std::string out =
-      open_svg("Reliability: accuracy by confidence") + plane.axes("confidence", "accuracy");
+  std::string out = open_svg(title) + plane.axes("confidence", "accuracy");
   const double width = (plane.x(1) - plane.x(0)) / static_cast<double>(bins.size());
   for (size_t i = 0; i < bins.size(); ++i) {
     if (bins[i].count == 0) continue;
@@ -239,6 +239,16 @@ std::string reliability_plot(const std::vector<EvalResult::Bin>& bins) {
                fixed(width - 2), "\" height=\"", fixed(plane.y(0) - top), "\" fill=\"", kPalette[0],
                "\"><title>", bins[i].count, " images, accuracy ", short_number(bins[i].accuracy),
                ", confidence ", short_number(bins[i].confidence), "</title></rect>");
+  }
+  for (size_t i = 0; i < std::min(bands.size(), bins.size()); ++i) {
+    if (bins[i].count == 0 || !std::isfinite(bands[i].low) || !std::isfinite(bands[i].high))
+      continue;
+    const double left = plane.x(0) + width * static_cast<double>(i), top = plane.y(bands[i].high);
+    out += concat(
+        "<rect x=\"", fixed(left + 1), "\" y=\"", fixed(top), "\" width=\"", fixed(width - 2),
+        "\" height=\"", fixed(plane.y(bands[i].low) - top), "\" fill=\"", kPalette[1],
+        "\" fill-opacity=\"0.45\"><title>perfect calibration: ", short_number(bands[i].low), " to ",
+        short_number(bands[i].high), "</title></rect>");
   }
   out += concat("<line class=\"diagonal\" x1=\"", fixed(plane.x(0)), "\" y1=\"", fixed(plane.y(0)),
                 "\" x2=\"", fixed(plane.x(1)), "\" y2=\"", fixed(plane.y(1)), "\"/>");

@@ -22,16 +22,25 @@ CurveStyle curve_style(size_t i);
 /// page's light or dark scheme.
 ///
 /// y_unit  written at the axis, such as "img/s"; "" for none
+/// x_name  below the other
 std::string line_plot(const std::string& title, const std::vector<Curve>& curves,
-                      const std::string& y_unit);
+                      const std::string& y_unit, const std::string& x_name = "step");
 
 /// A heat map of several series with common steps, the first at the bottom: dark is low, bright
 /// high. Steps that cannot be told apart are thinned out.
 std::string heat_map(const std::string& title, const std::vector<Series>& rows,
                      const std::string& row_name);
 
+/// From a low to a high value; NaN for none.
+struct Band {
+  double low, high;
+};
 /// A reliability diagram: accuracy by confidence bin against the diagonal.
-std::string reliability_plot(const std::vector<EvalResult::Bin>& bins);
+///
+/// bands  of bins: where the accuracy of a perfectly calibrated model would lie; or none
+std::string reliability_plot(const std::vector<EvalResult::Bin>& bins,
+                             const std::vector<Band>& bands = {},
+                             const std::string& title = "Reliability: accuracy by confidence");
 
 /// Text safe inside HTML and SVG.
 std::string escape_html(const std::string& text);

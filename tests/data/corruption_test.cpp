@@ -49,11 +49,30 @@ TEST(Corruption, EqualsThePythonPackageWhereNothingIsRandom) {
   EXPECT_EQ(compared, 24);
 }
 
-// Mean, deviation, and mean difference of neighbours across and down.
-at::Tensor numbers_of(const at::Tensor& image_HWC) {
-  const at::Tensor v = image_HWC.to(at::kDouble) / 255;
-  return at::stack(
+// log10 of the mean power in rings of frequencies, in periods a pixel.
+at::Tensor spectrum_of(const at::Tensor& difference_HWC) {
+  constexpr double kRings[] = {0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.71};
+  const int64_t height = difference_HWC.size(0), width = difference_HWC.size(1);
+  const at::Tensor power =
+      at::fft_fft2(difference_HWC, std::nullopt, {0, 1}).abs().square().mean(2) /
+      static_cast<double>(height * width);
+  const at::Tensor down = at::fft_fftfreq(height, 1, at::kDouble).unsqueeze(1),
+                   across = at::fft_fftfreq(width, 1, at::kDouble).unsqueeze(0);
+  const at::Tensor radius = at::hypot(down, across);
+  std::vector<at::Tensor> rings;
+  for (size_t i = 0; i + 1 < std::size(kRings); ++i)
+    rings.push_back(at::log10(
+        power.masked_select(radius.ge(kRings[i]).logical_and(radius.lt(kRings[i + 1]))).mean() +
+        1e-12));
+  return at::stack(rings);
+}
+
+// Mean, deviation, mean difference of neighbours across and down, spectrum of what was changed.
+at::Tensor numbers_of(const at::Tensor& image_HWC, const at::Tensor& clean_HWC) {
+  const at::Tensor v = image_HWC.to(at::kDouble) / 255, clean = clean_HWC.to(at::kDouble) / 255;
+  const at::Tensor plain = at::stack(
       {v.mean(), v.std(/*unbiased=*/false), v.diff(1, 1).abs().mean(), v.diff(1, 0).abs().mean()});
+  return at::cat({plain, spectrum_of(v - clean)});
 }
 
 // Each number's mean over draws lies within four deviations of the difference of two such means,
@@ -67,7 +86,8 @@ TEST(Corruption, HasThePythonPackagesStatisticsWhereSomethingIsRandom) {
     const auto [name, severity] = name_and_severity(key);
     std::vector<at::Tensor> drawn;
     for (uint64_t draw = 0; draw < kDraws; ++draw)
-      drawn.push_back(numbers_of(corrupted(all.at("picture224"), name, severity, draw)));
+      drawn.push_back(
+          numbers_of(corrupted(all.at("picture224"), name, severity, draw), all.at("picture224")));
     const at::Tensor mean = at::stack(drawn).mean(0);
     const double there = name == "glass_blur" ? kDrawsOfGlass : kDrawsThere;
     const at::Tensor bound =

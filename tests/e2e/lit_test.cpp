@@ -82,6 +82,26 @@ TEST_F(LitCommands, ZeroshotNamesWhatTheImageTowerNeverSawLabelsOf) {
   EXPECT_GT(with["accuracy"], 0.7);
 }
 
+// The measures of classifiers are of named classes too, and agree with zeroshot.
+TEST_F(LitCommands, EvalIsOfClassesThatAreToldByName) {
+  test::write_file(at("names"), "white\nred\ngreen\nblue\nblack\n");
+  const std::string words = at("run") + " --data " + at("m.csv") + " --classes " + at("names");
+  const json zero = json::parse(vit("zeroshot " + words + " --json").out),
+             eval = json::parse(vit("eval " + words + " --json").out),
+             calibration = json::parse(vit("eval calibration " + words + " --json").out);
+  EXPECT_EQ(eval["top1"], zero["accuracy"]);
+  EXPECT_NEAR(calibration["nll"].get<double>(), eval["nll"].get<double>(), 1e-9);
+  const json robustness = json::parse(
+      vit("eval robustness " + words + " --corruptions contrast --severities 5 --json").out);
+  EXPECT_EQ(robustness["clean"]["accuracy"], eval["top1"]);
+  EXPECT_NE(vit("eval " + at("run") + " --data " + at("m.csv") + " --templates " + at("names"))
+                .last_line()
+                .find("go with --classes"),
+            std::string::npos);
+  EXPECT_NE(vit("eval --logits x --classes " + at("names")).last_line().find("goes with a check"),
+            std::string::npos);
+}
+
 TEST_F(LitCommands, RetrieveMeasuresBothWaysAndSearches) {
   const json recall =
       json::parse(vit("retrieve " + at("run") + " --data " + at("m.csv") + " --json").out);

@@ -122,6 +122,57 @@ TEST_F(Trust, CorruptedPicturesCostAccuracyOrAreTold) {
   EXPECT_EQ(again.at("reference"), at("first.json"));
 }
 
+// Of other pictures of its classes answers are taken from those alone, and the tested pictures of
+// the same classes stand beside.
+TEST_F(Trust, OtherPicturesOfItsClasses) {
+  for (int i = 0; i < 8; ++i) {
+    test::write_png(*folder_ / concat("a/red/", i, ".png"), 0, 900 + i);
+    test::write_png(*folder_ / concat("a/white/", i, ".png"), 3, 900 + i);
+    test::write_png(*folder_ / concat("o/warm/", i, ".png"), i % 2 * 3, 950 + i);
+    test::write_png(*folder_ / concat("o/unknown/", i, ".png"), 1, 950 + i);
+  }
+  test::write_file(*folder_ / "o.json", R"({"warm": "red; white", "cold": [1, "blue"]})");
+  for (const auto& [name, first] : {std::pair("imagenet-a", 20), {"imagenet-a-clean", 70}}) {
+    std::string rows = "model,top1,img_size\n";
+    for (int i = 0; i < 5; ++i) rows += concat("m", i, ",", first + 3 * i, ",224\n");
+    test::write_file(*folder_ / concat("timm/results-", name, ".csv"), rows);
+  }
+  const json result =
+      said("robustness " + at("run") + " --set a=" + at("a") + " --set o=" + at("o") +
+           " --set-map o=" + at("o.json") + " --baselines " + at("timm"));
+  EXPECT_FALSE(result.contains("by_corruption"));
+  EXPECT_EQ(result.at("clean").at("accuracy"), said(at("run")).at("top1"));
+  const json &a = result.at("sets").at("a"), &o = result.at("sets").at("o");
+  EXPECT_EQ(a.at("num_examples"), 16);
+  EXPECT_EQ(a.at("num_classes"), 2);
+  EXPECT_EQ(a.at("baselines"), 5);
+  EXPECT_EQ(o.at("num_examples"), 8);
+  EXPECT_EQ(o.at("num_left_out"), 8);
+  EXPECT_TRUE(result.at("effective_robustness").at("o").is_null());
+  // By the plain evaluation, which restricts on request.
+  EXPECT_EQ(a.at("accuracy"), said(at("run") + " --restrict --data " + at("a")).at("top1"));
+  // Every picture of a colour is of both classes that its folder stands for.
+  EXPECT_EQ(o.at("accuracy"), 1);
+}
+
+// ReaL's answers by pictures: those that show nothing of the classes are left out.
+TEST_F(Trust, PicturesByAllThatTheyShow) {
+  json by_name = json::object(), plain = said(at("run"));
+  for (int i = 0; i < 12; ++i)
+    by_name[concat(i, ".png")] = i < 3 ? json::array() : json({0, 1, 2, 3});
+  test::write_file(*folder_ / "real.json", by_name.dump());
+  const json result = said("robustness " + at("run") + " --real " + at("real.json"));
+  EXPECT_EQ(result.at("sets").at("real").at("num_examples"), 36);
+  EXPECT_EQ(result.at("sets").at("real").at("accuracy"), 1);
+  EXPECT_EQ(result.at("sets").at("real").at("tested_accuracy"), plain.at("top1"));
+  by_name["5.png"] = {4};
+  test::write_file(*folder_ / "real.json", by_name.dump());
+  EXPECT_NE(vit("eval robustness " + at("run") + " --real " + at("real.json"))
+                .last_line()
+                .find("4 is none of the model's 4 classes"),
+            std::string::npos);
+}
+
 // A model of the sixteen categories on images that are called as the project calls them.
 TEST_F(Trust, ACheckpointAnswersPeoplesExperiments) {
   const char* const categories[] = {"airplane", "bear",  "bicycle", "bird",  "boat", "bottle",
@@ -153,6 +204,98 @@ TEST_F(Trust, ACheckpointAnswersPeoplesExperiments) {
             std::string::npos);
 }
 
+// Images of one's own, in a model's own classes.
+TEST_F(Trust, ShapeBiasOfOnesOwnImages) {
+  for (int i = 0; i < 4; ++i)
+    for (int other = 0; other < 4; ++other)
+      test::write_png(
+          *folder_ / concat("own/cue-conflict/", kColours[i], 1, "-", kColours[other], "2.png"),
+          other, 60 + i);
+  const json result = said("human " + at("run") + " --categories own --stimuli " + at("own"));
+  EXPECT_EQ(result.at("categories_by"), "the model's classes");
+  // Where shape and texture are one, no answer says which it was by.
+  EXPECT_EQ(result.at("shape_count").get<int>() + result.at("texture_count").get<int>() +
+                result.at("neither_count").get<int>(),
+            12);
+  const Ended people = vit("eval human " + at("run") + " --stimuli " + at("own"));
+  EXPECT_NE(people.last_line().find("none is called 'airplane'"), std::string::npos);
+}
+
+// Super-categories, by the names' beginnings or a file: sums of the classes'.
+TEST_F(Trust, AccuracyByGroupsOfClasses) {
+  test::write_file(*folder_ / "groups.csv",
+                   "class,group\nred,warm\nwhite,none\ngreen,cold\nblue,cold\n");
+  const json by_file = said(at("run") + " --class-groups " + at("groups.csv"));
+  const json& groups = by_file.at("per_group");
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[0].at("group"), "cold");
+  EXPECT_EQ(groups[0].at("num_classes"), 2);
+  EXPECT_EQ(groups[0].at("num_examples"), 24);
+  double right = 0;
+  for (const json& group : groups)
+    right += group.at("accuracy").get<double>() * group.at("num_examples").get<double>();
+  EXPECT_NEAR(right / 48, by_file.at("top1").get<double>(), 1e-12);
+  const std::string knn = "knn " + at("run") + " --train " + at("data") + " --k 3 --class-groups ";
+  const json near = json::parse(vit(knn + at("groups.csv") + " --json --quiet").out);
+  EXPECT_EQ(near.at("per_group").at("3").size(), 3U);
+  EXPECT_NE(vit(knn + "prefix").last_line().find("'blue' has no group: no '/'"), std::string::npos);
+  test::write_file(*folder_ / "few.csv", "class,group\nred,warm\n");
+  EXPECT_NE(vit("eval " + at("run") + " --class-groups " + at("few.csv"))
+                .last_line()
+                .find("has no group"),
+            std::string::npos);
+}
+
+// CelebA's layout: frozen features, a regression, thresholds by a partition.
+TEST_F(Trust, GroupsOfPicturesInCelebAsLayout) {
+  std::string attributes = "120\nWarm Bright\n", partition;
+  for (int i = 0; i < 120; ++i) {
+    const int colour = i % 4;
+    const std::string name = concat(i, ".png");
+    test::write_png(*folder_ / ("celeba/" + name), colour, 300 + i);
+    attributes += concat(name, colour == 0 ? "  1 " : " -1 ", i % 3 == 0 ? " 1" : "-1", "\n");
+    partition += concat(name, " ", i % 4 == 3 ? 2 : i / 40, "\n");
+  }
+  test::write_file(*folder_ / "list_attr.txt", attributes);
+  test::write_file(*folder_ / "list_partition.txt", partition);
+  const std::string words = "fairness " + at("run") + " --attributes " + at("list_attr.txt") +
+                            " --pictures " + at("celeba") + " --label Warm --group Bright";
+  const json result = said(words + " --partition " + at("list_partition.txt"));
+  EXPECT_EQ(result.at("groups").size(), 2U);
+  EXPECT_EQ(result.at("num_train"), 30);
+  EXPECT_GT(result.at("accuracy_per_group")[0].at("accuracy"), 0.6);
+  EXPECT_EQ(result.at("rto").size(), 6U);
+  EXPECT_EQ(said(words).at("parts_by"), "drawn, half to train, seed 0");
+  EXPECT_EQ(said(words), said(words));
+  EXPECT_NE(vit("eval fairness " + at("run") + " --attributes " + at("list_attr.txt") +
+                " --label Warm --group Brigh")
+                .last_line()
+                .find("did you mean 'Bright'?"),
+            std::string::npos);
+  EXPECT_NE(vit("eval fairness " + at("run")).last_line().find("--attributes FILE"),
+            std::string::npos);
+  EXPECT_NE(vit("eval " + words + " --score x").last_line().find("is of a --table"),
+            std::string::npos);
+}
+
+// A model is as near to itself as can be; what cannot be compared is undefined.
+TEST_F(Trust, TwoModelsOnTheSamePictures) {
+  const std::string images = " --images " + at("data/test") + " --json --quiet";
+  const json same = json::parse(vit("compare " + at("run") + " " + at("run") + images).out);
+  EXPECT_NEAR(same.at("cka").get<double>(), 1, 1e-9);
+  EXPECT_NEAR(same.at("patch_cosine").at("percentile_1").get<double>(), 1, 1e-6);
+  EXPECT_EQ(same.at("top1_agreement"), 1);
+  ASSERT_EQ(
+      vit("model init test8 img_size=16 embed_dim=16 num_classes=3 --out " + at("narrow")).code, 0);
+  const json other = json::parse(vit("compare " + at("run") + " " + at("narrow") + images).out);
+  EXPECT_TRUE(other.at("pooled_cosine").at("mean").is_null());
+  EXPECT_TRUE(other.at("top1_agreement").is_null());
+  EXPECT_TRUE(other.at("cka").is_number());
+  EXPECT_NE(vit("compare " + at("run") + images).last_line().find("compares two checkpoints"),
+            std::string::npos);
+  EXPECT_NE(vit("compare a b").last_line().find("give --against FILE"), std::string::npos);
+}
+
 TEST_F(Trust, WhatDoesNotGoTogetherIsNamed) {
   const auto refusal = [&](const std::string& words) { return vit("eval " + words).last_line(); };
   EXPECT_NE(refusal("calibration").find("give a checkpoint, or --logits FILE"), std::string::npos);
@@ -163,6 +306,17 @@ TEST_F(Trust, WhatDoesNotGoTogetherIsNamed) {
       std::string::npos);
   EXPECT_NE(refusal("ood " + at("run")).find("--ood-data SRC"), std::string::npos);
   EXPECT_NE(refusal("robustness " + at("run") + " --corruptions fogg").find("did you mean 'fog'?"),
+            std::string::npos);
+  const std::string robustness = "robustness " + at("run") + " ";
+  EXPECT_NE(refusal(robustness + "--set a").find("want NAME=SRC"), std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set a=x --set a=y").find("is there twice"), std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set-map a=x").find("go with --set"), std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set a=x --restrict").find("its own classes anyway"),
+            std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set a=" + at("strange")).find("no images in"),
+            std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set a=" + at("data/test") + " --baselines " + at("nowhere"))
+                .find("is no folder of results"),
             std::string::npos);
   EXPECT_NE(refusal("robustness " + at("run") + " --severities 6").find("want some of 1,2,3,4,5"),
             std::string::npos);

@@ -429,6 +429,15 @@ def make_texts():
     seed("class_map", "order", "dog", "cat\nox", "0\n1")
     seed("class_map", "unnamed", "dog", "cat", "0\n1")
     seed("class_map", "by-number", "0\n1", "0\n1\n2", "cat\nox")
+    groups = "label,prediction,score,group\n1,1,0.75,a\n0,1,0.5,b\n-1,no,1e-3,\"a, b\"\n"
+    trials = ("subj,Session,trial,rt,object_response,category,condition,imagename\n"
+              "subject-01,1,1,NaN,na,truck,0,0001_cue_s01_0_truck_00_truck2-bottle3.png\n"
+              "subject-01,1,2,0.9,bear,knife,0,knife5-clock1.png\n")
+    for name, classes in {"names": '{"cat": "b; a", "ox": ["n3", 0]}', "list": "[[0, 2], [], [1]]", "pictures": '{"sample 0": [0], "sample 1": [], "sample 2": [2, 1]}',
+                          "number": '{"cat": 9e99}', "nested": '{"cat": [[0]]}'}.items():
+        seed("measured_tables", name, groups, trials, classes)
+    celeba = "2\nlabel group\n000001.jpg -1  1\n000002.jpg  1 -1\n"
+    seed("measured_tables", "celeba", celeba, "image_id,label,group,split\na.png,yes,old,train\nb.png,0,young,test\n", "000001.jpg 0\n000002.jpg 2\n")
     config = 'total_steps = 9\ninit_from = "."\ndata.root = "d"\nmodel.name = "test8"\n'
     lit = config.replace("init_from", "lit.image_tower") + 'task = "lit"\nlit.tokenizer = "config.json"\n'
     meta = json.dumps({"working_folder": "/tmp"})
@@ -449,6 +458,12 @@ def make_texts():
     config = "\n".join((demo / "config.resolved.toml").read_text().splitlines()[:9])
     seed("run_reader", "demo", config, metrics, json.dumps(short))
     many = {"top1": 0.5, "confusion": {"labels": [3, 4], "most_confused": [{"label": 0, "prediction": 1, "count": 2}]}}
+    measures = {"provenance": {"source": "", "split": "", "step": None}, "accuracy": 0.5,
+                "reliability": [{"count": 3, "accuracy": 0.5, "confidence": 0.4, "low": 0.1, "high": 0.9}, {"count": 0, "accuracy": None, "confidence": None, "low": None, "high": None}],
+                "by_severity": [{"corruption": "fog", "severity": 1, "accuracy": 0.5}], "by_corruption": {"fog": {"accuracy": 0.5}}, "msp": {"auroc": 0.75},
+                "sets": {"a": {"accuracy": -1e300, "score": 1e300}}, "groups": [{"group": "<b>", "accuracy": 1}], "rto": [{"tolerance": 0.1, "accuracy": None}],
+                "by_condition": [{"observer": "humans", "set": "contrast", "condition": "c05", "accuracy": 1}, {"observer": 1, "set": [], "condition": {}}]}
+    seed("run_reader", "measures", "seed = 1", "", json.dumps(measures))
     seed("run_reader", "many", "seed = 1", '{"step": 1, "loss": 2.5, "entropy": [1, 2, null]}\n{"step": 2, "loss', json.dumps(many))
 
 

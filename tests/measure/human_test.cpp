@@ -110,8 +110,8 @@ TEST(Human, WithoutPeopleThereIsAccuracyAlone) {
 TEST(Human, TablesAreWrittenAsTheyAreRead) {
   Observer observer{"a-model",
                     false,
-                    {trial_of("cue-conflict", "airplane1-bicycle2.png"),
-                     trial_of("cue-conflict", "cat10-oven3.png")}};
+                    {trial_of("cue-conflict", "airplane1-bicycle2.png", human_categories()),
+                     trial_of("cue-conflict", "cat10-oven3.png", human_categories())}};
   observer.trials[0].response = "bicycle";
   observer.trials[1].response = "cat";
   EXPECT_EQ(observer.trials[0].texture, "bicycle");
@@ -124,12 +124,13 @@ TEST(Human, TablesAreWrittenAsTheyAreRead) {
 }
 
 TEST(Human, NamesOfImagesSayCategoryAndCondition) {
-  const Trial trial = trial_of("contrast", "0042_cop_dnn_c30_car_10_n02814533_1234.png");
+  const Trial trial =
+      trial_of("contrast", "0042_cop_dnn_c30_car_10_n02814533_1234.png", human_categories());
   EXPECT_EQ(trial.condition, "c30");
   EXPECT_EQ(trial.category, "car");
   EXPECT_EQ(trial.image, "n02814533_1234.png");
   EXPECT_NE(error_of<DataError>([] {
-              trial_of("edge", "10.png");
+              trial_of("edge", "10.png", human_categories());
             }).find("10.png: '' is none of airplane"),
             std::string::npos);
 }

@@ -5,6 +5,7 @@
 
 #include "eval/gathered.h"
 #include "kernels/loss.h"
+#include "measure/class_groups.h"
 #include "metrics/calibration.h"
 #include "metrics/classification.h"
 
@@ -194,11 +195,21 @@ class Classification : public Evaluator {
                      calibration_table(all.calibration)};
     for (ResultTable& table : confusion_tables(all.confusion, num_classes, options_.class_names))
       result.tables.push_back(std::move(table));
+    if (!options_.class_groups.empty()) add_groups(all.confusion, num_classes, result);
     result.examples = all_examples(examples_, mesh);
     return result;
   }
 
  private:
+  void add_groups(const metrics::Confusion& confusion, int64_t num_classes, Result& result) const {
+    const metrics::Confusion::PerClass all = confusion.per_class(num_classes);
+    std::vector<ClassShare> shares;
+    for (size_t c = 0; c < all.truths.size(); ++c)
+      shares.push_back({all.truths[c], static_cast<double>(all.right[c])});
+    result.tables.push_back(group_table(
+        "per_group", class_groups(options_.class_groups, options_.class_names), shares));
+  }
+
   EvaluatorOptions options_;
   Sums sums_;
   std::vector<Example> examples_;
