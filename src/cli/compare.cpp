@@ -28,7 +28,7 @@ struct CompareFlags {
 void run_on_images(const CompareFlags& flags) {
   if (flags.runs.size() != 2)
     throw UsageError("--images compares two checkpoints, got ", flags.runs.size());
-  refuse_options(*flags.command, {"--against", "--k"}, "is of files of predictions");
+  refuse_options(*flags.command, {"--against", "--k", "--seed"}, "is of files of predictions");
   const Device device = begin_command(flags.common);
   const std::shared_ptr<const DataSource> source = open_pictures(flags.images);
   const PredictorOptions options = predictor_options(flags.common, device);

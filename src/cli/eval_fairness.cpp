@@ -51,23 +51,28 @@ PartFeatures features_of(const FairnessFlags& flags, const PictureAttributes& at
     files.push_back((root / attributes.pictures[static_cast<size_t>(row)]).string());
   const std::unique_ptr<DataSource> source = make_image_list(std::move(files));
   const FeatureTable table = make_features(flags.head, extractor, *source);
-  PartFeatures made{table.all(flags.head.feature), at::empty({table.size()}, at::kLong), {}};
+  std::vector<int64_t> labels;
+  PartFeatures made{table.all(flags.head.feature), {}, {}};
   for (int64_t i = 0; i < table.size(); ++i) {  // bad pictures are left out
     const auto row =
         static_cast<size_t>(rows[static_cast<size_t>(table.indices()[i].item<int64_t>())]);
-    made.labels_N[i] = static_cast<int64_t>(attributes.labels[row]);
+    labels.push_back(attributes.labels[row] ? 1 : 0);
     made.groups.push_back(attributes.groups[row]);
   }
+  made.labels_N = at::tensor(labels, at::kLong);
   return made;
 }
 
 FairnessTable judged(const LinearHead& head, const PartFeatures& part, const std::string& place) {
-  const at::Tensor scores_N = at::softmax(head.scores(part.features_ND), 1).select(1, 1);
+  const at::Tensor scores_N =
+      at::softmax(head.scores(part.features_ND), 1).select(1, 1).contiguous();
+  const double* scores = scores_N.const_data_ptr<double>();
+  const auto* labels = part.labels_N.const_data_ptr<int64_t>();
   FairnessTable table{.place = place, .decisions_from = "logistic regression, chance >= 0.5"};
   for (int64_t i = 0; i < scores_N.size(0); ++i) {
-    table.scores.push_back(scores_N[i].item<double>());
+    table.scores.push_back(scores[i]);
     table.predictions.push_back(table.scores.back() >= 0.5);
-    table.labels.push_back(part.labels_N[i].item<int64_t>() != 0);
+    table.labels.push_back(labels[i] != 0);
   }
   NumberedGroups numbered = number_groups(part.groups);
   table.group_names = std::move(numbered.names), table.groups = std::move(numbered.numbers);

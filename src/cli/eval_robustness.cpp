@@ -114,6 +114,9 @@ void run_robustness(const RobustnessFlags& flags) {
   if (!wants_sets(flags) || flags.measure.command->count("--corruptions") > 0)
     request.corruptions = chosen_corruptions(flags.corruptions);
   std::optional<RobustnessReference> reference;
+  if (!flags.reference.empty() && request.corruptions.empty())
+    throw UsageError(
+        "--reference is of corruptions; with --set name some, such as --corruptions all");
   if (flags.reference == "alexnet")
     reference = alexnet_reference();
   else if (!flags.reference.empty())
