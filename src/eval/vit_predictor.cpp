@@ -97,8 +97,8 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
                           config_.head_outputs());
   };
   const std::vector<int64_t> shape = images_BCHW.sizes().vec();
-  // Weights that may change are read through the store each time.
-  if (!keeps_packed_ || shape != recorded_.shape) {
+  // Weights that may change are read through the store each time, and noise comes from the host.
+  if (!keeps_packed_ || config_.plex.is_heteroscedastic() || shape != recorded_.shape) {
     if (recorded_.function == nullptr) recorded_.shape = shape;
     return forward(images_BCHW);
   }

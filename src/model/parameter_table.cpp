@@ -219,6 +219,20 @@ void add_joint_head(Rows& rows, const ViTConfig& c) {
   rows.add("logit_bias", {1}, constant(kFirstJointBias), ParameterGroup::kScale);
 }
 
+/// What an image's noise of the logits is made from, first values as Flax's Dense has them
+/// (lecun_normal, not truncated here).
+void add_noise(Rows& rows, const ViTConfig& c) {
+  const auto layer = [&](const std::string& name, int64_t outputs) {
+    ParameterRow& kernel =
+        rows.kernel(name + ".weight", outputs, c.pooled_dim(), ModelCut::kRowsPerSection);
+    kernel.group = ParameterGroup::kHead;
+    kernel.initialiser = normal(1 / std::sqrt(static_cast<double>(c.pooled_dim())));
+    rows.bias(name + ".bias", constant(0), ModelCut::kRowsPerSection, {outputs});
+  };
+  if (c.plex.head_factors > 0) layer("head.factors", c.num_classes * c.plex.head_factors);
+  layer("head.diag", c.num_classes);
+}
+
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
   if (c.reads_words() && c.text.joint_dim > 0) return add_joint_head(rows, c);
@@ -229,6 +243,7 @@ void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   if (!c.embeds_images()) kernel.initialiser = constant(0);
   rows.bias("head.bias", constant(c.embeds_images() ? 0 : c.head_bias_init),
             ModelCut::kRowsPerSection, {outputs});
+  if (c.plex.is_heteroscedastic()) add_noise(rows, c);
 }
 
 }  // namespace
@@ -243,6 +258,8 @@ std::string Initialiser::text() const {
   if (kind == Kind::kConstant) return concat("constant ", value);
   if (kind == Kind::kNormal) return concat("normal, stddev ", value);
   if (kind == Kind::kUniform) return concat("uniform, to ", value);
+  if (kind == Kind::kAroundOne) return concat("normal around 1, stddev ", value);
+  if (kind == Kind::kSign) return concat("1 with probability ", value, ", else -1");
   return "xavier uniform";
 }
 

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "kernels/norm.h"
 #include "model/embedding.h"
+#include "model/head.h"
 #include "model/layers.h"
 #include "model/pooling.h"
 
@@ -19,13 +20,6 @@ at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
                  1);
 }
 
-/// A classifier's logits. Of the class token and the mean side by side a rank of a model axis has
-/// features of both.
-at::Tensor classify(const ViTConfig& config, const Layers& layers, const at::Tensor& pooled_BD) {
-  return config.pooled_dim() == config.embed_dim ? layers.rows("head", pooled_BD)
-                                                 : layers.rows_of_halves("head", pooled_BD);
-}
-
 /// The forward passes of the units around the encoder; the sequence outlives them.
 UnitFunction unit_function(const ModelContext& context, UnitKind kind, const Sequence& sequence) {
   return [&context, kind, &sequence](const NamedTensors& weights, const at::Tensor& x) {
@@ -40,7 +34,7 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind, const Seq
       case UnitKind::kHead:
         return context.config.reads_words() && context.config.text.joint_dim > 0
                    ? joint_head(layers, x.to(at::kFloat))
-                   : classify(context.config, layers, x.to(at::kFloat));
+                   : classify(context, layers, x.to(at::kFloat));
       case UnitKind::kBlock:
       case UnitKind::kTask:
         break;
