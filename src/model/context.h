@@ -38,7 +38,12 @@ struct ModelContext {
   std::optional<at::ScalarType> residual_type = {};
   NoiseKey noise = {};
 
-  BlockSpec block = block_spec(config, mesh);  ///< of each of the model's blocks
+  BlockSpec block = block_spec(config, mesh);  ///< of the model's blocks but an ensemble's
+  BlockSpec last_block = last_block_spec(config, mesh);
+
+  const BlockSpec& block_at(int64_t index) const {
+    return index < config.first_ensemble_block() ? block : last_block;
+  }
 
   at::ScalarType type_of_residual() const { return residual_type.value_or(compute_type); }
 };

@@ -116,6 +116,17 @@ class Rows {
         ParameterGroup::kAdapter);
     add(adapter.b, {linear.out, adapter.rank}, constant(0), ParameterGroup::kAdapter);
   }
+  /// What members of an ensemble have beside a layer's rows.
+  void fast(const LinearSpec& linear) {
+    const FastWeights& fast = linear.fast;
+    if (!fast.exists()) return;
+    const Initialiser around_one =
+        fast.first_sign > 0 ? Initialiser{Initialiser::Kind::kSign, fast.first_sign}
+                            : Initialiser{Initialiser::Kind::kAroundOne, -fast.first_sign};
+    add(fast.in, {fast.members, linear.in}, around_one, ParameterGroup::kScale);
+    add(fast.out, {fast.members, linear.out}, around_one, ParameterGroup::kScale);
+    add(fast.bias, {fast.members, linear.out}, constant(0), ParameterGroup::kBias);
+  }
   /// LayerScale, where there is one.
   void scale(const std::string& name, const BlockSpec& block) {
     if (!name.empty())
@@ -183,8 +194,10 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
       rows.in_layer(b.hidden_projection(), b.hidden_sections(), mlp_bias);
     }
   }
+  for (const LinearSpec* layer : {&b.gate, &b.fc1}) rows.fast(*layer);
   rows.norm(b.mlp_norm);
   rows.out_layer(b.fc2, mlp_bias);
+  rows.fast(b.fc2);
   rows.scale(b.scale2, b);
 }
 
@@ -268,10 +281,11 @@ int64_t ParameterRow::count() const {
 }
 
 std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
-  const BlockSpec block = block_spec(config);  // validates
+  const BlockSpec block = block_spec(config), last = last_block_spec(config);  // validates
   std::vector<ParameterRow> table;
   add_embedding(table, config);
-  for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
+  for (int64_t i = 0; i < config.depth; ++i)
+    add_block(table, i < config.first_ensemble_block() ? block : last, i);
   if (config.has_final_norm())
     Rows(table, {UnitKind::kFinalNorm}, "").norm(model_norm("norm", config));
   add_pool(table, config);

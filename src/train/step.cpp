@@ -22,7 +22,7 @@ class TowerPass {
 
   VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {}) {
     return vit_forward(context_, store_, model_input(context_.config, batch),
-                       {.taps = taps, .tape = &tape_, .sink = &sink_});
+                       {.taps = taps, .tape = &tape_, .sink = &sink_, .keeps_members = true});
   }
   void backward(const VitOutputGrads& gradients) {
     vit_backward(context_, store_, tape_, gradients, &sink_);
