@@ -109,8 +109,8 @@ void check_choices(const TrainConfig& c) {
   check_range("data.max_pixels", static_cast<double>(c.data.max_pixels), Range::positive());
   c.optim.check();
   c.schedule.check();
-  check_tasks(c);
   check_plex(c);
+  check_tasks(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }
 
