@@ -79,23 +79,24 @@ at::Tensor mean_gradient(const at::Tensor& mean_BC, const at::Tensor& gradient_B
   return gradient_BC * slope;
 }
 
+/// What noisy logits become.
+struct Form {
+  double temperature = 1;
+  Link link = Link::kSoftmax;
+};
+
 /// Computes the samples again in the backward pass.
 struct MeanLogits : torch::autograd::Function<MeanLogits> {
-  using Optional = std::optional<at::Tensor>;
-
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& mean_BC,
-                            const Optional& factors_BCK, const at::Tensor& scale_BC,
-                            const Optional& factors_SK, const at::Tensor& classes_SC,
-                            double temperature, bool is_sigmoid) {
-    const auto or_none = [](const Optional& t) { return t.value_or(at::Tensor()); };
-    const Link link = is_sigmoid ? Link::kSigmoid : Link::kSoftmax;
-    const at::Tensor mean = mean_probability({mean_BC, or_none(factors_BCK), scale_BC},
-                                             {or_none(factors_SK), classes_SC}, temperature, link);
+                            const std::optional<at::Tensor>& factors_BCK,
+                            const at::Tensor& scale_BC, const LogitNoise& noise, const Form& form) {
+    const NoisyLogits z{mean_BC, factors_BCK.value_or(at::Tensor()), scale_BC};
+    const at::Tensor mean = mean_probability(z, noise, form.temperature, form.link);
     context->save_for_backward(
-        {mean_BC, or_none(factors_BCK), scale_BC, or_none(factors_SK), classes_SC, mean});
-    context->saved_data["temperature"] = temperature;
-    context->saved_data["is_sigmoid"] = is_sigmoid;
-    return logits_of(mean, link);
+        {z.mean_BC, z.factors_BCK, z.scale_BC, noise.factors_SK, noise.classes_SC, mean});
+    context->saved_data["temperature"] = form.temperature;
+    context->saved_data["is_sigmoid"] = form.link == Link::kSigmoid;
+    return logits_of(mean, form.link);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -105,9 +106,9 @@ struct MeanLogits : torch::autograd::Function<MeanLogits> {
     const LogitNoise noise{saved[3], saved[4]};
     const double temperature = context->saved_data["temperature"].toDouble();
     const Link link = context->saved_data["is_sigmoid"].toBool() ? Link::kSigmoid : Link::kSoftmax;
+    const auto samples = static_cast<double>(noise.classes_SC.size(0));
     const at::Tensor of_mean_BC =
-        mean_gradient(saved[5], gradients[0], link)
-            .div_(temperature * static_cast<double>(noise.classes_SC.size(0)));
+        mean_gradient(saved[5], gradients[0], link).div_(temperature * samples);
     const auto zeros = [](const at::Tensor& t) { return t.defined() ? at::zeros_like(t) : t; };
     at::Tensor d_mean = zeros(z.mean_BC), d_factors = zeros(z.factors_BCK),
                d_scale = zeros(z.scale_BC);
@@ -124,7 +125,7 @@ struct MeanLogits : torch::autograd::Function<MeanLogits> {
       if (d_factors.defined())
         own(d_factors).add_(at::matmul(of_latent.transpose(1, 2), piece.noise.factors_SK));
     });
-    return {d_mean, d_factors, d_scale, {}, {}, {}, {}};
+    return {d_mean, d_factors, d_scale, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -132,12 +133,10 @@ struct MeanLogits : torch::autograd::Function<MeanLogits> {
 
 at::Tensor mean_logits(const NoisyLogits& logits, const LogitNoise& noise, double temperature,
                        Link link) {
-  const auto optional = [](const at::Tensor& t) {
-    return t.defined() ? std::optional(t) : std::nullopt;
-  };
-  return MeanLogits::apply(logits.mean_BC, optional(logits.factors_BCK), logits.scale_BC,
-                           optional(noise.factors_SK), noise.classes_SC, temperature,
-                           link == Link::kSigmoid);
+  return MeanLogits::apply(
+      logits.mean_BC,
+      logits.factors_BCK.defined() ? std::optional(logits.factors_BCK) : std::nullopt,
+      logits.scale_BC, noise, Form{temperature, link});
 }
 
 at::Tensor mean_over_members(const at::Tensor& logits_NC, int64_t members, Link link) {

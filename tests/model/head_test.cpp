@@ -89,6 +89,14 @@ TEST(MeanLogits, GradientsAreThoseOfTheFormula) {
     }
 }
 
+TEST(MeanLogits, OfNoFactorsHaveGradientsToo) {
+  const at::Tensor mean = at::zeros({2, 3}).requires_grad_(true), scale = at::ones({2, 3});
+  const at::Tensor logits =
+      mean_logits({mean, {}, scale}, {{}, at::zeros({4, 3})}, 1, Link::kSoftmax);
+  const auto gradients = torch::autograd::grad({logits}, {mean}, {at::ones({2, 3})});
+  EXPECT_LT(gradients[0].abs().max().item<double>(), 1e-6);  // 1 - 3 x 1/3
+}
+
 TEST(MeanOverMembers, MatchesUncertaintyBaselines) {
   const at::Tensor z = oracle("members/z");
   EXPECT_LT(relative_difference(mean_over_members(z, 3, Link::kSoftmax), oracle("members/softmax")),
