@@ -20,6 +20,7 @@ ModelInfo written_info(ModelInfo info, const CheckpointPath& from, const Convert
   info.base.reset();
   if (options.has_no_head) {
     info.config.num_classes = 0;
+    info.config.plex.head = "linear";
     info.label_names.clear();
   }
   if (options.format == "hf" && info.config.num_classes > 0)

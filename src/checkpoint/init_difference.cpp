@@ -10,8 +10,9 @@ namespace vit22b {
 namespace {
 
 // What a start from other weights answers by itself, or what is of no forward pass.
-const std::set<std::string> kFree = {"name",        "img_size",       "patch_size",   "in_chans",
-                                     "num_classes", "head_bias_init", "posemb_resize"};
+const std::set<std::string> kFree = {"name",          "img_size",           "patch_size",
+                                     "in_chans",      "num_classes",        "head_bias_init",
+                                     "posemb_resize", "batch_ensemble_sign"};
 
 /// A field that differs, as text.
 struct Difference {
@@ -22,11 +23,19 @@ std::vector<FieldText> fields_of(ViTConfig config) {
   return list_fields([&](FieldVisitor& v) { config.fields(v); });
 }
 
+bool is_average(const PlexConfig& plex) {
+  return plex.is_heteroscedastic() || plex.has_members();
+}
+
 bool is_same_function(const std::string& field, const ViTConfig& a, const ViTConfig& b) {
   if (field == "init_values") return (a.init_values > 0) == (b.init_values > 0);
   if (field == "joint_dim") return !b.reads_words() && b.text.joint_dim == 0;  // the head is new
   if (field == "mlp_ratio" || field == "mlp_hidden")
     return a.embed_dim != b.embed_dim || a.mlp_dim() == b.mlp_dim();
+  if (field == "head_link") return !is_average(a.plex) || !is_average(b.plex);
+  if (field.starts_with("head_"))  // of a head that not both have
+    return !a.plex.is_heteroscedastic() || !b.plex.is_heteroscedastic();
+  if (field == "batch_ensemble_size") return !a.plex.has_members() || !b.plex.has_members();
   if (field == "no_embed_class" || field == "pool_include_prefix")  // of what is not there
     return a.num_prefix_tokens() == 0 && b.num_prefix_tokens() == 0;
   return false;

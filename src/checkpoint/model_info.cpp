@@ -87,6 +87,8 @@ std::set<std::string> fields_elsewhere(ViTConfig config) {
   } else {
     add(config.text);
   }
+  if (!config.plex.is_heteroscedastic() && !config.plex.has_members()) add(config.plex);
+  keys.insert("batch_ensemble_sign");
   keys.erase("joint_dim");
   return keys;
 }

@@ -21,6 +21,11 @@ TrainConfig probe_config(const HeadFlags& flags, const SgdProbe& probe) {
   apply_pixel_changes(flags.pixels, info);
   TrainConfig c;
   c.model = info.config;
+  if (c.model.plex.has_members())
+    throw UsageError("--method sgd: ", flags.checkpoint,
+                     " is an ensemble, whose members have no pooled vector together; use ",
+                     "--method grid or lbfgs");
+  c.model.plex = {};
   c.model.num_classes = 0;
   c.model.adapters = {};
   c.model.head_bias_init = 0;

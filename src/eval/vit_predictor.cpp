@@ -97,8 +97,8 @@ at::Tensor VitPredictor::logits(const at::Tensor& images_BCHW) {
                           config_.head_outputs());
   };
   const std::vector<int64_t> shape = images_BCHW.sizes().vec();
-  // Weights that may change are read through the store each time.
-  if (!keeps_packed_ || shape != recorded_.shape) {
+  // Weights that may change are read through the store each time, and noise comes from the host.
+  if (!keeps_packed_ || config_.plex.is_heteroscedastic() || shape != recorded_.shape) {
     if (recorded_.function == nullptr) recorded_.shape = shape;
     return forward(images_BCHW);
   }
@@ -127,7 +127,10 @@ at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block)
   at::Tensor weights;
   observe_attention(context(), *store_, images_BCHW.to(device_),
                     [&](int64_t index, const QueriesKeys& qk) {
-                      if (index == block) weights = attention_weights(qk.q_BHTK, qk.k_BHTK);
+                      if (index != block) return;
+                      weights = attention_weights(qk.q_BHTK, qk.k_BHTK);
+                      if (index >= config_.first_ensemble_block())
+                        weights = weights.unflatten(0, {config_.plex.members(), -1}).mean(0);
                     });
   if (!weights.defined())
     throw UsageError("block ", block, " does not exist: the model has blocks 0 to ",
@@ -140,6 +143,9 @@ at::Tensor VitPredictor::pool_attention(const at::Tensor& images_BCHW) {
   if (config_.pool.global_pool != "map")
     throw UsageError("the model pools by '", config_.pool.global_pool,
                      "', without a query of its own; choose a block");
+  if (config_.plex.has_members())
+    throw UsageError("the model's pool sees the tokens of each of ", config_.plex.members(),
+                     " members; choose a block");
   const at::NoGradGuard no_grad;
   const at::Tensor tokens_BTD = features(images_BCHW, {}).tokens_BTD;
   const UnitLease lease = store_->acquire({UnitKind::kPool}, Pass::kForward);

@@ -22,19 +22,30 @@ at::Tensor normed_heads(const Layers& l, const BlockNorm& norm, const at::Tensor
   return norm.exists() ? l.head_norm(norm, x_BHTK) : x_BHTK;
 }
 
+// The first projection's sections. Members' vectors are of the MLP's rows alone.
+std::vector<at::Tensor> in_parts(const Layers& l, const at::Tensor& y) {
+  const BlockSpec& b = l.block();
+  if (b.is_parallel() && !b.has_members())
+    return l.rows(b.in_projection(), y).split_with_sizes(b.in_sections(), -1);
+  std::vector<at::Tensor> parts = l.rows(b.qkv, y).split_with_sizes(b.qkv_sections(), -1);
+  if (!b.is_parallel()) return parts;
+  parts.insert(parts.begin(), l.rows(b.fc1, y));
+  if (b.is_gated()) parts.insert(parts.begin(), l.rows(b.gate, y));
+  return parts;
+}
+
 Projected project(const Layers& l, const at::Tensor& x_BTD, const Sequence& sequence,
                   at::ScalarType type) {
   const BlockSpec& b = l.block();
   const at::Tensor y = normed(l, b.norm1, x_BTD).to(type);
-  std::vector<at::Tensor> parts =
-      b.is_parallel() ? l.rows(b.in_projection(), y).split_with_sizes(b.in_sections(), -1)
-                      : l.rows(b.qkv, y).split_with_sizes(b.qkv_sections(), -1);
+  std::vector<at::Tensor> parts = in_parts(l, y);
   Projected p;
   const auto take_hidden = [&](const LinearSpec& linear) {
     const at::Tensor x = parts.front();
     parts.erase(parts.begin());
-    // With a bias on q, k and v the projection had the MLP's too.
-    return linear.bias == b.qkv.bias ? x : x + l.bias(linear).to(type);
+    // With a bias on q, k and v the projection had the MLP's too, and members' layers have theirs.
+    const bool has_bias = linear.bias == b.qkv.bias || linear.fast.exists();
+    return has_bias ? x : x + l.bias(linear).to(type);
   };
   if (b.is_parallel() && b.is_gated()) p.gate_BTM = take_hidden(b.gate);
   if (b.is_parallel()) p.hidden_BTM = take_hidden(b.fc1);

@@ -99,6 +99,19 @@ void add_adapters(BlockSpec& b, const AdapterConfig& adapters) {
                      join({names.begin(), names.end()}, ", "));
 }
 
+// Names of the parallel block's layers are of the MLP's rows.
+void add_fast_weights(BlockSpec& b, const PlexConfig& plex) {
+  const bool is_parallel = b.is_parallel();
+  const auto add = [&](LinearSpec& layer, const std::string& name) {
+    if (layer.weight.empty()) return;
+    layer.fast = {name + ".fast_in", name + ".fast_out", name + ".fast_bias", plex.members(),
+                  plex.batch_ensemble_sign};
+  };
+  add(b.gate, is_parallel ? "mlp_gate_proj" : "mlp.gate");
+  add(b.fc1, is_parallel ? "mlp_in_proj" : "mlp.fc1");
+  add(b.fc2, is_parallel ? "mlp_out_proj" : "mlp.fc2");
+}
+
 }  // namespace
 
 NormForm norm_form(const ViTConfig& config) {
@@ -153,6 +166,12 @@ BlockSpec block_spec(const ViTConfig& c, const Mesh& mesh) {
   name_norms(b, c);
   if (c.mlp.swiglu) add_gate(b);
   if (c.adapters.exist()) add_adapters(b, c.adapters);
+  return b;
+}
+
+BlockSpec last_block_spec(const ViTConfig& c, const Mesh& mesh) {
+  BlockSpec b = block_spec(c, mesh);
+  if (c.plex.has_members()) add_fast_weights(b, c.plex);
   return b;
 }
 

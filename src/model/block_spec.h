@@ -40,6 +40,16 @@ struct AdapterSpec {
   bool exists() const { return rank > 0; }
 };
 
+/// What each member of an ensemble has of its own beside a weight that all share:
+/// ((x ⊙ in) Wᵀ) ⊙ out + b + bias. Of the parallel block's in-projection the MLP's rows have it.
+struct FastWeights {
+  std::string in, out, bias;  ///< local names of [members, in], [members, out] twice
+  int64_t members = 0;        ///< 0 for none
+  double first_sign = 0;      ///< PlexConfig::batch_ensemble_sign
+
+  bool exists() const { return members > 0; }
+};
+
 /// A linear layer inside a block: rows of a weight that may hold those of others too.
 struct LinearSpec {
   std::string weight, bias;  ///< local names; bias "" for none
@@ -47,6 +57,7 @@ struct LinearSpec {
   int64_t bias_first = 0;
   int64_t out = 0, in = 0;
   AdapterSpec adapter = {};  ///< of the whole weight
+  FastWeights fast = {};     ///< of these rows
 };
 
 /// A block, made from the config once: the parameter table, the engines, what counts bytes and
@@ -81,6 +92,8 @@ struct BlockSpec {
   /// The layers that a block has, those of one weight side by side.
   std::vector<const LinearSpec*> layers() const;
   bool has_adapters() const;
+  /// Whether images are those of one ensemble member after the other, as many of each.
+  bool has_members() const { return fc1.fast.exists(); }
   bool has_wide_norms() const { return q_wide.exists(); }
   int64_t head_size() const { return width / heads; }
   /// Sections of qkv's rows that a mesh cuts, each for itself.
@@ -95,9 +108,11 @@ struct BlockSpec {
   int64_t num_branches() const { return is_parallel() ? 1 : 2; }
 };
 
-/// The block of a model on one rank of a mesh.
+/// The blocks of a model on one rank of a mesh, but for those of an ensemble.
 ///
 /// throws  as ViTConfig::validate and check_block_cut
 BlockSpec block_spec(const ViTConfig& config, const Mesh& mesh = single_process());
+/// Its last blocks, where these are an ensemble's (BatchEnsemble, arXiv 2002.06715); else as above.
+BlockSpec last_block_spec(const ViTConfig& config, const Mesh& mesh = single_process());
 
 }  // namespace vit22b

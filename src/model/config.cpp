@@ -113,6 +113,23 @@ void TextConfig::fields(FieldVisitor& v) {
   v.field("eos_id", eos_id, "the number of the word that ends a text");
 }
 
+void PlexConfig::fields(FieldVisitor& v) {
+  v.choice("head", head, "linear|heteroscedastic",
+           "heteroscedastic: logits have noise that depends on the image");
+  v.field("head_factors", head_factors,
+          "heteroscedastic: rank of the noise's covariance, beside its diagonal");
+  v.field("head_samples", head_samples, "heteroscedastic: samples of the noise");
+  v.field("head_temperature", head_temperature, "heteroscedastic: divides noisy logits");
+  v.choice("head_link", head_link, "softmax|sigmoid",
+           "how samples and members become probabilities, which are averaged: that of the loss");
+  v.field("batch_ensemble_blocks", batch_ensemble_blocks,
+          "last blocks whose MLPs have vectors of each member's own; 0 for none");
+  v.field("batch_ensemble_size", batch_ensemble_size, "members of the ensemble");
+  v.field("batch_ensemble_sign", batch_ensemble_sign,
+          "first values of members' vectors: above 0 the probability of 1 against -1; else normal "
+          "around 1, with the negated standard deviation");
+}
+
 void ViTConfig::fields(FieldVisitor& v) {
   v.field("name", name, "preset that the other keys change");
   v.choice("block", block, "parallel|serial",
@@ -133,6 +150,7 @@ void ViTConfig::fields(FieldVisitor& v) {
   rotary.fields(v);
   pool.fields(v);
   text.fields(v);
+  plex.fields(v);
 }
 
 double exact_ratio(int64_t hidden, int64_t width) {

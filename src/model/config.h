@@ -93,6 +93,28 @@ struct TextConfig {
   void fields(FieldVisitor& visitor);
 };
 
+/// What tells how sure a model is (Plex, arXiv 2207.07411): logits with noise that depends on the
+/// image, and members that share all but vectors in the MLPs of the last blocks.
+struct PlexConfig {
+  std::string head = "linear";  ///< "linear" or "heteroscedastic"
+  int64_t head_factors = 15;    ///< rank of the noise's covariance, beside its diagonal
+  int64_t head_samples = 1000;  ///< of the noise, in training and after
+  double head_temperature = 1;  ///< divides noisy logits
+  /// How logits of samples and members become probabilities, which are averaged: "softmax" or
+  /// "sigmoid", that of the loss.
+  std::string head_link = "softmax";
+  int64_t batch_ensemble_blocks = 0;  ///< last blocks with members' own vectors; 0 for none
+  int64_t batch_ensemble_size = 3;    ///< members
+  /// First values of these vectors: above 0 the probability of +1 against -1, else normal around 1
+  /// with the negated standard deviation (uncertainty-baselines' random_sign_init).
+  double batch_ensemble_sign = -0.5;
+
+  bool is_heteroscedastic() const { return head == "heteroscedastic"; }
+  bool has_members() const { return batch_ensemble_blocks > 0; }
+  int64_t members() const { return has_members() ? batch_ensemble_size : 1; }
+  void fields(FieldVisitor& visitor);
+};
+
 /// Low-rank adapters beside the linear layers of blocks (LoRA, arXiv 2106.09685): a layer with the
 /// weight W computes x (W + alpha / rank · B A)ᵀ, with A [rank, in] and B [out, rank] of its own.
 struct AdapterConfig {
@@ -129,6 +151,7 @@ struct ViTConfig {
   RotaryConfig rotary;
   PoolConfig pool;
   TextConfig text;
+  PlexConfig plex;
   AdapterConfig adapters;  ///< of a training or a checkpoint; no field of a model's own
 
   void fields(FieldVisitor& visitor);
@@ -145,6 +168,8 @@ struct ViTConfig {
                : mlp_dim();
   }
   int64_t pool_heads() const { return pool.pool_heads > 0 ? pool.pool_heads : num_heads; }
+  /// The first block with members of its own; depth for none.
+  int64_t first_ensemble_block() const { return depth - plex.batch_ensemble_blocks; }
   int64_t head_dim() const { return embed_dim / num_heads; }
   int64_t grid_height() const { return img_size.height / patch_size; }
   int64_t grid_width() const { return img_size.width / patch_size; }

@@ -9,6 +9,7 @@ constexpr int64_t kMostOfAPatch = 1'000'000'000;
 // A bound against overflow of products of sizes: no real model has a side of a million.
 constexpr int64_t kMost = 1'000'000;
 constexpr int64_t kMostWords = 100'000'000;
+constexpr int64_t kMostNoise = 1'000;  // factors and members beyond any use
 
 // 1000000 as 1,000,000.
 std::string grouped(int64_t value) {
@@ -126,6 +127,27 @@ void check_norms(const ViTConfig& c) {
     throw UsageError("model.post_norm goes with model.block=serial and model.init_values=0");
 }
 
+void check_plex(const ViTConfig& c) {
+  const PlexConfig& plex = c.plex;
+  if ((plex.is_heteroscedastic() || plex.has_members()) && (c.num_classes == 0 || c.reads_words()))
+    throw UsageError(
+        plex.has_members() ? "model.batch_ensemble_blocks" : "model.head=heteroscedastic",
+        " is of models that classify images; set model.num_classes");
+  want_range("head_factors", plex.head_factors, 0, kMostNoise);
+  want_range("head_samples", plex.head_samples, 1, kMost);
+  if (!(plex.head_temperature > 0) || !std::isfinite(plex.head_temperature))
+    throw UsageError("model.head_temperature is ", plex.head_temperature, ", want more than 0");
+  if (plex.batch_ensemble_blocks < 0 || plex.batch_ensemble_blocks > c.depth)
+    throw UsageError("model.batch_ensemble_blocks is ", plex.batch_ensemble_blocks, ", want 0 to ",
+                     c.depth, ", as model.depth");
+  want_range("batch_ensemble_size", plex.batch_ensemble_size, 1, kMostNoise);
+  if (!std::isfinite(plex.batch_ensemble_sign) || plex.batch_ensemble_sign > 1)
+    throw UsageError("model.batch_ensemble_sign is ", plex.batch_ensemble_sign,
+                     ", want a probability, or a negated standard deviation");
+  if (plex.has_members() && c.adapters.exist())
+    throw UsageError("lora.rank and model.batch_ensemble_blocks exclude each other");
+}
+
 void check_adapters(const AdapterConfig& adapters) {
   if (adapters.rank < 0 || adapters.rank > kMost)
     throw UsageError("lora.rank is ", adapters.rank, ", want 0 to ", grouped(kMost));
@@ -146,6 +168,7 @@ void ViTConfig::validate() const {
   reads_words() ? check_words(*this) : check_pictures(*this);
   check_pool(*this);
   check_norms(*this);
+  check_plex(*this);
   check_adapters(adapters);
 }
 

@@ -17,6 +17,12 @@ namespace vit22b {
 /// What a block keeps for its backward pass: all of its activations, or its input alone.
 enum class ActivationPolicy { kKeep, kRecompute };
 
+/// Which noise a heteroscedastic head has: a training step's own, or that of all evaluations.
+struct NoiseKey {
+  uint64_t seed = 0;
+  int64_t step = -1;  ///< -1: an evaluation
+};
+
 /// What every part of a model's passes needs; the members outlive the context.
 struct ModelContext {
   const ViTConfig& config;
@@ -30,8 +36,14 @@ struct ModelContext {
   BlockInputs* inputs = nullptr;
   /// Of the residual stream between embedding and final norm; unset: the compute type.
   std::optional<at::ScalarType> residual_type = {};
+  NoiseKey noise = {};
 
-  BlockSpec block = block_spec(config, mesh);  ///< of each of the model's blocks
+  BlockSpec block = block_spec(config, mesh);  ///< of the model's blocks but an ensemble's
+  BlockSpec last_block = last_block_spec(config, mesh);
+
+  const BlockSpec& block_at(int64_t index) const {
+    return index < config.first_ensemble_block() ? block : last_block;
+  }
 
   at::ScalarType type_of_residual() const { return residual_type.value_or(compute_type); }
 };

@@ -3,9 +3,15 @@
 #include "core/error.h"
 
 namespace vit22b {
+
+at::Tensor for_members(const at::Tensor& x_BTD, int64_t members) {
+  return members == 1 ? x_BTD : x_BTD.repeat({members, 1, 1});
+}
+
 at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, const at::Tensor& x_BTD,
                            const EncoderRequest& request, BlockTensors& taps) {
   const int64_t depth = context.config.depth;
+  const int64_t first_ensemble = context.config.first_ensemble_block();
   at::Tensor x = x_BTD;
   if (request.tape != nullptr) {
     request.tape->blocks = std::vector<EncoderTape::Block>(static_cast<size_t>(depth));
@@ -14,7 +20,9 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
   }
   for (int64_t i = 0; i < depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
-    const BlockCall call{context.block, lease.weights(), request.sequence};
+    const BlockSpec& spec = context.block_at(i);
+    if (i == first_ensemble) x = for_members(x, context.config.plex.members());
+    const BlockCall call{spec, lease.weights(), request.sequence};
     if (i + 1 < depth) store.prefetch(block_unit(i + 1), Pass::kForward);
     const bool is_taped = request.tape != nullptr && i >= request.first_block;
     if (is_taped && context.policy == ActivationPolicy::kKeep) {
@@ -31,10 +39,9 @@ at::Tensor encoder_forward(const ModelContext& context, WeightStore& store, cons
       else if (is_taped)
         request.tape->blocks[static_cast<size_t>(i)].input = x;
       const PackedWeights* packed =
-          context.packed == nullptr
-              ? nullptr
-              : context.packed->get(context.engine, context.block, block_unit(i), lease.weights(),
-                                    context.compute_type);
+          context.packed == nullptr ? nullptr
+                                    : context.packed->get(context.engine, spec, block_unit(i),
+                                                          lease.weights(), context.compute_type);
       x = context.engine.forward(call, x, packed);
     }
     if (request.taps.count(i) != 0) taps[i] = x;
@@ -57,7 +64,7 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     if (block.saved == nullptr) {
       if (!block.input.defined()) block.input = context.inputs->take(i);
       if (context.inputs != nullptr && i > tape.first_block) context.inputs->prefetch(i - 1);
-      context.engine.save_again({context.block, lease.weights(), tape.sequence}, block.input,
+      context.engine.save_again({context.block_at(i), lease.weights(), tape.sequence}, block.input,
                                 trained, block.saved);
       block.input.reset();
     }
@@ -65,6 +72,8 @@ at::Tensor encoder_backward(const ModelContext& context, WeightStore& store, Enc
     UnitGrads* grads = trained.empty() ? nullptr : &sink->begin(unit);
     gradient = context.engine.backward(std::move(block.saved), gradient, grads);
     if (grads != nullptr) sink->commit(unit);
+    if (i == context.config.first_ensemble_block())
+      gradient = gradient.unflatten(0, {context.config.plex.members(), -1}).sum(0);
   }
   return gradient;
 }

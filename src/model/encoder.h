@@ -37,7 +37,10 @@ struct EncoderRequest {
   int64_t first_block = 0;  ///< lowest block that needs a gradient of its output or weights
 };
 
-/// Runs all blocks.
+/// The images of each member of an ensemble, member after member: [members B, T, D].
+at::Tensor for_members(const at::Tensor& x_BTD, int64_t members);
+
+/// Runs all blocks. From an ensemble's first block on, outputs are as for_members has them.
 ///
 /// x_BTD    embedded sequence (patches, words or frames), in the residual stream's dtype
 /// taps     receives the blocks asked for

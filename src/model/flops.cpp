@@ -12,8 +12,11 @@ double forward_flops(const ViTConfig& c) {
     products += static_cast<double>(linear->out) * static_cast<double>(linear->in);
   const double patch = static_cast<double>(c.patch_size * c.patch_size * c.in_chans);
   const double patches = c.reads_words() ? 0 : static_cast<double>(c.num_patches());
+  // Members go through an ensemble's blocks one by one.
+  const auto passes =
+      static_cast<double>(c.depth + (c.plex.members() - 1) * c.plex.batch_ensemble_blocks);
   return 2 * patch * width * patches +
-         static_cast<double>(c.depth) * (2 * products * tokens + 4 * tokens * tokens * width);
+         passes * (2 * products * tokens + 4 * tokens * tokens * width);
 }
 
 double train_flops(const ViTConfig& config, const BackwardShare& share) {

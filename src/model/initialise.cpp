@@ -51,6 +51,14 @@ void fill_initial(const ParameterRow& row, uint64_t seed, int64_t first, std::sp
     case Initialiser::Kind::kXavierUniform:
       fill_xavier(row, rng, first, out);
       break;
+    case Initialiser::Kind::kAroundOne:
+      rng.fill_normal(out, static_cast<uint64_t>(first));
+      for (float& v : out) v = 1 + v * value;
+      break;
+    case Initialiser::Kind::kSign:
+      rng.fill_uniform(out, static_cast<uint64_t>(first));
+      for (float& v : out) v = v < value ? 1.F : -1.F;
+      break;
     case Initialiser::Kind::kUniform:
       rng.fill_symmetric(out, static_cast<uint64_t>(first), value);
       break;

@@ -51,6 +51,23 @@ at::Tensor Layers::with_adapter(const LinearSpec& linear, const at::Tensor& x,
   return y + functions_.linear(inner, rows_of(weight(adapter.b), linear.first_row, linear.out), {});
 }
 
+// Ensembles are of models that no model axis cuts.
+at::Tensor Layers::of_members(const LinearSpec& linear, const at::Tensor& own,
+                              const at::Tensor& x) const {
+  const FastWeights& fast = linear.fast;
+  // A member's vector for all of its images and tokens.
+  const auto vectors = [&](const std::string& name) {
+    std::vector<int64_t> shape(static_cast<size_t>(x.dim()) + 1, 1);
+    shape.front() = fast.members;
+    shape.back() = -1;
+    return weight(name).to(x.scalar_type()).view(shape);
+  };
+  const at::Tensor x_EBTD = x.unflatten(0, {fast.members, -1}) * vectors(fast.in);
+  const at::Tensor y_EBTD =
+      functions_.linear(x_EBTD, own, {}) * vectors(fast.out) + vectors(fast.bias);
+  return with_bias(linear, y_EBTD.flatten(0, 1));
+}
+
 at::Tensor Layers::rows(const std::string& name, const at::Tensor& x) const {
   return rows(LinearSpec{.weight = name + ".weight", .bias = name + ".bias"}, x);
 }
@@ -69,11 +86,13 @@ at::Tensor Layers::columns(const std::string& name, const at::Tensor& x) const {
 
 at::Tensor Layers::rows(const LinearSpec& linear, const at::Tensor& x) const {
   const at::Tensor own = rows_of(weight(linear.weight), linear.first_row, linear.out);
+  if (linear.fast.exists()) return of_members(linear, own, x);
   if (is_alone()) return with_adapter(linear, x, functions_.linear(x, own, bias(linear)));
   return with_bias(linear, row_linear(mesh_, x, own));
 }
 
 at::Tensor Layers::columns(const LinearSpec& linear, const at::Tensor& x) const {
+  if (linear.fast.exists()) return of_members(linear, weight(linear.weight), x);
   if (is_alone())
     return with_adapter(linear, x, functions_.linear(x, weight(linear.weight), find(linear.bias)));
   // This rank's features of the output.

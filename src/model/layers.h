@@ -69,6 +69,9 @@ class Layers {
 
  private:
   NormSpec values_of(const BlockNorm& norm) const;
+  /// A layer's rows on the images of each member, with its fast weights.
+  at::Tensor of_members(const LinearSpec& linear, const at::Tensor& weight,
+                        const at::Tensor& x) const;
   at::Tensor with_adapter(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& y) const;
   bool is_alone() const { return mesh_.size(MeshAxis::kModel) == 1; }
   at::Tensor with_bias(const LinearSpec& linear, const at::Tensor& y) const;

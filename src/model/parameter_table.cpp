@@ -116,6 +116,17 @@ class Rows {
         ParameterGroup::kAdapter);
     add(adapter.b, {linear.out, adapter.rank}, constant(0), ParameterGroup::kAdapter);
   }
+  /// What members of an ensemble have beside a layer's rows.
+  void fast(const LinearSpec& linear) {
+    const FastWeights& fast = linear.fast;
+    if (!fast.exists()) return;
+    const Initialiser around_one =
+        fast.first_sign > 0 ? Initialiser{Initialiser::Kind::kSign, fast.first_sign}
+                            : Initialiser{Initialiser::Kind::kAroundOne, -fast.first_sign};
+    add(fast.in, {fast.members, linear.in}, around_one, ParameterGroup::kScale);
+    add(fast.out, {fast.members, linear.out}, around_one, ParameterGroup::kScale);
+    add(fast.bias, {fast.members, linear.out}, constant(0), ParameterGroup::kBias);
+  }
   /// LayerScale, where there is one.
   void scale(const std::string& name, const BlockSpec& block) {
     if (!name.empty())
@@ -183,8 +194,10 @@ void add_block(std::vector<ParameterRow>& table, const BlockSpec& b, int64_t ind
       rows.in_layer(b.hidden_projection(), b.hidden_sections(), mlp_bias);
     }
   }
+  for (const LinearSpec* layer : {&b.gate, &b.fc1}) rows.fast(*layer);
   rows.norm(b.mlp_norm);
   rows.out_layer(b.fc2, mlp_bias);
+  rows.fast(b.fc2);
   rows.scale(b.scale2, b);
 }
 
@@ -219,6 +232,20 @@ void add_joint_head(Rows& rows, const ViTConfig& c) {
   rows.add("logit_bias", {1}, constant(kFirstJointBias), ParameterGroup::kScale);
 }
 
+/// What an image's noise of the logits is made from, first values as Flax's Dense has them
+/// (lecun_normal, not truncated here).
+void add_noise(Rows& rows, const ViTConfig& c) {
+  const auto layer = [&](const std::string& name, int64_t outputs) {
+    ParameterRow& kernel =
+        rows.kernel(name + ".weight", outputs, c.pooled_dim(), ModelCut::kRowsPerSection);
+    kernel.group = ParameterGroup::kHead;
+    kernel.initialiser = normal(1 / std::sqrt(static_cast<double>(c.pooled_dim())));
+    rows.bias(name + ".bias", constant(0), ModelCut::kRowsPerSection, {outputs});
+  };
+  if (c.plex.head_factors > 0) layer("head.factors", c.num_classes * c.plex.head_factors);
+  layer("head.diag", c.num_classes);
+}
+
 void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   Rows rows(table, {UnitKind::kHead}, "");
   if (c.reads_words() && c.text.joint_dim > 0) return add_joint_head(rows, c);
@@ -229,6 +256,7 @@ void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
   if (!c.embeds_images()) kernel.initialiser = constant(0);
   rows.bias("head.bias", constant(c.embeds_images() ? 0 : c.head_bias_init),
             ModelCut::kRowsPerSection, {outputs});
+  if (c.plex.is_heteroscedastic()) add_noise(rows, c);
 }
 
 }  // namespace
@@ -243,6 +271,8 @@ std::string Initialiser::text() const {
   if (kind == Kind::kConstant) return concat("constant ", value);
   if (kind == Kind::kNormal) return concat("normal, stddev ", value);
   if (kind == Kind::kUniform) return concat("uniform, to ", value);
+  if (kind == Kind::kAroundOne) return concat("normal around 1, stddev ", value);
+  if (kind == Kind::kSign) return concat("1 with probability ", value, ", else -1");
   return "xavier uniform";
 }
 
@@ -251,10 +281,11 @@ int64_t ParameterRow::count() const {
 }
 
 std::vector<ParameterRow> parameter_table(const ViTConfig& config) {
-  const BlockSpec block = block_spec(config);  // validates
+  const BlockSpec block = block_spec(config), last = last_block_spec(config);  // validates
   std::vector<ParameterRow> table;
   add_embedding(table, config);
-  for (int64_t i = 0; i < config.depth; ++i) add_block(table, block, i);
+  for (int64_t i = 0; i < config.depth; ++i)
+    add_block(table, i < config.first_ensemble_block() ? block : last, i);
   if (config.has_final_norm())
     Rows(table, {UnitKind::kFinalNorm}, "").norm(model_norm("norm", config));
   add_pool(table, config);

@@ -18,9 +18,10 @@ const char* group_name(ParameterGroup group);
 
 /// How a parameter is made from random numbers.
 struct Initialiser {
-  enum class Kind { kConstant, kNormal, kXavierUniform, kUniform };
+  enum class Kind { kConstant, kNormal, kXavierUniform, kUniform, kAroundOne, kSign };
   Kind kind = Kind::kConstant;
-  double value = 0;  ///< the constant, the normal's standard deviation, or the bound
+  double value = 0;  ///< the constant, a normal's standard deviation, the bound, or of kSign the
+                     ///< probability of 1 against -1
 
   std::string text() const;
 };

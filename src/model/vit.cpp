@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "kernels/norm.h"
 #include "model/embedding.h"
+#include "model/head.h"
 #include "model/layers.h"
 #include "model/pooling.h"
 
@@ -19,13 +20,6 @@ at::Tensor joint_head(const Layers& layers, const at::Tensor& pooled_BD) {
                  1);
 }
 
-/// A classifier's logits. Of the class token and the mean side by side a rank of a model axis has
-/// features of both.
-at::Tensor classify(const ViTConfig& config, const Layers& layers, const at::Tensor& pooled_BD) {
-  return config.pooled_dim() == config.embed_dim ? layers.rows("head", pooled_BD)
-                                                 : layers.rows_of_halves("head", pooled_BD);
-}
-
 /// The forward passes of the units around the encoder; the sequence outlives them.
 UnitFunction unit_function(const ModelContext& context, UnitKind kind, const Sequence& sequence) {
   return [&context, kind, &sequence](const NamedTensors& weights, const at::Tensor& x) {
@@ -40,7 +34,7 @@ UnitFunction unit_function(const ModelContext& context, UnitKind kind, const Seq
       case UnitKind::kHead:
         return context.config.reads_words() && context.config.text.joint_dim > 0
                    ? joint_head(layers, x.to(at::kFloat))
-                   : classify(context.config, layers, x.to(at::kFloat));
+                   : classify(context, layers, x.to(at::kFloat));
       case UnitKind::kBlock:
       case UnitKind::kTask:
         break;
@@ -149,6 +143,27 @@ VitOutputs outputs_of_none(const ModelContext& context, WeightStore& store,
   return outputs;
 }
 
+/// The mean over an ensemble's members in place of all of them.
+void average_members(const ViTConfig& config, VitTape* tape, VitOutputs& outputs) {
+  const int64_t members = config.plex.members();
+  const UnitFunction mean = [&config](const NamedTensors&, const at::Tensor& logits_NC) {
+    return mean_over_members(logits_NC, config.plex.members(), link_of(config.plex));
+  };
+  const auto average = [&](at::Tensor& tensor) {
+    if (tensor.defined()) tensor = tensor.unflatten(0, {members, -1}).mean(0);
+  };
+  average(outputs.tokens_BTD);
+  average(outputs.pooled_BD);
+  for (auto& [block, output] : outputs.blocks)
+    if (block >= config.first_ensemble_block()) average(output);
+  if (tape == nullptr || !tape->head.input.defined()) {
+    outputs.logits_BC = mean({}, outputs.logits_BC);
+    return;
+  }
+  tape->members = record_unit(mean, {}, outputs.logits_BC, {}, /*is_input_trained=*/true);
+  outputs.logits_BC = tape->members.output.detach();
+}
+
 }  // namespace
 
 VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
@@ -177,13 +192,22 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
   outputs.pooled_BD = runner.run(UnitKind::kPool, x, &VitTape::pool);
   if (config.has_head())
     outputs.logits_BC = runner.run(UnitKind::kHead, outputs.pooled_BD, &VitTape::head);
+  if (config.plex.has_members() && !request.keeps_members)
+    average_members(config, request.tape, outputs);
   return outputs;
 }
 
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
                         const VitOutputGrads& gradients, GradientSink* sink) {
   const BackwardWalk walk{context, store, tape.encoder.sequence, sink};
-  at::Tensor gradient = walk.through(tape.head, UnitKind::kHead, gradients.logits_BC);
+  at::Tensor gradient = gradients.logits_BC;
+  if (tape.members.output.defined()) {
+    VIT22B_CHECK(!gradients.pooled_BD.defined() && !gradients.tokens_BTD.defined() &&
+                     gradients.blocks.empty(),
+                 "vit_backward: of an ensemble's mean the logits alone have gradients");
+    if (gradient.defined()) gradient = backward_unit(tape.members, gradient, nullptr);
+  }
+  gradient = walk.through(tape.head, UnitKind::kHead, gradient);
   gradient = walk.through(tape.pool, UnitKind::kPool, sum_defined(gradients.pooled_BD, gradient));
   gradient = walk.through(tape.final_norm, UnitKind::kFinalNorm,
                           sum_defined(gradients.tokens_BTD, gradient));
@@ -205,8 +229,11 @@ void observe_attention(const ModelContext& context, WeightStore& store,
   const Sequence sequence = sequence_of(context.config, images_BCHW);
   for (int64_t i = 0; i < context.config.depth; ++i) {
     const UnitLease lease = store.acquire(block_unit(i), Pass::kForward);
-    observe(i, block_queries_keys({context.block, lease.weights(), context.mesh}, x, sequence));
-    x = context.engine.forward({context.block, lease.weights(), sequence}, x);
+    if (i == context.config.first_ensemble_block())
+      x = for_members(x, context.config.plex.members());
+    const BlockSpec& block = context.block_at(i);
+    observe(i, block_queries_keys({block, lease.weights(), context.mesh}, x, sequence));
+    x = context.engine.forward({block, lease.weights(), sequence}, x);
   }
 }
 

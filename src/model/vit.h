@@ -10,7 +10,8 @@
 
 namespace vit22b {
 
-/// What a vision transformer gives for a batch of images. On a model axis every tensor has this
+/// What a vision transformer gives for a batch of images; an ensemble the mean over its members: of
+/// the logits' probabilities, of other outputs themselves. On a model axis every tensor has this
 /// rank's share of its last dim.
 struct VitOutputs {
   at::Tensor
@@ -27,6 +28,7 @@ struct VitTape {
   UnitGraph final_norm;
   UnitGraph pool;
   UnitGraph head;
+  UnitGraph members;  ///< the mean over an ensemble's members
 };
 
 /// What a pass shall give and keep.
@@ -34,6 +36,7 @@ struct VitRequest {
   std::set<int64_t> taps;
   VitTape* tape = nullptr;             ///< filled for vit_backward; null for inference
   const GradientSink* sink = nullptr;  ///< says what trains
+  bool keeps_members = false;          ///< of an ensemble: every member's outputs, see for_members
   bool is_image_trained = false;       ///< whether vit_backward shall return the images' gradient
 };
 
@@ -52,7 +55,8 @@ struct VitOutputGrads {
 VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW, const VitRequest& request);
 
-/// Sends gradients back, unit by unit, into the sink; stops at the lowest unit that needs one.
+/// Sends gradients back, unit by unit, into the sink; stops at the lowest unit that needs one. Of
+/// an ensemble whose members were not kept only the logits may have gradients.
 ///
 /// returns  the images' gradient when the request asked for it, else undefined
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,

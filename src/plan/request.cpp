@@ -52,6 +52,8 @@ void take_checkpoint(const std::string& place, ConfigTree& tree) {
 void check_request(const PlanRequest& request) {
   if (request.config.engine != "fused")
     throw UsageError("plan knows the memory of the fused engine; use engine=fused");
+  if (request.config.model.plex.has_members())
+    throw UsageError("plan does not know the memory of ensembles; model.batch_ensemble_blocks=0");
   const MeshConfig& mesh = request.config.mesh;
   if (request.is_training) {
     if (request.config.state == "file" && !request.is_here())

@@ -47,6 +47,19 @@ void check_beside_base(const TrainConfig& c) {
         "state=", c.state, " weights=", c.weights);
 }
 
+/// Models whose probabilities are means: of what the loss makes of logits.
+void check_plex(const TrainConfig& c) {
+  const PlexConfig& plex = c.model.plex;
+  if (!plex.is_heteroscedastic() && !plex.has_members()) return;
+  const std::string option =
+      plex.has_members() ? "model.batch_ensemble_blocks" : "model.head=heteroscedastic";
+  if (c.task != "classify") throw UsageError(option, " is of task=classify; here it is ", c.task);
+  if (c.loss != plex.head_link)
+    throw UsageError(option, " averages probabilities of model.head_link=", plex.head_link,
+                     ", the loss is of ", c.loss, "; use loss=", plex.head_link,
+                     " or model.head_link=", c.loss);
+}
+
 }  // namespace
 
 void check_choices(const TrainConfig& c) {
@@ -96,6 +109,7 @@ void check_choices(const TrainConfig& c) {
   check_range("data.max_pixels", static_cast<double>(c.data.max_pixels), Range::positive());
   c.optim.check();
   c.schedule.check();
+  check_plex(c);
   check_tasks(c);
   if (c.seed < 0) throw UsageError("seed is ", c.seed, ", want 0 or more");
 }

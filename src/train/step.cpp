@@ -14,12 +14,15 @@ namespace {
 /// One tower's passes over a piece of a batch.
 class TowerPass {
  public:
-  TowerPass(const ModelContext& context, const TrainedTowers& towers, Tower tower)
-      : context_(context), store_(towers.store, tower), sink_(towers.sink, tower) {}
+  TowerPass(const ModelContext& context, const TrainedTowers& towers, Tower tower,
+            const StepContext& step)
+      : context_(context), store_(towers.store, tower), sink_(towers.sink, tower) {
+    context_.noise = {step.seed, step.step};
+  }
 
   VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {}) {
     return vit_forward(context_, store_, model_input(context_.config, batch),
-                       {.taps = taps, .tape = &tape_, .sink = &sink_});
+                       {.taps = taps, .tape = &tape_, .sink = &sink_, .keeps_members = true});
   }
   void backward(const VitOutputGrads& gradients) {
     vit_backward(context_, store_, tape_, gradients, &sink_);
@@ -75,9 +78,9 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
   for (size_t piece = 0; piece < batches.size(); ++piece) {
     const bool is_last = piece + 1 == batches.size();
     for (const StepPhase phase : is_last ? sink.phases() : std::vector{StepPhase::kUpdate}) {
-      TowerPass main(towers.main, towers, Tower::kMain);
+      TowerPass main(towers.main, towers, Tower::kMain, step);
       std::optional<TowerPass> image;
-      if (towers.image) image.emplace(*towers.image, towers, Tower::kImage);
+      if (towers.image) image.emplace(*towers.image, towers, Tower::kImage, step);
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       TowerOutputs outputs;
       if (image) outputs.image = image->forward(batches[piece]);

@@ -55,12 +55,26 @@ double loss_of(TinyModel& model, const at::Tensor& images, const at::Tensor& wei
       .item<double>();
 }
 
+/// A block's name, or that of what tells how sure a model is.
+ViTConfig config_of(const std::string& name) {
+  ViTConfig config = tiny_config(name == "ensemble" ? "serial"
+                                 : name == "noisy"  ? "parallel"
+                                                    : name);
+  if (name == "ensemble") config.plex.batch_ensemble_blocks = 2;
+  if (name == "noisy") {
+    config.plex.head = "heteroscedastic";
+    config.plex.head_factors = 3;
+    config.plex.head_samples = 20;
+  }
+  return config;
+}
+
 class VitBackward : public testing::TestWithParam<std::tuple<std::string, ActivationPolicy>> {};
 
 TEST_P(VitBackward, MatchesCentralDifferencesForEveryParameterAndTheImage) {
   at::manual_seed(0);
   const at::NoGradGuard no_grad;
-  TinyModel model(tiny_config(std::get<0>(GetParam())), std::get<1>(GetParam()));
+  TinyModel model(config_of(std::get<0>(GetParam())), std::get<1>(GetParam()));
   const at::Tensor images = model.images(2), weights_BC = at::randn({2, 5});
   KeepGradients sink(model, [](const ParameterRow&) { return true; });
   VitTape tape;
@@ -91,10 +105,10 @@ TEST_P(VitBackward, MatchesCentralDifferencesForEveryParameterAndTheImage) {
               2e-2 * image_gradient.norm().item<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Blocks, VitBackward,
-                         testing::Combine(testing::Values("parallel", "serial"),
-                                          testing::Values(ActivationPolicy::kKeep,
-                                                          ActivationPolicy::kRecompute)));
+INSTANTIATE_TEST_SUITE_P(
+    Blocks, VitBackward,
+    testing::Combine(testing::Values("parallel", "serial", "noisy", "ensemble"),
+                     testing::Values(ActivationPolicy::kKeep, ActivationPolicy::kRecompute)));
 
 TEST(Vit, RecomputationGivesTheSameGradientsBitForBit) {
   const at::NoGradGuard no_grad;

@@ -128,7 +128,8 @@ bool has_words_for(const ViTConfig& c) {
          !c.norm.post_norm && !c.norm.embed_norm && c.tokens.pos_embed != "sincos" &&
          c.rotary.rope == "none" && c.pool.global_pool != "cls_avg" &&
          c.pool.global_pool != "none" && c.pool.pool_heads == 0 && c.pool.pool_mlp_ratio == 0 &&
-         c.pool.pool_act == "same" && c.pool.pool_mlp &&
+         c.pool.pool_act == "same" && c.pool.pool_mlp && !c.plex.is_heteroscedastic() &&
+         !c.plex.has_members() &&
          !(c.is_parallel() && (c.norm.attn_norm || c.norm.mlp_norm || !c.attention.proj_bias));
 }
 

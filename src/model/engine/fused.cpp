@@ -15,7 +15,7 @@ void zero_sums(const BlockSpec& block, UnitGrads& grads) {
 
 /// The block on own kernels: packed weights, fused epilogues, blockwise attention, and a backward
 /// pass written by hand. Tensors on other devices take those devices' steps; there on a model axis,
-/// and with adapters, the reference.
+/// and with adapters, the reference, as everywhere with members' own vectors.
 class FusedEngine : public Engine {
  public:
   FusedEngine(const Mesh& mesh, std::optional<at::ScalarType> compute_type)
@@ -26,6 +26,7 @@ class FusedEngine : public Engine {
 
   std::unique_ptr<PackedWeights> prepare(const BlockSpec& block, const NamedTensors& weights,
                                          at::ScalarType compute_type) const override {
+    if (block.has_members()) return nullptr;
     if (is_on_model_axis()) return nullptr;  // packed panels are of whole rows
     if (is_own(weights.begin()->second)) return fused::pack_locally(block, weights, compute_type);
     return fused::pack_for_device(weights, compute_type);
@@ -81,7 +82,7 @@ class FusedEngine : public Engine {
  private:
   bool is_on_model_axis() const { return mesh_.size(MeshAxis::kModel) > 1; }
   bool is_references(const BlockSpec& block, const at::Tensor& x) const {
-    return !is_own(x) && (is_on_model_axis() || block.has_adapters());
+    return block.has_members() || (!is_own(x) && (is_on_model_axis() || block.has_adapters()));
   }
 
   std::unique_ptr<fused::BlockSteps> make_steps(const fused::BlockWork& work,

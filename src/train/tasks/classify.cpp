@@ -12,14 +12,18 @@ class Classify : public Task {
   void prepare(const TrainConfig& config, const Device&) override {
     loss_ = config.loss;
     num_classes_ = config.model.num_classes;
+    members_ = config.model.plex.members();
   }
 
   TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
     const VitOutputs& outputs = towers.main;
-    const ClassLoss own = class_loss(loss_, outputs.logits_BC, batch.labels_B, num_classes_, mesh);
+    // Every member of an ensemble learns every image.
+    const auto loss_of = [&](const at::Tensor& labels_B) {
+      return class_loss(loss_, outputs.logits_BC, labels_B.repeat({members_}), num_classes_, mesh);
+    };
+    const ClassLoss own = loss_of(batch.labels_B);
     if (!batch.mixed_labels_B.defined()) return {own.loss, {.logits_BC = own.gradient_BC}};
-    const ClassLoss other =
-        class_loss(loss_, outputs.logits_BC, batch.mixed_labels_B, num_classes_, mesh);
+    const ClassLoss other = loss_of(batch.mixed_labels_B);
     return {at::lerp(other.loss, own.loss, batch.share),
             {.logits_BC = at::lerp(other.gradient_BC, own.gradient_BC, batch.share)}};
   }
@@ -34,7 +38,7 @@ class Classify : public Task {
 
  private:
   std::string loss_;
-  int64_t num_classes_ = 0;
+  int64_t num_classes_ = 0, members_ = 1;
 };
 
 class ClassifyOptions : public TaskOptions {

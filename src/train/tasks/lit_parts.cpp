@@ -116,6 +116,7 @@ LitParts open_lit(const LitConfig& lit, TrainConfig& config, const std::filesyst
     verify_manifest(parts.image_tower.folder, ManifestScope::kModel);
     // The classifier stays behind: what it reads changes.
     parts.image.config.num_classes = parts.image.config.text.joint_dim = 0;
+    parts.image.config.plex.head = "linear";
     parts.image.label_names.clear();
   }
   parts.tokenizer = tokenizer_of(lit, run, from);
