@@ -161,6 +161,9 @@ std::string conditions_of(const std::vector<Measured>& files) {
 }
 
 std::string plots_of(const std::vector<Measured>& files) {
+  std::vector<Measured> without_observers;  // whose sets are no experiments
+  for (const Measured& file : files)
+    if (member(file.json, "observers").is_null()) without_observers.push_back(file);
   std::string out;
   for (const Measured& file : files) out += reliability_of(file);
   out += lines_of_records(files, "coverage_accuracy", "coverage", "accuracy",
@@ -169,7 +172,7 @@ std::string plots_of(const std::vector<Measured>& files) {
   out += dots_of_members(files, "by_corruption", "accuracy", "Accuracy by corruption");
   out += lines_of_records(files, "by_severity", "severity", "accuracy",
                           "Accuracy by severity, mean over corruptions");
-  out += dots_of_members(files, "sets", "accuracy", "Accuracy by set");
+  out += dots_of_members(without_observers, "sets", "accuracy", "Accuracy by set");
   out += dots_of_members(files, "sets", "score", "2AFC by set");
   out += dots_of_records(files, "groups", {"group", "accuracy"}, "Accuracy by group");
   out += lines_of_records(files, "rto", "tolerance", "accuracy",
