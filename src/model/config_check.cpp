@@ -9,7 +9,8 @@ constexpr int64_t kMostOfAPatch = 1'000'000'000;
 // A bound against overflow of products of sizes: no real model has a side of a million.
 constexpr int64_t kMost = 1'000'000;
 constexpr int64_t kMostWords = 100'000'000;
-constexpr int64_t kMostNoise = 1'000;  // factors and members beyond any use
+constexpr int64_t kMostNoise = 1'000;            // factors and members beyond any use
+constexpr int64_t kMostNumbers = 1'000'000'000;  // of noise: 4 GB
 
 // 1000000 as 1,000,000.
 std::string grouped(int64_t value) {
@@ -135,6 +136,10 @@ void check_plex(const ViTConfig& c) {
         " is of models that classify images; set model.num_classes");
   want_range("head_factors", plex.head_factors, 0, kMostNoise);
   want_range("head_samples", plex.head_samples, 1, kMost);
+  if (plex.is_heteroscedastic() && plex.head_samples > kMostNumbers / c.num_classes)
+    throw UsageError("model.head_samples ", plex.head_samples, " with model.num_classes ",
+                     c.num_classes, ": the noise has more than ", grouped(kMostNumbers),
+                     " numbers");
   if (!(plex.head_temperature > 0) || !std::isfinite(plex.head_temperature))
     throw UsageError("model.head_temperature is ", plex.head_temperature, ", want more than 0");
   if (plex.batch_ensemble_blocks < 0 || plex.batch_ensemble_blocks > c.depth)

@@ -25,6 +25,7 @@ Link link_of(const PlexConfig& plex) {
 LogitNoise head_noise(const ViTConfig& c, const NoiseKey& key, c10::Device device) {
   const PlexConfig& plex = c.plex;
   LogitNoise noise;
+  // The copies wait for a GPU, at the end of a forward pass.
   if (plex.head_factors > 0)
     noise.factors_SK =
         normal_numbers(key, "factors", plex.head_samples, plex.head_factors).to(device);
