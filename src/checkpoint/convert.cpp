@@ -18,6 +18,10 @@ ModelInfo written_info(ModelInfo info, const CheckpointPath& from, const Convert
                      "not written yet");
   info.config.adapters = {};
   info.base.reset();
+  if (options.has_no_head && info.config.plex.has_members())
+    throw UsageError(from.path().string(),
+                     " is an ensemble in its last blocks, whose members have ",
+                     "nothing in common without its head; --no-head is of other models");
   if (options.has_no_head) {
     info.config.num_classes = 0;
     info.config.plex.head = "linear";

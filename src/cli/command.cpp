@@ -10,6 +10,7 @@
 #include <fstream>
 #include <new>
 
+#include "cli/checked_words.h"
 #include "cli/given_words.h"
 #include "cli/help.h"
 #include "core/core_sharing.h"
@@ -129,6 +130,13 @@ void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_bat
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
 }
 
+std::string above_zero(const std::string& text) {
+  const auto number = leading_number(text);
+  const bool is_above = number && number->second.empty() && number->first > 0 &&
+                        number->first < std::numeric_limits<double>::infinity();
+  return is_above ? "" : "want a number above 0, not " + text;
+}
+
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
   command.add_option("overrides", overrides, "config overrides a.b=c");
   command.add_option("--set", overrides, "the same, for values that look like flags");
@@ -244,8 +252,9 @@ void add_commands(CLI::App& app) {
   }
 }
 
-/// Nothing, as of a shell's variable that is not set, is not what an option's absence means.
-void refuse_empty_values(CLI::App* command) {
+/// Nothing, as of a shell's variable that is not set, is not what an option's absence means; and
+/// what check_words refuses.
+void refuse_wrong_values(CLI::App* command) {
   command->parse_complete_callback([command] {
     for (const CLI::Option* option : command->get_options())
       for (const std::string& value : option->count() > 0 ? option->results() : CLI::results_t{})
@@ -253,9 +262,10 @@ void refuse_empty_values(CLI::App* command) {
           throw UsageError(option->get_positional() ? "an argument" : option->get_name(),
                            " is empty; give ", option->get_positional() ? "it" : "a value",
                            " or leave it away");
+    check_words(*command);
   });
   for (CLI::App* below : command->get_subcommands([](CLI::App*) { return true; }))
-    refuse_empty_values(below);
+    refuse_wrong_values(below);
 }
 
 }  // namespace
@@ -276,7 +286,7 @@ int run_command_line(int argc, char** argv) {
       ->each([](const std::string& text) { limit_instructions(parse_instructions(text)); })
       ->group("");  // to see here what another CPU gives
   add_commands(app);
-  refuse_empty_values(&app);
+  refuse_wrong_values(&app);
   const int code = run_guarded(app, argc, argv);
   if (!ends.empty()) report_end(ends, code);
   return code;

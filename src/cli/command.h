@@ -57,6 +57,9 @@ struct LoaderFlags {
 /// Adds --batch (at most `largest_batch`), --workers, --max-bad-fraction.
 void add_loader_flags(CLI::App& command, LoaderFlags& flags, int64_t largest_batch = 100'000);
 
+/// What is wrong with a word that is to be a number above 0; "" for nothing.
+std::string above_zero(const std::string& text);
+
 /// Adds positional `a.b=c` overrides and `--set a.b=c`.
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides);
 

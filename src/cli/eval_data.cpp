@@ -32,15 +32,15 @@ KnownClasses classes_of_model(const std::string& checkpoint, const LoadedModel& 
   return known;
 }
 
-void check_overlap_with_training(const std::string& checkpoint, const ChosenSplit& split) {
+}  // namespace
+
+void check_overlap_with_training(const std::string& checkpoint, const DataSource& source) {
   const auto run = run_config(checkpoint);
   if (!run)
     throw UsageError("--check-overlap: ", checkpoint,
                      " is no run folder, so its training samples are unknown");
-  check_overlap(*open_train_data(run->data).train, *split.source);
+  check_overlap(*open_train_data(run->data).train, source);
 }
-
-}  // namespace
 
 void add_eval_data_flags(CLI::App& command, EvalDataFlags& flags) {
   command.add_option(
@@ -104,7 +104,7 @@ EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
   data.labels_by = map.by;
   data.num_data_classes = static_cast<int64_t>(used.size());
   if (flags.is_restricted) data.classes = used;
-  if (flags.checks_overlap) check_overlap_with_training(checkpoint, split);
+  if (flags.checks_overlap) check_overlap_with_training(checkpoint, *split.source);
   split.source = in_known_classes(split.source, map, known);
   return data;
 }

@@ -48,6 +48,11 @@ struct EvalData {
 EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
                         const EvalDataFlags& flags);
 
+/// Refuses pictures that are the run's training pictures too, by content.
+///
+/// throws  UsageError for a checkpoint that is no run, DataError as check_overlap
+void check_overlap_with_training(const std::string& checkpoint, const DataSource& source);
+
 /// Says that answers are taken from so many classes of the data alone, as --restrict asks.
 void tell_restriction(int64_t num_classes);
 

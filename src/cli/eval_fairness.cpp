@@ -165,7 +165,7 @@ void add_eval_fairness(CLI::App& eval) {
                       "else half of the pictures train, a quarter each fit thresholds and test");
   command->add_option("--c", fairness->c, "scikit-learn's C of the regression")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->add_option("--feature", fairness->head.feature, "pooled, mean, logits or block.N")
       ->capture_default_str();
   command->add_option("--cache", fairness->head.cache, "folder of cached features");

@@ -55,6 +55,9 @@ std::string add_model(const HumanFlags& flags, Experiments& experiments) {
   const CategoryMap map =
       flags.categories == "own" ? own_categories(model.named()) : category_map(model.named());
   const std::string name = observer_name(flags.measure.checkpoint);
+  std::error_code error;
+  if (!fs::is_directory(flags.stimuli, error))
+    throw DataError("--stimuli ", flags.stimuli, " is no folder");
   std::vector<fs::path> folders;
   for (const auto& entry : fs::directory_iterator(flags.stimuli))
     if (entry.is_directory() && !entry.path().filename().string().starts_with("."))

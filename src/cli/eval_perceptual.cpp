@@ -15,6 +15,7 @@ struct PerceptualFlags {
 
 void run_perceptual(const PerceptualFlags& flags) {
   const MeasureFlags& measure = flags.measure;
+  refuse_options(*measure.command, {"--max-bad-fraction"}, "of triplets no picture may be missing");
   const Device device = begin_command(measure.common);
   const std::vector<TwoChoices> sets = read_two_choices(flags.data);
   int64_t num_pictures = 0;

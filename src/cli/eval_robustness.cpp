@@ -49,6 +49,8 @@ std::vector<VariantRequest> chosen_sets(const RobustnessFlags& flags) {
     const bool has_paper_crop = flags.crops == "paper" && (name == "a" || name == "objectnet");
     requests.push_back({name, sources.at(name), maps[name], has_paper_crop ? "paper" : "model"});
   }
+  if (flags.crops == "paper" && sources.count("a") + sources.count("objectnet") == 0)
+    throw UsageError("--crops paper is of the sets `a` and `objectnet`; there is neither");
   for (const auto& [name, file] : maps)
     if (sources.count(name) == 0)
       throw UsageError("--set-map ", name, ": there is no --set ", name);
@@ -63,6 +65,12 @@ void check_sets(const RobustnessFlags& flags) {
   if (wants_sets(flags)) {
     if (flags.measure.data.is_restricted)
       throw UsageError("--restrict: a set's answers are taken from its own classes anyway");
+    if (flags.measure.command->count("--corruptions") == 0)
+      refuse_options(*flags.measure.command, {"--severities"},
+                     "is of corruptions; with --set name some");
+    if (flags.crops == "paper")
+      refuse_options(*flags.measure.command, {"--crop-pct", "--pp"},
+                     "--crops paper takes a crop of its own");
     return;
   }
   if (!flags.maps.empty() || !flags.baselines.empty() || flags.crops != "model")

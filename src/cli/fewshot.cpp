@@ -70,9 +70,7 @@ void add_fewshot(CLI::App& app) {
   command->add_option("--draws", flags->draws, "draws of the samples, seeds S, S + 1, ...")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  command->add_option("--l2", flags->l2, "penalty")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  command->add_option("--l2", flags->l2, "penalty")->capture_default_str()->check(above_zero);
   command->callback([flags] { run_fewshot(*flags); });
 }
 

@@ -58,7 +58,7 @@ void add_knn(CLI::App& app) {
       ->check(CLI::Range(1, 100'000));
   command->add_option("--temperature", flags->temperature, "of the votes, exp(similarity / T)")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->callback([flags, command] {
     flags->has_ks = command->count("--k") > 0;
     run_knn(*flags);

@@ -74,8 +74,7 @@ std::shared_ptr<const DataSource> open_pictures(const std::string& word,
     log_info(concat(word, ": ", source->size(), " pictures"));
     return source;
   }
-  const SplitFlags base{.data = "", .split = "", .source = options};
-  const ChosenSplit split = choose_split("", split_of(base, word));
+  const ChosenSplit split = choose_split("", {.data = word, .split = "", .source = options});
   log_info(split.as_text());
   return split.source;
 }
@@ -116,7 +115,8 @@ EvalData MeasuredModel::open(const std::string& word) {
 
 void MeasuredModel::check_other(const EvalData& data, const std::string& word) {
   if (data.split.source->fingerprint() == provenance_.fingerprint)
-    throw UsageError(word, " is what is tested, the same samples; give others, or --fit-part 20%");
+    throw UsageError(word, " is what is tested, the same samples; give others",
+                     flags_.fit.empty() ? "" : ", or --fit-part 20%");
   if (data.classes != classes_)
     throw UsageError("--restrict: ", word, " has other classes than the tested samples");
   settings_.emplace_back("fitted_to", data.split.as_text());
@@ -138,7 +138,8 @@ PredictedSet MeasuredModel::labelled(const std::string& word, bool wants_pooled)
 Robustness MeasuredModel::robustness(RobustnessRequest request,
                                      const RobustnessReference* reference) {
   const EvalData& data = tested();
-  if (reference != nullptr) reference->check(request.severities, provenance_.fingerprint);
+  if (reference != nullptr)
+    reference->check(request.severities, provenance_.fingerprint, request.seed);
   EvalOptions options = eval_options(flags_, "eval", data.split.source->size());
   options.classes = data.classes;
   const auto config = run_config(flags_.checkpoint);
@@ -152,11 +153,10 @@ KnownClasses MeasuredModel::known_classes() const {
 }
 
 Variant MeasuredModel::variant(const VariantRequest& request, const PredictedSet& tested) {
-  const SplitFlags base{.data = "", .split = "", .source = flags_.data.split.source};
-  SplitFlags flags = base;
-  flags.data = request.source;
-  const ChosenSplit split = choose_split("", flags);
+  const ChosenSplit split =
+      choose_split("", {.data = request.source, .split = "", .source = flags_.data.split.source});
   log_info(concat(request.name, ": ", split.as_text()));
+  if (flags_.data.checks_overlap) check_overlap_with_training(flags_.checkpoint, *split.source);
   const RightAnswers right =
       right_by_class(*split.source, split.text, known_classes(),
                      request.map.empty() ? flags_.data.class_map : request.map);
@@ -174,6 +174,8 @@ Variant MeasuredModel::variant(const VariantRequest& request, const PredictedSet
   Variant variant{.name = request.name, .place = split.text, .by = right.by, .crop = request.crop};
   variant.num_left_out = split.source->size() - std::ssize(samples);
   variant.num_classes = std::ssize(of_subset.classes());
+  if (variant.num_classes == 1)
+    log_warn(concat(request.name, " is of one class: every answer among its own is right"));
   return score(std::move(variant), own, of_subset, tested);
 }
 
@@ -181,6 +183,7 @@ Variant MeasuredModel::with_answers(const std::string& file, const PredictedSet&
   const DataSource& source = *this->tested().split.source;
   const RightAnswers right = right_by_picture(source, file, model_.info.config.num_classes);
   Variant variant{.name = "real", .place = provenance_.source, .by = right.by, .crop = "model"};
+  if (right.samples().empty()) throw DataError(file, " has no answer to any tested picture");
   variant.num_left_out = source.size() - std::ssize(right.samples());
   variant.num_classes = model_.info.config.num_classes;
   return score(std::move(variant), tested, right, tested);
@@ -201,6 +204,7 @@ Variant MeasuredModel::score(Variant variant, const PredictedSet& own, const Rig
 
 PredictedSet MeasuredModel::unlabelled(const std::string& word, bool wants_pooled) {
   const std::shared_ptr<const DataSource> source = open_pictures(word, flags_.data.split.source);
+  if (flags_.data.checks_overlap) check_overlap_with_training(flags_.checkpoint, *source);
   EvalOptions options = eval_options(flags_, "predict", source->size());
   options.classes = classes_;
   return kept(predict_all(*model_.predictor, *source, transforms_, options,

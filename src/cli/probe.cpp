@@ -46,13 +46,13 @@ void add_probe(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"lbfgs", "grid", "sgd"}));
   command->add_option("--c", flags->c, "lbfgs: scikit-learn's C; the best of a path where absent")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->add_option("--path", flags->path, "lbfgs: values of C from 1e-6 to 1e5 (DINOv2: 45)")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   command->add_option("--tolerance", flags->tolerance, "lbfgs: of the gradient's largest component")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->add_option("--max-iterations", flags->max_iterations, "lbfgs: at most so many")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
@@ -64,7 +64,7 @@ void add_probe(CLI::App& app) {
   command->add_option("--rates", flags->rates, "grid: base learning rates, for a batch of 256")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->add_option("--epochs", flags->epochs, "grid, sgd: passes over the training samples")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
@@ -73,7 +73,7 @@ void add_probe(CLI::App& app) {
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--rate", flags->sgd.rate, "sgd: learning rate, for a batch of 256")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   command->callback([flags] { run_probe(*flags); });
 }
 

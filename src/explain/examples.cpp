@@ -59,7 +59,8 @@ void save_examples(FileOps& ops, const std::filesystem::path& folder,
     const at::Tensor image_CHW = image_of(of, example.sample);
     const std::string stem = std::to_string(example.sample);
     write_text(ops, folder / (stem + kPicture), encode_png(thumbnail(image_picture(image_CHW))));
-    if (of.config.pool.global_pool != "map") continue;
+    // An ensemble's members pool each for themselves.
+    if (of.config.pool.global_pool != "map" || of.config.plex.has_members()) continue;
     const at::Tensor map_hw = of.predictor.pool_attention(image_CHW.unsqueeze(0))
                                   .cpu()[0]
                                   .mean(0)

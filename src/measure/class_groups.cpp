@@ -44,6 +44,8 @@ ClassGroups class_groups(const std::string& how, const std::vector<std::string>&
       throw DataError("--class-groups ", how, ": the class '", name, "' has no group",
                       is_prefix ? ": no '/' in its name" : "");
     of_class.push_back(is_prefix ? name.substr(0, end) : it->second);
+    if (of_class.back().empty())
+      throw DataError("--class-groups ", how, ": the group of the class '", name, "' has no name");
   }
   NumberedGroups numbered = number_groups(of_class);
   return {std::move(numbered.names), std::move(numbered.numbers)};

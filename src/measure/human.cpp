@@ -102,22 +102,26 @@ void add_shape_bias(const CueAnswers& cues, Result& result) {
 }
 
 const std::vector<std::string> kColumns = {
-    "observer", "set", "accuracy", "accuracy_difference", "observed_consistency", "kappa"};
+    "observer", "set",       "accuracy", "accuracy_difference", "observed_consistency",
+    "kappa",    "num_images"};
 
 void add_row(const std::string& observer, const std::string& set, const Likeness& likeness,
              ResultTable& table, TextTable& text) {
   table.rows.push_back({observer, set, likeness.accuracy, likeness.accuracy_difference,
-                        likeness.observed_consistency, likeness.kappa});
+                        likeness.observed_consistency, likeness.kappa, likeness.num_images});
   std::vector<std::string> cells = {observer, set};
   for (const double value : {likeness.accuracy, likeness.accuracy_difference,
                              likeness.observed_consistency, likeness.kappa})
     cells.push_back(std::isnan(value) ? "undefined" : formatted("%.4f", value));
+  cells.push_back(std::to_string(likeness.num_images));
   text.add(std::move(cells));
 }
 
 Likeness mean_of(const ModelRow& row) {
+  int64_t images = 0;
+  for (const auto& [set, likeness] : row.sets) images += likeness.num_images;
   return {row.mean(&Likeness::accuracy), row.mean(&Likeness::accuracy_difference),
-          row.mean(&Likeness::observed_consistency), row.mean(&Likeness::kappa)};
+          row.mean(&Likeness::observed_consistency), row.mean(&Likeness::kappa), images};
 }
 
 /// Everybody, gathered over the experiments.
@@ -173,7 +177,7 @@ void add_details(const std::vector<const ModelRow*>& rows, Result& result) {
 void add_observers(const Everybody& all, Result& result) {
   ResultTable table{"observers", Form::kRecords, kColumns, {}};
   using enum TextTable::Align;
-  TextTable text({kLeft, kLeft, kRight, kRight, kRight, kRight});
+  TextTable text({kLeft, kLeft, kRight, kRight, kRight, kRight, kRight});
   text.add(kColumns);
   std::vector<const ModelRow*> rows;
   if (!all.people.sets.empty()) rows.push_back(&all.people);

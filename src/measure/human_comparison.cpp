@@ -1,5 +1,6 @@
 #include "measure/human_comparison.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "core/error.h"
@@ -57,7 +58,11 @@ Likeness HumanComparison::of_people() const {
     observed.add(pairs_observed.value());
     kappa.add(pairs_kappa.value());
   }
-  return {accuracy.value(), 0, observed.value(), kappa.value()};
+  std::set<std::pair<std::string, std::string>> images;
+  for (const Answers& person : people_)
+    for (const auto& [condition, answers] : person)
+      for (const auto& [image, is_right] : answers) images.emplace(condition, image);
+  return {accuracy.value(), 0, observed.value(), kappa.value(), std::ssize(images)};
 }
 
 Likeness HumanComparison::of_model(const Observer& model) const {
@@ -76,7 +81,18 @@ Likeness HumanComparison::of_model(const Observer& model) const {
   if (has_people() && observed.count == 0)
     throw DataError(model.name, " has no image of ", experiment_,
                     " in common with people's trials there");
-  return {accuracy.value(), difference.value(), observed.value(), kappa.value()};
+  return {accuracy.value(), difference.value(), observed.value(), kappa.value(), num_common(all)};
+}
+
+int64_t HumanComparison::num_common(const Answers& all) const {
+  int64_t count = 0;
+  for (const auto& [condition, answers] : all)
+    for (const auto& [image, is_right] : answers)
+      count += std::any_of(people_.begin(), people_.end(), [&](const Answers& person) {
+        const auto it = person.find(condition);
+        return it != person.end() && it->second.count(image) > 0;
+      });
+  return count;
 }
 
 std::map<std::string, double> HumanComparison::accuracies_of_people() const {

@@ -28,6 +28,7 @@ struct Mean {
 /// What an experiment says of an observer, or of people.
 struct Likeness {
   double accuracy = 0, accuracy_difference = 0, observed_consistency = 0, kappa = 0;
+  int64_t num_images = 0;  ///< that a model has in common with somebody; of people all
 };
 
 /// One experiment's people, and the models beside them.
@@ -51,6 +52,7 @@ class HumanComparison {
 
   Answers answers_of(const Observer& observer) const;
   double accuracy_of_people(const std::string& condition) const;
+  int64_t num_common(const Answers& all) const;
   static void add_pair(const Answers& one, const Answers& other, const std::string& condition,
                        Mean& observed, Mean& kappa);
 

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "data/delimited.h"
 #include "measure/named_rows.h"
@@ -142,7 +143,13 @@ Trial trial_of(const std::string& experiment, const std::string& image_name,
     throw DataError(image_name, ": '", trial.category, "' is none of ", join(categories, ", "),
                     "; want a name as model-vs-human has them, 0001_edg_dnn_0_oven_00_oven10.png, "
                     "or oven10.png");
-  if (experiment == kCueConflict) trial.texture = texture_of(trial.image);
+  if (experiment != kCueConflict) return trial;
+  trial.texture = texture_of(trial.image);
+  const bool is_known =
+      std::find(categories.begin(), categories.end(), trial.texture) != categories.end();
+  if (!is_known)
+    throw DataError(image_name, ": the texture '", trial.texture, "' is none of ",
+                    join(categories, ", "), "; want a name such as airplane1-bicycle2.png");
   return trial;
 }
 
@@ -177,10 +184,13 @@ Experiments read_human_trials(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) throw DataError(folder.string(), " is no folder");
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file() && lower(entry.path().extension().string()) == ".csv" &&
-        entry.path().filename().string().find('_') != std::string::npos)
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file() || lower(entry.path().extension().string()) != ".csv") continue;
+    if (entry.path().filename().string().find('_') != std::string::npos)
       files.push_back(entry.path());
+    else
+      log_warn(concat(entry.path().string(), " is passed over: want SET_OBSERVER_session_N.csv"));
+  }
   if (files.empty())
     throw DataError(folder.string(),
                     " has no tables called SET_OBSERVER_session_N.csv, as model-vs-human has them");

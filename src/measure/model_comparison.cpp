@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <optional>
 
 #include "data/derived_sources.h"
 #include "eval/finite.h"
@@ -52,6 +53,24 @@ void keep_common(Made& made, const at::Tensor& other_indices) {
     if (one->defined()) *one = one->index_select(0, places);
 }
 
+/// Which of the second model's classes each of the first's is: by name where both have names, else
+/// by number; nothing where they are not the same classes.
+std::optional<at::Tensor> same_classes(const ModelInfo& first, const ModelInfo& second) {
+  const int64_t count = first.config.num_classes;
+  if (count == 0 || count != second.config.num_classes) return std::nullopt;
+  if (first.label_names.empty() || second.label_names.empty()) return at::arange(count, at::kLong);
+  std::map<std::string, int64_t> numbers;
+  for (const std::string& name : second.label_names) numbers.emplace(name, std::ssize(numbers));
+  std::vector<int64_t> classes;
+  for (const std::string& name : first.label_names) {
+    const auto it = numbers.find(name);
+    if (it == numbers.end()) return std::nullopt;
+    classes.push_back(it->second);
+  }
+  if (std::ssize(numbers) != count) return std::nullopt;  // names that stand for several
+  return at::tensor(classes, at::kLong);
+}
+
 /// Cosines as they come in, for their mean and lower end.
 class Cosines {
  public:
@@ -89,6 +108,7 @@ Result compare_models(LoadedModel& first, LoadedModel& second, const DataSource&
   const at::NoGradGuard no_grad;
   constexpr int64_t kPictures = 64;  // whose patches are kept for both models at a time
   const std::shared_ptr<const DataSource> whole(&source, [](const DataSource*) {});
+  const std::optional<at::Tensor> classes = same_classes(first.info, second.info);
   metrics::LinearCka cka;
   Cosines pooled, patches;
   int64_t num_agreed = 0, num_answered = 0;
@@ -109,23 +129,27 @@ Result compare_models(LoadedModel& first, LoadedModel& second, const DataSource&
     cka.add(one.pooled_ND, other.pooled_ND);
     pooled.add(one.pooled_ND, other.pooled_ND);
     patches.add(one.patches_NTD, other.patches_NTD);
-    if (one.answers_N.defined() && other.answers_N.defined() &&
-        first.info.config.num_classes == second.info.config.num_classes) {
-      num_agreed += one.answers_N.eq(other.answers_N).sum().item<int64_t>();
+    if (one.answers_N.defined() && other.answers_N.defined() && classes) {
+      num_agreed +=
+          classes->index_select(0, one.answers_N).eq(other.answers_N).sum().item<int64_t>();
       num_answered += one.answers_N.size(0);
     }
     options.watch.on_progress(begin + std::ssize(indices), source.size());
   }
   check_bad_samples(bad.size(), source.size(), options.max_bad_fraction,
                     bad.empty() ? "" : bad.begin()->second.reason);
-  Result result{"model comparison", {}, {}};
+  Result result{
+      "model comparison",
+      {{"definitions.percentile_1", "the smallest but one in a hundred, by nearest rank"}},
+      {}};
   pooled.tell("pooled_cosine", result);
   patches.tell("patch_cosine", result);
   const double agreement =
       num_answered == 0 ? metrics::kUndefined
                         : static_cast<double>(num_agreed) / static_cast<double>(num_answered);
-  add_defined(result, {{"top1_agreement", "share", Better::kLarger}, agreement},
-              "pictures with one answer; of models with as many classes");
+  add_defined(
+      result, {{"top1_agreement", "share", Better::kLarger}, agreement},
+      "pictures with one answer, of models with the same classes: by name where both have names");
   add_defined(result, {{"cka", "", Better::kLarger}, cka.value()},
               "linear, of the pooled vectors (Kornblith et al. 2019); high by chance for few "
               "pictures of many features");

@@ -28,7 +28,12 @@ constexpr const char* kDefinition =
 /// The one number of an .npy file.
 double read_judgement(const fs::path& file) {
   const std::unique_ptr<ByteStore> bytes = open_file_bytes(file, ExitCode::kData);
-  const NpyHeader header = read_npy_header(*bytes, 0, bytes->size(), file.string());
+  NpyHeader header;
+  try {
+    header = read_npy_header(*bytes, 0, bytes->size(), file.string());
+  } catch (const CheckpointError& e) {
+    throw DataError(e.what());
+  }
   const bool is_one = std::all_of(header.view.shape.begin(), header.view.shape.end(),
                                   [](int64_t size) { return size == 1; });
   if (!is_one || (header.dtype != at::kFloat && header.dtype != at::kDouble))
@@ -63,6 +68,10 @@ TwoChoices read_set(const fs::path& folder, const std::string& name) {
     set.second_preferred.push_back(
         read_judgement(folder / "judge" / (file.stem().string() + ".npy")));
   }
+  for (const char* part : {"p0", "p1"})
+    for (const std::string& patch : sorted_files(folder / part))
+      if (!fs::exists(folder / "ref" / fs::path(patch).filename()))
+        throw DataError(patch, " has no reference in ", (folder / "ref").string());
   return set;
 }
 
@@ -87,10 +96,11 @@ Distances distances_of(LoadedModel& model, const TwoChoices& set, const EvalOpti
   for (int64_t block = 0; block < model.info.config.depth; ++block) taps.insert(block);
   EvalOptions whole = options;
   whole.batch_size = std::max<int64_t>(1, options.batch_size / 3) * 3;  // triplets stay together
-  whole.max_bad_fraction = 0;
+  whole.max_bad_fraction = 1;  // none may be: that is said below, by name
   std::vector<at::Tensor> first, second;
   const auto act = [&](Batch& batch) {
-    if (batch.ids.size() % 3 != 0) throw DataError(set.name, ": a picture cannot be read");
+    const bool is_whole = batch.ids.size() % 3 == 0 && batch.indices_B[0].item<int64_t>() % 3 == 0;
+    if (!is_whole) return;
     const at::Tensor images = batch.images_BCHW();
     const VitOutputs outputs = model.predictor->features(images, taps);
     BlockTensors parts[3];
@@ -102,7 +112,11 @@ Distances distances_of(LoadedModel& model, const TwoChoices& set, const EvalOpti
     second.push_back(perceptual_distance(parts[0], parts[2], prefix));
     check_finite(first.back() + second.back(), "distances", batch.ids);
   };
-  for_each_batch(*source, Transforms(model.info.pp_eval), whole, act);
+  const std::vector<BadSample> bad =
+      for_each_batch(*source, Transforms(model.info.pp_eval), whole, act);
+  if (!bad.empty())
+    throw DataError(bad.front().id, " cannot be used (", bad.front().reason,
+                    "); of triplets no picture may be missing");
   return {at::cat(first), at::cat(second)};
 }
 

@@ -21,7 +21,7 @@ struct TwoChoices {
 /// below a folder.
 ///
 /// throws  DataError where there is none, naming a file without its three others, or a judgement
-///         that is no share; CheckpointError for a damaged .npy
+///         that is no share
 std::vector<TwoChoices> read_two_choices(const std::filesystem::path& folder);
 
 /// The distance of patches in a model's eyes, [B] float64: differences of patch tokens of length 1,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "core/error.h"
@@ -71,8 +72,8 @@ size_t place_of(const std::vector<std::string>& names, const std::string& name,
 PictureAttributes read_celeba(const std::string& text, const std::string& place,
                               const std::string& label, const std::string& group) {
   std::istringstream lines(text);
-  std::string line;
-  std::getline(lines, line);
+  std::string count, line;
+  std::getline(lines, count);
   std::getline(lines, line);
   const std::vector<std::string> names = words_of(line);
   const size_t label_at = place_of(names, label, place, "--label"),
@@ -88,6 +89,9 @@ PictureAttributes read_celeba(const std::string& text, const std::string& place,
     attributes.labels.push_back(truth_of(words[label_at + 1], where, label));
     attributes.groups.push_back(words[group_at + 1]);
   }
+  if (trim(count) != std::to_string(attributes.size()))
+    throw DataError(place, " says that it has ", trim(count), " pictures, and has ",
+                    attributes.size(), "; is it cut off?");
   return attributes;
 }
 
@@ -112,6 +116,12 @@ PictureAttributes read_table(const std::string& text, const fs::path& file,
   return attributes;
 }
 
+void add_part(const std::string& picture, Part part, const std::string& where,
+              std::map<std::string, Part>& parts) {
+  if (!parts.emplace(picture, part).second)
+    throw DataError(where, ": the picture ", picture, " is there twice");
+}
+
 std::map<std::string, Part> parts_in(const fs::path& file) {
   const std::string text = read_text(file, ExitCode::kData, kLargestTable);
   std::map<std::string, Part> parts;
@@ -121,7 +131,9 @@ std::map<std::string, Part> parts_in(const fs::path& file) {
     const std::string pictures = picture_column(rows, file.string()),
                       column = column_among(rows, kPartColumns);
     if (column.empty()) throw DataError(file.string(), " has no column `split` or `partition`");
-    while (rows.next()) parts[rows.value(pictures)] = part_of(rows.value(column), rows.where());
+    while (rows.next())
+      add_part(rows.value(pictures), part_of(rows.value(column), rows.where()), rows.where(),
+               parts);
     return parts;
   }
   std::istringstream lines(text);
@@ -131,7 +143,7 @@ std::map<std::string, Part> parts_in(const fs::path& file) {
     if (words.empty()) continue;
     const std::string where = concat(file.string(), ":", number);
     if (words.size() != 2) throw DataError(where, ": want a picture and its part");
-    parts[words[0]] = part_of(words[1], where);
+    add_part(words[0], part_of(words[1], where), where, parts);
   }
   return parts;
 }
@@ -147,11 +159,16 @@ std::vector<int64_t> PictureAttributes::rows(Part part) const {
 
 PictureAttributes read_picture_attributes(const fs::path& file, const std::string& label,
                                           const std::string& group) {
-  const std::string text = read_text(file, ExitCode::kData, kLargestTable);
+  const std::string whole = read_text(file, ExitCode::kData, kLargestTable);
+  const std::string text(without_byte_order_mark(whole));
   const bool is_celeba = is_number(trim(text.substr(0, text.find('\n'))));
   PictureAttributes attributes = is_celeba ? read_celeba(text, file.string(), label, group)
                                            : read_table(text, file, label, group);
   if (attributes.pictures.empty()) throw DataError(file.string(), " has no pictures");
+  std::set<std::string> seen;
+  for (const std::string& picture : attributes.pictures)
+    if (!seen.insert(picture).second)
+      throw DataError(file.string(), ": the picture ", picture, " is there twice");
   return attributes;
 }
 

@@ -17,8 +17,17 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
+// Of two equal keys the last would win without a word.
 Json read_json(const fs::path& file) {
-  Json json = Json::parse(read_text(file, ExitCode::kData, kLargestTable), nullptr,
+  std::vector<std::set<std::string>> keys;
+  const auto on_event = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+      throw DataError(file.string(), ": '", parsed.get<std::string>(), "' is there twice");
+    return true;
+  };
+  Json json = Json::parse(read_text(file, ExitCode::kData, kLargestTable), on_event,
                           /*allow_exceptions=*/false);
   if (json.is_discarded()) throw DataError(file.string(), " is not JSON");
   return json;

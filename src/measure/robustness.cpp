@@ -161,6 +161,7 @@ RobustnessReference read_robustness_reference(const std::filesystem::path& file)
     for (const auto& row : json.at("by_severity"))
       severities.insert(row.at("severity").get<int64_t>());
     reference.severities.assign(severities.begin(), severities.end());
+    reference.seed = json.at("seed").get<uint64_t>();
     reference.fingerprint = json.at("provenance").at("fingerprint").get<std::string>();
   } catch (const nlohmann::json::exception&) {
     throw DataError(file.string(), " is no result of `vit22b eval robustness --json`");
@@ -169,7 +170,7 @@ RobustnessReference read_robustness_reference(const std::filesystem::path& file)
 }
 
 void RobustnessReference::check(const std::vector<int64_t>& of_severities,
-                                const std::string& samples) const {
+                                const std::string& samples, uint64_t of_seed) const {
   const std::set<int64_t> own(severities.begin(), severities.end()),
       asked(of_severities.begin(), of_severities.end());
   if (own != asked)
@@ -177,6 +178,9 @@ void RobustnessReference::check(const std::vector<int64_t>& of_severities,
                      ", not of ", join_numbers(of_severities));
   if (!fingerprint.empty() && fingerprint != samples)
     throw UsageError("--reference ", name, " is of other samples than these");
+  if (seed && *seed != of_seed)
+    throw UsageError("--reference ", name, " is of other pictures: of --seed ", *seed, ", not ",
+                     of_seed);
 }
 
 Robustness measure_robustness(Predictor& predictor, const std::shared_ptr<const DataSource>& source,

@@ -35,10 +35,12 @@ struct RobustnessReference {
   double clean_error = 0;
   std::map<std::string, double> errors;  ///< of each corruption, the mean over severities
   std::vector<int64_t> severities = {1, 2, 3, 4, 5};
-  std::string fingerprint = "";  ///< of the samples; "" where nobody knows
+  std::string fingerprint = "";                 ///< of the samples; "" where nobody knows
+  std::optional<uint64_t> seed = std::nullopt;  ///< of the corruptions, where there is one
 
-  /// throws  UsageError where a result of these severities and samples is not comparable
-  void check(const std::vector<int64_t>& of_severities, const std::string& samples) const;
+  /// throws  UsageError where a result of these severities, samples and seed is not comparable
+  void check(const std::vector<int64_t>& of_severities, const std::string& samples,
+             uint64_t of_seed) const;
 };
 
 /// AlexNet's published errors on ImageNet-C: of ImageNet's classes alone.

@@ -121,7 +121,12 @@ metrics::LogitLine baseline_of(const fs::path& folder, const std::string& name) 
   for (const auto& [model, top1] : read_top1(own))
     if (const auto it = of_known.find(model); it != of_known.end())
       x.push_back(it->second), y.push_back(top1);
-  return metrics::fit_logit_line(x, y);
+  const metrics::LogitLine line = metrics::fit_logit_line(x, y);
+  if (std::isnan(line.slope))
+    log_warn(concat(own.string(), " has ", line.num_points, " models in common with ",
+                    known.string(), ", which give no line: the set ", name,
+                    " has no effective robustness"));
+  return line;
 }
 
 void add_variants(const std::vector<Variant>& variants, Result& result) {

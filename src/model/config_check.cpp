@@ -140,8 +140,8 @@ void check_plex(const ViTConfig& c) {
     throw UsageError("model.head_samples ", plex.head_samples, " with model.num_classes ",
                      c.num_classes, ": the noise has more than ", grouped(kMostNumbers),
                      " numbers");
-  if (!(plex.head_temperature > 0) || !std::isfinite(plex.head_temperature))
-    throw UsageError("model.head_temperature is ", plex.head_temperature, ", want more than 0");
+  if (!(plex.head_temperature >= 1e-3) || !std::isfinite(plex.head_temperature))
+    throw UsageError("model.head_temperature is ", plex.head_temperature, ", want at least 0.001");
   if (plex.batch_ensemble_blocks < 0 || plex.batch_ensemble_blocks > c.depth)
     throw UsageError("model.batch_ensemble_blocks is ", plex.batch_ensemble_blocks, ", want 0 to ",
                      c.depth, ", as model.depth");

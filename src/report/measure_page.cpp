@@ -160,6 +160,33 @@ std::string conditions_of(const std::vector<Measured>& files) {
   return out;
 }
 
+/// Rows of all words and numbers, "sets.a.accuracy", but of lists and of where they are from; an
+/// interval is one row.
+void add_facts(const std::string& name, const Json& value, std::string& rows) {
+  constexpr size_t kLongest = 200;
+  const bool is_interval = value.is_array() && value.size() == 2 && value[0].is_number();
+  if (value.is_object()) {
+    for (const auto& [key, part] : value.items())
+      if (key != "provenance") add_facts(name.empty() ? key : concat(name, ".", key), part, rows);
+    return;
+  }
+  if (value.is_array() && !is_interval) return;
+  const std::string shown =
+      value.is_number()   ? short_number(value.get<double>())
+      : value.is_string() ? shortened(value.get<std::string>(), kLongest)
+      : is_interval ? concat(short_number(number(value[0])), " to ", short_number(number(value[1])))
+      : value.is_null() ? "undefined"
+                        : value.dump();
+  rows += concat("<tr><td class=\"key\">", escape_html(shortened(name, kLongest)), "</td><td>",
+                 escape_html(shown), "</td></tr>");
+}
+
+std::string facts_of(const Json& json) {
+  std::string rows;
+  if (json.is_object()) add_facts("", json, rows);
+  return rows.empty() ? "" : "<h3>Facts</h3><table>" + rows + "</table>";
+}
+
 std::string plots_of(const std::vector<Measured>& files) {
   std::vector<Measured> without_observers;  // whose sets are no experiments
   for (const Measured& file : files)
@@ -193,14 +220,18 @@ std::string measures_html(const std::vector<fs::path>& files) {
   std::vector<Measured> measured;
   std::string sections;
   for (const fs::path& file : files) {
+    const bool is_alone = std::none_of(files.begin(), files.end(), [&](const fs::path& other) {
+      return other != file && other.stem() == file.stem();
+    });
     EvalResult result = read_result(file);  // says what is wrong with it
-    measured.push_back(
-        {file.stem().string(), parse_json<Json>(read_text(file, ExitCode::kData, kFileLimit),
-                                                file.string(), ExitCode::kData)});
-    for (size_t i = 0; i + 1 < measured.size(); ++i)
-      if (measured[i].name == measured.back().name) measured.back().name = file.string();
+    measured.push_back({is_alone ? file.stem().string() : file.string(),
+                        parse_json<Json>(read_text(file, ExitCode::kData, kFileLimit),
+                                         file.string(), ExitCode::kData)});
+    const std::string facts = facts_of(measured.back().json);
+    if (facts.empty()) throw DataError(file.string(), " is no result of eval or its measures");
     result.name = measured.back().name;
-    sections += result_section(result) + "\n";
+    result.numbers.clear();  // they are among the facts
+    sections += result_section(result) + facts + "\n";
   }
   return html_page("Measures", "<h1>Measures</h1>\n" + plots_of(measured) + "\n" + sections);
 }

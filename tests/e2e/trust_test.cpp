@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -213,6 +215,11 @@ TEST_F(Trust, ShapeBiasOfOnesOwnImages) {
           other, 60 + i);
   const json result = said("human " + at("run") + " --categories own --stimuli " + at("own"));
   EXPECT_EQ(result.at("categories_by"), "the model's classes");
+  test::write_png(*folder_ / "odd/cue-conflict/red1-Blue2.png", 0, 1);
+  EXPECT_NE(vit("eval human " + at("run") + " --categories own --stimuli " + at("odd"))
+                .last_line()
+                .find("the texture 'Blue' is none of"),
+            std::string::npos);
   // Where shape and texture are one, no answer says which it was by.
   EXPECT_EQ(result.at("shape_count").get<int>() + result.at("texture_count").get<int>() +
                 result.at("neither_count").get<int>(),
@@ -291,9 +298,50 @@ TEST_F(Trust, TwoModelsOnTheSamePictures) {
   EXPECT_TRUE(other.at("pooled_cosine").at("mean").is_null());
   EXPECT_TRUE(other.at("top1_agreement").is_null());
   EXPECT_TRUE(other.at("cka").is_number());
+  // Classes are the same by name, not by number.
+  std::filesystem::copy(at("run/ckpt/latest/"), at("turned"),
+                        std::filesystem::copy_options::recursive);
+  json config = json::parse(test::read_file(at("turned/config.json")));
+  std::reverse(config["label_names"].begin(), config["label_names"].end());
+  std::filesystem::remove(at("turned/manifest.json"));
+  test::write_file(at("turned/config.json"), config.dump());
+  EXPECT_EQ(json::parse(vit("compare " + at("run") + " " + at("turned") + images).out)
+                .at("top1_agreement"),
+            0);
+  EXPECT_NE(vit("compare " + at("run") + " " + at("run") + " --images nowhere")
+                .last_line()
+                .find("nowhere"),
+            std::string::npos);
   EXPECT_NE(vit("compare " + at("run") + images).last_line().find("compares two checkpoints"),
             std::string::npos);
   EXPECT_NE(vit("compare a b").last_line().find("give --against FILE"), std::string::npos);
+}
+
+// Numbers that are none pass the bounds of ranges, and outputs the names of inputs.
+TEST_F(Trust, NoNumberIsNanAndNoOutputIsAnInput) {
+  EXPECT_NE(vit("probe " + at("run") + " --train " + at("data") + " --hold-out nan")
+                .last_line()
+                .find("is 'nan', want a number"),
+            std::string::npos);
+  EXPECT_NE(vit("probe " + at("run") + " --train " + at("data") + " --c 0")
+                .last_line()
+                .find("want a number above 0, not 0"),
+            std::string::npos);
+  test::write_file(at("labels.txt"), "blue\ngreen\nred\nwhite\n");
+  const Ended over =
+      vit("eval " + at("run") + " --labels " + at("labels.txt") + " --out " + at("labels.txt"));
+  EXPECT_EQ(over.code, 2);
+  EXPECT_NE(over.last_line().find("is what the command reads (--labels)"), std::string::npos);
+  EXPECT_EQ(test::read_file(at("labels.txt")), "blue\ngreen\nred\nwhite\n");
+  const std::string weights = at("run/ckpt/latest/model.safetensors"),
+                    before = test::read_file(weights);
+  EXPECT_EQ(vit("features " + at("run/ckpt/latest") + " --data " + at("data") +
+                " --split test --only logits --out " + weights)
+                .code,
+            2);
+  EXPECT_TRUE(test::read_file(weights) == before);
+  test::write_file(at("one.json"), R"({"accuracy": 0.5})");
+  EXPECT_EQ(vit("report " + at("one.json") + " --out " + at("one.json")).code, 2);
 }
 
 TEST_F(Trust, WhatDoesNotGoTogetherIsNamed) {
@@ -308,6 +356,14 @@ TEST_F(Trust, WhatDoesNotGoTogetherIsNamed) {
   EXPECT_NE(refusal("robustness " + at("run") + " --corruptions fogg").find("did you mean 'fog'?"),
             std::string::npos);
   const std::string robustness = "robustness " + at("run") + " ";
+  EXPECT_NE(refusal(robustness + "--set a=" + at("data/train") + " --check-overlap")
+                .find("are training pictures too"),
+            std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set a=x --severities 1").find("is of corruptions"),
+            std::string::npos);
+  EXPECT_NE(refusal(robustness + "--set b=x --crops paper").find("there is neither"),
+            std::string::npos);
+  EXPECT_EQ(vit("eval human " + at("run") + " --categories own --stimuli nowhere").code, 3);
   EXPECT_NE(refusal(robustness + "--set a").find("want NAME=SRC"), std::string::npos);
   EXPECT_NE(refusal(robustness + "--set a=x --set a=y").find("is there twice"), std::string::npos);
   EXPECT_NE(refusal(robustness + "--set-map a=x").find("go with --set"), std::string::npos);

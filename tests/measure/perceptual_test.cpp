@@ -52,7 +52,15 @@ TEST(Perceptual, ReadsBappsFoldersAndNamesWhatIsMissing) {
   judge(at::zeros({2}));
   EXPECT_NE(error_of<DataError>([&] { read_two_choices(folder.path()); }).find("want one number"),
             std::string::npos);
+  test::write_file(folder / "cnn/judge/000.npy", "no array");
+  EXPECT_THROW(read_two_choices(folder.path()), DataError);
   judge(at::zeros({1}));
+  test::write_file(folder / "cnn/p0/001.png", "a picture");
+  EXPECT_NE(error_of<DataError>([&] {
+              read_two_choices(folder.path());
+            }).find("001.png has no reference"),
+            std::string::npos);
+  std::filesystem::remove(folder / "cnn/p0/001.png");
   std::filesystem::remove(folder / "cnn/p1/000.png");
   EXPECT_NE(error_of<DataError>([&] { read_two_choices(folder.path()); }).find("p1/000.png is not"),
             std::string::npos);

@@ -33,6 +33,16 @@ TEST(PictureAttributes, ReadCelebAsFiles) {
               read_picture_attributes(folder / "list_attr_celeba.txt", "Smilng", "Male");
             }).find("did you mean 'Smiling'?"),
             std::string::npos);
+  test::write_file(folder / "twice.txt", "000001.jpg 0\n000002.jpg 1\n000001.jpg 2\n");
+  EXPECT_NE(error_of<DataError>([&] {
+              read_partition(folder / "twice.txt", read);
+            }).find("twice.txt:3: the picture 000001.jpg is there twice"),
+            std::string::npos);
+  test::write_file(folder / "cut.txt", "9\nSmiling Male\n000001.jpg -1 1\n");
+  EXPECT_NE(error_of<DataError>([&] {
+              read_picture_attributes(folder / "cut.txt", "Smiling", "Male");
+            }).find("says that it has 9 pictures, and has 1"),
+            std::string::npos);
   test::write_file(folder / "short.txt", "1\nSmiling Male\n000001.jpg -1\n");
   EXPECT_NE(error_of<DataError>([&] {
               read_picture_attributes(folder / "short.txt", "Smiling", "Male");
@@ -53,6 +63,7 @@ TEST(PictureAttributes, ReadTablesWithTheirOwnParts) {
         {"filepath,woman,tone\na.png,na,dark\n", "t.csv:2: woman is 'na'"},
         {"filepath,woman,tone\na.png,1,\n", "tone is empty"},
         {"filepath,woman,tone,split\na.png,1,dark,3\n", "'3' is no part"},
+        {"filepath,woman,tone\na.png,1,x\na.png,1,y\n", "a.png is there twice"},
         {"filepath,woman,tone\n", "has no pictures"},
         {"", "is empty"}}) {
     test::write_file(folder / "t.csv", text);

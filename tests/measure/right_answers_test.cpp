@@ -89,6 +89,7 @@ TEST(RightAnswers, ReadJsonOfNamesNumbersAndLists) {
         {R"({"clock": "zebrra"})", "did you mean 'zebra'?"},
         {R"({"clock": [[1]]})", "[1] is none"},
         {R"({"other": 1})", "has none of the classes of the set"},
+        {R"({"clock": 1, "bag": 2, "clock": 3})", "'clock' is there twice"},
         {R"([1])", "want an object"},
         {"{", "is not JSON"}}) {
     test::write_file(folder / "map.json", json);

@@ -164,15 +164,21 @@ TEST(Ood, DistancesThatMeanNothingAreLeftOutOrRefused) {
 
 TEST(Robustness, AReferenceIsOfTheSameSeveritiesAndSamples) {
   RobustnessReference reference = alexnet_reference();
-  reference.check({1, 2, 3, 4, 5}, "any");
+  reference.check({1, 2, 3, 4, 5}, "any", 0);
   EXPECT_NE(error_of<UsageError>([&] {
-              reference.check({1, 5}, "any");
+              reference.check({1, 5}, "any", 0);
             }).find("is of severities 1,2,3,4,5, not of 1,5"),
             std::string::npos);
   reference.fingerprint = "these";
   EXPECT_NE(error_of<UsageError>([&] {
-              reference.check({1, 2, 3, 4, 5}, "those");
+              reference.check({1, 2, 3, 4, 5}, "those", 0);
             }).find("is of other samples"),
+            std::string::npos);
+  reference.fingerprint = "", reference.seed = 3;
+  reference.check({1, 2, 3, 4, 5}, "those", 3);
+  EXPECT_NE(error_of<UsageError>([&] {
+              reference.check({1, 2, 3, 4, 5}, "those", 0);
+            }).find("of --seed 3, not 0"),
             std::string::npos);
 }
 

@@ -56,6 +56,8 @@ TEST(MeasurePage, PutsModelsSideBySide) {
       measures_html({folder / "a/robustness.json", folder / "b/robustness.json"});
   EXPECT_EQ(count_of(page, "Accuracy by corruption</title>"), 1);
   EXPECT_EQ(count_of(page, ", fog: 0.5"), 2);
+  EXPECT_EQ(count_of(page, "by_corruption.snow.accuracy</td><td>0.25"), 2);
+  EXPECT_NE(page.find((folder / "a/robustness.json").string()), std::string::npos);
   EXPECT_EQ(count_of(page, "<polyline"), 2);
 }
 
@@ -64,6 +66,10 @@ TEST(MeasurePage, RefusesOtherFiles) {
   test::write_file(folder / "x.json", "no json");
   EXPECT_THROW(measures_html({folder / "x.json"}), UserError);
   EXPECT_THROW(measures_html({folder / "none.json"}), UserError);
+  for (const char* json : {"[]", "{}", "null"}) {
+    test::write_file(folder / "x.json", json);
+    EXPECT_THROW(measures_html({folder / "x.json"}), UserError) << json;
+  }
 }
 
 TEST(DotPlot, KeepsToThePlaneAndToItsRows) {
