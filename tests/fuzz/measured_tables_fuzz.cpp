@@ -40,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto table = folder.write("groups.csv", groups);
   folder.write("trials/cue-conflict_subject-01_session_1.csv", trials);
   const auto map = folder.write("classes.json", classes);
+  const auto partition = folder.write("partition.txt", classes);
   fuzz::read([&] { read_fairness_table(table, {}); });
   fuzz::read([&] { read_trials(folder); });
   for (const std::string_view text : {groups, trials})
@@ -48,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           read_picture_attributes(folder.write("attributes.txt", text), "label", "group");
       if (attributes.parts.empty()) draw_parts(attributes, 1);
       VIT22B_CHECK(attributes.parts.size() == attributes.labels.size(), "a picture without a part");
-      read_partition(folder.write("partition.txt", classes), attributes);
+      read_partition(partition, attributes);
     });
   const fuzz::FewPictures pictures;
   const KnownClasses known{3, {"a", "b", "c"}, {"n1", "n2", "n3"}, "the model"};
