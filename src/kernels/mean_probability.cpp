@@ -63,7 +63,7 @@ at::Tensor mean_probability(const NoisyLogits& z, const LogitNoise& noise, doubl
 }
 
 at::Tensor logits_of(const at::Tensor& mean_BC, Link link) {
-  const at::Tensor log_BC = mean_BC.clamp_min(kLeastProbability).log();
+  at::Tensor log_BC = mean_BC.clamp_min(kLeastProbability).log();
   if (link == Link::kSoftmax) return log_BC;
   return log_BC - (1 - mean_BC.clamp(kLeastProbability, 1 - kLeastProbability)).log();
 }

@@ -86,11 +86,15 @@ Likeness HumanComparison::of_model(const Observer& model) const {
 
 int64_t HumanComparison::num_common(const Answers& all) const {
   int64_t count = 0;
-  for (const auto& [condition, answers] : all)
-    for (const auto& [image, is_right] : answers)
+  const auto has_seen = [](const Answers& person, const std::string& condition,
+                           const std::string& image) {
+    const auto it = person.find(condition);
+    return it != person.end() && it->second.count(image) > 0;
+  };
+  for (const auto& of_condition : all)
+    for (const auto& answer : of_condition.second)
       count += std::any_of(people_.begin(), people_.end(), [&](const Answers& person) {
-        const auto it = person.find(condition);
-        return it != person.end() && it->second.count(image) > 0;
+        return has_seen(person, of_condition.first, answer.first);
       });
   return count;
 }

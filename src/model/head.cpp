@@ -37,9 +37,8 @@ at::Tensor classify(const ModelContext& context, const Layers& layers,
                     const at::Tensor& pooled_BD) {
   const ViTConfig& c = context.config;
   // Of the class token and the mean side by side a rank of a model axis has features of both.
-  const at::Tensor logits_BC = c.pooled_dim() == c.embed_dim
-                                   ? layers.rows("head", pooled_BD)
-                                   : layers.rows_of_halves("head", pooled_BD);
+  at::Tensor logits_BC = c.pooled_dim() == c.embed_dim ? layers.rows("head", pooled_BD)
+                                                       : layers.rows_of_halves("head", pooled_BD);
   if (!c.plex.is_heteroscedastic()) return logits_BC;
   NoisyLogits noisy{.mean_BC = logits_BC, .factors_BCK = {}, .scale_BC = {}};
   if (c.plex.head_factors > 0)
