@@ -6,7 +6,6 @@
 #include "cli/result_output.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "core/watch.h"
 #include "measure/comparison.h"
 #include "measure/model_comparison.h"
 
@@ -34,13 +33,9 @@ void run_on_images(const CompareFlags& flags) {
   const PredictorOptions options = predictor_options(flags.common, device);
   LoadedModel first = load_predictor(flags.runs[0], options),
               second = load_predictor(flags.runs[1], options);
-  Result result = compare_models(
-      first, second, *source,
-      {.batch_size = flags.loader.batch,
-       .num_workers = flags.loader.workers,
-       .max_bad_fraction = flags.loader.max_bad_fraction,
-       .max_pixels = flags.loader.max_pixels,
-       .watch = watch_with_progress("pictures", source->size(), flags.common.is_quiet)});
+  Result result =
+      compare_models(first, second, *source,
+                     eval_options(flags.loader, flags.common.is_quiet, "pictures", source->size()));
   result.settings.insert(result.settings.begin(),
                          {{"against", flags.runs[1]}, {"images", flags.images}});
   result.provenance.checkpoint = first.checkpoint.path().string();

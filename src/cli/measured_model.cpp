@@ -79,12 +79,17 @@ std::shared_ptr<const DataSource> open_pictures(const std::string& word,
   return split.source;
 }
 
+EvalOptions eval_options(const LoaderFlags& loader, bool is_quiet, const std::string& what,
+                         int64_t count) {
+  return {.batch_size = loader.batch,
+          .num_workers = loader.workers,
+          .max_bad_fraction = loader.max_bad_fraction,
+          .max_pixels = loader.max_pixels,
+          .watch = watch_with_progress(what, count, is_quiet)};
+}
+
 EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int64_t count) {
-  return {.batch_size = flags.loader.batch,
-          .num_workers = flags.loader.workers,
-          .max_bad_fraction = flags.loader.max_bad_fraction,
-          .max_pixels = flags.loader.max_pixels,
-          .watch = watch_with_progress(what, count, flags.common.is_quiet)};
+  return eval_options(flags.loader, flags.common.is_quiet, what, count);
 }
 
 MeasuredModel::MeasuredModel(const MeasureFlags& flags, const Device& device)

@@ -51,6 +51,8 @@ std::shared_ptr<const DataSource> open_pictures(const std::string& word,
 
 /// How they go through samples; `what` is told on the way.
 EvalOptions eval_options(const MeasureFlags& flags, const std::string& what, int64_t count);
+EvalOptions eval_options(const LoaderFlags& loader, bool is_quiet, const std::string& what,
+                         int64_t count);
 
 /// A set of other pictures of a model's classes.
 struct VariantRequest {

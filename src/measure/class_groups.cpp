@@ -62,7 +62,7 @@ ResultTable group_table(const std::string& name, const ClassGroups& groups,
     ClassShare sum;
     int64_t num_classes = 0;
     for (size_t c = 0; c < of_classes.size(); ++c) {
-      if (groups.group_of[c] != static_cast<int64_t>(group)) continue;
+      if (groups.group_of.at(c) != static_cast<int64_t>(group)) continue;
       ++num_classes;
       sum.count += of_classes[c].count;
       sum.right += of_classes[c].right;

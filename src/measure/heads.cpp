@@ -122,7 +122,8 @@ ResultNumber take_mean(ResultNumber& joined, const std::vector<Result>& folds, i
 }
 
 /// Adds the numbers of one number of neighbours or shots.
-void add_key(Result& result, const HeadAnswers& answers, const HeadMeasure& measure, int64_t key) {
+void add_key(Result& result, const HeadAnswers& answers, const HeadMeasure& measure,
+             const ClassGroups& groups, int64_t key) {
   const at::Tensor right_SM = right_answers(answers, key);
   ResultNumber found = accuracy(right_SM, key, measure.seed);
   std::string spread;
@@ -141,9 +142,8 @@ void add_key(Result& result, const HeadAnswers& answers, const HeadMeasure& meas
   result.lines += "\n" + folds_text(result.folds, name_of("accuracy", key));
   const std::vector<ClassShare> shares = class_shares(answers, right_SM);
   result.tables.push_back(per_class(answers, key, shares));
-  if (measure.groups.empty()) return;
-  result.tables.push_back(group_table(name_of("per_group", key),
-                                      class_groups(measure.groups, answers.label_names), shares));
+  if (!groups.is_any()) return;
+  result.tables.push_back(group_table(name_of("per_group", key), groups, shares));
 }
 
 }  // namespace
@@ -186,7 +186,8 @@ Result head_result(const HeadAnswers& all, const HeadMeasure& measure,
                      {"num_classes", all.num_classes}};
   for (size_t i = 0; i < folds.size() && folds.size() > 1; ++i)
     result.folds.push_back(fold_result(folds[i], measure.seed));
-  for (const auto& [key, predicted_SM] : all.predicted) add_key(result, all, measure, key);
+  const ClassGroups groups = class_groups(measure.groups, all.label_names);
+  for (const auto& [key, predicted_SM] : all.predicted) add_key(result, all, measure, groups, key);
   result.chosen = all.chosen;
   return result;
 }

@@ -120,14 +120,6 @@ Distances distances_of(LoadedModel& model, const TwoChoices& set, const EvalOpti
   return {at::cat(first), at::cat(second)};
 }
 
-/// Of each triplet the share of people who agree with who is nearer.
-at::Tensor agreements(const at::Tensor& first_N, const at::Tensor& second_N,
-                      const std::vector<double>& second_preferred) {
-  const at::Tensor second = at::tensor(second_preferred, at::kDouble);
-  return at::where(first_N.lt(second_N), 1 - second,
-                   at::where(second_N.lt(first_N), second, at::full_like(second, 0.5)));
-}
-
 void add_set(const TwoChoices& set, const at::Tensor& agreed_N, uint64_t seed, TextTable& text,
              Result& result) {
   double majority = 0;
@@ -192,9 +184,11 @@ at::Tensor perceptual_distance(const BlockTensors& first, const BlockTensors& se
   return sum_B;
 }
 
-double two_choices_score(const at::Tensor& first_N, const at::Tensor& second_N,
-                         const std::vector<double>& second_preferred) {
-  return agreements(first_N, second_N, second_preferred).mean().item<double>();
+at::Tensor people_who_agree(const at::Tensor& first_N, const at::Tensor& second_N,
+                            const std::vector<double>& second_preferred) {
+  const at::Tensor second = at::tensor(second_preferred, at::kDouble);
+  return at::where(first_N.lt(second_N), 1 - second,
+                   at::where(second_N.lt(first_N), second, at::full_like(second, 0.5)));
 }
 
 Result measure_perceptual(LoadedModel& model, const std::vector<TwoChoices>& sets,
@@ -208,7 +202,7 @@ Result measure_perceptual(LoadedModel& model, const std::vector<TwoChoices>& set
   for (const TwoChoices& set : sets) {
     const Distances distances = distances_of(model, set, options);
     const at::Tensor agreed_N =
-        agreements(distances.first_N, distances.second_N, set.second_preferred);
+        people_who_agree(distances.first_N, distances.second_N, set.second_preferred);
     add_set(set, agreed_N, seed, text, result);
     sum += agreed_N.mean().item<double>();
   }

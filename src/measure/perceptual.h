@@ -31,10 +31,10 @@ std::vector<TwoChoices> read_two_choices(const std::filesystem::path& folder);
 at::Tensor perceptual_distance(const BlockTensors& first, const BlockTensors& second,
                                int64_t prefix_tokens);
 
-/// How often a model's nearer patch is the people's: of each triplet the share of people who agree,
-/// one half where both are as near.
-double two_choices_score(const at::Tensor& first_N, const at::Tensor& second_N,
-                         const std::vector<double>& second_preferred);
+/// Of each triplet the share of people who took the patch that is nearer to a model, one half where
+/// both are as near: [N] float64, whose mean is the score.
+at::Tensor people_who_agree(const at::Tensor& first_N, const at::Tensor& second_N,
+                            const std::vector<double>& second_preferred);
 
 /// The score of each set with a bootstrapped interval, and their mean; beside what people reach
 /// among themselves, the share of a triplet's majority.

@@ -7,8 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "core/file.h"
-#include "core/json.h"
 #include "report/dot_plot.h"
 #include "report/page.h"
 #include "report/result_section.h"
@@ -19,8 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
-
-constexpr size_t kFileLimit = size_t{1} << 30;
 
 /// A file's JSON, and what it is called.
 struct Measured {
@@ -223,10 +219,8 @@ std::string measures_html(const std::vector<fs::path>& files) {
     const bool is_alone = std::none_of(files.begin(), files.end(), [&](const fs::path& other) {
       return other != file && other.stem() == file.stem();
     });
-    EvalResult result = read_result(file);  // says what is wrong with it
-    measured.push_back({is_alone ? file.stem().string() : file.string(),
-                        parse_json<Json>(read_text(file, ExitCode::kData, kFileLimit),
-                                         file.string(), ExitCode::kData)});
+    measured.push_back({is_alone ? file.stem().string() : file.string(), read_result_json(file)});
+    EvalResult result = result_of(measured.back().json, file);  // says what is wrong with it
     const std::string facts = facts_of(measured.back().json);
     if (facts.empty()) throw DataError(file.string(), " is no result of eval or its measures");
     result.name = measured.back().name;

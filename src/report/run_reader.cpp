@@ -109,14 +109,25 @@ void read_confusion(const Json& json, EvalResult& result) {
                    [](const auto& a, const auto& b) { return a.count > b.count; });
 }
 
+DataError damaged(const fs::path& file, const Json::exception& e) {
+  return DataError(file.string(), " is damaged (", e.what(), "); evaluate again");
+}
+
 }  // namespace
 
-EvalResult read_result(const fs::path& path) {
+Json read_result_json(const fs::path& file) {
+  try {
+    return parse_json<Json>(read_text(file, ExitCode::kData, kFileLimit), file.string(),
+                            ExitCode::kData);
+  } catch (const Json::exception& e) {
+    throw damaged(file, e);
+  }
+}
+
+EvalResult result_of(const Json& json, const fs::path& path) {
   EvalResult result;
   result.name = path.stem().string();
   try {
-    const auto json = parse_json<Json>(read_text(path, ExitCode::kData, kFileLimit), path.string(),
-                                       ExitCode::kData);
     for (const auto& [key, value] : json.items())
       if (value.is_number()) result.numbers.emplace_back(key, value.get<double>());
     if (json.contains("provenance")) result.made_from = made_from(json["provenance"]);
@@ -132,7 +143,7 @@ EvalResult read_result(const fs::path& path) {
         result.examples.push_back(read_example(example, path.parent_path() / path.stem()));
     result.tables = read_record_tables(json);
   } catch (const Json::exception& e) {
-    throw DataError(path.string(), " is damaged (", e.what(), "); evaluate again");
+    throw damaged(path, e);
   }
   return result;
 }
@@ -151,7 +162,7 @@ RunData read_run(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder / "results", error))
     if (entry.path().extension() == ".json") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) run.results.push_back(read_result(file));
+  for (const fs::path& file : files) run.results.push_back(result_of(read_result_json(file), file));
   return run;
 }
 

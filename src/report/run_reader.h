@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -42,10 +43,15 @@ struct EvalResult {
   std::vector<RecordTable> tables;  ///< all others
 };
 
-/// Reads one results file, with its pictures.
+/// A results file, as JSON.
+///
+/// throws  DataError for a file that is none
+nlohmann::ordered_json read_result_json(const std::filesystem::path& file);
+
+/// What a results file's JSON says, with the pictures that lie beside the file.
 ///
 /// throws  DataError naming a damaged file
-EvalResult read_result(const std::filesystem::path& file);
+EvalResult result_of(const nlohmann::ordered_json& json, const std::filesystem::path& file);
 
 /// What a report is made from: metrics.jsonl, results/ and the resolved config, nothing else.
 struct RunData {

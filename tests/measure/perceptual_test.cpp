@@ -15,7 +15,8 @@ using test::TempFolder;
 
 TEST(Perceptual, TheNearerPatchEarnsThePeopleWhoTookIt) {
   const at::Tensor first = at::tensor({1.0, 2.0, 3.0}), second = at::tensor({2.0, 1.0, 3.0});
-  EXPECT_NEAR(two_choices_score(first, second, {0.25, 0.75, 0.9}), (0.75 + 0.75 + 0.5) / 3, 1e-12);
+  EXPECT_NEAR(people_who_agree(first, second, {0.25, 0.75, 0.9}).mean().item<double>(),
+              (0.75 + 0.75 + 0.5) / 3, 1e-12);
 }
 
 TEST(Perceptual, DistanceLooksAtDirectionsOfPatchesAlone) {

@@ -5,7 +5,6 @@
 import json
 import pathlib
 import subprocess
-import sys
 import tempfile
 
 import lpips  # noqa: F401  (lpips.trainer wants it)
@@ -15,23 +14,12 @@ import torch
 from lpips.trainer import score_2afc_dataset
 from PIL import Image
 
+from checks import near, program, run, tell
+
 torch.set_num_threads(1)
-program = sys.argv[1]
 out = pathlib.Path(tempfile.mkdtemp())
 rng = np.random.default_rng(4)
 SMALL = ["embed_dim=48", "depth=3", "num_heads=4", "patch_size=4", "num_classes=6", "img_size=16"]
-worst = {}
-
-
-def run(*words):
-    done = subprocess.run([program, *map(str, words), "--json", "-q"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, (words, done.stderr)
-    return json.loads(done.stdout)
-
-
-def near(name, got, want, bound=1e-5):
-    worst[name] = max(worst.get(name, 0), abs(got - want))
-    assert abs(got - want) <= bound, (name, got, want)
 
 
 def model(name, seed, *more):
@@ -164,6 +152,4 @@ logit = lambda p: np.log(p / (1 - p))  # noqa: E731
 slope, offset = np.polyfit(logit(x / 100), logit(y / 100), 1)
 near("effective robustness", said["effective_robustness"]["few"], few - 1 / (1 + np.exp(-(slope * logit(few) + offset))), 1e-9)
 
-print(f"{len(worst)} measures; largest differences:")
-for name, difference in sorted(worst.items(), key=lambda item: -item[1]):
-    print(f"  {name}: {difference:.1e}")
+tell()

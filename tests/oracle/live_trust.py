@@ -1,9 +1,6 @@
 """Calibration, selective prediction, OOD scores and fairness against scikit-learn, torchmetrics, pytorch-ood and plain numpy:
 live_trust.py VIT22B. Logits are random, peaked, tied and saturated; the same files go to both."""
-import json
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -12,21 +9,9 @@ from safetensors.numpy import save_file
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-program = sys.argv[1]
+from checks import near, run, tell
+
 folder = pathlib.Path(tempfile.mkdtemp())
-worst = {}
-
-
-def run(*words):
-    done = subprocess.run([program, *map(str, words), "--json", "--quiet"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, (words, done.stderr)
-    return json.loads(done.stdout)
-
-
-def near(name, got, want, bound=1e-5):
-    difference = abs(got - want)
-    worst[name] = max(worst.get(name, 0), difference)
-    assert difference <= bound, (name, got, want)
 
 
 def softmax(z):
@@ -214,6 +199,4 @@ for row in said["rto"]:
     near("rto accuracy", row["accuracy"], np.where(labels == 1, chance, 1 - chance).mean(), 0.03)
     near("rto parity_gap", row["parity_gap"], np.ptp([chance[groups == k].mean() for k in range(3)]), 0.06)
 
-print(f"{len(worst)} measures; largest differences:")
-for name, difference in sorted(worst.items(), key=lambda item: -item[1]):
-    print(f"  {name}: {difference:.1e}")
+tell()

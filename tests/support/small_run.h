@@ -23,6 +23,18 @@ inline TrainConfig small_run(const std::filesystem::path& data,
   return train_config_from_tree(tree);
 }
 
+/// Eight steps of a small_run of two blocks, a checkpoint after four.
+inline TrainConfig eight_steps(const std::filesystem::path& data,
+                               const std::vector<std::string>& overrides) {
+  std::vector<std::string> all = {"total_steps=8",    "log_steps=2",
+                                  "eval_steps=0",     "ckpt_steps=4",
+                                  "optim.lr=0.01",    "data.pp_train=value_range(-1,1)",
+                                  "optim.name=adamw", "schedule.name=constant",
+                                  "model.depth=2"};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return small_run(data, all);
+}
+
 /// Trains it quietly. One thread: matrices this small are slower with more, and a thread team does
 /// not survive a fork.
 inline TrainSummary run_quietly(const TrainConfig& config, const std::filesystem::path& out,

@@ -33,13 +33,7 @@ class Adapters : public testing::Test {
   }
 
   TrainConfig config(const std::vector<std::string>& overrides) const {
-    std::vector<std::string> all = {"total_steps=8",    "log_steps=2",
-                                    "eval_steps=0",     "ckpt_steps=4",
-                                    "optim.lr=0.01",    "data.pp_train=value_range(-1,1)",
-                                    "optim.name=adamw", "schedule.name=constant",
-                                    "model.depth=2"};
-    all.insert(all.end(), overrides.begin(), overrides.end());
-    return test::small_run(folder_ / "data", all);
+    return test::eight_steps(folder_ / "data", overrides);
   }
   TrainConfig adapted(std::vector<std::string> overrides = {}) const {
     overrides.insert(overrides.begin(),

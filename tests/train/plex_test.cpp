@@ -25,13 +25,8 @@ class Plex : public testing::Test {
   Plex() { test::write_idx(folder_ / "data", "train", 90); }
 
   TrainConfig plain(std::vector<std::string> overrides = {}) const {
-    const std::vector<std::string> all = {"total_steps=8",    "log_steps=2",
-                                          "eval_steps=0",     "ckpt_steps=4",
-                                          "optim.lr=0.01",    "data.pp_train=value_range(-1,1)",
-                                          "optim.name=adamw", "schedule.name=constant",
-                                          "model.depth=2",    "loss=softmax"};
-    overrides.insert(overrides.begin(), all.begin(), all.end());
-    return test::small_run(folder_ / "data", overrides);
+    overrides.insert(overrides.begin(), "loss=softmax");
+    return test::eight_steps(folder_ / "data", overrides);
   }
   TrainConfig plex(std::vector<std::string> overrides = {}) const {
     const std::vector<std::string> all = {"model.head=heteroscedastic", "model.head_factors=2",

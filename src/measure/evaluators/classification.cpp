@@ -159,7 +159,9 @@ std::vector<ResultTable> confusion_tables(const metrics::Confusion& confusion, i
 
 class Classification : public Evaluator {
  public:
-  explicit Classification(EvaluatorOptions options) : options_(std::move(options)) {}
+  explicit Classification(EvaluatorOptions options)
+      : options_(std::move(options)),
+        groups_(class_groups(options_.class_groups, options_.class_names)) {}
 
   void add(const PredictedBatch& batch) override {
     num_classes_ = batch.logits_BC.size(1);
@@ -195,7 +197,7 @@ class Classification : public Evaluator {
                      calibration_table(all.calibration)};
     for (ResultTable& table : confusion_tables(all.confusion, num_classes, options_.class_names))
       result.tables.push_back(std::move(table));
-    if (!options_.class_groups.empty()) add_groups(all.confusion, num_classes, result);
+    if (groups_.is_any()) add_groups(all.confusion, num_classes, result);
     result.examples = all_examples(examples_, mesh);
     return result;
   }
@@ -206,11 +208,11 @@ class Classification : public Evaluator {
     std::vector<ClassShare> shares;
     for (size_t c = 0; c < all.truths.size(); ++c)
       shares.push_back({all.truths[c], static_cast<double>(all.right[c])});
-    result.tables.push_back(group_table(
-        "per_group", class_groups(options_.class_groups, options_.class_names), shares));
+    result.tables.push_back(group_table("per_group", groups_, shares));
   }
 
   EvaluatorOptions options_;
+  ClassGroups groups_;
   Sums sums_;
   std::vector<Example> examples_;
   int64_t num_classes_ = 0;
