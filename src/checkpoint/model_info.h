@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_path.h"
+#include "checkpoint/segmentation_info.h"
 #include "data/tokenizer_options.h"
 #include "model/config.h"
 
@@ -40,6 +41,7 @@ struct ModelInfo {
   TokenizerOptions words = {};                     ///< how texts become words, of a text tower
   std::string family = {};                         ///< the importer that has read it
   std::optional<BaseWeights> base = std::nullopt;  ///< whose weights are this one's too
+  std::optional<SegmentationInfo> segmentation = std::nullopt;  ///< of a head beside the model
   /// Where an importer has fields of the function from, by field: a file's key, a tensor's shape, a
   /// class's default.
   std::map<std::string, std::string> origins = {};

@@ -19,4 +19,7 @@ void add_eval_human(CLI::App& eval);
 /// Adds `eval perceptual`: of a model's distances beside people's.
 void add_eval_perceptual(CLI::App& eval);
 
+/// Adds `eval segmentation`: of a head's classes of pixels, or of anybody's masks.
+void add_eval_segmentation(CLI::App& eval);
+
 }  // namespace vit22b

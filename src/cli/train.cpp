@@ -2,8 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/segment_run.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "data/source.h"
 #include "dist/launch.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
@@ -16,7 +18,7 @@ struct TrainFlags {
   CommonFlags common;
   std::string config;
   std::vector<std::string> overrides;
-  std::string resume, init_from, trace;
+  std::string data, resume, init_from, trace;
   int64_t procs = 0;
   bool is_fresh = false;
 };
@@ -57,8 +59,30 @@ void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_j
   });
 }
 
+// What a head on a checkpoint is trained by where no config says otherwise: DINOv3's linear recipe
+// (AdamW at 1e-3, warm-up, cosine), shorter, since the features are there already.
+constexpr const char* kSegmentDefaults[] = {
+    "task=segment",         "segment.head=bn_linear", "total_epochs=20", "warmup_percent=5",
+    "data.batch_size=16",   "optim.name=adamw",       "optim.lr=1e-3",   "optim.weight_decay=1e-3",
+    "schedule.name=cosine", "log_steps=50",           "eval_epochs=5",   "ckpt_epochs=5"};
+
+/// The config file, or for `segment` a checkpoint whose head is to be trained.
+ConfigTree first_tree(const TrainFlags& flags) {
+  if (flags.command != "segment" || flags.config.ends_with(".toml"))
+    return read_config_file(flags.config);
+  ConfigTree tree;
+  for (const char* assignment : kSegmentDefaults) set_override(tree, assignment);
+  set_override(tree, "init_from=" + flags.config);
+  return tree;
+}
+
 void run_train(const CLI::App& command, const TrainFlags& flags, const std::string& command_line) {
-  ConfigTree tree = read_config_file(flags.config);
+  ConfigTree tree = first_tree(flags);
+  if (!flags.data.empty()) {
+    const SourceName source = parse_source(flags.data);
+    set_override(tree, "data.source=" + source.kind);
+    set_override(tree, "data.root=" + source.root);
+  }
   apply_overrides(tree, flags.overrides);
   const auto set = [&](const char* flag, const std::string& key, const std::string& value) {
     if (command.count(flag) > 0) set_override(tree, key + "=" + value);
@@ -69,7 +93,7 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   set("--precision", "precision", flags.common.precision);
   set("--engine", "engine", flags.common.engine);
   set("--init-from", "init_from", flags.init_from);
-  if (flags.command == "distill" || flags.command == "lit")
+  if (flags.command == "distill" || flags.command == "lit" || flags.command == "segment")
     set_override(tree, "task=" + flags.command);
   if (flags.is_fresh && !flags.resume.empty())
     throw UsageError("--resume and --no-resume exclude each other");
@@ -101,11 +125,15 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   ranks.guard([&] { run_ranks(config, options, common.is_json); });
 }
 
-void add_training(CLI::App& app, const std::string& name, const std::string& help) {
+CLI::App* add_training(CLI::App& app, const std::string& name, const std::string& help) {
   auto flags = std::make_shared<TrainFlags>();
   flags->command = name;
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("config", flags->config, "TOML file")->required();
+  command
+      ->add_option("config", flags->config,
+                   name == "segment" ? "TOML file, or a checkpoint that gets a head" : "TOML file")
+      ->required();
+  command->add_option("--data", flags->data, source_help() + "; data.source and data.root");
   add_overrides(*command, flags->overrides);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson,
                    "run folder (runs/<config name>)");
@@ -120,12 +148,14 @@ void add_training(CLI::App& app, const std::string& name, const std::string& hel
                       "write when what was computed and transferred (Chrome's trace format)");
   command->footer(default_options_text);
   command->callback([command, flags, name] {
+    if (!command->get_subcommands().empty()) return;
     if (flags->procs > 0 && detect_launcher().name.empty())
       return run_under_mpirun(flags->procs, words_without("--procs", command_words()));
     std::string line = "vit22b " + name + " " + flags->config;
     for (const std::string& word : flags->overrides) line += " " + word;
     run_train(*command, *flags, line);
   });
+  return command;
 }
 
 }  // namespace
@@ -137,6 +167,8 @@ void add_train(CLI::App& app) {
   add_training(app, "lit",
                "train a text tower beside a locked image tower on pictures with captions");
   add_training(app, "distill", "train a student to say what its teachers say of the same images");
+  add_segment_run(*add_training(
+      app, "segment", "train a head that names the class of every pixel, on pictures with masks"));
 }
 
 }  // namespace vit22b

@@ -62,6 +62,7 @@ std::vector<Batch> Batch::pieces(int64_t count) const {
     for (size_t i = 0; i < parts.size(); ++i) member(parts[i]) = chunks[i];
   };
   cut(labels_B, [](Batch& b) -> at::Tensor& { return b.labels_B; });
+  cut(indices_B, [](Batch& b) -> at::Tensor& { return b.indices_B; });
   cut(mixed_labels_B, [](Batch& b) -> at::Tensor& { return b.mixed_labels_B; });
   for (const auto& [name, tensor] : fields)
     cut(tensor, [&name = name](Batch& b) -> at::Tensor& { return b.fields[name]; });

@@ -12,25 +12,54 @@
 
 namespace vit22b {
 
-std::string encode_png(const at::Tensor& image_HWC) {
-  VIT22B_CHECK(image_HWC.dim() == 3 && image_HWC.scalar_type() == at::kByte &&
-                   (image_HWC.size(2) == 1 || image_HWC.size(2) == 3),
-               "encode_png: want uint8 [H, W, 1 or 3], not ", image_HWC.sizes());
-  const at::Tensor pixels = image_HWC.contiguous();
+namespace {
+
+/// The bytes of a PNG of pixels as libpng's simplified interface takes them.
+std::string png_bytes(const at::Tensor& pixels, png_uint_32 format, const void* colours = nullptr,
+                      png_uint_32 num_colours = 0) {
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
   header.height = static_cast<png_uint_32>(pixels.size(0));
   header.width = static_cast<png_uint_32>(pixels.size(1));
-  header.format = pixels.size(2) == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  const auto* data = pixels.const_data_ptr<uint8_t>();
+  header.format = format;
+  header.colormap_entries = num_colours;
+  const void* data = pixels.const_data_ptr();
   png_alloc_size_t size = 0;
-  if (png_image_write_to_memory(&header, nullptr, &size, 0, data, 0, nullptr) == 0)
+  if (png_image_write_to_memory(&header, nullptr, &size, 0, data, 0, colours) == 0)
     throw InternalError("encode_png: ", header.message);
   std::string bytes(size, '\0');
-  if (png_image_write_to_memory(&header, bytes.data(), &size, 0, data, 0, nullptr) == 0)
+  if (png_image_write_to_memory(&header, bytes.data(), &size, 0, data, 0, colours) == 0)
     throw InternalError("encode_png: ", header.message);
   bytes.resize(size);
   return bytes;
+}
+
+}  // namespace
+
+std::string encode_png(const at::Tensor& image_HWC) {
+  VIT22B_CHECK(image_HWC.dim() == 3 && image_HWC.scalar_type() == at::kByte &&
+                   (image_HWC.size(2) == 1 || image_HWC.size(2) == 3),
+               "encode_png: want uint8 [H, W, 1 or 3], not ", image_HWC.sizes());
+  return png_bytes(image_HWC.contiguous(),
+                   image_HWC.size(2) == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB);
+}
+
+std::string encode_values_png(const at::Tensor& values_HW,
+                              const std::function<std::array<uint8_t, 3>(int64_t)>& colour) {
+  constexpr int64_t kColours = 256;
+  VIT22B_CHECK(values_HW.dim() == 2 && values_HW.numel() > 0 &&
+                   values_HW.min().item<int64_t>() >= 0 &&
+                   values_HW.max().item<int64_t>() <= UINT16_MAX,
+               "encode_values_png: want 0 to 65535 [H, W], not ", values_HW.sizes());
+  if (values_HW.max().item<int64_t>() >= kColours)
+    return png_bytes(values_HW.to(at::kUInt16).contiguous(), PNG_FORMAT_LINEAR_Y);
+  std::array<uint8_t, 3 * kColours> palette{};
+  for (int64_t i = 0; i < kColours; ++i) {
+    const std::array<uint8_t, 3> rgb = colour(i);
+    std::copy(rgb.begin(), rgb.end(), palette.begin() + 3 * i);
+  }
+  return png_bytes(values_HW.to(at::kByte).contiguous(), PNG_FORMAT_RGB_COLORMAP, palette.data(),
+                   kColours);
 }
 
 std::string encode_jpeg(const at::Tensor& image_HWC, int quality) {

@@ -9,7 +9,7 @@ namespace vit22b {
 /// What a field of a sample is; what is done to a sample's geometry is done to each by its kind.
 enum class FieldKind {
   kImage,   ///< [H, W, C] uint8, or float32 once its range is another
-  kMask,    ///< [H, W, 1] int32, the number of a class a pixel
+  kMask,    ///< [H, W, 1] int32, the number of a class a pixel, -1 for none
   kDepth,   ///< [H, W, 1] float32, 0 where nothing was measured; the unit is its source's
   kFrames,  ///< [F, H, W, C], images of one size
   kText,    ///< [T] int64

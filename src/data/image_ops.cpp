@@ -78,6 +78,77 @@ at::Tensor invert_pixels(const at::Tensor& image_HWC) {
   return image_HWC.bitwise_not();
 }
 
+namespace {
+
+/// One draw of another light; 0 and 1 for what stays.
+struct OtherLight {
+  float brightness = 0, contrast = 1, saturation = 1, hue = 0;  ///< hue in sixths of the circle
+  bool is_contrast_last = false;
+
+  float of_level(float level) const {
+    return std::clamp(std::round(contrast * level), 0.0F, 255.0F);
+  }
+  /// Saturation and hue of a colour of levels 0 to 255, kept at its value.
+  void turn(float (&rgb)[3]) const {
+    const float value = std::max({rgb[0], rgb[1], rgb[2]});
+    const float chroma = value - std::min({rgb[0], rgb[1], rgb[2]});
+    if (chroma <= 0) return;
+    float sixth = 0;
+    if (value == rgb[0])
+      sixth = (rgb[1] - rgb[2]) / chroma;
+    else if (value == rgb[1])
+      sixth = 2 + (rgb[2] - rgb[0]) / chroma;
+    else
+      sixth = 4 + (rgb[0] - rgb[1]) / chroma;
+    const float other = std::min(chroma * saturation, value);
+    sixth += hue;
+    for (const int channel : {0, 1, 2}) {
+      // 5, 3 and 1 sixths are where red, green and blue begin to fall.
+      const float k = std::fmod(static_cast<float>(5 - 2 * channel) + sixth + 12, 6.0F);
+      rgb[channel] = std::round(value - other * std::clamp(std::min(k, 4 - k), 0.0F, 1.0F));
+    }
+  }
+};
+
+OtherLight drawn_light(const std::function<float(uint64_t)>& uniform) {
+  constexpr float kMostBrightness = 32, kMostHue = 36.0F / 60;
+  const auto is_drawn = [&](uint64_t k) { return uniform(k) < 0.5F; };
+  const auto within = [&](uint64_t k, float most) { return most * (2 * uniform(k) - 1); };
+  OtherLight light;
+  if (is_drawn(0)) light.brightness = within(1, kMostBrightness);
+  if (is_drawn(2)) light.contrast = 1 + within(3, 0.5F);
+  if (is_drawn(4)) light.saturation = 1 + within(5, 0.5F);
+  if (is_drawn(6)) light.hue = within(7, kMostHue);
+  light.is_contrast_last = is_drawn(8);
+  return light;
+}
+
+}  // namespace
+
+at::Tensor with_other_light(const at::Tensor& image_HWC,
+                            const std::function<float(uint64_t)>& uniform) {
+  if (image_HWC.scalar_type() != at::kByte)
+    throw DataError("photometric wants bytes; put it before value_range or normalize");
+  const int64_t channels = image_HWC.size(-1);
+  if (channels != 1 && channels != 3)
+    throw DataError("photometric wants one channel or three, got ", channels);
+  const OtherLight light = drawn_light(uniform);
+  at::Tensor result = image_HWC.clone(at::MemoryFormat::Contiguous);
+  auto* level = result.mutable_data_ptr<uint8_t>();
+  for (int64_t i = 0; i < result.numel(); i += channels) {
+    float rgb[3] = {};
+    for (int64_t c = 0; c < channels; ++c) {
+      rgb[c] =
+          std::clamp(std::round(static_cast<float>(level[i + c]) + light.brightness), 0.0F, 255.0F);
+      if (!light.is_contrast_last) rgb[c] = light.of_level(rgb[c]);
+    }
+    if (channels == 3) light.turn(rgb);
+    for (int64_t c = 0; c < channels; ++c)
+      level[i + c] = static_cast<uint8_t>(light.is_contrast_last ? light.of_level(rgb[c]) : rgb[c]);
+  }
+  return result;
+}
+
 at::Tensor to_rgb(const at::Tensor& image_HWC) {
   if (image_HWC.size(-1) != 1) return image_HWC;
   std::vector<int64_t> shape = image_HWC.sizes().vec();

@@ -37,6 +37,17 @@ at::Tensor to_gray(const at::Tensor& image_HWC);
 /// throws  DataError for other pixels
 at::Tensor invert_pixels(const at::Tensor& image_HWC);
 
+/// Another light: brightness by up to 32 levels, contrast and saturation by factors of 0.5 to 1.5,
+/// hue by up to 36 degrees, each in half of the pictures; uint8 alone, of three channels. Grey
+/// pictures get the first two.
+///
+/// uniform  gives the k-th uniform number; k < 10
+/// source   mmsegmentation datasets/transforms PhotoMetricDistortion; hue in real numbers, not in
+///          OpenCV's steps of 2 degrees
+/// throws   DataError for other pixels
+at::Tensor with_other_light(const at::Tensor& image_HWC,
+                            const std::function<float(uint64_t)>& uniform);
+
 /// Three channels; grey is repeated.
 at::Tensor to_rgb(const at::Tensor& image_HWC);
 

@@ -6,6 +6,7 @@
 #include "data/sources/idx.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/manifest.h"
+#include "data/sources/mask_folder.h"
 #include "data/sources/source_kind.h"
 #include "data/splits.h"
 
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 // The one list of kinds of sources.
 constexpr SourceKind kKinds[] = {
     {"idx", "DIR", is_idx_folder, open_idx, idx_splits},
+    {"masks", "DIR", is_mask_folder, open_mask_folder, mask_folder_splits},
     {"folder", "DIR", is_image_folder, open_image_folder, split_folders},
     {"manifest", "FILE", has_manifest_ending, open_manifest, manifest_splits},
 };

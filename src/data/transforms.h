@@ -22,6 +22,10 @@ namespace vit22b {
 ///                              colours c (0 to 255; 0 where absent) where the picture is smaller
 /// random_crop(h[,w]), inception_crop(size[,area_min[,area_max]]),
 /// inception_crop(h,w,area_min,area_max), flip_lr, random_gray(percent), random_invert(percent)
+/// random_crop_or_pad(h[,w])    a place by one draw; filled below and on the right where smaller
+/// random_scale(low,high[,method]) both sides times one factor
+/// photometric                  brightness, contrast, saturation and hue, each in half of the
+///                              pictures: mmsegmentation's PhotoMetricDistortion
 /// value_range(low,high), normalize(means...,stddevs...)
 ///
 /// Methods: bilinear (default) and bicubic, antialiased, equal to PIL's within one level. With

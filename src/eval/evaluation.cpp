@@ -37,7 +37,8 @@ std::unique_ptr<BatchLoader> open_share(const DataSource& source, const Transfor
                     .num_workers = options.num_workers,
                     .is_training = false,
                     .max_bad_fraction = options.max_bad_fraction,
-                    .max_pixels = options.max_pixels});
+                    .max_pixels = options.max_pixels,
+                    .is_ragged = options.is_ragged});
 }
 
 }  // namespace

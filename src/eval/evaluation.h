@@ -21,6 +21,7 @@ struct EvalOptions {
   int64_t num_workers = 0;
   double max_bad_fraction = 0.001;
   int64_t max_pixels = kMaxPixels;  ///< see LoaderOptions
+  bool is_ragged = false;           ///< see LoaderOptions
   /// The model's classes that answers are taken from, in order; all of them where empty.
   std::vector<int64_t> classes = {};
   /// A stop on any rank ends the evaluation of all early. Told how many of this rank's samples are

@@ -57,7 +57,9 @@ at::Tensor FeatureTable::mapped(size_t shard, const std::string& name) const {
 
 at::Tensor FeatureTable::rows(const std::string& name, const at::Tensor& indices) const {
   const int64_t count = indices.size(0), columns = width(name);
-  at::Tensor out = at::empty({count, columns});
+  const at::ScalarType dtype =
+      shards_.front()->contains(name) ? shards_.front()->entry(name).dtype : at::kFloat;
+  at::Tensor out = at::empty({count, columns}, dtype);
   const auto* index = indices.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < count; ++i) {
     VIT22B_CHECK(index[i] >= 0 && index[i] < size(), "FeatureTable: row ", index[i]);
@@ -65,10 +67,11 @@ at::Tensor FeatureTable::rows(const std::string& name, const at::Tensor& indices
         static_cast<size_t>(std::upper_bound(first_rows_.begin(), first_rows_.end(), index[i]) -
                             first_rows_.begin() - 1);
     const SafetensorsFile::Entry& entry = shards_[shard]->entry(name);
-    const auto bytes = static_cast<size_t>(columns) * sizeof(float);
+    const auto bytes = static_cast<size_t>(columns) * out.element_size();
     const std::byte* from = shards_[shard]->bytes(entry).data() +
                             static_cast<size_t>(index[i] - first_rows_[shard]) * bytes;
-    std::copy_n(from, bytes, reinterpret_cast<std::byte*>(out.data_ptr<float>() + i * columns));
+    std::copy_n(from, bytes,
+                static_cast<std::byte*>(out.mutable_data_ptr()) + static_cast<size_t>(i) * bytes);
   }
   return out;
 }

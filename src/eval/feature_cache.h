@@ -32,7 +32,7 @@ class FeatureTable {
   /// content_hash of each row's sample.
   const std::vector<std::string>& contents() const { return contents_; }
   const std::filesystem::path& folder() const { return folder_; }
-  /// indices int64 → [rows, D], a copy.
+  /// indices int64 → [rows, D] in the dtype of the files, a copy.
   at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
   /// Everything of one name, in memory.
   at::Tensor all(const std::string& name) const;

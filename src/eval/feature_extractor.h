@@ -12,7 +12,7 @@
 
 namespace vit22b {
 
-/// Turns images into named rows of features, [B, D] float32 each.
+/// Turns images into named rows of features, [B, D] float32 or bfloat16 each.
 class FeatureExtractor {
  public:
   virtual ~FeatureExtractor() = default;

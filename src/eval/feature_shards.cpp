@@ -64,8 +64,11 @@ void check_form(const SafetensorsFile& shard) {
   shard.entry(kIndices);
   for (const auto& [name, entry] : shard.entries()) {
     const bool is_number = name == kLabels || name == kIndices;
-    if (entry.dtype != (is_number ? at::kLong : at::kFloat) || entry.shape.empty() ||
-        entry.shape[0] != num_rows || (is_number && entry.shape.size() != 1))
+    const bool is_right_type = is_number
+                                   ? entry.dtype == at::kLong
+                                   : entry.dtype == at::kFloat || entry.dtype == at::kBFloat16;
+    if (!is_right_type || entry.shape.empty() || entry.shape[0] != num_rows ||
+        (is_number && entry.shape.size() != 1))
       throw CheckpointError(shard.path().string(), ": its tensor '", name, "' is ",
                             c10::toString(entry.dtype), " ", shape_text(entry.shape), ", with ",
                             num_rows, " labels");

@@ -87,6 +87,7 @@ at::Tensor randomised_tensor(const ParameterRow& row, uint64_t seed) {
   }
   values.mul_(stddev);
   if (row.group == ParameterGroup::kNorm) values.add_(1);
+  if (row.group == ParameterGroup::kStatistic) values.abs_().add_(0.5);  // variances are above 0
   return values.reshape(row.shape);
 }
 

@@ -262,8 +262,8 @@ void add_head(std::vector<ParameterRow>& table, const ViTConfig& c) {
 }  // namespace
 
 const char* group_name(ParameterGroup group) {
-  static constexpr const char* kNames[] = {"head",     "kernel", "bias",  "norm",
-                                           "position", "token",  "scale", "adapter"};
+  static constexpr const char* kNames[] = {"head",  "kernel", "bias",    "norm",     "position",
+                                           "token", "scale",  "adapter", "statistic"};
   return kNames[static_cast<int>(group)];
 }
 

@@ -10,10 +10,22 @@
 
 namespace vit22b {
 
-/// What kind of parameter a row is; optimizer rules choose by it.
-enum class ParameterGroup { kHead, kKernel, kBias, kNorm, kPosition, kToken, kScale, kAdapter };
+/// What kind of parameter a row is; optimizer rules choose by it. kStatistic is no weight but what
+/// batches are like, such as a running mean: its "gradient" is how far it is from the batch's, and
+/// a step goes a tenth of the way, whatever the optimizer, the rate and the clipping are.
+enum class ParameterGroup {
+  kHead,
+  kKernel,
+  kBias,
+  kNorm,
+  kPosition,
+  kToken,
+  kScale,
+  kAdapter,
+  kStatistic
+};
 
-/// "head", "kernel", "bias", "norm", "position", "token", "scale", "adapter".
+/// "head", "kernel", "bias", "norm", "position", "token", "scale", "adapter", "statistic".
 const char* group_name(ParameterGroup group);
 
 /// How a parameter is made from random numbers.

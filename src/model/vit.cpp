@@ -188,7 +188,7 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
 
   if (config.has_final_norm()) x = runner.run(UnitKind::kFinalNorm, x, &VitTape::final_norm);
   outputs.tokens_BTD = x;
-  if (!config.has_pool()) return outputs;
+  if (!config.has_pool() || request.is_of_tokens) return outputs;
   outputs.pooled_BD = runner.run(UnitKind::kPool, x, &VitTape::pool);
   if (config.has_head())
     outputs.logits_BC = runner.run(UnitKind::kHead, outputs.pooled_BD, &VitTape::head);

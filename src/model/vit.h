@@ -37,6 +37,7 @@ struct VitRequest {
   VitTape* tape = nullptr;             ///< filled for vit_backward; null for inference
   const GradientSink* sink = nullptr;  ///< says what trains
   bool keeps_members = false;          ///< of an ensemble: every member's outputs, see for_members
+  bool is_of_tokens = false;           ///< tokens alone: neither pool nor head
   bool is_image_trained = false;       ///< whether vit_backward shall return the images' gradient
 };
 

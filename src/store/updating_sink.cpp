@@ -12,6 +12,17 @@ constexpr int64_t kLargeTensor = 1 << 16;
 
 constexpr const char* kPolyak = "polyak";
 
+bool is_statistic(const ParameterRow& row) {
+  return row.group == ParameterGroup::kStatistic;
+}
+
+// A part of the way to what the batches say, where the step is applied at all.
+void move_statistic(at::Tensor& value, const at::Tensor& distance, double gradient_scale,
+                    const at::Tensor& step_scale) {
+  const at::Tensor moved = value - distance * (kStatisticMomentum * gradient_scale);
+  value.copy_(at::where(at::isfinite(step_scale).logical_and(at::isfinite(moved)), moved, value));
+}
+
 }  // namespace
 
 UpdatingSink::UpdatingSink(std::vector<ParameterRow> table, const std::vector<ParameterRule>& rules,
@@ -21,7 +32,8 @@ UpdatingSink::UpdatingSink(std::vector<ParameterRow> table, const std::vector<Pa
     if (!rules[i].is_trained) continue;
     Trained trained{std::move(table[i]), rules[i], {}, {}, {}};
     trained.cut = store().cut(trained.row);
-    std::vector<SlotSpec> slots = parts_.optimizer.slots(trained.row);
+    std::vector<SlotSpec> slots;
+    if (!is_statistic(trained.row)) slots = parts_.optimizer.slots(trained.row);
     if (config_.polyak > 0) slots.push_back({kPolyak, trained.row.shape, at::kFloat});
     for (const SlotSpec& slot : slots) {
       const TensorCut cut = trained.cut.reduced_to(slot.shape);
@@ -55,10 +67,12 @@ void UpdatingSink::sum_over_ranks(const std::vector<Gradient>& gradients) const 
 
 at::Tensor UpdatingSink::squared_norm_of_share(const std::vector<Gradient>& gradients) const {
   std::map<int64_t, std::vector<at::Tensor>> by_copies;
-  for (const auto& [trained, value] : gradients)
+  for (const auto& [trained, value] : gradients) {
+    if (is_statistic(trained->row)) continue;
     by_copies[(trained->cut.data_dim < 0 ? mesh().size(MeshAxis::kData) : 1) *
               (trained->cut.model_dim < 0 ? mesh().size(MeshAxis::kModel) : 1)]
         .push_back(value);
+  }
   at::Tensor sum;
   for (const auto& [copies, values] : by_copies) {
     const at::Tensor part = squared_norm(values) / static_cast<double>(copies);
@@ -84,11 +98,14 @@ void UpdatingSink::update(const Gradient& gradient, const StepContext& context,
     all.push_back(slot);
     slots[name] = memory().in_use(slot);
   }
-  parts_.optimizer.update_(
-      weight, gradient.value, slots,
-      {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
-       t.rule.weight_decay, scale, context.seed, config_.rounding == "nearest", t.row.name, &t.cut,
-       &mesh()});
+  if (is_statistic(t.row))
+    move_statistic(weight, gradient.value, context.gradient_scale, scale);
+  else
+    parts_.optimizer.update_(
+        weight, gradient.value, slots,
+        {context.step, config_.lr * context.learning_rate_scale * t.rule.learning_rate_factor,
+         t.rule.weight_decay, scale, context.seed, config_.rounding == "nearest", t.row.name,
+         &t.cut, &mesh()});
   if (config_.polyak > 0) slots.at(kPolyak).lerp_(weight.to(at::kFloat), 1 - config_.polyak);
   for (const at::Tensor& tensor : all) {
     memory().put_back(tensor);

@@ -13,6 +13,9 @@
 
 namespace vit22b {
 
+/// How far ParameterGroup::kStatistic goes to a batch's in a step, as PyTorch's modules do.
+constexpr double kStatisticMomentum = 0.1;
+
 /// What sinks share that change a store's weights: the optimizer's state, in the shapes of the
 /// store's parts, and the update of one parameter.
 class UpdatingSink : public GradientSink {

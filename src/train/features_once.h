@@ -20,5 +20,8 @@ struct OnlookingModel {
 /// throws  as cached_features
 FeatureTable features_once(const TrainConfig& config, const OnlookingModel& model,
                            const DataSource& source, const Device& device, const Mesh& mesh);
+/// The same of an extractor.
+FeatureTable features_once(const TrainConfig& config, FeatureExtractor& extractor,
+                           const CacheOptions& cache, const DataSource& source, const Mesh& mesh);
 
 }  // namespace vit22b

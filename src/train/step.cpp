@@ -1,5 +1,7 @@
 #include "train/step.h"
 
+#include <algorithm>
+
 #include "core/trace.h"
 #include "store/tower_view.h"
 
@@ -20,12 +22,23 @@ class TowerPass {
     context_.noise = {step.seed, step.step};
   }
 
-  VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {}) {
-    return vit_forward(context_, store_, model_input(context_.config, batch),
-                       {.taps = taps, .tape = &tape_, .sink = &sink_, .keeps_members = true});
+  /// Nothing for a batch without input: the task has what it needs of it.
+  VitOutputs forward(const Batch& batch, const std::set<int64_t>& taps = {},
+                     bool is_of_pooled = true) {
+    const at::Tensor input = model_input(context_.config, batch);
+    if (!input.defined()) return {};
+    has_input_ = true;
+    return vit_forward(context_, store_, input,
+                       {.taps = taps,
+                        .tape = &tape_,
+                        .sink = &sink_,
+                        .keeps_members = true,
+                        .is_of_tokens = !is_of_pooled});
   }
   void backward(const VitOutputGrads& gradients) {
-    vit_backward(context_, store_, tape_, gradients, &sink_);
+    const bool is_reached = gradients.logits_BC.defined() || gradients.pooled_BD.defined() ||
+                            gradients.tokens_BTD.defined() || !gradients.blocks.empty();
+    if (has_input_ && is_reached) vit_backward(context_, store_, tape_, gradients, &sink_);
   }
 
  private:
@@ -33,6 +46,7 @@ class TowerPass {
   TowerStore store_;
   TowerSink sink_;
   VitTape tape_;
+  bool has_input_ = false;
 };
 
 constexpr Unit kOwnUnit{UnitKind::kTask};
@@ -50,6 +64,12 @@ void commit_own(GradientSink& sink, const NamedTensors& gradients) {
   sink.commit(kOwnUnit);
 }
 
+bool is_main_trained(const TrainedTowers& towers) {
+  const std::vector<Unit> units = model_units(towers.main.config);
+  return std::any_of(units.begin(), units.end(),
+                     [&](const Unit& unit) { return !towers.sink.trained(unit).empty(); });
+}
+
 /// The task's loss of what the towers gave.
 TaskLoss loss_of(const Task& task, const TrainedTowers& towers, TowerOutputs& outputs,
                  const Batch& batch) {
@@ -57,6 +77,7 @@ TaskLoss loss_of(const Task& task, const TrainedTowers& towers, TowerOutputs& ou
   if (towers.has_own_weights) {
     own.emplace(towers.store.acquire(kOwnUnit, Pass::kForward));
     outputs.own = own->weights();
+    outputs.own_trained = towers.sink.trained(kOwnUnit);
   }
   TaskLoss loss = task.loss(outputs, batch, towers.main.mesh);
   outputs.own.clear();
@@ -84,7 +105,9 @@ StepResult run_step(const TrainedTowers& towers, const Task& task, const StepWor
       std::optional<TraceSpan> span(std::in_place, TraceLane::kCompute, "forward");
       TowerOutputs outputs;
       if (image) outputs.image = image->forward(batches[piece]);
-      outputs.main = main.forward(batches[piece], task.taps());
+      outputs.key = {step.seed, step.step};
+      outputs.is_main_trained = is_main_trained(towers);
+      outputs.main = main.forward(batches[piece], task.taps(), task.is_of_pooled());
       const TaskLoss loss = loss_of(task, towers, outputs, batches[piece]);
       if (!agreed.defined()) loss_sum = loss_sum.defined() ? loss_sum + loss.loss : loss.loss;
       if (is_last && !agreed.defined()) {

@@ -25,9 +25,12 @@ namespace vit22b {
 
 /// What the towers gave for a batch.
 struct TowerOutputs {
-  VitOutputs main;
+  VitOutputs main;        ///< nothing for a batch without input: what of it counts is cached
   VitOutputs image = {};  ///< of an image tower that trains beside the main one; else undefined
   NamedTensors own = {};  ///< the task's own weights, whole, by local name
+  bool is_main_trained = false;            ///< whether any of the main tower trains
+  NoiseKey key = {};                       ///< of what is drawn in this step
+  std::set<std::string> own_trained = {};  ///< names of the own weights that have gradients
 };
 
 /// A batch's loss, and its gradient with respect to the towers' outputs: on a model axis, to this
@@ -105,6 +108,8 @@ class Task {
 
   /// The blocks of the main tower whose outputs the loss sees; they may have gradients.
   virtual std::set<int64_t> taps() const { return {}; }
+  /// Whether the loss sees pooled features or logits of the main tower, not its tokens alone.
+  virtual bool is_of_pooled() const { return true; }
   /// The batch whose outputs these are, on their device; the mesh says how they are shared out.
   virtual TaskLoss loss(const TowerOutputs& outputs, const Batch& batch,
                         const Mesh& mesh) const = 0;

@@ -96,8 +96,10 @@ void Run::train_steps(BatchLoader& loader) {
     is_stopping_ = result.should_stop;
     run_log.add_step(config_.data.batch_size, took, waited);
     if (is_due(state_.step, cadence_.log, cadence_.total)) {
-      const auto signals = attention_monitor(
-          towers.main, towers.store, model_input(config_.model, batch), config_.data.batch_size);
+      const at::Tensor input = model_input(config_.model, batch);
+      const auto signals = input.defined() ? attention_monitor(towers.main, towers.store, input,
+                                                               config_.data.batch_size)
+                                           : std::vector<AttentionSignals>();
       books_.append_metrics(
           [&] { return run_log.report(state_, result, config_.optim.lr * rate, signals); });
     } else {

@@ -6,6 +6,7 @@
 #include "data/field.h"
 #include "data/geometry.h"
 #include "data/loader.h"
+#include "data/mask_labels.h"
 #include "data/transforms.h"
 #include "support/datasets.h"
 #include "support/files.h"
@@ -78,7 +79,7 @@ TEST(Fields, WhatIsPaddedIsPutBackWithoutItsMargin) {
     const Transforms transforms(
         concat("crop_or_pad(", size.height + 5, ",", size.width + 4, ",9,keys=\"image,mask\")"));
     transforms(sample, 0);
-    EXPECT_EQ(mask_of(sample)[0][0].item<int64_t>(), 255);
+    EXPECT_EQ(mask_of(sample)[0][0].item<int64_t>(), kNoClass);
     EXPECT_EQ(sample.fields.at("image").value[0][0][0].item<int64_t>(), 9);
     EXPECT_TRUE(put_back(mask_of(sample), sample.fields.at("mask").geometry, -1).equal(whole));
   }

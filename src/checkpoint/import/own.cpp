@@ -18,23 +18,51 @@ constexpr int64_t kFormat =
     1;  // of our own fields; raised when an older program would misread them
 
 /// Our own fields as JSON, through their visitor: the same names as in a config file.
-Json fields_json(const ViTConfig& config) {
-  ViTConfig copy = config;
+template <class Options>
+Json fields_json(const Options& options) {
+  Options copy = options;
   Json json = Json::object();
   for (const FieldText& field : list_fields([&](FieldVisitor& v) { copy.fields(v); }))
     json[field.key] = field.value;
   return json;
 }
 
-ViTConfig config_from_fields(const Json& json, const std::string& place) {
+template <class Options>
+void read_fields(const Json& json, const std::string& place, Options& options) {
   ConfigTree tree;
   for (const auto& [key, value] : json.items())
-    set_override(tree, key + "=" + value.get<std::string>());
+    set_override(tree, concat(key, "=", value.template get<std::string>()));
   for (auto& [key, value] : tree) value.origin = place;
+  apply_config(tree, [&](FieldVisitor& v) { options.fields(v); });
+}
+
+ViTConfig config_from_fields(const Json& json, const std::string& place) {
   ViTConfig config;
-  apply_config(tree, [&](FieldVisitor& v) { config.fields(v); });
+  read_fields(json, place, config);
   config.validate();
   return config;
+}
+
+SegmentationInfo segmentation_from(const Json& json, const std::string& place,
+                                   const ViTConfig& model) {
+  SegmentationInfo info;
+  read_fields(json.at("head"), place, info.head);
+  read_fields(json.at("labels"), place, info.labels);
+  info.names = json.at("names").get<std::vector<std::string>>();
+  info.window = whole_number(json.at("window"));
+  info.stride = whole_number(json.at("stride"));
+  if (info.names.empty()) throw CheckpointError(place, ": its segmentation has no classes");
+  info.head.check();
+  info.head.blocks(model.depth);
+  return info;
+}
+
+Json segmentation_json(const SegmentationInfo& info) {
+  return {{"head", fields_json(info.head)},
+          {"labels", fields_json(info.labels)},
+          {"names", info.names},
+          {"window", info.window},
+          {"stride", info.stride}};
 }
 
 void check_format(const Json& json, const std::string& place) {
@@ -86,6 +114,8 @@ ModelInfo describe_own(const ImportFiles& files) {
   if (own.contains("base"))
     info.base = {own.at("base").at("place").get<std::string>(),
                  own.at("base").at("identity").get<std::string>()};
+  if (own.contains("segmentation"))
+    info.segmentation = segmentation_from(own.at("segmentation"), files.config_place, info.config);
   if (own.contains("text")) info.text = text_from(own.at("text"), files.config_place);
   return info;
 }
@@ -104,6 +134,7 @@ std::string model_info_text(const ModelInfo& info) {
     json["vit22b"]["adapters"] = adapters_json(info.config.adapters);
   if (info.base)
     json["vit22b"]["base"] = {{"place", info.base->place}, {"identity", info.base->identity}};
+  if (info.segmentation) json["vit22b"]["segmentation"] = segmentation_json(*info.segmentation);
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

@@ -2,12 +2,10 @@
 
 #include "data/decode.h"
 #include "data/kinds/kinds.h"
+#include "data/mask_labels.h"
 
 namespace vit22b {
 namespace {
-
-/// What no class has: pixels that count for nothing.
-constexpr int64_t kIgnored = 255;
 
 class MaskKind : public PictureKind {
  public:
@@ -19,7 +17,7 @@ class MaskKind : public PictureKind {
     return resized_to_nearest(value, size);
   }
   at::Tensor padded(const at::Tensor& value, const PadStep& pad) const override {
-    return padded_with(value, pad, at::tensor({kIgnored}));
+    return padded_with(value, pad, at::tensor({kNoClass}));
   }
 };
 

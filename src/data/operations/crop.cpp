@@ -6,6 +6,14 @@
 #include "data/operations/operation.h"
 
 namespace vit22b {
+namespace {
+
+/// Where a crop begins that has some room to move in.
+int64_t drawn_offset(int64_t room, const Draw& draw, uint64_t k) {
+  return static_cast<int64_t>(draw.uniform(k) * static_cast<float>(std::max<int64_t>(0, room) + 1));
+}
+
+}  // namespace
 
 Act make_central_crop(const TransformCall& call) {
   const PictureSize wanted = size_arguments(call);
@@ -43,13 +51,21 @@ Act make_crop_or_pad(const TransformCall& call) {
 Act make_random_crop(const TransformCall& call) {
   const PictureSize wanted = size_arguments(call);
   return geometric(call, [wanted](PictureSize size, const Draw& draw) {
-    const auto offset = [&](int64_t room, uint64_t k) {
-      return static_cast<int64_t>(draw.uniform(k) *
-                                  static_cast<float>(std::max<int64_t>(0, room) + 1));
-    };
-    return std::vector<GeometricStep>{CropBox{offset(size.height - wanted.height, 0),
-                                              offset(size.width - wanted.width, 1), wanted.height,
-                                              wanted.width}};
+    return std::vector<GeometricStep>{CropBox{drawn_offset(size.height - wanted.height, draw, 0),
+                                              drawn_offset(size.width - wanted.width, draw, 1),
+                                              wanted.height, wanted.width}};
+  });
+}
+
+/// A place in the picture by one draw; what it lacks below or on the right is filled, as the
+/// fields' kinds fill.
+Act make_random_crop_or_pad(const TransformCall& call) {
+  const PictureSize wanted = size_arguments(call);
+  return geometric(call, [wanted](PictureSize size, const Draw& draw) {
+    const CropBox box{drawn_offset(size.height - wanted.height, draw, 0),
+                      drawn_offset(size.width - wanted.width, draw, 1),
+                      std::min(wanted.height, size.height), std::min(wanted.width, size.width)};
+    return std::vector<GeometricStep>{box, PadStep{wanted, 0, 0, {}}};
   });
 }
 

@@ -34,11 +34,13 @@ PictureSize size_arguments(const TransformCall& call);
 /// The operations, as transforms.h has them.
 Act make_resize(const TransformCall& call);
 Act make_resize_small(const TransformCall& call);
+Act make_random_scale(const TransformCall& call);
 Act make_resize_cover(const TransformCall& call);
 Act make_resize_fit(const TransformCall& call);
 Act make_central_crop(const TransformCall& call);
 Act make_crop_or_pad(const TransformCall& call);
 Act make_random_crop(const TransformCall& call);
+Act make_random_crop_or_pad(const TransformCall& call);
 Act make_inception_crop(const TransformCall& call);
 Act make_flip_lr(const TransformCall& call);
 Act make_range(const TransformCall& call);
@@ -46,5 +48,6 @@ Act make_gray(const TransformCall& call);
 Act make_rgb(const TransformCall& call);
 Act make_random_gray(const TransformCall& call);
 Act make_random_invert(const TransformCall& call);
+Act make_photometric(const TransformCall& call);
 
 }  // namespace vit22b

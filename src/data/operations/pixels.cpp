@@ -45,4 +45,10 @@ Act make_random_invert(const TransformCall& call) {
   });
 }
 
+Act make_photometric(const TransformCall& call) {
+  return on_pixels(call, [](const at::Tensor& pixels, const Draw& draw) {
+    return with_other_light(pixels, [&](uint64_t k) { return draw.uniform(k); });
+  });
+}
+
 }  // namespace vit22b

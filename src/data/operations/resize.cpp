@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "data/operations/operation.h"
 
 namespace vit22b {
@@ -48,6 +49,21 @@ Act make_resize_small(const TransformCall& call) {
       return std::max<int64_t>(side, std::llround(static_cast<double>(n) * scale));
     };
     return PictureSize{scaled(size.height), scaled(size.width)};
+  });
+}
+
+Act make_random_scale(const TransformCall& call) {
+  const double low = call.number(0, "a smallest factor"), high = call.number(1, "a largest factor");
+  if (!(low > 0 && low <= high && high <= 100))
+    throw UsageError("preprocessing: random_scale wants 0 < low <= high <= 100");
+  const ResizeMethod method = call.method(2);
+  return geometric(call, [low, high, method](PictureSize size, const Draw& draw) {
+    const double factor = low + (high - low) * static_cast<double>(draw.uniform(0));
+    const auto scaled = [&](int64_t side) {
+      return std::max<int64_t>(1, std::llround(static_cast<double>(side) * factor));
+    };
+    return std::vector<GeometricStep>{
+        ResizeStep{{scaled(size.height), scaled(size.width)}, method}};
   });
 }
 

@@ -65,11 +65,11 @@ class Sentences : public sentencepiece::SentenceIterator {
 // Whether a text has more than what SentencePiece leaves out: spaces, controls, marks alone,
 // U+FFFD. A training on nothing else ends the process.
 bool has_letters(std::string_view text) {
-  constexpr int32_t kReplacement = 0xFFFD;
+  constexpr int32_t kNoCharacter = 0xFFFD;
   constexpr std::string_view kKinds = "LNSP";  // of letters, numbers, symbols, punctuation
   const std::vector<int32_t> characters = characters_of(text);
   return std::any_of(characters.begin(), characters.end(), [&](int32_t c) {
-    return c != kReplacement && kKinds.find(*utf8proc_category_string(c)) != std::string_view::npos;
+    return c != kNoCharacter && kKinds.find(*utf8proc_category_string(c)) != std::string_view::npos;
   });
 }
 

@@ -20,12 +20,9 @@ struct LitConfig : TaskOptions {
   bool is_unlocked() const { return unlock != "none"; }
   /// Whether images go through the image tower in every step.
   bool is_live() const { return images == "live" || is_unlocked(); }
-  /// The first block of an image tower of `depth` blocks that trains; none: depth; all: -1, the
-  /// embedding too.
-  ///
-  /// throws  UsageError for a text that is none of them
-  int64_t first_trained_block(int64_t depth) const;
   /// The share of an image tower's blocks that train.
+  ///
+  /// throws  UsageError for an `unlock` that is no word of its
   double trained_share(int64_t depth) const;
 
   const char* name() const override { return "lit"; }

@@ -1,11 +1,10 @@
-#include <cmath>
-
 #include "core/error.h"
 #include "core/range.h"
 #include "data/tokenizer.h"
 #include "train/config.h"
 #include "train/tasks/lit.h"
 #include "train/tasks/lit_parts.h"
+#include "train/tasks/unlock.h"
 
 namespace vit22b {
 
@@ -32,7 +31,7 @@ void LitConfig::check(const TrainConfig& c) const {
     throw UsageError("task=lit starts with a fresh text tower; no init_from");
   if (c.mesh.model > 1) throw UsageError("task=lit: use mesh.model=1");
   check_range("lit.image_lr", image_lr, Range::positive());
-  first_trained_block(1);  // refuses another word
+  trained_share(1);  // refuses another word
   if (templates.empty()) throw UsageError("lit.templates is empty; want at least [\"{}\"]");
   for (const std::string& text : templates)
     if (text.find("{}") == std::string::npos)
@@ -59,35 +58,20 @@ std::vector<TaskPlace> LitConfig::places() {
           {"lit.cache", {&cache}, TaskPlace::Kind::kCache}};
 }
 
-int64_t LitConfig::first_trained_block(int64_t depth) const {
-  if (unlock == "none") return depth;
-  if (unlock == "all") return -1;
-  const auto blocks = leading_number(unlock);
-  if (!blocks || !blocks->second.empty() || blocks->first < 1 || blocks->first > 1e6 ||
-      blocks->first != std::floor(blocks->first))
-    throw UsageError("lit.unlock is '", unlock, "', want none, all, or a number of last blocks");
-  return std::max<int64_t>(0, depth - static_cast<int64_t>(blocks->first));
-}
-
 double LitConfig::trained_share(int64_t depth) const {
-  const int64_t first = std::max<int64_t>(0, first_trained_block(depth));
-  return static_cast<double>(depth - first) / static_cast<double>(depth);
+  return Unlock(unlock, "lit.unlock").share(depth);
 }
 
 // An unlocked image tower trains from a block on, at a rate of its own.
 void LitConfig::adjust_rules(const std::vector<ParameterRow>& table,
                              std::vector<ParameterRule>& rules) const {
-  int64_t depth = 0;
-  for (const ParameterRow& row : table)
-    if (row.unit.tower == Tower::kImage) depth = std::max(depth, row.unit.index + 1);
-  const int64_t first = first_trained_block(depth);
+  const Unlock unlocked(unlock, "lit.unlock");
+  const int64_t depth = depth_of(table, Tower::kImage);
   for (size_t i = 0; i < table.size(); ++i) {
     const Unit& unit = table[i].unit;
     if (unit.tower != Tower::kImage) continue;
     rules[i].learning_rate_factor *= image_lr;
-    const bool is_below =
-        unit.kind == UnitKind::kBlock ? unit.index < first : unit.kind < UnitKind::kBlock;
-    if (first >= 0 && is_below) rules[i].is_trained = false;
+    if (!unlocked.trains(unit, depth)) rules[i].is_trained = false;
   }
 }
 

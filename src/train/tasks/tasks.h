@@ -12,6 +12,7 @@ namespace vit22b {
 std::unique_ptr<TaskOptions> classify_options();
 std::unique_ptr<TaskOptions> distill_options();
 std::unique_ptr<TaskOptions> lit_options();
+std::unique_ptr<TaskOptions> segment_options();
 
 /// What a classifier's validation says: the metrics, and their values.
 std::vector<Metric> classification_metrics();

@@ -1,0 +1,49 @@
+#include "checkpoint/segmentation_info.h"
+
+#include "checkpoint/model_writer.h"
+#include "checkpoint/tensor_reader.h"
+#include "core/config.h"
+#include "core/error.h"
+#include "model/dense/dense_head.h"
+
+namespace vit22b {
+
+bool SegmentationInfo::operator==(const SegmentationInfo& other) const {
+  const auto text = [](const SegmentationInfo& info) {
+    SegmentationInfo copy = info;
+    std::string all = concat(join(info.names, "\n"), "\n", info.window, " ", info.stride);
+    for (const FieldText& field : list_fields([&](FieldVisitor& v) {
+           copy.head.fields(v);
+           copy.labels.fields(v);
+         }))
+      all += concat("\n", field.key, "=", field.value);
+    return all;
+  };
+  return text(*this) == text(other);
+}
+
+std::vector<ParameterRow> segmentation_rows(const SegmentationInfo& info, const ViTConfig& model) {
+  const auto maps = std::ssize(info.head.blocks(model.depth));
+  std::vector<ParameterRow> rows =
+      make_dense_head(info.head, {maps, model.embed_dim, info.num_classes()})->rows();
+  for (ParameterRow& row : rows) {
+    row.unit = {UnitKind::kTask};
+    row.name = concat(kTaskPrefix, row.local_name);
+  }
+  return rows;
+}
+
+NamedTensors load_segmentation_head(const CheckpointPath& checkpoint, const SegmentationInfo& info,
+                                    const ViTConfig& model) {
+  const CheckpointPath place{checkpoint.folder, kTaskFile};
+  const std::vector<ParameterRow> rows = segmentation_rows(info, model);
+  TensorMap map;
+  for (const ParameterRow& row : rows) map.parameters[row.name].pieces = {whole_tensor(row)};
+  const TensorReader reader(open_weights(place), std::move(map), rows);
+  reader.check_all();
+  NamedTensors weights;
+  for (const ParameterRow& row : rows) weights[row.local_name] = reader.whole(row);
+  return weights;
+}
+
+}  // namespace vit22b

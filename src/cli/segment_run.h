@@ -1,0 +1,13 @@
+#pragma once
+#include "cli/command.h"
+#include "eval/segmenter.h"
+
+namespace vit22b {
+
+/// Adds `segment run`: the classes of image files' pixels, as pictures.
+void add_segment_run(CLI::App& segment);
+
+/// Adds --window, --stride, --scales and --flip.
+void add_view_flags(CLI::App& command, SegmentOptions& how);
+
+}  // namespace vit22b

@@ -1,0 +1,54 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <set>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "model/config.h"
+#include "model/dense/head_config.h"
+#include "model/vit.h"
+
+namespace vit22b {
+
+/// Which outputs of a model a dense head sees, and how they become maps of its patches.
+class PatchMaps {
+ public:
+  /// throws  UsageError as DenseHeadConfig::blocks; for a model of words
+  PatchMaps(const ViTConfig& model, const DenseHeadConfig& head);
+
+  /// The blocks whose outputs a pass has to give.
+  std::set<int64_t> taps() const;
+  /// The last block that counts: what stands above it has no part.
+  int64_t last_block() const { return blocks_.back(); }
+  bool uses_final_norm() const;
+  int64_t count() const { return static_cast<int64_t>(blocks_.size()); }
+  int64_t width() const { return model_.embed_dim; }
+
+  /// A map a block, without prefix tokens: [B, h, w, D] float32, whole on every rank of a model
+  /// axis. Blocks below the last pass a norm without scale of its own, of the final norm's kind;
+  /// the last one the final norm itself.
+  ///
+  /// height, width  of the images, in pixels
+  std::vector<at::Tensor> of(const VitOutputs& outputs, int64_t height, int64_t width,
+                             const Mesh& mesh) const;
+  /// What `of` would see of those outputs, as one that autograd can follow: the outputs' gradients
+  /// of maps' gradients. Undefined gradients have no part.
+  ///
+  /// outputs  that the maps were made of
+  VitOutputGrads gradients(const VitOutputs& outputs, int64_t height, int64_t width,
+                           const std::vector<at::Tensor>& map_gradients, const Mesh& mesh) const;
+
+ private:
+  /// The output that a block's map is made of.
+  const at::Tensor& source(const VitOutputs& outputs, int64_t block) const;
+  bool is_from_tokens(int64_t block) const;
+  at::Tensor map_of(const at::Tensor& whole_BTD, int64_t block, int64_t height,
+                    int64_t width) const;
+
+  ViTConfig model_;
+  bool is_normed_;
+  std::vector<int64_t> blocks_;
+};
+
+}  // namespace vit22b
