@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "data/class_names.h"
 #include "data/decode.h"
+#include "data/derived_sources.h"
 #include "data/encode.h"
 #include "explain/class_pictures.h"
 #include "measure/segmentation.h"
@@ -65,13 +66,20 @@ class WorstPictures {
           worst_[std::get<int64_t>(row[1])] = std::get<double>(row[2]);
   }
 
-  bool wants(int64_t index) const { return worst_.count(index) != 0; }
-  void add(const SegmentedPicture& picture, const DataSource& source) {
-    const Sample sample = source.read(picture.index);
+  /// Their numbers in the source, in its order.
+  std::vector<int64_t> indices() const {
+    std::vector<int64_t> indices;
+    indices.reserve(worst_.size());
+    for (const auto& [index, iou] : worst_) indices.push_back(index);
+    return indices;
+  }
+  /// index  in the whole source
+  void add(const SegmentedPicture& picture, int64_t index, const DataSource& source) {
+    const Sample sample = source.read(index);
     const at::Tensor original = decode_image(sample.fields.at(kImageField).encoded, picture.id);
     const int64_t plain = plain_class(names_);
-    kept_[picture.index] = {picture.id, class_overlay(original, picture.predicted_HW, plain),
-                            class_overlay(original, picture.truth_HW, plain)};
+    kept_[index] = {picture.id, class_overlay(original, picture.predicted_HW, plain),
+                    class_overlay(original, picture.truth_HW, plain)};
   }
   /// The pages' files, the worst first.
   void write(FileOps& ops) const {
@@ -146,9 +154,11 @@ void run_model(const SegmentationFlags& flags) {
     ops.make_folder(results);
     write_text(ops, results / "segmentation.json", json);
     WorstPictures worst(results / "segmentation-worst", result, loaded.info.names);
-    segment_all(*loaded.segmenter, *loaded.model.predictor, *source, transforms, options,
+    const std::vector<int64_t> indices = worst.indices();
+    const auto subset = make_subset(source, indices);
+    segment_all(*loaded.segmenter, *loaded.model.predictor, *subset, transforms, options,
                 [&](const SegmentedPicture& picture) {
-                  if (worst.wants(picture.index)) worst.add(picture, *source);
+                  worst.add(picture, indices.at(static_cast<size_t>(picture.index)), *source);
                 });
     worst.write(ops);
     log_info(concat("the worst pictures: ", (results / "segmentation-worst/index.html").string()));

@@ -129,10 +129,10 @@ CLI::App* add_training(CLI::App& app, const std::string& name, const std::string
   auto flags = std::make_shared<TrainFlags>();
   flags->command = name;
   CLI::App* command = app.add_subcommand(name, help);
-  command
-      ->add_option("config", flags->config,
-                   name == "segment" ? "TOML file, or a checkpoint that gets a head" : "TOML file")
-      ->required();
+  CLI::Option* config = command->add_option(
+      "config", flags->config,
+      name == "segment" ? "TOML file, or a checkpoint that gets a head" : "TOML file");
+  if (name != "segment") config->required();  // `segment run` has none
   command->add_option("--data", flags->data, source_help() + "; data.source and data.root");
   add_overrides(*command, flags->overrides);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson,
@@ -149,6 +149,7 @@ CLI::App* add_training(CLI::App& app, const std::string& name, const std::string
   command->footer(default_options_text);
   command->callback([command, flags, name] {
     if (!command->get_subcommands().empty()) return;
+    if (flags->config.empty()) throw UsageError("give a TOML file, or a checkpoint");
     if (flags->procs > 0 && detect_launcher().name.empty())
       return run_under_mpirun(flags->procs, words_without("--procs", command_words()));
     std::string line = "vit22b " + name + " " + flags->config;

@@ -48,8 +48,10 @@ std::string RunLog::report(const TrainerState& state, const StepResult& result,
       "step ", state.step, "/", total_steps_, "  loss ", formatted("%.4g", result.loss), "  lr ",
       formatted("%.2g", learning_rate), "  |g| ", formatted("%.3g", result.report.gradient_norm),
       "  ", formatted("%.0f", speed.images_per_second), " img/s  data ",
-      formatted("%.0f", 100 * speed.data_share), " %  ", formatted("%.3g", speed.flops / 1e12),
-      " TFLOP/s  mfu ", formatted("%.0f", 100 * speed.mfu), " %  ",
+      formatted("%.0f", 100 * speed.data_share), " %  ",
+      speed.flops > 0 ? concat(formatted("%.3g", speed.flops / 1e12), " TFLOP/s  mfu ",
+                               formatted("%.0f", 100 * speed.mfu), " %  ")
+                      : "",  // the model is not run
       human_bytes(static_cast<double>(memory)), "  eta ", human_duration(eta));
   if (stderr_is_terminal()) {
     log_file_only(line);

@@ -108,6 +108,8 @@ class Task {
 
   /// The blocks of the main tower whose outputs the loss sees; they may have gradients.
   virtual std::set<int64_t> taps() const { return {}; }
+  /// Whether steps run the main tower; else what it says is cached.
+  virtual bool runs_main() const { return true; }
   /// Whether the loss sees pooled features or logits of the main tower, not its tokens alone.
   virtual bool is_of_pooled() const { return true; }
   /// The batch whose outputs these are, on their device; the mesh says how they are shared out.

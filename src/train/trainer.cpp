@@ -68,7 +68,7 @@ void Run::loop() {
 
 void Run::train_steps(BatchLoader& loader) {
   const TrainedTowers towers = model_->towers();
-  RunLog run_log(config_, model_->flops_of_sample(), cadence_.total,
+  RunLog run_log(config_, task_->runs_main() ? model_->flops_of_sample() : 0, cadence_.total,
                  mesh_.sum(peak_flops(options_.device, config_.precision), MeshAxis::kAll),
                  options_.device, options_.is_quiet);
   if (mesh_.any(is_stop_asked()))

@@ -137,6 +137,7 @@ class Segment : public Task {
 
   std::set<int64_t> taps() const override { return maps_->taps(); }
   bool is_of_pooled() const override { return false; }
+  bool runs_main() const override { return options_.features != "cached"; }
 
   TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
     const at::Tensor images = batch.images_BCHW();
