@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["Classifier", "Error", "Model", "Trainer", "train_classifier"]
+__all__ = ["Classifier", "Error", "Model", "Segmenter", "Trainer", "train_classifier"]
 
 
 class Error(RuntimeError):
@@ -52,6 +52,12 @@ _lib.vit22b_free.argtypes = [ctypes.POINTER(_Array)]
 _lib.vit22b_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
 _lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
 _lib.vit22b_train_classifier.argtypes = [ctypes.POINTER(_Array), ctypes.c_void_p, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_segmenter_open.restype = ctypes.c_void_p
+_lib.vit22b_segmenter_open.argtypes = [ctypes.c_char_p] * 4 + [ctypes.c_int64]
+_lib.vit22b_segmenter_close.argtypes = [ctypes.c_void_p]
+_lib.vit22b_segmenter_label_name.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+_lib.vit22b_segmenter_label_name.restype = ctypes.c_char_p
+_lib.vit22b_segmenter_segment.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array)]
 _lib.vit22b_trainer_open.restype = ctypes.c_void_p
 _lib.vit22b_trainer_open.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64]
 _lib.vit22b_trainer_close.argtypes = [ctypes.c_void_p]
@@ -183,6 +189,13 @@ class _Opened:
         self.close()
 
 
+def _names(function, handle):
+    names = []
+    while (name := function(handle, len(names))) is not None:
+        names.append(name.decode(errors="replace"))
+    return names
+
+
 class Model(_Opened):
     """A vision transformer opened for inference.
 
@@ -208,10 +221,7 @@ class Model(_Opened):
 
     @property
     def label_names(self):
-        names = []
-        while (name := _lib.vit22b_label_name(self._handle, len(names))) is not None:
-            names.append(name.decode(errors="replace"))
-        return names
+        return _names(_lib.vit22b_label_name, self._handle)
 
     def preprocess(self, files):
         """Image files, PIL's images, or uint8 pixels [height, width, channels]; one or several → float32 [B, C, H, W]."""
@@ -256,6 +266,27 @@ class Model(_Opened):
         answer = _Array()
         _check(_lib.vit22b_run(self._handle, output, ctypes.byref(_given(images)), ctypes.byref(answer)))
         return _taken(answer)
+
+
+class Segmenter(_Opened):
+    """Names the class of every pixel: a checkpoint with a head that `vit22b segment` has trained."""
+
+    def __init__(self, checkpoint, device="cpu", precision="fp32", engine="fused", threads=0):
+        handle = _lib.vit22b_segmenter_open(os.fsencode(checkpoint), device.encode(), precision.encode(), engine.encode(), threads)
+        self._open(handle, _lib.vit22b_segmenter_close)
+
+    @property
+    def label_names(self):
+        return _names(_lib.vit22b_segmenter_label_name, self._handle)
+
+    def segment(self, files):
+        """Pictures as Model.preprocess takes them → the class of each pixel in the picture's own size, int32 [height, width]: of several a list."""
+        if not _is_one_picture(files):
+            return [self.segment(file) for file in files]
+        with tempfile.TemporaryDirectory() as folder:
+            answer = _Array()
+            _check(_lib.vit22b_segmenter_segment(self._handle, os.fsencode(_as_file(files, folder, 0)), ctypes.byref(answer)))
+        return _taken(answer).astype(np.int32)
 
 
 class Trainer(_Opened):

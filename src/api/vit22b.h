@@ -61,6 +61,32 @@ class VIT22B_API Model {
   std::unique_ptr<State> state_;
 };
 
+/// The classes of a picture's pixels, row by row.
+struct ClassMap {
+  int64_t height = 0, width = 0;
+  std::vector<int32_t> classes;
+};
+
+/// Names the class of every pixel: a checkpoint with a head that `vit22b segment` has trained. Used
+/// by one thread at a time.
+class VIT22B_API PixelClassifier {
+ public:
+  explicit PixelClassifier(const std::string& checkpoint, const ModelOptions& options = {});
+  ~PixelClassifier();
+  PixelClassifier(PixelClassifier&&) noexcept;
+  PixelClassifier& operator=(PixelClassifier&&) noexcept;
+
+  /// Names of the classes.
+  const std::vector<std::string>& label_names() const;
+  /// Reads an image file: the class of each pixel, in the picture's own size, as `vit22b segment
+  /// run` gives it.
+  ClassMap segment(const std::string& file) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// A linear classifier of features.
 struct VIT22B_API Classifier {
   Array weights;  ///< [C, D]

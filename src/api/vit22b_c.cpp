@@ -9,6 +9,10 @@ struct vit22b_model {  // NOLINT(readability-identifier-naming): C's name
   vit22b::Model model;
 };
 
+struct vit22b_segmenter {  // NOLINT(readability-identifier-naming): C's name
+  vit22b::PixelClassifier classifier;
+};
+
 struct vit22b_trainer {  // NOLINT(readability-identifier-naming): C's name
   vit22b::Trainer trainer;
 };
@@ -41,6 +45,13 @@ void give(Array array, vit22b_array* to) {
   to->dims = static_cast<int64_t>(owned->shape.size());
   to->values = owned->values.data();
   to->owner = owned.release();
+}
+
+/// Null beyond the last.
+const char* name_at(const std::vector<std::string>& names, int64_t index) {
+  return index < 0 || index >= static_cast<int64_t>(names.size())
+             ? nullptr
+             : names[static_cast<size_t>(index)].c_str();
 }
 
 /// A copy of an argument.
@@ -95,10 +106,35 @@ VIT22B_API const char* vit22b_transforms(const vit22b_model* model) {
 }
 
 VIT22B_API const char* vit22b_label_name(const vit22b_model* model, int64_t index) {
-  const std::vector<std::string>& names = model->model.label_names();
-  return index < 0 || index >= static_cast<int64_t>(names.size())
-             ? nullptr
-             : names[static_cast<size_t>(index)].c_str();
+  return vit22b::name_at(model->model.label_names(), index);
+}
+
+VIT22B_API vit22b_segmenter* vit22b_segmenter_open(const char* checkpoint, const char* device,
+                                                   const char* precision, const char* engine,
+                                                   int64_t threads) {
+  std::unique_ptr<vit22b_segmenter> segmenter;
+  vit22b::guarded([&] {
+    segmenter = std::make_unique<vit22b_segmenter>(vit22b_segmenter{
+        vit22b::PixelClassifier(checkpoint, {device, precision, engine, threads})});
+  });
+  return segmenter.release();
+}
+
+VIT22B_API void vit22b_segmenter_close(vit22b_segmenter* segmenter) {
+  const std::unique_ptr<vit22b_segmenter> owned(segmenter);
+}
+
+VIT22B_API const char* vit22b_segmenter_label_name(const vit22b_segmenter* segmenter,
+                                                   int64_t index) {
+  return vit22b::name_at(segmenter->classifier.label_names(), index);
+}
+
+VIT22B_API int vit22b_segmenter_segment(const vit22b_segmenter* segmenter, const char* file,
+                                        vit22b_array* classes) {
+  return vit22b::guarded([&] {
+    const vit22b::ClassMap map = segmenter->classifier.segment(file);
+    vit22b::give({{map.height, map.width}, {map.classes.begin(), map.classes.end()}}, classes);
+  });
 }
 
 VIT22B_API void vit22b_free(vit22b_array* array) {

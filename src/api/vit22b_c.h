@@ -43,6 +43,15 @@ int vit22b_run(const vit22b_model* model, const char* output, const vit22b_array
 int vit22b_train_classifier(const vit22b_array* features, const int64_t* labels, double c,
                             vit22b_array* weights, vit22b_array* bias);
 
+/* The class of every pixel; the map of a file is [height, width], whole numbers. */
+typedef struct vit22b_segmenter vit22b_segmenter;
+vit22b_segmenter* vit22b_segmenter_open(const char* checkpoint, const char* device,
+                                        const char* precision, const char* engine, int64_t threads);
+void vit22b_segmenter_close(vit22b_segmenter* segmenter);
+const char* vit22b_segmenter_label_name(const vit22b_segmenter* segmenter, int64_t index);
+int vit22b_segmenter_segment(const vit22b_segmenter* segmenter, const char* file,
+                             vit22b_array* classes);
+
 /* Training step by step; config is a TOML file, a checkpoint's folder, or "". */
 typedef struct vit22b_trainer vit22b_trainer;
 vit22b_trainer* vit22b_trainer_open(const char* config, const char* const* overrides,

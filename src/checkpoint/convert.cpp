@@ -2,9 +2,11 @@
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/export/exporter.h"
+#include "checkpoint/import/dinov2_head.h"
 #include "checkpoint/tensor_reader.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "data/pixel_range.h"
 
 namespace vit22b {
 namespace {
@@ -66,6 +68,48 @@ void check_values(const TensorReader& source, const CheckpointPath& written,
   }
 }
 
+/// The head of every pixel that goes with the model, if there is one.
+std::optional<ImportedHead> pixel_head(const CheckpointPath& from, const TensorReader& source,
+                                       const ModelInfo& info, const ConvertOptions& options) {
+  if (options.pixel_head.empty() && !info.segmentation) return std::nullopt;
+  if (!options.format.empty()) {
+    if (!options.pixel_head.empty())
+      throw UsageError("--pixel-head goes into our own folders; --to ", options.format,
+                       " has no place for it");
+    log_warn(concat("the head of every pixel is left behind: --to ", options.format,
+                    " has no place for it"));
+    return std::nullopt;
+  }
+  if (options.pixel_head.empty())
+    return ImportedHead{*info.segmentation,
+                        load_segmentation_head(from, *info.segmentation, info.config)};
+  NamedTensors final_norm;
+  for (const ParameterRow& row : parameter_table(info.config))
+    if (row.unit.kind == UnitKind::kFinalNorm) final_norm[row.local_name] = source.whole(row);
+  return read_dinov2_head(options.pixel_head, info.config, final_norm, options.pixel_names);
+}
+
+/// Pictures of any shape at the model's size: what segmentation wants, whatever a classifier saw.
+void show_whole_pictures(ModelInfo& info) {
+  const std::string range = range_operation(info.pp_eval);
+  const int64_t side = std::min(info.config.img_size.height, info.config.img_size.width);
+  info.pp_eval = concat("decode|", info.config.in_chans == 1 ? "gray" : "rgb", "|resize_small(",
+                        side, ",bicubic)", range.empty() ? "" : "|" + range);
+  info.any_size = true;
+}
+
+void write_pixel_head(FileOps& ops, const std::filesystem::path& folder, const ImportedHead& head,
+                      const ViTConfig& model, Manifest& manifest) {
+  PartList parts;
+  for (const ParameterRow& row : segmentation_rows(head.info, model)) {
+    TensorCut whole;
+    whole.shape = row.shape;
+    parts.emplace_back(row.name, TensorPart{whole, head.weights.at(row.local_name).contiguous()});
+  }
+  manifest[kTaskFile] =
+      write_parts(ops, folder / kTaskFile, parts, {{"format", "pt"}}, single_process());
+}
+
 }  // namespace
 
 Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
@@ -75,6 +119,9 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   const TensorReader source(from, parameter_table(whole_info.config));
   source.check_all();
   Conversion done{written_info(whole_info, from, options), {}, {}};
+  const std::optional<ImportedHead> head = pixel_head(from, source, whole_info, options);
+  done.info.segmentation = head ? std::optional(head->info) : std::nullopt;
+  if (!options.pixel_head.empty()) show_whole_pictures(done.info);
   const std::vector<ParameterRow> table = parameter_table(done.info.config);
   const WrittenModel model =
       options.format.empty()
@@ -93,6 +140,7 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   };
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
     write_model(ops, beside, model, whole, options.layout, manifest);
+    if (head) write_pixel_head(ops, beside, *head, done.info.config, manifest);
     check_values(source, beside, table, options);
   });
   return done;

@@ -14,7 +14,11 @@ namespace vit22b {
 struct ConvertOptions {
   std::string format;  ///< of export_formats; "" for our own folder
   WeightLayout layout;
-  bool has_no_head = false;              ///< its classifier is left behind
+  bool has_no_head = false;  ///< its classifier is left behind
+  /// A head of every pixel of another file, as read_dinov2_head takes it, and its classes' names;
+  /// "" for the checkpoint's own, if it has one.
+  std::filesystem::path pixel_head = {};
+  std::vector<std::string> pixel_names = {};
   std::function<void()> on_tensor = {};  ///< called before each; may throw to stop
 };
 

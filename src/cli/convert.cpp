@@ -6,10 +6,12 @@
 #include "cli/command.h"
 #include "cli/layout_flags.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/signals.h"
 #include "core/text.h"
 #include "core/text_table.h"
+#include "data/delimited.h"
 
 namespace vit22b {
 namespace {
@@ -19,6 +21,7 @@ struct ConvertFlags {
   LayoutFlags layout;
   std::string in, out;
   bool has_no_head = false;
+  std::string pixel_head, labels;
 };
 
 bool is_renamed(const ConvertedTensor& tensor) {
@@ -59,6 +62,11 @@ std::string text_of(const Conversion& done) {
 void run_convert(const ConvertFlags& flags) {
   begin_command(flags.common);
   ConvertOptions options{flags.layout.to, flags.layout.layout(), flags.has_no_head};
+  options.pixel_head = flags.pixel_head;
+  if (!flags.labels.empty()) {
+    if (flags.pixel_head.empty()) throw UsageError("--labels names the classes of --pixel-head");
+    options.pixel_names = lines_of(read_text(flags.labels, ExitCode::kData));
+  }
   options.on_tensor = [] {
     if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
   };
@@ -78,6 +86,9 @@ void add_convert(CLI::App& app) {
   convert->add_option("out", flags->out, "folder of the new checkpoint")->required();
   add_layout_flags(*convert, flags->layout);
   convert->add_flag("--no-head", flags->has_no_head, "leave the classifier behind");
+  convert->add_option("--pixel-head", flags->pixel_head,
+                      "a linear segmentation head as DINOv2 publishes them (decode_head.*)");
+  convert->add_option("--labels", flags->labels, "file with the name of its classes, one a line");
   add_common_flags(*convert, flags->common, kJson);
   convert->callback([flags] { run_convert(*flags); });
 }

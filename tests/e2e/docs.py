@@ -1,7 +1,7 @@
 """Runs what the pages of docs/ and the README show: docs.py BUILD SOURCE
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
-SRC and DIR, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
+SRC and DIR, MASKS, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
 ```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails,
 but for the records that docs/log.md and docs/roadmap.md are, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
@@ -46,16 +46,24 @@ val = "20%"
 """
 
 
-def png(red, blue, i):
+def png_bytes(rows, colour_type):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
+    head = struct.pack(">IIBBBBB", 16, 16, 8, colour_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+
+
+def mask(i):
+    """Class 0 on the left, class 1 on the right."""
+    return png_bytes([b"\0" + bytes(x > 4 + i for x in range(16))] * 16, 0)
+
+
+def png(red, blue, i):
     def row(y):
         return b"\0" + bytes(v for x in range(16) for v in (red, (x * 7 + y * 13 + i * 5) % 40, blue))
 
-    pixels = zlib.compress(b"".join(row(y) for y in range(16)))
-    head = struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return png_bytes([row(y) for y in range(16)], 2)
 
 
 def make_folder(folder):
@@ -74,6 +82,13 @@ def make_folder(folder):
             (folder / name / f"{name}{i}.png").write_bytes(png(90 * i, 200 - 90 * i, i))
     for name in ("photo.png", "a.png", "b.png"):
         (folder / name).write_bytes(png(200, 20, ord(name[0])))
+    for split, count in (("train", 6), ("val", 2)):
+        for i in range(count):
+            for kind, values in (("images", png(200, 20, i)), ("masks", mask(i))):
+                place = folder / "MASKS" / kind / split / f"{i}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(values)
+    (folder / "MASKS/classes.txt").write_text("left\nright\n")
     (folder / "captions.csv").write_text("\n".join(rows) + "\n")
     (folder / "names.txt").write_text("red\nblue\n")
     (folder / "CONFIG").write_text(CONFIG)

@@ -102,6 +102,32 @@ weights = "model.safetensors"
 assert (folder / "trained" / weights).read_bytes() == (folder / "one-run/ckpt/latest" / weights).read_bytes()
 assert np.array_equal(vit22b.Model(folder / "trained").logits(batch), trainer.logits(batch))
 
+# The classes of pixels, as `segment run` gives them.
+for split in ("train", "val"):
+    for i in range(4):
+        pixels = np.full((20, 16, 3), 30, np.uint8)
+        pixels[:, : 4 + i, 0] = 220
+        for kind, values in (("images", pixels), ("masks", (pixels[:, :, 0] > 100).astype(np.uint8))):
+            place = folder / "masked" / kind / split / f"{i}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(vit22b._png(values))
+subprocess.run(
+    [sys.argv[2], "segment", folder / "m", "--data", f"masks:{folder / 'masked'}", "total_steps=2", "data.batch_size=4", "data.val=val"]
+    + ["warmup_percent=0", "--out", folder / "head", "--quiet"],
+    check=True,
+    stdout=subprocess.DEVNULL,
+)  # fmt: skip
+with vit22b.Segmenter(folder / "head") as segmenter:
+    assert segmenter.label_names == ["0", "1"], segmenter.label_names
+    picture = folder / "masked/images/val/2.png"
+    classes = segmenter.segment(picture)
+    assert classes.dtype == np.int32 and classes.shape == (20, 16) and set(np.unique(classes)) <= {0, 1}, classes
+    subprocess.run([sys.argv[2], "segment", "run", folder / "head", picture, "--out", folder / "said", "--quiet"], check=True)
+    assert np.array_equal(segmenter.segment([picture, pixels])[0], classes)
+    said = folder / "said/2.png"
+    shares = json.loads((folder / "said/predictions.jsonl").read_text())["classes"]
+    assert said.exists() and abs(sum(s["share"] for s in shares if s["index"] == 1) - classes.mean()) < 1e-9, shares
+
 # The library says nothing on its own.
 code = "import vit22b, sys; vit22b.Trainer(sys.argv[1], {'total_steps': 1})"
 quiet = subprocess.run([sys.executable, "-c", code, str(folder / "m")], check=True, capture_output=True)
@@ -113,6 +139,7 @@ assert tuned.steps == 0 and np.array_equal(tuned.logits(images[:1]), model.logit
 
 for call, text in (
     (lambda: vit22b.Model(folder / "nowhere"), "does not exist"),
+    (lambda: vit22b.Segmenter(folder / "m"), "has no head that names the class of every pixel"),
     (lambda: model.features(images[0]), "want 4"),
     (lambda: model.preprocess("nowhere.png"), "nowhere.png"),
     (lambda: vit22b.train_classifier([[1.0]], [0]), "has 1 classes"),

@@ -4,7 +4,9 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/rng.h"
 #include "data/class_names.h"
+#include "data/derived_sources.h"
 #include "data/mask_transform.h"
 #include "data/pixel_range.h"
 #include "data/sources/mask_folder.h"
@@ -88,6 +90,20 @@ at::Tensor balanced_weights(const MaskCensus& census, const MaskLabels& labels, 
 class Segment : public Task {
  public:
   explicit Segment(const SegmentConfig& options) : options_(options) {}
+
+  void choose_data(const TrainConfig& config, TrainData& data) const override {
+    if (options_.part == 1) return;
+    const int64_t total = data.train->size();
+    const auto count =
+        std::max<int64_t>(1, std::llround(options_.part * static_cast<double>(total)));
+    const RandomPermutation order(static_cast<uint64_t>(total), static_cast<uint64_t>(config.seed),
+                                  "few pictures");
+    std::vector<int64_t> chosen;
+    chosen.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i)
+      chosen.push_back(static_cast<int64_t>(order(static_cast<uint64_t>(i))));
+    data.train = make_subset(data.train, std::move(chosen));
+  }
 
   void complete(const RunScene& scene) override {
     TrainConfig& config = scene.config;

@@ -18,6 +18,7 @@ struct SegmentConfig : TaskOptions {
   std::string cache;
   std::string class_weights = "none";
   double dice_weight = 0;
+  double part = 1;  ///< of the training pictures
   int64_t window = 0, stride = 0;
 
   const char* name() const override { return "segment"; }

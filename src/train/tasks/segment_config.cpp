@@ -24,6 +24,8 @@ void SegmentConfig::fields(FieldVisitor& v) {
   v.choice("class_weights", class_weights, "none|balanced",
            "of the pixels' losses: equal, or by the inverse of the classes' shares of the pixels");
   v.field("dice_weight", dice_weight, "adds so much of the Dice loss to the cross-entropy");
+  v.field("part", part,
+          "share of the training pictures, drawn by the seed: how a head does with few of them");
   v.field("window", window,
           "side of sliding windows for validation and use, in pixels; 0 for none");
   v.field("stride", stride, "between sliding windows; 0 for two thirds of one");
@@ -33,6 +35,7 @@ void SegmentConfig::check(const TrainConfig& c) const {
   head.check();
   PatchMaps(c.model, head);
   check_range("segment.dice_weight", dice_weight, Range::from_zero());
+  if (!(part > 0 && part <= 1)) throw UsageError("segment.part is ", part, ", want above 0 to 1");
   if (num_classes < 0 || num_classes > 65'535)
     throw UsageError("segment.num_classes is ", num_classes, ", want 0 to 65,535");
   if (!unlock.empty()) {
