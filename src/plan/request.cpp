@@ -105,6 +105,10 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   }
   request.config = train_config_from_tree(tree);
   if (request.config.mesh.data == 0) request.config.mesh.data = 1;
+  if (request.is_training && request.config.task == "segment")
+    throw UsageError(
+        "task=segment: what heads over patches take is not planned yet; plan the model alone, "
+        "with mode=infer where it is frozen");
   if (request.is_training) request.others = other_models(request.config);
   if (!request.config.init_from.empty())
     request.checkpoint_bytes = tensor_bytes(resolve_checkpoint(request.config.init_from));
