@@ -115,6 +115,11 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
                       concat("rank ", adapters.rank, ", alpha ", adapters.alpha, ", targets ",
                              join(adapters.targets, ", ")),
                       "config.json"});
+  if (info.segmentation)
+    fields.push_back(
+        {"segmentation",
+         concat(info.segmentation->head.head, ", ", info.segmentation->num_classes(), " classes"),
+         "config.json"});
   if (info.base) fields.push_back({"base", info.base->place, "config.json"});
   return fields;
 }

@@ -91,6 +91,8 @@ std::vector<std::pair<std::string, Cell>> EvalData::settings() const {
 
 EvalData open_eval_data(const std::string& checkpoint, const LoadedModel& model,
                         const EvalDataFlags& flags) {
+  if (model.info.segmentation)
+    throw CheckpointError(checkpoint, " names the classes of pixels; use eval segmentation");
   if (model.info.config.num_classes == 0)
     throw CheckpointError(
         checkpoint,

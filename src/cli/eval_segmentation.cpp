@@ -153,7 +153,7 @@ void run_model(const SegmentationFlags& flags) {
     FileOps ops;
     ops.make_folder(results);
     write_text(ops, results / "segmentation.json", json);
-    WorstPictures worst(results / "segmentation-worst", result, loaded.info.names);
+    WorstPictures worst(results / "segmentation", result, loaded.info.names);
     const std::vector<int64_t> indices = worst.indices();
     const auto subset = make_subset(source, indices);
     segment_all(*loaded.segmenter, *loaded.model.predictor, *subset, transforms, options,
@@ -161,7 +161,7 @@ void run_model(const SegmentationFlags& flags) {
                   worst.add(picture, indices.at(static_cast<size_t>(picture.index)), *source);
                 });
     worst.write(ops);
-    log_info(concat("the worst pictures: ", (results / "segmentation-worst/index.html").string()));
+    log_info(concat("the worst pictures: ", (results / "segmentation/index.html").string()));
   });
 }
 

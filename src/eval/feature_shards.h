@@ -45,7 +45,8 @@ void share_feature_shards(FeatureExtractor& extractor, const DataSource& source,
 /// survive an interruption and are not made again; a damaged one is. While another process makes
 /// them, this one waits.
 ///
-/// A shard, features-NNNNN.safetensors, has a tensor [n, ...] float32 or bfloat16 for every feature, `labels`
+/// A shard, features-NNNNN.safetensors, has a tensor [n, ...] float32 or bfloat16 for every
+/// feature, `labels`
 /// (-1 without) and `indices` (in the source) [n] int64, and in its metadata the samples' `paths`
 /// and `contents`, those that were `left_out` (a list of [index, name, reason]), and what it was
 /// made from; little-endian, as the format has it. A shard whose samples are all bad has no

@@ -100,6 +100,20 @@ std::string examples(const EvalResult& result, bool is_right, const char* title)
   return concat("<h3>", title, "</h3><div class=\"examples\">", figures, "</div>");
 }
 
+std::string worst_pictures(const EvalResult& result) {
+  std::string figures;
+  for (const EvalResult::Worst& worst : result.worst)
+    if (!worst.said_png.empty())
+      figures +=
+          concat("<figure>", picture(worst.said_png, "what was said"),
+                 picture(worst.truth_png, "the truth"), "<figcaption>mIoU ",
+                 short_number(worst.miou), "<br><span class=\"hint\">",
+                 escape_html(shortened(worst.id.substr(worst.id.rfind('/') + 1), kLongestId)),
+                 "</span></figcaption></figure>");
+  if (figures.empty()) return "";
+  return "<h3>The lowest mIoU, beside the truth</h3><div class=\"examples\">" + figures + "</div>";
+}
+
 }  // namespace
 
 std::string result_section(const EvalResult& result) {
@@ -117,6 +131,7 @@ std::string result_section(const EvalResult& result) {
   if (!result.calibration.empty())
     out += "<div class=\"plots\">" + reliability_plot(result.calibration) + "</div>";
   for (const RecordTable& table : result.tables) out += record_table(table);
+  out += worst_pictures(result);
   return out + examples(result, false, "Surest mistakes, one a pair of classes") +
          examples(result, true, "Surest right answers, one a class");
 }

@@ -60,6 +60,13 @@ EvalResult::Example read_example(const Json& json, const fs::path& pictures) {
           read_picture(pictures / (sample + ".attention.png"))};
 }
 
+EvalResult::Worst read_worst(const Json& json, const fs::path& pictures) {
+  const std::string sample = std::to_string(whole_number(json.at("index")));
+  return {json.at("id").get<std::string>(), json.at("miou").get<double>(),
+          read_picture(pictures / (sample + ".png")),
+          read_picture(pictures / (sample + ".truth.png"))};
+}
+
 // "" of what is of no data set.
 std::string made_from(const Json& provenance) {
   if (provenance.at("source").get<std::string>().empty()) return "";
@@ -141,6 +148,9 @@ EvalResult result_of(const Json& json, const fs::path& path) {
     if (json.contains("examples"))
       for (const Json& example : json["examples"])
         result.examples.push_back(read_example(example, path.parent_path() / path.stem()));
+    if (json.contains("worst"))
+      for (const Json& worst : json["worst"])
+        result.worst.push_back(read_worst(worst, path.parent_path() / path.stem()));
     result.tables = read_record_tables(json);
   } catch (const Json::exception& e) {
     throw damaged(path, e);

@@ -40,6 +40,13 @@ struct EvalResult {
     std::string image_png, attention_png;  ///< files' bytes; empty where there are none
   };
   std::vector<Example> examples;
+  /// A picture whose pixels were named badly, with what was said and the truth drawn over it.
+  struct Worst {
+    std::string id;
+    double miou;
+    std::string said_png, truth_png;
+  };
+  std::vector<Worst> worst;
   std::vector<RecordTable> tables;  ///< all others
 };
 

@@ -68,7 +68,7 @@ TEST_F(Segment, PicturesMeasuredAsFilesHaveTheHeadsOwnNumbers) {
   EXPECT_GT(said.at("miou").get<double>(), 0.7);
   EXPECT_EQ(said.at("num_images"), 6);
   EXPECT_EQ(said.at("classes")[1].at("class"), "blue");
-  EXPECT_TRUE(fs::exists(at("run/results/segmentation-worst/index.html")));
+  EXPECT_TRUE(fs::exists(at("run/results/segmentation/index.html")));
   const Ended run = vit("segment run " + at("run") + " " + at("data/images/val") + " --out " +
                         at("said") + " --scores --quiet");
   ASSERT_EQ(run.code, 0) << run.err;
