@@ -62,8 +62,8 @@ std::vector<char> boundary_of(const int32_t* map, int64_t height, int64_t width,
       const int64_t top = y - reach, left = x - reach, bottom = y + reach + 1,
                     right = x + reach + 1;
       // What differs from a neighbour outside of the square does not count.
-      is_boundary[static_cast<size_t>(y * width + x)] =
-          sum(across, top, left + 1, bottom, right) + sum(down, top + 1, left, bottom, right) > 0;
+      is_boundary[static_cast<size_t>(y * width + x)] = static_cast<char>(
+          sum(across, top, left + 1, bottom, right) + sum(down, top + 1, left, bottom, right) > 0);
     }
   return is_boundary;
 }

@@ -77,10 +77,11 @@ void check_choices(const TrainConfig& c) {
   if (!c.data.class_map.empty() && (!has_classes || c.data.val.empty() || percent(c.data.val)))
     throw UsageError("data.class_map names the classes of a split of its own; ",
                      has_classes ? concat("data.val is '", c.data.val, "'")
-                                 : concat("task=", c.task, " has captions"));
+                                 : concat("task=", c.task, " names no class of an image"));
   for (const std::string& text : c.evaluation.evaluators) asked_evaluator(text);
   if (!c.evaluation.evaluators.empty() && !has_classes)
-    throw UsageError("eval.evaluators measure classes; task=", c.task, " has captions");
+    throw UsageError("eval.evaluators measure classes; task=", c.task,
+                     " names no class of an image");
   if (c.mesh.data < 0 || c.mesh.model < 1)
     throw UsageError("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model,
                      ": want counts of ranks");

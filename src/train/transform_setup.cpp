@@ -77,8 +77,8 @@ void complete_transforms(TrainConfig& config, const std::string& start) {
   if (source) warn_of_other_range(data, place, source->pp_eval);
 }
 
-void check_transform(const ViTConfig& model, const DataSource& source, const Transforms& transforms,
-                     bool any_size) {
+void look_at_first(const DataSource& source, const Transforms& transforms,
+                   const std::function<void(const Sample& sample)>& look) {
   constexpr int64_t kMostLooks = 8;  // images of a folder differ in size
   for (int64_t i = 0; i < std::min(kMostLooks, source.size()); ++i) {
     Sample sample;
@@ -88,12 +88,19 @@ void check_transform(const ViTConfig& model, const DataSource& source, const Tra
     } catch (const DataError&) {
       continue;  // counted when its turn comes
     }
+    look(sample);
+  }
+}
+
+void check_transform(const ViTConfig& model, const DataSource& source, const Transforms& transforms,
+                     bool any_size) {
+  look_at_first(source, transforms, [&](const Sample& sample) {
     const auto image = sample.fields.find(kImageField);
     if (image == sample.fields.end() || !image->second.is_decoded()) return;
     const at::Tensor picture = image->second.value.permute({2, 0, 1}).unsqueeze(0);
     check_pixels(model, picture);
     if (!any_size) check_image_size(model, picture);
-  }
+  });
 }
 
 }  // namespace vit22b

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "data/source.h"
@@ -25,6 +26,10 @@ void complete_transforms(TrainConfig& config, const std::string& start = "");
 /// Warns where a run's transforms give pixels another range than a checkpoint's weights know.
 void warn_of_other_range(const DataConfig& data, const std::string& checkpoint,
                          const std::string& checkpoint_pp);
+
+/// Shows the first few samples that can be read, transformed.
+void look_at_first(const DataSource& source, const Transforms& transforms,
+                   const std::function<void(const Sample& sample)>& look);
 
 /// Looks at the first images that can be read, before any work.
 ///

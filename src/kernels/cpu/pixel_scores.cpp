@@ -99,15 +99,22 @@ HWY_INLINE double row_loss(const PixelScores& p, const int32_t* labels, PixelRow
   return loss;
 }
 
+// Scores of places: [height, width, classes].
+struct Places {
+  const float* scores;
+  int64_t width, classes;
+};
+
 // Scores at the height of a row of pixels, padded to whole vectors.
-HWY_INLINE void interpolate_places(const float* scores, int64_t width, int64_t classes,
-                                   const Between& down, int64_t y, float* places, int64_t padded) {
+HWY_INLINE void interpolate_places(const Places& places, const Between& down, int64_t y, float* row,
+                                   int64_t padded) {
+  const int64_t width = places.width, classes = places.classes;
   const auto at = static_cast<size_t>(y);
-  const float* a = scores + down.first[at] * width * classes;
-  const float* b = scores + down.second[at] * width * classes;
+  const float* a = places.scores + down.first[at] * width * classes;
+  const float* b = places.scores + down.second[at] * width * classes;
   const float share = down.share[at];
   for (int64_t i = 0; i < width; ++i) {
-    float* out = places + i * padded;
+    float* out = row + i * padded;
     int64_t j = 0;
     for (; j + lanes() <= classes; j += lanes())
       interpolate(a + i * classes + j, b + i * classes + j, share, lanes(), out + j);
@@ -142,7 +149,7 @@ double pixel_loss_impl(const PixelScores& p) {
   for (int64_t y = 0; y < rows; ++y) {
     const int32_t* labels = p.labels + y * columns;
     if (std::all_of(labels, labels + columns, [](int32_t label) { return label < 0; })) continue;
-    interpolate_places(p.scores, p.width, p.classes, p.down, y, row.places.data(), padded);
+    interpolate_places({p.scores, p.width, p.classes}, p.down, y, row.places.data(), padded);
     std::fill(row.gradient.begin(), row.gradient.end(), 0.0F);
     loss += row_loss(p, labels, row);
     return_gradient(p, y, row);
@@ -176,7 +183,7 @@ void pixel_classes_impl(const ClassRows& p) {
   std::vector<float> places(static_cast<size_t>(p.width * padded), kNoScore);
   const auto columns = static_cast<int64_t>(p.across.first.size());
   for (int64_t row = 0; row < p.rows; ++row) {
-    interpolate_places(p.scores, p.width, p.classes, p.down, p.first_row + row, places.data(),
+    interpolate_places({p.scores, p.width, p.classes}, p.down, p.first_row + row, places.data(),
                        padded);
     for (int64_t x = 0; x < columns; ++x) {
       const auto at = static_cast<size_t>(x);

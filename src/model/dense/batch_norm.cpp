@@ -26,8 +26,8 @@ struct SharedNorm : torch::autograd::Function<SharedNorm> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const at::Tensor& x, const Mesh* mesh) {
     const std::vector<int64_t> dims = all_but_channels(x);
-    const auto own = static_cast<double>(x.numel() / x.size(1));
-    const double count = mesh->sum(own, MeshAxis::kData);
+    const int64_t own = x.numel() / x.size(1);
+    const double count = mesh->sum(static_cast<double>(own), MeshAxis::kData);
     const at::Tensor mean = x.sum(dims, false, at::kDouble) / count;
     mesh->sum_(mean, MeshAxis::kData, "batch norm");
     const at::Tensor centred = x - beside_channels(mean.to(at::kFloat), x);
@@ -47,6 +47,7 @@ struct SharedNorm : torch::autograd::Function<SharedNorm> {
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &y = saved[0], &scale = saved[1], &dy = gradients[0];
+    // Autograd keeps numbers; the mesh outlives the step. NOLINTNEXTLINE(performance-no-int-to-ptr)
     const auto* mesh = reinterpret_cast<const Mesh*>(context->saved_data["mesh"].toInt());
     const double count = context->saved_data["count"].toDouble();
     const std::vector<int64_t> dims = all_but_channels(y);
@@ -71,8 +72,8 @@ void BatchNorm::note(const std::string& name, const at::Tensor& mean,
 
 at::Tensor BatchNorm::by_batch(const std::string& name, const at::Tensor& x) const {
   const at::Tensor &weight = weights_.at(name + ".weight"), &bias = weights_.at(name + ".bias");
-  const double own = static_cast<double>(x.numel() / x.size(1));
-  const double count = mesh_.sum(own, MeshAxis::kData);
+  const int64_t own = x.numel() / x.size(1);
+  const double count = mesh_.sum(static_cast<double>(own), MeshAxis::kData);
   if (count < 2)
     throw UsageError("batch norm '", name,
                      "' sees a single value a channel; use a larger data.batch_size");

@@ -24,15 +24,17 @@ Initialiser constant(double value) {
 
 }  // namespace
 
-void add_conv_rows(const std::string& name, int64_t out, int64_t in, int64_t kernel, bool has_bias,
-                   double deviation, std::vector<ParameterRow>& rows) {
-  std::vector<int64_t> shape = {out, in};
-  if (kernel > 0) shape.insert(shape.end(), {kernel, kernel});
-  const auto fan_in = static_cast<double>(in * std::max<int64_t>(1, kernel * kernel));
+void add_conv_rows(const std::string& name, const ConvShape& conv, double deviation,
+                   std::vector<ParameterRow>& rows) {
+  std::vector<int64_t> shape = {conv.out, conv.in};
+  if (conv.kernel > 0) shape.insert(shape.end(), {conv.kernel, conv.kernel});
+  const auto fan_in =
+      static_cast<double>(conv.in * std::max<int64_t>(1, conv.kernel * conv.kernel));
   if (deviation == 0) deviation = std::sqrt(2 / fan_in);
   rows.push_back(row_of(name + ".weight", shape, {Initialiser::Kind::kNormal, deviation},
                         ParameterGroup::kKernel));
-  if (has_bias) rows.push_back(row_of(name + ".bias", {out}, constant(0), ParameterGroup::kBias));
+  if (conv.has_bias)
+    rows.push_back(row_of(name + ".bias", {conv.out}, constant(0), ParameterGroup::kBias));
 }
 
 void add_norm_rows(const std::string& name, int64_t channels, std::vector<ParameterRow>& rows) {

@@ -7,11 +7,16 @@
 
 namespace vit22b {
 
-/// Rows of a convolution, or of a linear layer where the kernel is 0.
+/// A convolution, or a linear layer where the kernel is 0.
+struct ConvShape {
+  int64_t out, in, kernel;
+  bool has_bias = true;
+};
+/// Its rows.
 ///
 /// deviation  of the first weights; 0 for He's, sqrt(2 / fan in)
-void add_conv_rows(const std::string& name, int64_t out, int64_t in, int64_t kernel, bool has_bias,
-                   double deviation, std::vector<ParameterRow>& rows);
+void add_conv_rows(const std::string& name, const ConvShape& shape, double deviation,
+                   std::vector<ParameterRow>& rows);
 /// Rows of a batch norm.
 void add_norm_rows(const std::string& name, int64_t channels, std::vector<ParameterRow>& rows);
 

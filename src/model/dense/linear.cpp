@@ -18,7 +18,7 @@ class LinearHead : public DenseHead {
     std::vector<ParameterRow> rows;
     const int64_t width = shape_.num_maps * shape_.width;
     if (has_norm_) add_norm_rows("bn", width, rows);
-    add_conv_rows("head", shape_.outputs, width, /*kernel=*/0, /*has_bias=*/true,
+    add_conv_rows("head", {shape_.outputs, width, /*kernel=*/0},
                   has_norm_ ? kDinoDeviation : kSegmenterDeviation, rows);
     return rows;
   }

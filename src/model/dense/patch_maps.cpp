@@ -39,7 +39,7 @@ const at::Tensor& PatchMaps::source(const VitOutputs& outputs, int64_t block) co
 at::Tensor PatchMaps::map_of(const at::Tensor& whole_BTD, int64_t block, int64_t height,
                              int64_t width) const {
   const int64_t rows = height / model_.patch_size, columns = width / model_.patch_size;
-  const at::Tensor patches =
+  at::Tensor patches =
       whole_BTD.slice(1, model_.num_prefix_tokens()).to(at::kFloat).unflatten(1, {rows, columns});
   if (!is_normed_ || is_from_tokens(block) || !model_.norm.final_norm) return patches;
   const at::Tensor ones = at::ones({model_.embed_dim}, patches.options());

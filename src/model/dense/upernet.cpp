@@ -54,7 +54,7 @@ class Layers {
 
 void add_block_rows(const std::string& name, int64_t out, int64_t in, int64_t kernel,
                     std::vector<ParameterRow>& rows) {
-  add_conv_rows(name + ".conv", out, in, kernel, /*has_bias=*/false, 0, rows);
+  add_conv_rows(name + ".conv", {out, in, kernel, /*has_bias=*/false}, 0, rows);
   add_norm_rows(name + ".bn", out, rows);
 }
 
@@ -73,8 +73,8 @@ class UperNet : public DenseHead {
     std::vector<ParameterRow> rows;
     const int64_t c = config_.channels, neck = neck_width();
     for (int64_t i = 0; i < kLevels; ++i) {
-      add_conv_rows(numbered("neck.lateral", i), neck, shape_.width, 1, true, 0, rows);
-      add_conv_rows(numbered("neck.conv", i), neck, neck, 3, true, 0, rows);
+      add_conv_rows(numbered("neck.lateral", i), {neck, shape_.width, 1}, 0, rows);
+      add_conv_rows(numbered("neck.conv", i), {neck, neck, 3}, 0, rows);
     }
     for (int64_t i = 0; i < std::ssize(kPoolSides); ++i)
       add_block_rows(numbered("psp", i), c, neck, 1, rows);
@@ -84,10 +84,10 @@ class UperNet : public DenseHead {
       add_block_rows(numbered("fpn", i), c, c, 3, rows);
     }
     add_block_rows("fpn_bottleneck", c, kLevels * c, 3, rows);
-    add_conv_rows("head", shape_.outputs, c, 1, true, kClassifierDeviation, rows);
+    add_conv_rows("head", {shape_.outputs, c, 1}, kClassifierDeviation, rows);
     if (config_.aux_channels == 0) return rows;
     add_block_rows("aux.0", config_.aux_channels, neck, 3, rows);
-    add_conv_rows("aux.head", shape_.outputs, config_.aux_channels, 1, true, kClassifierDeviation,
+    add_conv_rows("aux.head", {shape_.outputs, config_.aux_channels, 1}, kClassifierDeviation,
                   rows);
     return rows;
   }

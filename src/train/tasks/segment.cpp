@@ -176,6 +176,7 @@ class Segment : public Task {
       if (!is_statistic(name)) result.own_gradients[name] = weights[name].grad();
     if (!is_trained) return result;
     std::vector<at::Tensor> gradients;
+    gradients.reserve(maps.size());
     for (const at::Tensor& map : maps) gradients.push_back(map.grad());
     result.gradients =
         maps_->gradients(outputs.main, images.size(2), images.size(3), gradients, mesh);
@@ -245,16 +246,7 @@ class Segment : public Task {
   /// Checks that masks go with their pictures' views.
   void check_views(const TrainConfig& config, const DataSource& source) const {
     if (options_.features == "cached") return;
-    const Transforms transforms(config.data.pp_train);
-    constexpr int64_t kMostLooks = 4;
-    for (int64_t i = 0; i < std::min(kMostLooks, source.size()); ++i) {
-      Sample sample;
-      try {
-        sample = source.read(i);
-        transforms(sample, static_cast<uint64_t>(i));
-      } catch (const DataError&) {
-        continue;  // counted when its turn comes
-      }
+    look_at_first(source, Transforms(config.data.pp_train), [&](const Sample& sample) {
       const Field &image = sample.fields.at(kImageField), &mask = sample.fields.at(kMaskField);
       const Geometry &a = image.geometry, &b = mask.geometry;
       const bool is_equal = a.scale_y == b.scale_y && a.offset_y == b.offset_y &&
@@ -263,7 +255,7 @@ class Segment : public Task {
         throw UsageError("data.pp_train=", config.data.pp_train,
                          " moves pictures and not their masks; write keys=\"image,mask\" into each "
                          "operation that resizes, crops or flips");
-    }
+    });
   }
 
   MaskCensus census_of(const TrainConfig& config, int64_t most) const {

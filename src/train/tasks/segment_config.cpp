@@ -33,13 +33,13 @@ void SegmentConfig::fields(FieldVisitor& v) {
 
 void SegmentConfig::check(const TrainConfig& c) const {
   head.check();
-  PatchMaps(c.model, head);
+  [[maybe_unused]] const PatchMaps maps(c.model, head);  // refuses blocks that are not there
   check_range("segment.dice_weight", dice_weight, Range::from_zero());
   if (!(part > 0 && part <= 1)) throw UsageError("segment.part is ", part, ", want above 0 to 1");
   if (num_classes < 0 || num_classes > 65'535)
     throw UsageError("segment.num_classes is ", num_classes, ", want 0 to 65,535");
   if (!unlock.empty()) {
-    Unlock(unlock, "segment.unlock");
+    [[maybe_unused]] const Unlock read(unlock, "segment.unlock");  // refuses other words
     if (!c.tune.empty() || c.model.adapters.exist())
       throw UsageError("segment.unlock=", unlock,
                        " and tune or lora both say what of the model trains; leave one of them");
