@@ -37,15 +37,19 @@ FeatureTable::FeatureTable(std::vector<std::unique_ptr<SafetensorsFile>> shards,
   indices_N_ = at::cat(indices);
 }
 
-int64_t FeatureTable::width(const std::string& name) const {
+const SafetensorsFile::Entry& FeatureTable::any_entry(const std::string& name) const {
   for (const auto& shard : shards_) {
     if (!shard->contains(name)) continue;
     const std::vector<int64_t>& shape = shard->entry(name).shape;
-    if (shape.size() == 2) return shape[1];
+    if (shape.size() == 2) return shard->entry(name);
     throw CheckpointError(shard->path().string(), ": its tensor '", name, "' is ",
                           shape_text(shape), ", want [N, D]; remove the file");
   }
   throw CheckpointError(folder_.string(), " has no features '", name, "'; remove the folder");
+}
+
+int64_t FeatureTable::width(const std::string& name) const {
+  return any_entry(name).shape[1];
 }
 
 at::Tensor FeatureTable::mapped(size_t shard, const std::string& name) const {
@@ -57,9 +61,7 @@ at::Tensor FeatureTable::mapped(size_t shard, const std::string& name) const {
 
 at::Tensor FeatureTable::rows(const std::string& name, const at::Tensor& indices) const {
   const int64_t count = indices.size(0), columns = width(name);
-  const at::ScalarType dtype =
-      shards_.front()->contains(name) ? shards_.front()->entry(name).dtype : at::kFloat;
-  at::Tensor out = at::empty({count, columns}, dtype);
+  at::Tensor out = at::empty({count, columns}, any_entry(name).dtype);
   const auto* index = indices.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < count; ++i) {
     VIT22B_CHECK(index[i] >= 0 && index[i] < size(), "FeatureTable: row ", index[i]);
@@ -67,6 +69,9 @@ at::Tensor FeatureTable::rows(const std::string& name, const at::Tensor& indices
         static_cast<size_t>(std::upper_bound(first_rows_.begin(), first_rows_.end(), index[i]) -
                             first_rows_.begin() - 1);
     const SafetensorsFile::Entry& entry = shards_[shard]->entry(name);
+    if (entry.dtype != out.scalar_type() || entry.shape.at(1) != columns)
+      throw CheckpointError(shards_[shard]->path().string(), ": its tensor '", name,
+                            "' is not as in the other files; remove the folder");
     const auto bytes = static_cast<size_t>(columns) * out.element_size();
     const std::byte* from = shards_[shard]->bytes(entry).data() +
                             static_cast<size_t>(index[i] - first_rows_[shard]) * bytes;

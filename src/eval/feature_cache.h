@@ -39,6 +39,8 @@ class FeatureTable {
   LabelledFeatures labelled(const std::string& name) const;
 
  private:
+  /// A feature as the first shard that has it says it is: one whose samples are all bad has none.
+  const SafetensorsFile::Entry& any_entry(const std::string& name) const;
   /// A shard's tensor where it lies in the file.
   at::Tensor mapped(size_t shard, const std::string& name) const;
 

@@ -1,9 +1,7 @@
 #include "eval/map_features.h"
 
 #include "core/checksum.h"
-#include "core/config.h"
 #include "core/error.h"
-#include "data/sources/mask_folder.h"
 #include "model/dense/patch_maps.h"
 
 namespace vit22b {
@@ -16,10 +14,10 @@ class MapExtractor : public FeatureExtractor {
       : model_(load_predictor(checkpoint, options)),
         transforms_(transform),
         maps_(model_.info.config, head) {
-    fingerprint_ = hash_of_text(concat(model_fingerprint(model_.checkpoint), "\n", transform, "\n",
-                                       options.precision, " ", options.engine, "\nmaps of ",
-                                       head.layers, " norm ", head.norm, " blocks ",
-                                       join_numbers(head.blocks(model_.info.config.depth))));
+    fingerprint_ =
+        hash_of_text(concat(model_fingerprint(model_.checkpoint), "\n", transform, "\n",
+                            options.precision, " ", options.engine, "\nmaps of norm ", head.norm,
+                            " blocks ", join_numbers(head.blocks(model_.info.config.depth))));
   }
 
   std::string place() const override { return model_.checkpoint.path().string(); }

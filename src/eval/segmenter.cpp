@@ -59,8 +59,8 @@ Segmenter::Segmenter(Predictor& backbone, const ViTConfig& model, const Segmenta
   if (how_.scales.empty()) throw UsageError("scales is empty; want at least 1");
 }
 
-bool Segmenter::is_plain() const {
-  return how_.window == 0 && how_.scales == std::vector<double>{1} && !how_.has_flips;
+bool Segmenter::is_averaged() const {
+  return how_.scales != std::vector<double>{1} || how_.has_flips;
 }
 
 int64_t Segmenter::num_passes(int64_t height, int64_t width) const {
@@ -83,7 +83,6 @@ at::Tensor Segmenter::place_scores(const at::Tensor& images_BCHW, double& height
   const VitOutputs outputs = backbone_.features(images, maps_.taps());
   height = static_cast<double>(images.size(2));
   width = static_cast<double>(images.size(3));
-  NamedTensors weights;
   const std::vector<at::Tensor> maps =
       maps_.of(outputs, images.size(2), images.size(3), single_process());
   for (auto& [name, weight] : weights_) weight = weight.to(maps.front().device());
@@ -129,9 +128,9 @@ std::vector<ViewScores> Segmenter::views(const at::Tensor& images_BCHW) {
   at::Tensor scores_BHWC;
   auto height = static_cast<double>(images_BCHW.size(2)),
        width = static_cast<double>(images_BCHW.size(3));
-  if (is_plain()) {
+  if (how_.window == 0 && !is_averaged()) {
     scores_BHWC = place_scores(images_BCHW, height, width).cpu();
-  } else if (how_.scales.size() == 1 && how_.scales.front() == 1 && !how_.has_flips) {
+  } else if (!is_averaged()) {
     scores_BHWC = pixel_scores(images_BCHW);
   } else {
     for (const double scale : how_.scales) {

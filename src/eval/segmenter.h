@@ -51,7 +51,7 @@ class Segmenter {
   at::Tensor place_scores(const at::Tensor& images_BCHW, double& height, double& width);
   at::Tensor window_scores(const at::Tensor& images_BCHW);
   at::Tensor pixel_scores(const at::Tensor& images_BCHW);
-  bool is_plain() const;
+  bool is_averaged() const;
 
   Predictor& backbone_;
   ViTConfig model_;

@@ -11,7 +11,6 @@
 #include "data/sources/mask_folder.h"
 #include "data/sources/picture_walk.h"
 #include "eval/gathered.h"
-#include "measure/defined_number.h"
 
 namespace vit22b {
 namespace {

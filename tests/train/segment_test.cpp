@@ -189,6 +189,7 @@ TEST_F(Segmentation, RefusesWhatDoesNotGoTogether) {
   EXPECT_NE(error({"segment.features=cached"}).find("give init_from"), std::string::npos);
   EXPECT_NE(error({"segment.unlock=some"}).find("want none, all, or a number"), std::string::npos);
   EXPECT_NE(error({"segment.layers=7"}).find("blocks of the model, 0 to 1"), std::string::npos);
+  EXPECT_NE(error({"segment.layers=1,0"}).find("from the lowest to the last"), std::string::npos);
   EXPECT_NE(error({"data.mixup=0.5"}).find("mixed pictures have no masks"), std::string::npos);
   EXPECT_NE(error({"data.pp_train=decode|rgb|resize(16)|flip_lr|value_range(-1,1)"})
                 .find("moves pictures and not their masks"),

@@ -1,5 +1,7 @@
 #include "model/dense/head_config.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/range.h"
 
@@ -55,6 +57,8 @@ std::vector<int64_t> DenseHeadConfig::blocks(int64_t depth) const {
   } else {
     blocks.push_back(depth - 1);
   }
+  if (!std::is_sorted(blocks.begin(), blocks.end()))
+    throw UsageError("layers=", layers, ": want the blocks from the lowest to the last");
   if (head == "upernet" && std::ssize(blocks) == 1) blocks.resize(kLevels, blocks.front());
   if (head == "upernet" && std::ssize(blocks) != kLevels)
     throw UsageError("layers=", layers, ": upernet sees ", kLevels, " blocks, or one four times");

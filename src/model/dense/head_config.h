@@ -24,7 +24,8 @@ struct DenseHeadConfig {
   /// The blocks, in order: of a model of `depth` blocks by default the last, or of upernet four,
   /// evenly spread.
   ///
-  /// throws  UsageError for a block that is not there, or another count than upernet's four
+  /// throws  UsageError for a block that is not there or stands behind a later one, or another
+  /// count than upernet's four
   std::vector<int64_t> blocks(int64_t depth) const;
 };
 

@@ -21,10 +21,6 @@ bool PatchMaps::is_from_tokens(int64_t block) const {
   return is_last && (is_normed_ || !model_.has_final_norm());
 }
 
-bool PatchMaps::uses_final_norm() const {
-  return is_normed_ && model_.has_final_norm() && is_from_tokens(last_block());
-}
-
 std::set<int64_t> PatchMaps::taps() const {
   std::set<int64_t> taps;
   for (const int64_t block : blocks_)

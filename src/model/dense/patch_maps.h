@@ -19,9 +19,6 @@ class PatchMaps {
 
   /// The blocks whose outputs a pass has to give.
   std::set<int64_t> taps() const;
-  /// The last block that counts: what stands above it has no part.
-  int64_t last_block() const { return blocks_.back(); }
-  bool uses_final_norm() const;
   int64_t count() const { return static_cast<int64_t>(blocks_.size()); }
   int64_t width() const { return model_.embed_dim; }
 

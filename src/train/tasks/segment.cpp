@@ -124,6 +124,8 @@ class Segment : public Task {
     model_ = config.model;
     maps_.emplace(config.model, options_.head);
     head_ = make_dense_head(options_.head, {maps_->count(), maps_->width(), info_.num_classes()});
+    for (const ParameterRow& row : head_->rows())
+      if (row.group == ParameterGroup::kStatistic) statistics_.insert(row.local_name);
     if (options_.class_weights == "balanced")
       class_weights_ =
           balanced_weights(census_of(config, kMasksWeighed), options_.labels, info_.num_classes());
@@ -208,9 +210,7 @@ class Segment : public Task {
  private:
   static constexpr int64_t kPicturesAtATime = 16;
 
-  static bool is_statistic(const std::string& name) {
-    return name.ends_with(".running_mean") || name.ends_with(".running_var");
-  }
+  bool is_statistic(const std::string& name) const { return statistics_.count(name) != 0; }
   // Shards of some 64 MiB: one is held while it is made.
   int64_t samples_per_shard(const MapShape& shape) const {
     constexpr int64_t kShardBytes = int64_t{64} << 20;
@@ -309,6 +309,7 @@ class Segment : public Task {
   ViTConfig model_;
   std::optional<PatchMaps> maps_;
   std::unique_ptr<DenseHead> head_;
+  std::set<std::string> statistics_;  ///< local names of rows that have no gradient of the loss
   at::Tensor class_weights_;
 };
 

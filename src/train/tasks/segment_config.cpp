@@ -79,9 +79,10 @@ void SegmentConfig::adjust_rules(const std::vector<ParameterRow>& table,
                                  std::vector<ParameterRule>& rules) const {
   const int64_t depth = depth_of(table, Tower::kMain);
   const int64_t last = head.blocks(depth).back();
-  bool is_told = !unlock.empty();  // by unlock, or by what froze some of the model already
-  for (size_t i = 0; i < table.size(); ++i)
-    is_told |= table[i].unit.kind != UnitKind::kTask && !rules[i].is_trained && unlock.empty();
+  // Whether tune, lora or freeze have said what of the model trains.
+  bool is_told_otherwise = false;
+  for (size_t i = 0; i < table.size() && unlock.empty(); ++i)
+    is_told_otherwise |= table[i].unit.kind != UnitKind::kTask && !rules[i].is_trained;
   const Unlock unlocked(unlock.empty() ? "none" : unlock, "segment.unlock");
   for (size_t i = 0; i < table.size(); ++i) {
     const Unit& unit = table[i].unit;
@@ -89,8 +90,7 @@ void SegmentConfig::adjust_rules(const std::vector<ParameterRow>& table,
     const bool is_above = unit.kind > UnitKind::kFinalNorm ||
                           (unit.kind == UnitKind::kBlock && unit.index > last) ||
                           (unit.kind == UnitKind::kFinalNorm && !(head.norm && last == depth - 1));
-    const bool is_kept_by_others = unlock.empty() && is_told;
-    if (is_above || (!is_kept_by_others && !unlocked.trains(unit, depth)))
+    if (is_above || (!is_told_otherwise && !unlocked.trains(unit, depth)))
       rules[i].is_trained = false;
   }
 }
