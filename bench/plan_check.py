@@ -8,9 +8,11 @@ import json
 import os
 import pathlib
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 BINARY = os.environ.get("VIT22B_BINARY", "build/release/vit22b")
 IMAGES = "/usr/share/datasets/fashion-mnist"
@@ -24,6 +26,10 @@ CASES = {  # name: (model, batch, words of both, ranks)
     "s16 fp32 2 x 1 sharded": ("s16", 8, "mode=train store=sharded mesh.data=2", 2),
     "s16 fp32 1 x 2": ("s16", 8, "mode=train mesh.model=2", 2),
     "22b14 2 blocks, bf16 in one unit": ("22b14", 2, "mode=train model.depth=2 model.img_size=56 precision=bf16 update=now weights=bf16 optim.clip_norm=0 activation=recompute", 1),
+    "s14 segment linear, frozen, 4 taps": ("s16", 16, "mode=train task=segment precision=bf16 model.block=serial model.patch_size=14 segment.layers=2,5,8,11", 1),
+    "s14 segment linear, tuned": ("s16", 16, "mode=train task=segment precision=bf16 model.block=serial model.patch_size=14 segment.unlock=all", 1),
+    "s14 segment bn_linear, last 4 blocks": ("s16", 16, "mode=train task=segment model.block=serial model.patch_size=14 segment.head=bn_linear segment.unlock=4", 1),
+    "s14 segment upernet 128, frozen": ("s16", 8, "mode=train task=segment precision=bf16 model.block=serial model.patch_size=14 segment.head=upernet segment.channels=128 segment.aux_channels=64", 1),
     "b16 bf16 features": ("b16", 16, "mode=infer precision=bf16", 1),
     "l16 fp32 features generated": ("l16", 4, "mode=infer store=generated", 1),
     "h14 bf16 features generated": ("h14", 8, "mode=infer precision=bf16 store=generated", 1),
@@ -56,6 +62,35 @@ def measured_training(folder, name, batch, words, ranks):
     rows = [row for row in rows if "img_per_sec" in row]
     return (max(row["peak_memory_bytes"] for row in rows) if ranks > 1 else peak,
             statistics.median(batch / row["img_per_sec"] for row in rows[3:]))
+
+
+def write_png(path, pixels):
+    """8 bits; [H, W] grey or [H, W, 3]."""
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)),
+             (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts))
+
+
+def masked_pictures(folder, count=64, side=224, classes=30):
+    """Pictures of noise with masks of squares: SRC masks:FOLDER."""
+    import numpy
+    random = numpy.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / name / "train").mkdir(parents=True)
+    for i in range(count):
+        write_png(folder / "images" / "train" / f"{i}.png", random.integers(0, 256, (side, side, 3), dtype=numpy.uint8))
+        write_png(folder / "masks" / "train" / f"{i}.png", random.integers(0, classes, (8, 8), dtype=numpy.uint8).repeat(side // 8, 0).repeat(side // 8, 1))
+    (folder / "classes.txt").write_text("".join(f"class {i}\n" for i in range(classes)))
+
+
+def measured_segmentation(folder, name, batch, words):
+    own = [w for w in words if not w.startswith(("mode=", "task="))]
+    out = folder / "run"
+    _, _, peak = run(["segment", name, "--data", f"masks:{folder / 'data'}", *own, f"data.batch_size={batch}", "total_epochs=0", "total_steps=10", "log_steps=1",
+                      "eval_epochs=0", "ckpt_epochs=0", "data.val=", "--out", str(out), "--quiet"])
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return peak, statistics.median(batch / row["img_per_sec"] for row in rows[3:] if "img_per_sec" in row)
 
 
 def measured_features(folder, name, batch, words):
@@ -93,11 +128,21 @@ def main():
         if wanted and not any(part in case for part in wanted):
             continue
         words = text.split()
-        one_channel = ["model.in_chans=1", "data.source=idx", f"data.root={IMAGES}"] if "mode=train" in words else []
-        planned = json.loads(run(["plan", name, f"batch={batch}", *words, *one_channel, "--json"])[0])
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
-            if "mode=train" in words:
+            is_dense = "task=segment" in words
+            data = []
+            if is_dense:
+                masked_pictures(folder / "data")
+                run(["model", "init", name, *[w.removeprefix("model.") for w in words if w.startswith("model.")], "num_classes=0", "--out", str(folder / "ckpt"), "--quiet"])
+                name, words = str(folder / "ckpt"), [w for w in words if not w.startswith("model.")]
+                data = ["data.source=masks", f"data.root={folder / 'data'}", "data.val="]
+            elif "mode=train" in words:
+                data = ["model.in_chans=1", "data.source=idx", f"data.root={IMAGES}"]
+            planned = json.loads(run(["plan", name, f"batch={batch}", *words, *data, "--json"])[0])
+            if is_dense:
+                peak, seconds = measured_segmentation(folder, name, batch, words)
+            elif "mode=train" in words:
                 peak, seconds = measured_training(folder, name, batch, words, ranks)
             else:
                 peak, seconds = measured_features(folder, name, batch, words)

@@ -69,12 +69,12 @@ struct ClassMap {
 
 /// Names the class of every pixel: a checkpoint with a head that `vit22b segment` has trained. Used
 /// by one thread at a time.
-class VIT22B_API PixelClassifier {
+class VIT22B_API Segmenter {
  public:
-  explicit PixelClassifier(const std::string& checkpoint, const ModelOptions& options = {});
-  ~PixelClassifier();
-  PixelClassifier(PixelClassifier&&) noexcept;
-  PixelClassifier& operator=(PixelClassifier&&) noexcept;
+  explicit Segmenter(const std::string& checkpoint, const ModelOptions& options = {});
+  ~Segmenter();
+  Segmenter(Segmenter&&) noexcept;
+  Segmenter& operator=(Segmenter&&) noexcept;
 
   /// Names of the classes.
   const std::vector<std::string>& label_names() const;

@@ -10,7 +10,7 @@ struct vit22b_model {  // NOLINT(readability-identifier-naming): C's name
 };
 
 struct vit22b_segmenter {  // NOLINT(readability-identifier-naming): C's name
-  vit22b::PixelClassifier classifier;
+  vit22b::Segmenter whole;
 };
 
 struct vit22b_trainer {  // NOLINT(readability-identifier-naming): C's name
@@ -114,8 +114,8 @@ VIT22B_API vit22b_segmenter* vit22b_segmenter_open(const char* checkpoint, const
                                                    int64_t threads) {
   std::unique_ptr<vit22b_segmenter> segmenter;
   vit22b::guarded([&] {
-    segmenter = std::make_unique<vit22b_segmenter>(vit22b_segmenter{
-        vit22b::PixelClassifier(checkpoint, {device, precision, engine, threads})});
+    segmenter = std::make_unique<vit22b_segmenter>(
+        vit22b_segmenter{vit22b::Segmenter(checkpoint, {device, precision, engine, threads})});
   });
   return segmenter.release();
 }
@@ -126,13 +126,13 @@ VIT22B_API void vit22b_segmenter_close(vit22b_segmenter* segmenter) {
 
 VIT22B_API const char* vit22b_segmenter_label_name(const vit22b_segmenter* segmenter,
                                                    int64_t index) {
-  return vit22b::name_at(segmenter->classifier.label_names(), index);
+  return vit22b::name_at(segmenter->whole.label_names(), index);
 }
 
 VIT22B_API int vit22b_segmenter_segment(const vit22b_segmenter* segmenter, const char* file,
                                         vit22b_array* classes) {
   return vit22b::guarded([&] {
-    const vit22b::ClassMap map = segmenter->classifier.segment(file);
+    const vit22b::ClassMap map = segmenter->whole.segment(file);
     vit22b::give({{map.height, map.width}, {map.classes.begin(), map.classes.end()}}, classes);
   });
 }

@@ -126,8 +126,8 @@ void run_model(const SegmentationFlags& flags) {
                  "the checkpoint makes the predictions and knows the classes");
   const Device device = begin_command(flags.common);
   resolve_checkpoint(flags.checkpoint.path);
-  LoadedSegmenter loaded =
-      load_segmenter(flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
+  LoadedPixelPredictor loaded = load_pixel_predictor(
+      flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
   apply_checkpoint_flags(flags.checkpoint, loaded.model);
   const ChosenSplit split = choose_split(flags.checkpoint.path, flags.split);
   log_info(split.as_text());
@@ -135,8 +135,8 @@ void run_model(const SegmentationFlags& flags) {
   const auto source = with_mask_classes(split.source, labels, loaded.info.num_classes());
   const Transforms transforms(loaded.model.info.pp_eval);
   EvalOptions options = eval_options(flags.loader, flags.common.is_quiet, "eval", source->size());
-  Result result = measure_segmentation(*loaded.segmenter, *loaded.model.predictor, *source,
-                                       transforms, options, SegmentationMeasure(loaded.info.names));
+  Result result = measure_segmentation(*loaded.pixels, *loaded.model.predictor, *source, transforms,
+                                       options, SegmentationMeasure(loaded.info.names));
   result.settings = {{"label_offset", labels.label_offset}, {"ignore_index", labels.ignore_index}};
   result.provenance = {loaded.model.checkpoint.path().string(),
                        saved_step(loaded.model.checkpoint.folder),
@@ -156,7 +156,7 @@ void run_model(const SegmentationFlags& flags) {
     WorstPictures worst(results / "segmentation", result, loaded.info.names);
     const std::vector<int64_t> indices = worst.indices();
     const auto subset = make_subset(source, indices);
-    segment_all(*loaded.segmenter, *loaded.model.predictor, *subset, transforms, options,
+    segment_all(*loaded.pixels, *loaded.model.predictor, *subset, transforms, options,
                 [&](const SegmentedPicture& picture) {
                   worst.add(picture, indices.at(static_cast<size_t>(picture.index)), *source);
                 });

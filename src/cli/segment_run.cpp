@@ -115,8 +115,8 @@ void run_segment_run(const SegmentRunFlags& flags) {
   const Device device = begin_command(flags.common);
   resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
-  LoadedSegmenter loaded =
-      load_segmenter(flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
+  LoadedPixelPredictor loaded = load_pixel_predictor(
+      flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
   apply_checkpoint_flags(flags.checkpoint, loaded.model);
   SegmentedOutput output(flags, loaded.info.names);
   const LoaderFlags& loader = flags.images.loader;
@@ -129,7 +129,7 @@ void run_segment_run(const SegmentRunFlags& flags) {
       .on_bad_samples = [](const std::vector<BadSample>& bad) {
         for (const BadSample& sample : bad) log_warn(left_out_text(sample));
       }};
-  segment_all(*loaded.segmenter, *loaded.model.predictor, *source,
+  segment_all(*loaded.pixels, *loaded.model.predictor, *source,
               Transforms(loaded.model.info.pp_eval), options,
               [&](const SegmentedPicture& picture) { output.add(picture, *source); });
   output.finish();

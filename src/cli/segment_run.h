@@ -1,6 +1,6 @@
 #pragma once
 #include "cli/command.h"
-#include "eval/segmenter.h"
+#include "eval/pixel_predictor.h"
 
 namespace vit22b {
 

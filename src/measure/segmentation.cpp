@@ -136,7 +136,7 @@ std::vector<at::Tensor> each_of(const Batch& batch, const std::string& name) {
 }
 
 /// The views of a batch's images: of all together where they have one size.
-std::vector<ViewScores> views_of(Segmenter& segmenter, const Batch& batch) {
+std::vector<ViewScores> views_of(PixelPredictor& segmenter, const Batch& batch) {
   if (const at::Tensor images = batch.images_BCHW(); images.defined())
     return segmenter.views(images);
   std::vector<ViewScores> all;
@@ -145,7 +145,7 @@ std::vector<ViewScores> views_of(Segmenter& segmenter, const Batch& batch) {
   return all;
 }
 
-int64_t passes_of(const Segmenter& segmenter, const Batch& batch) {
+int64_t passes_of(const PixelPredictor& segmenter, const Batch& batch) {
   if (const at::Tensor images = batch.images_BCHW(); images.defined())
     return segmenter.num_passes(images.size(2), images.size(3));
   int64_t passes = 0;
@@ -162,7 +162,7 @@ void check_sizes(const at::Tensor& predicted, const at::Tensor& truth, const std
 
 }  // namespace
 
-std::vector<BadSample> segment_all(Segmenter& segmenter, Predictor& backbone,
+std::vector<BadSample> segment_all(PixelPredictor& segmenter, Predictor& backbone,
                                    const DataSource& source, const Transforms& transforms,
                                    const EvalOptions& options, const TellSegmented& tell) {
   constexpr double kWhole = 0.999;
@@ -195,9 +195,9 @@ std::vector<BadSample> segment_all(Segmenter& segmenter, Predictor& backbone,
   });
 }
 
-Result measure_segmentation(Segmenter& segmenter, Predictor& backbone, const DataSource& source,
-                            const Transforms& transforms, const EvalOptions& options,
-                            SegmentationMeasure measure) {
+Result measure_segmentation(PixelPredictor& segmenter, Predictor& backbone,
+                            const DataSource& source, const Transforms& transforms,
+                            const EvalOptions& options, SegmentationMeasure measure) {
   const std::vector<BadSample> bad = segment_all(
       segmenter, backbone, source, transforms, options, [&](const SegmentedPicture& picture) {
         measure.add(picture.predicted_HW, picture.truth_HW, picture.id, picture.index);

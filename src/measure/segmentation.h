@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "eval/evaluation.h"
+#include "eval/pixel_predictor.h"
 #include "eval/result.h"
-#include "eval/segmenter.h"
 #include "metrics/segmentation.h"
 
 namespace vit22b {
@@ -63,14 +63,14 @@ using TellSegmented = std::function<void(const SegmentedPicture& picture)>;
 /// transforms  of images; masks stay as large as their pictures
 /// returns     the samples that were left out
 /// throws      as for_each_batch; DataError for a mask of another size than its picture
-std::vector<BadSample> segment_all(Segmenter& segmenter, Predictor& backbone,
+std::vector<BadSample> segment_all(PixelPredictor& segmenter, Predictor& backbone,
                                    const DataSource& source, const Transforms& transforms,
                                    const EvalOptions& options, const TellSegmented& tell);
 
 /// What segment_all says, measured.
-Result measure_segmentation(Segmenter& segmenter, Predictor& backbone, const DataSource& source,
-                            const Transforms& transforms, const EvalOptions& options,
-                            SegmentationMeasure measure);
+Result measure_segmentation(PixelPredictor& segmenter, Predictor& backbone,
+                            const DataSource& source, const Transforms& transforms,
+                            const EvalOptions& options, SegmentationMeasure measure);
 
 /// What anybody's tool has said: for each mask of a folder the PNG of its name in another.
 ///

@@ -37,6 +37,7 @@ struct Sizes {
   // Those that a backward pass needs: of a gated MLP the gates too.
   int64_t hidden_units() const { return (block.is_gated() ? 2 : 1) * hidden; }
   int64_t input() const { return rows * width * residual; }
+  int64_t output() const { return rows * width * compute; }
   // Beside it while the forward pass is at the block: the normalised input, the MLP's activation
   // and the output.
   int64_t forward_beside() const {
@@ -71,8 +72,12 @@ struct Sizes {
     return work.images * config.num_patches() * config.patch_size * config.patch_size *
            config.in_chans * compute;
   }
-  // Graphs of final norm and pool in their backward pass.
-  int64_t ends() const { return work.has_own_norms ? own_ends() : composite_ends(); }
+  // Graphs of final norm and pool in their backward pass; or the norm's input and output, and its
+  // float32 values in between.
+  int64_t ends() const {
+    if (work.is_of_tokens) return rows * width * (residual + compute + kFloatBytes);
+    return work.has_own_norms ? own_ends() : composite_ends();
+  }
 
   // The norm's input and output, and the larger of two moments: keys and values, their gradients
   // and their input's; or the norm's gradient as it came, in the input's dtype, in float32 and as
@@ -110,29 +115,39 @@ struct Sizes {
 
 ActivationBytes training_activation_bytes(const ViTConfig& config, const ActivationWork& work) {
   const Sizes s(config, work);
+  const int64_t taped = work.taped_blocks < 0 ? config.depth : work.taped_blocks;
+  // Blocks below those keep nothing.
+  const int64_t before = taped < config.depth ? inference_activation_bytes(config, work) : 0;
+  if (taped == 0) return {.forward = before, .pool_backward = s.ends(), .output = s.output()};
   if (work.policy == ActivationPolicy::kKeep) {
-    const int64_t kept = s.patches() + config.depth * s.saved();
-    return {.forward = kept + s.forward_beside(),
+    const int64_t kept = s.patches() + taped * s.saved();
+    return {.forward = std::max(before, kept + s.forward_beside()),
             .pool_backward = kept + s.ends(),
-            .block_backward = kept + s.came_in() + s.backward_beside()};
+            .block_backward = kept + s.came_in() + s.backward_beside(),
+            .kept = kept,
+            .output = s.output()};
   }
   const int64_t own = s.saved() - s.input();
   const int64_t again = own + s.rows * s.width * kFloatBytes + s.again_beside(),
                 back = own + s.came_in() + s.backward_beside();
   if (work.keeps_inputs) {
-    const int64_t inputs = s.patches() + config.depth * s.input();
-    return {.forward = inputs + s.forward_beside(),
+    const int64_t inputs = s.patches() + taped * s.input();
+    return {.forward = std::max(before, inputs + s.forward_beside()),
             .pool_backward = inputs + s.ends(),
-            .block_backward = inputs + std::max(again, back)};
+            .block_backward = inputs + std::max(again, back),
+            .kept = inputs,
+            .output = s.output()};
   }
   // The embedding's output stays with its graph. Below the last block the gradient that came in is
   // held by the caller too; where inputs stay, those that are done with make up for it.
-  const int64_t below = config.depth > 1 ? s.input() : 0, embedded = s.patches() + s.input();
-  return {.forward = embedded + below + s.forward_beside(),
+  const int64_t below = taped > 1 ? s.input() : 0, embedded = s.patches() + s.input();
+  return {.forward = std::max(before, embedded + below + s.forward_beside()),
           .pool_backward = embedded + s.ends(),
           .block_backward =
               embedded + s.input() + std::max(again + below, back + (s.came_in() > 0 ? 0 : below)),
-          .inputs = config.depth * s.input()};
+          .kept = embedded,
+          .output = s.output(),
+          .inputs = taped * s.input()};
 }
 
 int64_t inference_activation_bytes(const ViTConfig& config, const ActivationWork& work) {

@@ -16,6 +16,8 @@ struct ActivationWork {
   bool keeps_inputs = true;  ///< of recomputed blocks, on the device
   bool has_graphs = true;    ///< units around the encoder keep theirs, as a store allows that keeps
                              ///< its weights
+  int64_t taped_blocks = -1;  ///< the last ones, which a backward pass goes through; -1 for all
+  bool is_of_tokens = false;  ///< pool and head do not run
   /// The final norm and the pool's are the fused engine's own: on a CPU, without a model axis.
   bool has_own_norms = true;
 };
@@ -28,6 +30,8 @@ struct ActivationBytes {
   int64_t forward = 0;         ///< in the last block
   int64_t pool_backward = 0;   ///< in pool and final norm
   int64_t block_backward = 0;  ///< in the last block
+  int64_t kept = 0;            ///< between the passes
+  int64_t output = 0;          ///< the tokens, which the passes' caller holds
   int64_t inputs = 0;          ///< of recomputed blocks, where they are kept elsewhere
 };
 ActivationBytes training_activation_bytes(const ViTConfig& config, const ActivationWork& work);

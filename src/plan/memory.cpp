@@ -31,6 +31,7 @@ int64_t image_bytes(const ViTConfig& model) {
 // Of a sample as the loader gives it: an image; or a text, and its image or what it was embedded
 // to.
 int64_t sample_bytes(const PlanRequest& request) {
+  if (request.task_work.exists) return request.task_work.sample_bytes;
   const ViTConfig& model = request.config.model;
   if (!model.reads_words()) return image_bytes(model);
   const ViTConfig& image = *request.others.image;
@@ -105,9 +106,13 @@ int64_t images_of_a_piece(const TrainConfig& c) {
   return c.data.batch_size / c.mesh.data / c.accumulate;
 }
 
-ActivationBytes activations_of(const ViTConfig& model, const PlanRequest& request,
+ActivationBytes activations_of(Tower tower, const ViTConfig& model, const PlanRequest& request,
                                const TrainOutline& outline, const DeviceSpec& device) {
   const TrainConfig& c = request.config;
+  const bool is_main = tower == Tower::kMain;
+  const int64_t taped = is_main ? outline.trained_blocks() : -1;
+  const bool has_graphs =
+      outline.store().is_keeping() && (!is_main || outline.is_embedding_trained());
   return training_activation_bytes(model, {.images = images_of_a_piece(c),
                                            .model_ranks = c.mesh.model,
                                            .compute_type = precision_type(c.precision),
@@ -115,7 +120,9 @@ ActivationBytes activations_of(const ViTConfig& model, const PlanRequest& reques
                                            .factor_type = factor_type(c, device),
                                            .policy = activation_policy(c),
                                            .keeps_inputs = !keeps_inputs_elsewhere(c, device),
-                                           .has_graphs = outline.store().is_keeping(),
+                                           .has_graphs = has_graphs,
+                                           .taped_blocks = taped,
+                                           .is_of_tokens = request.task_work.exists,
                                            .has_own_norms = device.is_cpu && c.mesh.model == 1});
 }
 
@@ -126,7 +133,7 @@ Moment fullest_moment_of(Tower tower, const ViTConfig& model, int64_t kept,
                          const PlanRequest& request, const TrainOutline& outline,
                          const DeviceSpec& device) {
   const TrainConfig& c = request.config;
-  const ActivationBytes activations = activations_of(model, request, outline, device);
+  const ActivationBytes activations = activations_of(tower, model, request, outline, device);
   Unit pool{UnitKind::kPool}, block = block_unit(model.depth - 1);
   pool.tower = block.tower = tower;
   const auto at = [&](const Unit& unit, Pass pass, int64_t of_activations) {
@@ -144,9 +151,20 @@ Moment fullest_moment_of(Tower tower, const ViTConfig& model, int64_t kept,
                   state_in_use,
                   outline.unit_bytes(unit).largest_weight * kFloatBytes >= kLargeBytes};
   };
-  Moment in_forward = at(block, Pass::kForward, activations.forward),
-         in_pool = at(pool, Pass::kBackward, activations.pool_backward),
-         in_block = at(block, Pass::kBackward, activations.block_backward);
+  const TapBytes taps = request.task_work.tap_bytes(c, outline.trained_blocks());
+  const TaskWork& own = request.task_work;
+  const int64_t seen = taps.held + taps.gradients + own.gradient_bytes;
+  Moment in_forward = at(block, Pass::kForward, activations.forward + taps.held),
+         in_pool = at(pool, Pass::kBackward, activations.pool_backward + taps.held),
+         in_block = at(block, Pass::kBackward, activations.block_backward + seen);
+  // A task's own head looks when the tower's forward pass is done, and has its graph then.
+  Moment in_loss = in_forward;
+  in_loss.activations =
+      activations.kept + taps.held + activations.output + own.bytes(images_of_a_piece(c));
+  if (own.exists && !own.runs_main) {
+    in_loss.activations = own.bytes(images_of_a_piece(c));
+    return in_loss;
+  }
   if (c.update == "now") in_forward.gradients = 0;
   // Gradients from graphs are added to those of the pieces before.
   if (c.accumulate > 1)
@@ -159,7 +177,8 @@ Moment fullest_moment_of(Tower tower, const ViTConfig& model, int64_t kept,
         std::max(in_task.activations,
                  in_forward.activations +
                      onlooker(request, device, looking, images_of_a_piece(c)).activations);
-  return std::max({in_forward, in_task, in_pool, in_block},
+  if (!own.exists) in_loss = in_task;
+  return std::max({in_forward, in_task, in_loss, in_pool, in_block},
                   [](const Moment& a, const Moment& b) { return a.total() < b.total(); });
 }
 
@@ -170,7 +189,7 @@ Moment fullest_moment(const PlanRequest& request, const TrainOutline& outline,
   if (!request.others.trained_image)
     return fullest_moment_of(Tower::kMain, main, 0, request, outline, device);
   const ViTConfig& image = *request.others.trained_image;
-  const ActivationBytes kept = activations_of(image, request, outline, device);
+  const ActivationBytes kept = activations_of(Tower::kImage, image, request, outline, device);
   Moment of_main = fullest_moment_of(Tower::kMain, main, kept.forward, request, outline, device),
          of_image = fullest_moment_of(Tower::kImage, image, 0, request, outline, device);
   of_main.block_inputs += kept.inputs;

@@ -23,7 +23,8 @@ at::Tensor TrainOutline::Memory::zeros(at::IntArrayRef shape, at::ScalarType dty
 }
 
 TrainOutline::TrainOutline(const PlanRequest& request)
-    : table_(parameter_table(request.config.model)),
+    : depth_(request.config.model.depth),
+      table_(parameter_table(request.config.model)),
       mesh_(make_outline_mesh({request.config.mesh.data, request.config.mesh.model})),
       memory_(!request.has_state_on_host()),
       optimizer_(make_optimizer(request.config.optim)) {
@@ -39,6 +40,13 @@ TrainOutline::TrainOutline(const PlanRequest& request)
   backward_share_ = vit22b::backward_share(config.model, table_, *sinks_.updating);
   if (request.is_streamed())
     std::erase_if(table_, [&](const ParameterRow& row) { return own.count(row.name) == 0; });
+}
+
+int64_t TrainOutline::trained_blocks() const {
+  int64_t first = 0;
+  if (!is_embedding_trained())
+    while (first < depth_ && !is_trained(block_unit(first))) ++first;
+  return depth_ - first;
 }
 
 int64_t TrainOutline::streamed_bytes() const {

@@ -27,6 +27,9 @@ class TrainOutline {
   int64_t state_bytes() const;
   /// Of the model itself, not of another tower.
   const BackwardShare& backward_share() const { return backward_share_; }
+  /// The last blocks of the model, as many as a backward pass goes through.
+  int64_t trained_blocks() const;
+  bool is_embedding_trained() const { return is_trained({UnitKind::kEmbedding}); }
   /// Bytes of what weights are read into in every pass.
   int64_t streamed_bytes() const;
   struct UnitBytes {
@@ -42,12 +45,15 @@ class TrainOutline {
   int64_t leaf_bytes(UnitKind kind) const;
 
  private:
+  bool is_trained(const Unit& unit) const { return !sinks_.updating->trained(unit).empty(); }
+
   struct Memory : StateMemory {
     explicit Memory(bool is_keeping) : is_kept(is_keeping) {}
     at::Tensor zeros(at::IntArrayRef shape, at::ScalarType dtype) override;
     bool is_keeping() const override { return is_kept; }
     const bool is_kept;
   };
+  int64_t depth_;
   std::vector<ParameterRow> table_;
   Mesh mesh_;
   Memory memory_;

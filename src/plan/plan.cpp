@@ -80,6 +80,16 @@ std::vector<std::vector<std::string>> savings(const PlanRequest& request) {
   return all;
 }
 
+// The head's own time, which was measured on this machine; of a cached tower that is all.
+void add_task_time(Plan& plan) {
+  const TrainConfig& c = plan.request.config;
+  std::vector<TimePart> parts;
+  if (plan.request.task_work.runs_main) parts = plan.time.parts;
+  parts.push_back({"the task's own head, measured on few images",
+                   plan.request.task_work.seconds(c.data.batch_size / c.mesh.data)});
+  plan.time = time_of(std::move(parts));
+}
+
 }  // namespace
 
 int64_t Plan::bytes(Place place) const {
@@ -102,12 +112,21 @@ Planner::Planner(std::string name, std::vector<std::string> words)
   program_bytes_ = is_here ? bytes_of_a_program(request) : kGpuProgramBytes;
   device_ = is_here ? measured_device(request.config.precision, request.is_streamed())
                     : named_device(request.device);
-  if (!is_training_ || !std::filesystem::is_directory(request.config.data.root)) return;
-  const TrainData data = open_train_data(request.config.data);
-  complete_from_data(request.config, *data.train);
+  if (!is_training_) return;
+  if (std::filesystem::is_directory(request.config.data.root)) look_at_data(request.config);
+  task_work_ = measured_task_work(request);
+}
+
+// What the data decides, in the config and for plans of other words.
+void Planner::look_at_data(TrainConfig& config) {
+  const TrainData data = open_train_data(config.data);
+  complete_from_data(config, *data.train);
   data_bytes_ = data.train->held_bytes();
-  if (request.config.task_options().has_classes())
-    words_.push_back(concat("model.num_classes=", request.config.model.num_classes));
+  if (config.task_options().has_classes())
+    words_.push_back(concat("model.num_classes=", config.model.num_classes));
+  else if (config.data.label_names.empty())
+    config.data.label_names = data.train->label_names();
+  label_names_ = config.data.label_names;
 }
 
 Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) const {
@@ -116,6 +135,9 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
   Plan plan;
   plan.request = read_plan_request(name_, words);
   plan.request.data_bytes = data_bytes_;
+  plan.request.task_work = task_work_;
+  if (plan.request.config.data.label_names.empty())
+    plan.request.config.data.label_names = label_names_;
   plan.device = device_;
   const PlanRequest& r = plan.request;
   const auto images = static_cast<double>(r.config.data.batch_size);
@@ -124,8 +146,9 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
     const TrainOutline outline(r);
     plan.items = training_memory(r, outline, device_, program_bytes_);
     work = training_work(r, outline, device_, spare_bytes(plan));
-    plan.flops =
-        images * (train_flops(r.config.model, outline.backward_share()) + r.others.flops());
+    if (!r.task_work.exists || r.task_work.runs_main)
+      plan.flops =
+          images * (train_flops(r.config.model, outline.backward_share()) + r.others.flops());
   } else {
     plan.items = inference_memory(r, device_, program_bytes_);
     work = inference_work(r, device_, spare_bytes(plan));
@@ -137,6 +160,7 @@ Plan Planner::plan_of(const std::vector<std::string>& changes, bool rehearses) c
         rehearse(r, work, device_, static_cast<int64_t>(kRehearsalShare * device_.memory_bytes));
   plan.is_rehearsed = plan.time.seconds > 0;
   if (!plan.is_rehearsed) plan.time = roofline(r, work, device_);
+  if (r.task_work.exists && r.is_here()) add_task_time(plan);
   if (r.mfu > 0) plan.time = {plan.flops / (peak_of(plan) * r.mfu), "the given mfu", {}};
   plan.mfu = plan.flops / (plan.time.seconds * peak_of(plan));
   plan.free_disk_bytes = free_disk(r);

@@ -40,6 +40,7 @@ class Planner {
   std::vector<Plan> search(int64_t count, size_t most) const;
 
  private:
+  void look_at_data(TrainConfig& config);
   Plan plan_of(const std::vector<std::string>& changes, bool rehearses) const;
   std::string advice_for(const Plan& plan) const;
   std::optional<Plan> fewest_pieces(std::vector<std::string> changes) const;
@@ -48,6 +49,8 @@ class Planner {
   std::vector<std::string> words_;
   bool is_training_ = false;
   int64_t program_bytes_ = 0, data_bytes_ = 0;
+  TaskWork task_work_;
+  std::vector<std::string> label_names_;
   DeviceSpec device_;
 };
 

@@ -18,19 +18,12 @@ constexpr int64_t kMostRepeats = 9;
 // At full width a process's first three steps take twice as long: its pages are new.
 constexpr int64_t kLeastRepeats = 5;
 
-at::Tensor random_images(const TrainConfig& c) {
-  return at::randn(
-      {c.data.batch_size, c.model.in_chans, c.model.img_size.height, c.model.img_size.width});
-}
-
 /// A training run's step on random images.
 class TrainRehearsal {
  public:
   explicit TrainRehearsal(const TrainConfig& config) : trainer_(config) {
-    batch_ = batch_of(random_images(config),
-                      at::arange(config.data.batch_size, at::kLong)
-                          .remainder(std::max<int64_t>(1, config.model.num_classes)));
     task_ = make_task(config, Device{});
+    batch_ = task_->made_up(config, config.data.batch_size).value();
   }
   void run() { trainer_.rehearse(*task_, batch_, /*learning_rate_scale=*/1e-6); }
 
@@ -78,7 +71,9 @@ std::function<void()> act_of(const PlanRequest& request, int64_t depth) {
                       {.precision = config.precision,
                        .keeps_packed = request.store != "streamed"},  // packed anew in every pass
                       request.store == "generated" ? "generated" : "resident"));
-  return [model, images = random_images(config)] { model->predictor->features(images, {}); };
+  return [model, images = made_up_images(config.model, config.data.batch_size)] {
+    model->predictor->features(images, {});
+  };
 }
 
 // What a model of some blocks takes, program and disk left out.
@@ -119,11 +114,22 @@ Depths times_in_a_row(const PlanRequest& request, int64_t deeper) {
   return {one, time_of(deeper)};
 }
 
+// What a step does of a model that does not train, as inference.
+PlanRequest forward_alone(PlanRequest request) {
+  request.is_training = false;
+  request.store = "resident";
+  request.task_work = {};
+  request.config.data.batch_size /= request.config.mesh.data;
+  return request;
+}
+
 }  // namespace
 
 StepTime rehearse(const PlanRequest& request, const RankWork& work, const DeviceSpec& device,
                   int64_t memory_bytes) {
   const at::NoGradGuard no_grad;
+  if (request.is_training && request.task_work.exists && !request.task_work.is_main_trained)
+    return rehearse(forward_alone(request), work, device, memory_bytes);
   // Other tasks' steps want what only a run has: captions, teachers' answers.
   if (request.is_training && request.config.task != "classify") return {};
   if (request.is_training && names_single_blocks(request)) return {};

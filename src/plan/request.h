@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/device_spec.h"
+#include "plan/task_work.h"
 #include "train/config.h"
 #include "train/other_models.h"
 
@@ -17,6 +18,7 @@ struct PlanRequest {
   std::string device = kThisDevice;
   int64_t data_bytes = 0;        ///< of samples that the run keeps in memory
   int64_t checkpoint_bytes = 0;  ///< of the tensors of init_from; 0: float32 of a preset's
+  TaskWork task_work;            ///< of training, as the planner measures it
   double mfu = 0;  ///< a share of the peak to reckon with instead of a roofline; 0 for none
 
   bool is_here() const { return device == kThisDevice; }

@@ -37,7 +37,7 @@ void check_beside_base(const TrainConfig& c) {
     throw UsageError(option, " is of models that no model axis cuts; use mesh.model=1");
   block_spec(c.model);  // names a target that is none of its layers
   if (c.store != "streamed") return;
-  if (!c.model.adapters.exist() && c.tune.empty())
+  if (!c.model.adapters.exist() && c.tune.empty() && !c.task_options().trains_own_alone(c))
     throw UsageError(
         "store=streamed trains what is small beside weights that stay in their files; give "
         "lora.rank, or name patterns as tune");

@@ -1,5 +1,7 @@
 #include "train/task.h"
 
+#include <ATen/ATen.h>
+
 #include "train/state_setup.h"
 
 namespace vit22b {
@@ -18,6 +20,10 @@ std::unique_ptr<WeightSource> Task::first_weights(const TrainConfig& config) con
 ModelInfo Task::model_info(const TrainConfig& config) const {
   return {config.model, config.data.pp_eval, config.data.label_names, std::nullopt,
           config.data.any_size};
+}
+
+at::Tensor made_up_images(const ViTConfig& model, int64_t images) {
+  return at::randn({images, model.in_chans, model.img_size.height, model.img_size.width});
 }
 
 std::unique_ptr<Task> make_task(const TrainConfig& config, const Device& device) {

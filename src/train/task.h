@@ -106,6 +106,10 @@ class Task {
   virtual ModelInfo model_info(const TrainConfig& config) const;
   virtual std::optional<FrozenParts> frozen_parts() const { return std::nullopt; }
 
+  /// Samples as its steps see them, with made-up content: to measure a step before there is data.
+  /// Nothing where only a run's data give them.
+  virtual std::optional<Batch> made_up(const TrainConfig&, int64_t) const { return std::nullopt; }
+
   /// The blocks of the main tower whose outputs the loss sees; they may have gradients.
   virtual std::set<int64_t> taps() const { return {}; }
   /// Whether steps run the main tower; else what it says is cached.
@@ -125,6 +129,9 @@ class Task {
                                                  const Transforms& transforms,
                                                  const Validation& validation) const = 0;
 };
+
+/// Noise in the size of a model's images: [images, C, H, W] float32.
+at::Tensor made_up_images(const ViTConfig& model, int64_t images);
 
 /// The task that a config names, ready for batches.
 std::unique_ptr<Task> make_task(const TrainConfig& config, const Device& device);

@@ -62,6 +62,8 @@ class TaskOptions {
   virtual bool has_classes() const { return true; }
   /// Whether `init_from` may say which model it is.
   virtual bool may_start_from() const { return true; }
+  /// Whether its own parameters alone train, beside a model that stays as it is.
+  virtual bool trains_own_alone(const TrainConfig&) const { return false; }
   /// Whether a batch's loss is the mean of its images', in whatever pieces it comes.
   virtual bool is_mean_over_images() const { return true; }
 };

@@ -364,6 +364,58 @@ TEST(Plan, ADiskThatIsTooSmallDoesNotFit) {
   EXPECT_TRUE(plan.advice.starts_with("more disk than the ")) << plan.advice;
 }
 
+/// Heads over patches: what they take is measured on few pictures.
+Plan dense_plan(std::vector<std::string> words) {
+  words.insert(words.end(), {"mode=train", "device=h100", "task=segment", "segment.num_classes=5"});
+  return Planner("ti16", words).plan(false);
+}
+
+TEST(Plan, OfSegmentationAFrozenModelKeepsNothingButWhatTheHeadSees) {
+  const Plan frozen = dense_plan({"batch=8"}),
+             tuned = dense_plan({"batch=8", "segment.unlock=all"}),
+             last = dense_plan({"batch=8", "segment.unlock=2"}),
+             taps = dense_plan({"batch=8", "segment.layers=2,5,8,11"});
+  EXPECT_LT(bytes_of(frozen, "activations"), bytes_of(last, "activations"));
+  EXPECT_LT(bytes_of(last, "activations"), bytes_of(tuned, "activations"));
+  // Three blocks' outputs more, which nothing else keeps.
+  const int64_t map = int64_t{8} * 196 * 192 * 4;
+  EXPECT_GE(bytes_of(taps, "activations") - bytes_of(frozen, "activations"), 3 * map);
+  EXPECT_EQ(bytes_of(frozen, "weights"), bytes_of(tuned, "weights"));
+  // The head alone has gradients and momentum.
+  EXPECT_LT(100 * bytes_of(frozen, "gradients"), bytes_of(tuned, "gradients"));
+  // An image and its mask, as whole numbers.
+  EXPECT_EQ(bytes_of(frozen, "batches"), 3 * 8 * (3 + 1) * 224 * 224 * 4);
+}
+
+TEST(Plan, OfSegmentationMemoryFollowsTheImages) {
+  const auto activations = [](const std::string& batch) {
+    return static_cast<double>(
+        bytes_of(dense_plan({"batch=" + batch, "segment.head=bn_linear"}), "activations"));
+  };
+  EXPECT_NEAR(activations("32") / activations("8"), 4, 0.02);
+}
+
+TEST(Plan, OfCachedMapsTheModelRunsBeforeTheFirstStepAlone) {
+  const auto folder = test::source_path("tests/oracle/timm_serial");
+  const auto plan = [&](const std::string& features) {
+    return Planner(folder.string(), {"mode=train", "device=h100", "task=segment", "batch=4",
+                                     "segment.num_classes=5", "segment.features=" + features})
+        .plan(false);
+  };
+  const Plan live = plan("live"), cached = plan("cached");
+  EXPECT_EQ(cached.flops, 0);
+  EXPECT_GT(live.flops, 0);
+  const ViTConfig& model = cached.request.config.model;
+  EXPECT_EQ(bytes_of(cached, "batches"), 3 * 4 *
+                                             (model.num_patches() * model.embed_dim * 2 +
+                                              model.img_size.height * model.img_size.width * 4));
+}
+
+TEST(Plan, OfSegmentationWithoutAnythingThatSaysItsClassesAsksForThem) {
+  EXPECT_NE(refusal("ti16", {"mode=train", "task=segment"}).find("give segment.num_classes"),
+            std::string::npos);
+}
+
 TEST(Plan, RehearsalOnThisMachineCountsAllBlocks) {
   const Plan plan = Planner("test8", {"mode=train", "batch=4"}).plan(true);
   EXPECT_TRUE(plan.is_rehearsed);

@@ -4,7 +4,7 @@
 
 #include "checkpoint/run_checkpoint.h"
 #include "core/error.h"
-#include "eval/segmenter.h"
+#include "eval/pixel_predictor.h"
 #include "measure/segmentation.h"
 #include "support/masked_pictures.h"
 #include "support/mesh_run.h"
@@ -64,9 +64,9 @@ class Segmentation : public testing::Test {
     }
   }
   double miou(const fs::path& run, const SegmentOptions& how = {}) const {
-    LoadedSegmenter loaded = load_segmenter(run, {}, how);
+    LoadedPixelPredictor loaded = load_pixel_predictor(run, {}, how);
     const auto source = with_mask_classes(open_source((folder_ / "data").string(), "val"), {}, 2);
-    return measure_segmentation(*loaded.segmenter, *loaded.model.predictor, *source,
+    return measure_segmentation(*loaded.pixels, *loaded.model.predictor, *source,
                                 Transforms(loaded.model.info.pp_eval), {.batch_size = 4},
                                 SegmentationMeasure(loaded.info.names))
         .number("miou");
@@ -180,6 +180,24 @@ TEST_F(Segmentation, FromTheCacheEqualsThatOfEveryStep) {
   for (const auto& [name, tensor] : a)
     EXPECT_LT(test::relative_difference(b.at(name), tensor), 2e-2) << name;
   expect_same(run("again", cached), folder_ / "cached", 0);
+}
+
+TEST_F(Segmentation, OverAModelThatIsReadAnewInEveryPassEqualsThatOverOneInMemory) {
+  const fs::path first = run("first", {"total_steps=1"});
+  const std::vector<std::string> how = with({"init_from=" + first.string(), "segment.unlock=none",
+                                             "segment.head=bn_linear", "segment.layers=0,1"});
+  std::vector<std::string> streamed = how;
+  streamed.insert(streamed.end(), {"store=streamed", "activation=recompute"});
+  const auto head = [](const fs::path& run) {
+    const CheckpointPath place = resolve_checkpoint(run);
+    const ModelInfo info = read_model_info(place);
+    return load_segmentation_head(place, *info.segmentation, info.config);
+  };
+  const NamedTensors a = head(run("resident", how)), b = head(run("streamed", streamed));
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [name, tensor] : a)
+    EXPECT_LT(test::relative_difference(b.at(name), tensor), 1e-6) << name;
+  EXPECT_DOUBLE_EQ(miou(folder_ / "streamed"), miou(folder_ / "resident"));
 }
 
 TEST_F(Segmentation, RefusesWhatDoesNotGoTogether) {

@@ -15,6 +15,12 @@ class Classify : public Task {
     members_ = config.model.plex.members();
   }
 
+  std::optional<Batch> made_up(const TrainConfig& config, int64_t images) const override {
+    return batch_of(
+        made_up_images(config.model, images),
+        at::arange(images, at::kLong).remainder(std::max<int64_t>(1, config.model.num_classes)));
+  }
+
   TaskLoss loss(const TowerOutputs& towers, const Batch& batch, const Mesh& mesh) const override {
     const VitOutputs& outputs = towers.main;
     // Every member of an ensemble learns every image.

@@ -153,6 +153,21 @@ class Segment : public Task {
     return info;
   }
 
+  std::optional<Batch> made_up(const TrainConfig& config, int64_t images) const override {
+    Batch batch;
+    batch.labels_B = at::full({images}, -1, at::kLong);
+    batch.indices_B = at::arange(images, at::kLong);
+    if (runs_main())
+      batch.fields[kImageField] = made_up_images(config.model, images);
+    else
+      for (int64_t i = 0; i < maps_->count(); ++i)
+        batch.fields[map_field(i)] = at::randn(
+            {images, model_.grid_height(), model_.grid_width(), model_.embed_dim}, at::kBFloat16);
+    batch.fields[kMaskField] = at::randint(
+        info_.num_classes(), {images, model_.img_size.height, model_.img_size.width}, at::kInt);
+    return batch;
+  }
+
   std::set<int64_t> taps() const override { return maps_->taps(); }
   bool is_of_pooled() const override { return false; }
   bool runs_main() const override { return options_.features != "cached"; }
@@ -196,8 +211,8 @@ class Segment : public Task {
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const Validation& validation) const override {
-    Segmenter segmenter(towers.main, model_, info_, towers.own,
-                        {options_.window, options_.stride, {1}, false});
+    PixelPredictor segmenter(towers.main, model_, info_, towers.own,
+                             {options_.window, options_.stride, {1}, false});
     EvalOptions how = validation.how;
     how.batch_size = std::min<int64_t>(how.batch_size, kPicturesAtATime);
     const Result result = measure_segmentation(segmenter, towers.main, source, transforms, how,

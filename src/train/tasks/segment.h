@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "checkpoint/segmentation_info.h"
-#include "eval/segmenter.h"
+#include "eval/pixel_predictor.h"
 #include "train/task_options.h"
 
 namespace vit22b {
@@ -33,7 +33,9 @@ struct SegmentConfig : TaskOptions {
   /// What has no part in the maps does not train; of the rest what `unlock` says.
   void adjust_rules(const std::vector<ParameterRow>& table,
                     std::vector<ParameterRule>& rules) const override;
+  OtherModels other_models(TrainConfig& config) const override;
   bool has_classes() const override { return false; }
+  bool trains_own_alone(const TrainConfig& config) const override;
   bool is_mean_over_images() const override;
 
   /// What its checkpoints say of the head; the classes are data.label_names.

@@ -50,7 +50,7 @@ void SegmentConfig::check(const TrainConfig& c) const {
   if (c.init_from.empty())
     throw UsageError(
         "segment.features=cached keeps what a checkpoint's model says; give init_from");
-  if (!(unlock.empty() || unlock == "none") || !c.tune.empty() || c.model.adapters.exist())
+  if (!trains_own_alone(c))
     throw UsageError(
         "segment.features=cached is of a model that does not train; use segment.features=live");
 }
@@ -93,6 +93,17 @@ void SegmentConfig::adjust_rules(const std::vector<ParameterRow>& table,
     if (is_above || (!is_told_otherwise && !unlocked.trains(unit, depth)))
       rules[i].is_trained = false;
   }
+}
+
+OtherModels SegmentConfig::other_models(TrainConfig& config) const {
+  OtherModels models;
+  if (features == "cached") models.looked_once = {config.model};
+  return models;
+}
+
+bool SegmentConfig::trains_own_alone(const TrainConfig& config) const {
+  return (unlock.empty() || unlock == "none") && config.tune.empty() &&
+         !config.model.adapters.exist();
 }
 
 bool SegmentConfig::is_mean_over_images() const {

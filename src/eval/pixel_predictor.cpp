@@ -1,4 +1,4 @@
-#include "eval/segmenter.h"
+#include "eval/pixel_predictor.h"
 
 #include <algorithm>
 #include <cmath>
@@ -39,8 +39,9 @@ std::vector<int64_t> window_starts(int64_t size, int64_t window, int64_t stride)
   return starts;
 }
 
-Segmenter::Segmenter(Predictor& backbone, const ViTConfig& model, const SegmentationInfo& info,
-                     NamedTensors weights, SegmentOptions how)
+PixelPredictor::PixelPredictor(Predictor& backbone, const ViTConfig& model,
+                               const SegmentationInfo& info, NamedTensors weights,
+                               SegmentOptions how)
     : backbone_(backbone),
       model_(model),
       maps_(model, info.head),
@@ -59,11 +60,11 @@ Segmenter::Segmenter(Predictor& backbone, const ViTConfig& model, const Segmenta
   if (how_.scales.empty()) throw UsageError("scales is empty; want at least 1");
 }
 
-bool Segmenter::is_averaged() const {
+bool PixelPredictor::is_averaged() const {
   return how_.scales != std::vector<double>{1} || how_.has_flips;
 }
 
-int64_t Segmenter::num_passes(int64_t height, int64_t width) const {
+int64_t PixelPredictor::num_passes(int64_t height, int64_t width) const {
   int64_t passes = 0;
   for (const double scale : how_.scales) {
     const int64_t rows = scaled(height, scale), columns = scaled(width, scale);
@@ -77,7 +78,8 @@ int64_t Segmenter::num_passes(int64_t height, int64_t width) const {
 }
 
 // The head's own places: [B, h, w, C] over `height` x `width` pixels, whole patches.
-at::Tensor Segmenter::place_scores(const at::Tensor& images_BCHW, double& height, double& width) {
+at::Tensor PixelPredictor::place_scores(const at::Tensor& images_BCHW, double& height,
+                                        double& width) {
   const at::NoGradGuard no_grad;
   const at::Tensor images = filled(images_BCHW, model_.patch_size);
   const VitOutputs outputs = backbone_.features(images, maps_.taps());
@@ -90,7 +92,7 @@ at::Tensor Segmenter::place_scores(const at::Tensor& images_BCHW, double& height
 }
 
 // The mean over sliding windows at each pixel.
-at::Tensor Segmenter::window_scores(const at::Tensor& images_BCHW) {
+at::Tensor PixelPredictor::window_scores(const at::Tensor& images_BCHW) {
   const int64_t height = images_BCHW.size(2), width = images_BCHW.size(3);
   const int64_t window_height = std::min(how_.window, height),
                 window_width = std::min(how_.window, width);
@@ -114,7 +116,7 @@ at::Tensor Segmenter::window_scores(const at::Tensor& images_BCHW) {
   return sum_BHWC / count_HW1;
 }
 
-at::Tensor Segmenter::pixel_scores(const at::Tensor& images_BCHW) {
+at::Tensor PixelPredictor::pixel_scores(const at::Tensor& images_BCHW) {
   if (how_.window > 0) return window_scores(images_BCHW);
   double height = 0, width = 0;
   const at::Tensor scores = place_scores(images_BCHW, height, width);
@@ -124,7 +126,7 @@ at::Tensor Segmenter::pixel_scores(const at::Tensor& images_BCHW) {
       .cpu();
 }
 
-std::vector<ViewScores> Segmenter::views(const at::Tensor& images_BCHW) {
+std::vector<ViewScores> PixelPredictor::views(const at::Tensor& images_BCHW) {
   at::Tensor scores_BHWC;
   auto height = static_cast<double>(images_BCHW.size(2)),
        width = static_cast<double>(images_BCHW.size(3));
@@ -181,9 +183,10 @@ double shown_share(const Geometry& geometry, int64_t height, int64_t width) {
          part(geometry.scale_x, geometry.offset_x, width, geometry.source_width);
 }
 
-LoadedSegmenter load_segmenter(const std::filesystem::path& checkpoint,
-                               const PredictorOptions& options, const SegmentOptions& how) {
-  LoadedSegmenter loaded{load_predictor(checkpoint, options), {}, nullptr};
+LoadedPixelPredictor load_pixel_predictor(const std::filesystem::path& checkpoint,
+                                          const PredictorOptions& options,
+                                          const SegmentOptions& how) {
+  LoadedPixelPredictor loaded{load_predictor(checkpoint, options), {}, nullptr};
   const ModelInfo& info = loaded.model.info;
   if (!info.segmentation)
     throw CheckpointError(loaded.model.checkpoint.path().string(),
@@ -193,7 +196,7 @@ LoadedSegmenter load_segmenter(const std::filesystem::path& checkpoint,
   SegmentOptions own = how;
   if (own.window == 0) own.window = loaded.info.window;
   if (own.stride == 0 && own.window == loaded.info.window) own.stride = loaded.info.stride;
-  loaded.segmenter = std::make_unique<Segmenter>(
+  loaded.pixels = std::make_unique<PixelPredictor>(
       *loaded.model.predictor, info.config, loaded.info,
       load_segmentation_head(loaded.model.checkpoint, loaded.info, info.config), own);
   return loaded;

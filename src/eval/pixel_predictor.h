@@ -29,12 +29,12 @@ struct ViewScores {
 };
 
 /// Names the class of every pixel of pictures: a model and a head.
-class Segmenter {
+class PixelPredictor {
  public:
   /// backbone  outlives it; of images of any size where views differ from the model's
   /// weights   the head's, by local name
-  Segmenter(Predictor& backbone, const ViTConfig& model, const SegmentationInfo& info,
-            NamedTensors weights, SegmentOptions how);
+  PixelPredictor(Predictor& backbone, const ViTConfig& model, const SegmentationInfo& info,
+                 NamedTensors weights, SegmentOptions how);
 
   /// Scores of each view of a batch. Views whose sides are no multiples of the patch are filled
   /// with zeros; windows cover each pixel at least once, the last of a row lies at its end, and the
@@ -74,14 +74,15 @@ at::Tensor classes_on_picture(const ViewScores& view, const Geometry& geometry);
 double shown_share(const Geometry& geometry, int64_t height, int64_t width);
 
 /// A checkpoint with a head opened for inference.
-struct LoadedSegmenter {
+struct LoadedPixelPredictor {
   LoadedModel model;
   SegmentationInfo info;
-  std::unique_ptr<Segmenter> segmenter;
+  std::unique_ptr<PixelPredictor> pixels;
 };
 
 /// throws  CheckpointError as load_predictor, and for a checkpoint without such a head
-LoadedSegmenter load_segmenter(const std::filesystem::path& checkpoint,
-                               const PredictorOptions& options, const SegmentOptions& how);
+LoadedPixelPredictor load_pixel_predictor(const std::filesystem::path& checkpoint,
+                                          const PredictorOptions& options,
+                                          const SegmentOptions& how);
 
 }  // namespace vit22b
