@@ -35,5 +35,6 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
   "libc6, libgcc-s1, libgif7, libtiff6, libstdc++6, libhwy1, libjpeg62-turbo, libpng16-16, libsentencepiece0, libutf8proc2, libwebp7, libwebpdemux2, libxxhash0, zlib1g")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, libssl3, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "openmpi-bin, python3-numpy")
 include(CPack)

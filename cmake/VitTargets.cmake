@@ -40,7 +40,7 @@ endfunction()
 # vit22b_library(FOLDER DEPENDENCY...): src/FOLDER/**.cpp as vit22b_FOLDER, linked to the folders and libraries named.
 function(vit22b_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
-  list(FILTER sources EXCLUDE REGEX "/(kernels/cuda|dist/mpi)/")  # modules: VitCuda.cmake's, VitMpi.cmake's
+  list(FILTER sources EXCLUDE REGEX "/(kernels/cuda|dist/mpi|core/http/curl)/")  # modules: VitCuda.cmake's, VitMpi.cmake's, VitHttp.cmake's
   add_library(vit22b_${folder} STATIC ${sources})
   target_link_libraries(vit22b_${folder} PUBLIC vit22b_flags ${ARGN})
   target_precompile_headers(vit22b_${folder} REUSE_FROM vit22b_pch)

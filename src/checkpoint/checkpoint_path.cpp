@@ -3,13 +3,17 @@
 #include <algorithm>
 
 #include "checkpoint/container/containers.h"
+#include "checkpoint/hub_checkpoint.h"
 #include "core/error.h"
+#include "core/hub/hub_name.h"
+#include "core/hub/hub_settings.h"
 
 namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kTowerWord = "tower=";
 constexpr const char* kConfigs[] = {"config.json", "open_clip_config.json"};
 
 bool has_config(const fs::path& folder) {
@@ -38,7 +42,9 @@ CheckpointPath resolve_file(const fs::path& path) {
   return {path.parent_path().empty() ? fs::path(".") : path.parent_path(), name};
 }
 
-CheckpointPath resolve(const fs::path& path) {
+CheckpointPath resolve(const fs::path& path, const std::string& tower = "") {
+  if (is_hub_name(path.string())) return hub_checkpoint(path.string(), hub_settings(), tower);
+  if (is_remote_checkpoint(path.string())) return url_checkpoint(path.string(), hub_settings());
   std::error_code error;
   if (!fs::exists(path, error))
     throw CheckpointError("checkpoint ", path.string(), " does not exist");
@@ -56,7 +62,20 @@ CheckpointPath resolve(const fs::path& path) {
 
 fs::path CheckpointPath::path() const {
   const fs::path place = weights.empty() ? folder : folder / weights;
-  return given.empty() ? place : fs::path(place.string() + "?" + given);
+  std::string words = given;
+  if (!image_tower.empty())
+    words = concat(kTowerWord, image_tower, given.empty() ? "" : "&", given);
+  return words.empty() ? place : fs::path(place.string() + "?" + words);
+}
+
+bool is_remote_checkpoint(const std::string& place) {
+  return is_hub_name(place) || place.starts_with("https://") || place.starts_with("http://");
+}
+
+bool may_be_checkpoint(const std::string& place) {
+  std::error_code error;
+  return is_remote_checkpoint(place) || fs::exists(place, error) ||
+         fs::exists(place.substr(0, place.rfind('?')), error);
 }
 
 CheckpointPath resolve_checkpoint(const fs::path& path) {
@@ -64,8 +83,16 @@ CheckpointPath resolve_checkpoint(const fs::path& path) {
   const size_t mark = text.rfind('?');
   std::error_code error;
   if (mark == std::string::npos || fs::exists(path, error)) return resolve(path);
-  CheckpointPath found = resolve(text.substr(0, mark));
-  found.given = text.substr(mark + 1);
+  std::string tower;
+  std::vector<std::string> given;
+  for (const std::string& word : split(text.substr(mark + 1), '&'))
+    if (word.starts_with(kTowerWord))
+      tower = word.substr(kTowerWord.size());
+    else
+      given.push_back(word);
+  CheckpointPath found = resolve(text.substr(0, mark), tower);
+  found.image_tower = tower;
+  found.given = join(given, "&");
   return found;
 }
 

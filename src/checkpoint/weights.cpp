@@ -2,6 +2,7 @@
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
+#include "checkpoint/inner_tower.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/tensor_reader.h"
 #include "core/checksum.h"
@@ -51,7 +52,9 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
 TensorContainer open_weights(const CheckpointPath& checkpoint) {
   if (is_beside_base(checkpoint))
     if (const auto base = find_base(checkpoint)) return open_beside_base(checkpoint, *base);
-  return open_container(weights_place(checkpoint));
+  TensorContainer all = open_container(weights_place(checkpoint));
+  const auto tower = inner_tower(checkpoint);
+  return tower ? tensors_of(*tower, std::move(all)) : std::move(all);
 }
 
 std::string weights_identity(const CheckpointPath& checkpoint) {

@@ -30,10 +30,13 @@ struct Inspected {
 };
 
 Inspected inspected(const InspectFlags& flags) {
-  const CheckpointPath place = resolve_checkpoint(
-      flags.checkpoint + (flags.given.empty() ? "" : "?" + join(flags.given, "&")));
+  std::vector<std::string> given = flags.given;
+  const bool is_text = flags.tower == kTextTower;
+  if (!is_text && flags.tower != "image") given.push_back("tower=" + flags.tower);
+  const CheckpointPath place =
+      resolve_checkpoint(flags.checkpoint + (given.empty() ? "" : "?" + join(given, "&")));
   const ModelInfo info = read_model_info(place);
-  if (flags.tower == "image") return {info.family, info.config, function_of(info)};
+  if (!is_text) return {info.family, info.config, function_of(info)};
   const TextSide text = read_text_side(place);
   return {info.family, text.config, text.function};
 }
@@ -84,9 +87,10 @@ void add_inspect(CLI::App& group) {
   inspect->add_option("checkpoint", flags->checkpoint, "checkpoint, run folder or file of weights")
       ->required();
   inspect->add_option("given", flags->given, "what the files do not say, as num_heads=12");
-  inspect->add_option("--tower", flags->tower, "image, or text of a two-tower checkpoint")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"image", "text"}));
+  inspect
+      ->add_option("--tower", flags->tower,
+                   "image, text of a two-tower checkpoint, or one of several image towers")
+      ->capture_default_str();
   add_common_flags(*inspect, flags->common, kJson);
   inspect->callback([flags] { run_inspect(*flags); });
 }

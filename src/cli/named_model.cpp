@@ -8,8 +8,7 @@ namespace vit22b {
 
 std::optional<CheckpointPath> named_checkpoint(const std::string& name,
                                                const std::vector<std::string>& overrides) {
-  std::error_code error;
-  if (!std::filesystem::exists(name, error)) return {};
+  if (!may_be_checkpoint(name)) return {};
   if (!overrides.empty())
     throw UsageError("overrides go with a preset's name; ", name, " is a checkpoint");
   return resolve_checkpoint(name);

@@ -63,6 +63,10 @@ void log_file_only(std::string_view text) {
   write("", text, false);
 }
 
+bool log_is_quiet() {
+  return targets().is_quiet;
+}
+
 void log_set_quiet(bool is_quiet) {
   targets().is_quiet = is_quiet;
 }

@@ -15,6 +15,7 @@ void log_file_only(std::string_view text);
 
 /// Hides info lines on stderr; the log file keeps them.
 void log_set_quiet(bool is_quiet);
+bool log_is_quiet();
 
 /// Whether lines are shown on stderr at all; the log file keeps them.
 void log_set_terminal(bool is_shown);

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/user_cache.h"
 #include "kernels/shape.h"
 
 namespace vit22b {
@@ -94,15 +95,6 @@ LabelledFeatures FeatureTable::labelled(const std::string& name) const {
 
 namespace {
 
-/// Empty without a home.
-fs::path user_cache_root() {
-  const char* const cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "vit22b";
-  const char* const home = std::getenv("HOME");
-  if (home != nullptr && fs::path(home).is_absolute()) return fs::path(home) / ".cache" / "vit22b";
-  return {};
-}
-
 /// The folder of a key: where its features are, or else where they can be made.
 fs::path folder_for(const std::string& key, const DataSource& source, const CacheOptions& options) {
   for (const fs::path& root : {options.root, options.otherwise})
@@ -117,11 +109,14 @@ fs::path folder_for(const std::string& key, const DataSource& source, const Cach
 }  // namespace
 
 CacheOptions cache_places_at(const fs::path& root) {
-  return {.root = root, .otherwise = user_cache_root()};
+  return {.root = root, .otherwise = user_cache_folder()};
 }
 
 CacheOptions cache_places(const fs::path& checkpoint, const fs::path& named) {
   if (!named.empty()) return {.root = named};
+  // Nothing is put beside what lies in another program's cache.
+  if (is_remote_checkpoint(checkpoint.string()))
+    return {.root = user_cache_folder(), .otherwise = user_cache_folder()};
   return cache_places_at((fs::is_directory(checkpoint) ? checkpoint : checkpoint.parent_path()) /
                          "cache");
 }

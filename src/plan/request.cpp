@@ -1,6 +1,5 @@
 #include "plan/request.h"
 
-#include <filesystem>
 #include <map>
 
 #include "checkpoint/model_info.h"
@@ -76,7 +75,7 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   ConfigTree tree;
   if (is_file)
     tree = read_config_file(name);
-  else if (std::error_code error; std::filesystem::exists(name, error))
+  else if (may_be_checkpoint(name))
     take_checkpoint(name, tree);
   else
     set_override(tree, "model.name=" + name);
@@ -105,10 +104,6 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   }
   request.config = train_config_from_tree(tree);
   if (request.config.mesh.data == 0) request.config.mesh.data = 1;
-  if (request.is_training && request.config.task == "segment")
-    throw UsageError(
-        "task=segment: what heads over patches take is not planned yet; plan the model alone, "
-        "with mode=infer where it is frozen");
   if (request.is_training) request.others = other_models(request.config);
   if (!request.config.init_from.empty())
     request.checkpoint_bytes = tensor_bytes(resolve_checkpoint(request.config.init_from));

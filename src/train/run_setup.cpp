@@ -71,11 +71,9 @@ class SavedSource : public WeightSource {
 /// Where a base is now that is not where it was: at init_from, if that is there.
 std::string moved_base(const std::filesystem::path& start, const TrainConfig& config) {
   const auto base = find_base(start);
-  std::error_code error;
-  const auto is_there = [&](const std::string& place) {
-    return std::filesystem::exists(place.substr(0, place.rfind('?')), error);
-  };
-  return base && !is_there(base->place) && is_there(config.init_from) ? config.init_from : "";
+  return base && !may_be_checkpoint(base->place) && may_be_checkpoint(config.init_from)
+             ? config.init_from
+             : "";
 }
 
 /// Says what whoever goes on with other programs, or with the base's own run, should know.

@@ -38,8 +38,7 @@ std::string working_folder_of(const fs::path& run) {
 }
 
 std::string checkpoint_hash(const std::string& place) {
-  std::error_code error;
-  if (!fs::exists(place, error)) return "";
+  if (!may_be_checkpoint(place)) return "";
   return weights_identity(resolve_checkpoint(place));
 }
 

@@ -517,7 +517,22 @@ def make_tokenizers():
     seed("caption", "controls", "\x1b[36;44mblue\x1b[0m \x85\x93quoted\x94 \uff21\u3000\ufeffend\r\n&quot;")
 
 
+def make_hub():
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    files = [{"rfilename": "config.json", "size": 10, "blobId": commit}, {"rfilename": "a/../../b"}, {"rfilename": "sub/x.txt"},
+             {"rfilename": "model.safetensors", "lfs": {"sha256": 64 * "a", "size": 99}}]
+    seed("hub", "listing", "0" + json.dumps({"sha": commit, "siblings": files}))
+    seed("hub", "name", "1me/model@refs/pr/1:sub/model.safetensors")
+    seed("hub", "name-leads-out", "1me/..@..:../x")
+    seed("hub", "llava", "2" + json.dumps({"model_type": "llava", "vision_config": {"model_type": "clip_vision_model", "hidden_size": 8}}))
+    seed("hub", "openvla", "2" + json.dumps({"model_type": "openvla", "timm_model_ids": ["vit_a.b", "vit_c_siglip"], "image_sizes": [224, 224]}))
+    seed("hub", "redirects", "3302 https://cdn.example/a\n\n307 https://hub.example/b\n\n503\nretry-after:1\n\n200\nx-linked-etag:abc\n\n")
+    seed("hub", "redirect-here", "3302 http://127.0.0.1:80/a\n\n302 http://127.0.0.1.example.org/a\n\n")
+    seed("hub", "redirect-as-somebody", "3302 https://hub.example@evil.example/a\n\n302 file:///etc/passwd\n\n")
+
+
 if __name__ == "__main__":
+    make_hub()
     make_safetensors()
     make_shard_indices()
     make_containers()

@@ -1,6 +1,10 @@
 #pragma once
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/container/tensor_container.h"
 
@@ -20,6 +24,11 @@ TensorContainer open_container(const std::filesystem::path& file);
 /// Whether a name has the ending of such a file.
 bool has_container_ending(std::string_view name);
 
+/// The same of bytes wherever they lie.
+///
+/// place  of them, for people
+TensorContainer open_safetensors(std::unique_ptr<ByteStore> bytes,
+                                 const std::filesystem::path& place);
 /// A safetensors file. throws  CheckpointError as read_safetensors_header
 TensorContainer open_safetensors(const std::filesystem::path& file);
 /// An .npz file: a zip archive of arrays, packed or not, by their names without `.npy`. Arrays in
@@ -34,6 +43,12 @@ TensorContainer open_npz(const std::filesystem::path& file);
 /// throws  CheckpointError where it is damaged, big-endian, holds no state dict, or a tensor is of
 ///         a kind that is not read
 TensorContainer open_torch(const std::filesystem::path& file);
+/// The files that an index names, plain names each.
+///
+/// throws  CheckpointError where it is damaged
+std::vector<std::string> shards_of(const std::filesystem::path& index);
+/// The file of each tensor, as an index has it.
+std::map<std::string, std::string> shards_by_tensor(const std::filesystem::path& index);
 /// The tensors that an index says lie in files beside it.
 ///
 /// throws  CheckpointError where a file is missing, or is not as the index says

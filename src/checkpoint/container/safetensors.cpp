@@ -14,8 +14,12 @@ std::string read_begin(const ByteStore& bytes, size_t offset, size_t count) {
 }  // namespace
 
 TensorContainer open_safetensors(const std::filesystem::path& file) {
-  TensorContainer container(file);
-  std::unique_ptr<ByteStore> bytes = open_file_bytes(file, ExitCode::kCheckpoint);
+  return open_safetensors(open_file_bytes(file, ExitCode::kCheckpoint), file);
+}
+
+TensorContainer open_safetensors(std::unique_ptr<ByteStore> bytes,
+                                 const std::filesystem::path& place) {
+  TensorContainer container(place);
   const size_t size = bytes->size();
   const std::string length = read_begin(*bytes, 0, kSafetensorsLengthBytes);
   const size_t data_begin =

@@ -1,4 +1,5 @@
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "checkpoint/container/containers.h"
 #include "core/error.h"
@@ -27,6 +28,16 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& index
 }
 
 }  // namespace
+
+std::map<std::string, std::string> shards_by_tensor(const std::filesystem::path& index) {
+  return read_index(index);
+}
+
+std::vector<std::string> shards_of(const std::filesystem::path& index) {
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : read_index(index)) shards.insert(shard);
+  return {shards.begin(), shards.end()};
+}
 
 TensorContainer open_shards(const std::filesystem::path& index) {
   const std::map<std::string, std::string> shard_of_tensor = read_index(index);

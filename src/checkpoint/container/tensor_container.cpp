@@ -36,6 +36,13 @@ void TensorContainer::take(TensorContainer other, const std::vector<std::string>
   }
 }
 
+void TensorContainer::rename(const std::function<std::string(const std::string& name)>& to) {
+  std::map<std::string, StoredTensor> old;
+  old.swap(tensors_);
+  for (auto& [name, tensor] : old)
+    if (const std::string now = to(name); !now.empty()) add(now, std::move(tensor));
+}
+
 void TensorContainer::release(const std::string& name) const {
   const StoredTensor& stored = tensor(name);
   stores_[stored.store]->release(stored.offset, stored.size_bytes());

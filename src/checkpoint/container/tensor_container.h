@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -45,6 +46,10 @@ class TensorContainer {
   /// prefix  of their names here
   void take(TensorContainer other, const std::vector<std::string>& names,
             const std::string& prefix = "");
+  /// Gives every tensor another name, or takes it out where that is "".
+  ///
+  /// throws  CheckpointError where two have one then
+  void rename(const std::function<std::string(const std::string& name)>& to);
   /// Says which hash a tensor's bytes have to have.
   void expect_hash(const std::string& name, const std::string& hash);
 

@@ -3,6 +3,7 @@
 #include "checkpoint/adapters.h"
 #include "checkpoint/import/families.h"
 #include "checkpoint/import/importer.h"
+#include "checkpoint/inner_tower.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -109,6 +110,9 @@ void with_import_files(const CheckpointPath& checkpoint,
         json = parse_json<nlohmann::ordered_json>(
             read_text(place, ExitCode::kCheckpoint, kConfigLimit), place, ExitCode::kCheckpoint);
       }
+    if (json.is_object())
+      if (auto tower = inner_tower(json, place, checkpoint.image_tower))
+        json = nlohmann::ordered_json::parse(tower->config);
     if (!place.empty()) return use({checkpoint, json, place});
     const TensorContainer weights = open_weights(checkpoint);
     const std::vector<std::string> names = weights.names();
