@@ -2,6 +2,7 @@
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/export/exporter.h"
+#include "checkpoint/export/onnx/model.h"
 #include "checkpoint/import/dinov2_head.h"
 #include "checkpoint/tensor_reader.h"
 #include "core/error.h"
@@ -72,7 +73,7 @@ void check_values(const TensorReader& source, const CheckpointPath& written,
 std::optional<ImportedHead> pixel_head(const CheckpointPath& from, const TensorReader& source,
                                        const ModelInfo& info, const ConvertOptions& options) {
   if (options.pixel_head.empty() && !info.segmentation) return std::nullopt;
-  if (!options.format.empty()) {
+  if (!options.format.empty() && options.format != kOnnxFormat) {
     if (!options.pixel_head.empty())
       throw UsageError("--pixel-head goes into our own folders; --to ", options.format,
                        " has no place for it");
@@ -110,10 +111,58 @@ void write_pixel_head(FileOps& ops, const std::filesystem::path& folder, const I
       write_parts(ops, folder / kTaskFile, parts, {{"format", "pt"}}, single_process());
 }
 
+void check_onnx_options(const std::filesystem::path& path, const ConvertOptions& options) {
+  if (path.extension() != ".onnx")
+    throw UsageError("--to onnx writes a file: want a name that ends in .onnx, not ",
+                     path.string());
+  if (options.layout.dtype != at::kFloat)
+    throw UsageError(
+        "--to onnx: weights are written in fp32; --dtype bf16 is not: runtimes differ in how they "
+        "compute with such");
+  if (options.layout.shard_bytes > 0)
+    throw UsageError(
+        "--to onnx: weights lie in the file, or above 2 GB in one beside it; leave --shard-size "
+        "away");
+}
+
+/// What is written: a checkpoint's parameters, and a head of every pixel or null.
+struct WrittenParts {
+  const TensorReader& source;
+  const WholeTensor& whole;
+  const ImportedHead* head;
+};
+
+void write_as_onnx(FileOps& ops, const std::filesystem::path& path, const WrittenParts& parts,
+                   const ConvertOptions& options, Conversion& done) {
+  const std::vector<ParameterRow> table = parameter_table(done.info.config);
+  const OnnxModel model = onnx_model(done.info, table, parts.whole, parts.head);
+  write_onnx(ops, path, model, options.has_data_beside ? 0 : kMostOnnxBytes);
+  for (const OnnxTensor& tensor : model.graph.tensors())
+    if (!tensor.from.empty()) done.tensors.push_back({tensor.name, tensor.from});
+}
+
+void write_as_folder(FileOps& ops, const std::filesystem::path& folder, const WrittenParts& parts,
+                     const ConvertOptions& options, Conversion& done) {
+  const std::vector<ParameterRow> table = parameter_table(done.info.config);
+  const WrittenModel model =
+      options.format.empty()
+          ? WrittenModel{under_timms_names(table), {{"config.json", model_info_text(done.info)}}}
+          : export_model(options.format, done.info, table);
+  done.tensors = names_in(model.tensors);
+  make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
+    write_model(ops, beside, model, parts.whole, options.layout, manifest);
+    if (parts.head != nullptr)
+      write_pixel_head(ops, beside, *parts.head, done.info.config, manifest);
+    check_values(parts.source, beside, table, options);
+  });
+}
+
 }  // namespace
 
 Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
-                              const std::filesystem::path& folder, const ConvertOptions& options) {
+                              const std::filesystem::path& place, const ConvertOptions& options) {
+  const bool is_onnx = options.format == kOnnxFormat;
+  if (is_onnx) check_onnx_options(place, options);
   ModelInfo whole_info = read_model_info(from);
   whole_info.config.adapters = {};
   const TensorReader source(from, parameter_table(whole_info.config));
@@ -122,12 +171,6 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   const std::optional<ImportedHead> head = pixel_head(from, source, whole_info, options);
   done.info.segmentation = head ? std::optional(head->info) : std::nullopt;
   if (!options.pixel_head.empty()) show_whole_pictures(done.info);
-  const std::vector<ParameterRow> table = parameter_table(done.info.config);
-  const WrittenModel model =
-      options.format.empty()
-          ? WrittenModel{under_timms_names(table), {{"config.json", model_info_text(done.info)}}}
-          : export_model(options.format, done.info, table);
-  done.tensors = names_in(model.tensors);
   for (const std::string& name : source.left())
     if (!name.starts_with(kAdapterPrefix) && !name.starts_with(kBasePrefix))
       done.left.push_back(name);
@@ -138,11 +181,8 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
     if (options.on_tensor) options.on_tensor();
     return source.whole(row);
   };
-  make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
-    write_model(ops, beside, model, whole, options.layout, manifest);
-    if (head) write_pixel_head(ops, beside, *head, done.info.config, manifest);
-    check_values(source, beside, table, options);
-  });
+  const WrittenParts parts{source, whole, head ? &*head : nullptr};
+  (is_onnx ? write_as_onnx : write_as_folder)(ops, place, parts, options, done);
   return done;
 }
 

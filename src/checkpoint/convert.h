@@ -10,11 +10,15 @@
 
 namespace vit22b {
 
+/// A graph for other runtimes, in one file (and one of weights beside it where it is large).
+constexpr const char* kOnnxFormat = "onnx";
+
 /// How a checkpoint is written anew.
 struct ConvertOptions {
-  std::string format;  ///< of export_formats; "" for our own folder
+  std::string format;  ///< of export_formats, or kOnnxFormat; "" for our own folder
   WeightLayout layout;
-  bool has_no_head = false;  ///< its classifier is left behind
+  bool has_no_head = false;      ///< its classifier is left behind
+  bool has_data_beside = false;  ///< ONNX: weights in a file of their own, however small they are
   /// A head of every pixel of another file, as read_dinov2_head takes it, and its classes' names;
   /// "" for the checkpoint's own, if it has one.
   std::filesystem::path pixel_head = {};
@@ -37,11 +41,12 @@ struct Conversion {
 
 /// Writes a checkpoint of any family as another library has it, a tensor at a time, adapters added
 /// to the weights that they stand beside; then reads every parameter back from the new files, which
-/// appear whole or not at all.
+/// appear whole or not at all. As ONNX it is a file, which is not read back.
 ///
+/// place   the new folder; of ONNX the file, whose name ends in .onnx
 /// throws  UsageError for a function that the library's files cannot say, and for a parameter that
 ///         would be read otherwise than it is; CheckpointError where the checkpoint cannot be read
 Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
-                              const std::filesystem::path& folder, const ConvertOptions& options);
+                              const std::filesystem::path& place, const ConvertOptions& options);
 
 }  // namespace vit22b

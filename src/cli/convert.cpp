@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/export/exporter.h"
 #include "cli/command.h"
 #include "cli/layout_flags.h"
 #include "core/error.h"
@@ -20,7 +21,7 @@ struct ConvertFlags {
   CommonFlags common;
   LayoutFlags layout;
   std::string in, out;
-  bool has_no_head = false;
+  bool has_no_head = false, has_data_beside = false;
   std::string pixel_head, labels;
 };
 
@@ -70,9 +71,12 @@ void run_convert(const ConvertFlags& flags) {
   options.on_tensor = [] {
     if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
   };
+  const bool is_onnx = options.format == kOnnxFormat;
+  options.has_data_beside = flags.has_data_beside;
+  if (flags.has_data_beside && !is_onnx) throw UsageError("--external-data goes with --to onnx");
   FileOps ops(ExitCode::kCheckpoint);
   const Conversion done = convert_checkpoint(ops, resolve_checkpoint(flags.in), flags.out, options);
-  log_info(concat("wrote ", flags.out, ", and read every tensor back from it"));
+  log_info(concat("wrote ", flags.out, is_onnx ? "" : ", and read every tensor back from it"));
   print_out(flags.common.is_json ? json_of(done).dump(1) + "\n" : text_of(done));
 }
 
@@ -83,8 +87,14 @@ void add_convert(CLI::App& app) {
   CLI::App* convert = app.add_subcommand(
       "convert", "write a checkpoint as another library has it, adapters added to its weights");
   convert->add_option("in", flags->in, "checkpoint, run folder or file of weights")->required();
-  convert->add_option("out", flags->out, "folder of the new checkpoint")->required();
-  add_layout_flags(*convert, flags->layout);
+  convert
+      ->add_option("out", flags->out,
+                   "folder of the new checkpoint; with --to onnx a file, OUT.onnx")
+      ->required();
+  add_layout_flags(*convert, flags->layout, concat(export_formats(), "|", kOnnxFormat),
+                   "; onnx: a graph for ONNX Runtime, OpenVINO and others, in one file");
+  convert->add_flag("--external-data", flags->has_data_beside,
+                    "with --to onnx: weights in OUT.onnx.data, as above 2 GB always");
   convert->add_flag("--no-head", flags->has_no_head, "leave the classifier behind");
   convert->add_option("--pixel-head", flags->pixel_head,
                       "a linear segmentation head as DINOv2 publishes them (decode_head.*)");

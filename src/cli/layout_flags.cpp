@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "checkpoint/export/exporter.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/vit_predictor.h"
@@ -29,7 +28,8 @@ WeightLayout LayoutFlags::layout() const {
   return {precision_type(dtype), parse_bytes(shard_size)};
 }
 
-void add_layout_flags(CLI::App& command, LayoutFlags& flags) {
+void add_layout_flags(CLI::App& command, LayoutFlags& flags, const std::string& formats,
+                      const std::string& help) {
   command
       .add_option("--dtype", flags.dtype,
                   "fp32 or bf16: how the matrices of blocks and pool lie on disk")
@@ -38,8 +38,9 @@ void add_layout_flags(CLI::App& command, LayoutFlags& flags) {
   command
       .add_option("--to", flags.to,
                   "the names and config of Hugging Face's transformers (hf) or timm instead of "
-                  "ours, which are timm's with fields of our own")
-      ->check(CLI::IsMember(split(export_formats(), '|')));
+                  "ours, which are timm's with fields of our own" +
+                      help)
+      ->check(CLI::IsMember(split(formats, '|')));
   command.add_option("--shard-size", flags.shard_size,
                      "largest file, such as 5GB: shards and their index instead of one file (timm "
                      "reads no shards)");

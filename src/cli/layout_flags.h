@@ -18,6 +18,9 @@ struct LayoutFlags {
 };
 
 /// Adds --dtype, --to and --shard-size.
-void add_layout_flags(CLI::App& command, LayoutFlags& flags);
+///
+/// formats  the words of --to, and how help says them
+void add_layout_flags(CLI::App& command, LayoutFlags& flags, const std::string& formats,
+                      const std::string& help);
 
 }  // namespace vit22b

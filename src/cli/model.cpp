@@ -132,7 +132,7 @@ void add_init(CLI::App& group, const std::shared_ptr<ModelFlags>& flags,
   add_overrides(*init, flags->overrides);
   init->add_flag("--randomize-all", flags->is_randomised,
                  "draw every element at random, for parity checks");
-  add_layout_flags(*init, flags->layout);
+  add_layout_flags(*init, flags->layout, export_formats(), "");
   add_common_flags(*init, flags->common, kSeed | kOut, "folder of the new checkpoint");
   init->footer(options);
   init->callback([flags] { run_init(*flags); });
