@@ -47,6 +47,19 @@ function(vit22b_library folder)
   vit22b_unity(vit22b_${folder})
 endfunction()
 
+# vit22b_module(NAME FOLDER): src/FOLDER/*.cpp as libNAME.so beside the program, which loads it at run time. It sees no torch, and
+# leaves no symbol to be found elsewhere.
+function(vit22b_module name folder)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
+  add_library(${name} MODULE ${sources})
+  target_compile_features(${name} PRIVATE cxx_std_20)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wshadow -Wno-unused-parameter -fPIC -fvisibility=hidden)
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_options(${name} PRIVATE -Wl,-z,defs)
+  set_target_properties(${name} PROPERTIES PREFIX "lib" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+  install(TARGETS ${name} LIBRARY DESTINATION lib)
+endfunction()
+
 # vit22b_tests(FOLDER LIBRARY... [PART SUITES]): tests/FOLDER/*_test.cpp as one binary; suites named Slow* carry the label slow,
 # and those whose names SUITES (a gtest filter) tells are a test of their own, FOLDER_PART, that runs beside the others.
 function(vit22b_tests folder)

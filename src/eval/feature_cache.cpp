@@ -1,6 +1,5 @@
 #include "eval/feature_cache.h"
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"

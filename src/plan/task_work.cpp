@@ -1,13 +1,12 @@
 #include "plan/task_work.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
 
+#include "core/memory_meter.h"
 #include "eval/vit_predictor.h"
 #include "plan/outline.h"
 #include "train/task.h"
@@ -17,16 +16,6 @@ namespace {
 
 constexpr Unit kOwnUnit{UnitKind::kTask};
 constexpr int64_t kFewer = 2, kMore = 3;  // images: batch norms of pooled maps want two
-
-/// Counts bytes of the tensors that the calling thread makes and lets go.
-struct Allocations : c10::MemoryReportingInfoBase {
-  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
-    held += bytes;
-    most = std::max(most, held);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t held = 0, most = 0;
-};
 
 /// A task's loss, with all that a step would hand to it.
 class LossRehearsal {
@@ -54,12 +43,11 @@ class LossRehearsal {
     for (const auto& [name, tensor] : batch.fields)
       measured.sample_bytes += static_cast<int64_t>(tensor.nbytes()) / images;
     for (int i = 0; i < 2; ++i) {  // a first pass makes what stays
-      const auto allocations = std::make_shared<Allocations>();
-      const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, allocations);
+      const MemoryMeter meter;
       const auto begin = std::chrono::steady_clock::now();
       task_->loss(outputs, batch, single_process());
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-      measured.bytes = allocations->most;
+      measured.bytes = meter.peak();
       measured.seconds = seconds.count();
     }
     return measured;

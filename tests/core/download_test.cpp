@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "support/digest.h"
 #include "support/files.h"
 #include "support/http_server.h"
 
@@ -27,12 +28,6 @@ std::string some_bytes(size_t count) {
   return bytes;
 }
 
-std::string sha256_of(const std::string& text) {
-  const auto digest = http_module().make_digest("sha256");
-  digest->add(std::as_bytes(std::span(text)));
-  return digest->hex();
-}
-
 /// A download of one file into a folder of its own.
 struct Trial {
   std::string bytes = some_bytes(10'500);
@@ -44,7 +39,7 @@ struct Trial {
 
   std::filesystem::path path() const { return folder / "file"; }
   RemoteFile file(const std::string& url) const {
-    return {url + "/file", "file", static_cast<int64_t>(bytes.size()), sha256_of(bytes)};
+    return {url + "/file", "file", static_cast<int64_t>(bytes.size()), test::sha256_of(bytes)};
   }
   /// What it says, "" where it is there and right.
   std::string outcome(const HttpServer& server, const RemoteFile& file) {

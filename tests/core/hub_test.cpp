@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/hub/hub_model.h"
 #include "core/hub/hub_name.h"
+#include "support/digest.h"
 #include "support/files.h"
 #include "support/http_server.h"
 
@@ -18,22 +19,16 @@ using test::Reply;
 
 const std::string kCommit = "0123456789abcdef0123456789abcdef01234567";
 
-std::string hash_of(const char* algorithm, const std::string& text) {
-  const auto digest = http_module().make_digest(algorithm);
-  digest->add(std::as_bytes(std::span(text)));
-  return digest->hex();
-}
-
 /// A hub with one model: a small file that git has, and a large one.
 struct SmallHub {
   std::string config = R"({"a": 1})", weights = std::string(5'000, 'w');
   std::string listing() const {
     const std::string blob = concat("blob ", config.size(), std::string(1, '\0'), config);
     return concat(R"({"sha":")", kCommit, R"(","siblings":[{"rfilename":"config.json","size":)",
-                  config.size(), R"(,"blobId":")", hash_of("sha1", blob),
+                  config.size(), R"(,"blobId":")", test::digest_of("sha1", blob),
                   R"("},{"rfilename":"model.safetensors","size":)", weights.size(),
-                  R"(,"blobId":"00","lfs":{"sha256":")", hash_of("sha256", weights), R"(","size":)",
-                  weights.size(), R"(}},{"rfilename":"../../evil","size":1}]})");
+                  R"(,"blobId":"00","lfs":{"sha256":")", test::digest_of("sha256", weights),
+                  R"(","size":)", weights.size(), R"(}},{"rfilename":"../../evil","size":1}]})");
   }
   Reply answer(const Asked& asked) const {
     const std::string base = "/me/model/resolve/" + kCommit + "/";
@@ -96,7 +91,7 @@ TEST(HubModel, FetchesIntoTheHubsOwnLayout) {
   EXPECT_EQ(test::read_file(snapshot / "config.json"), hub.config);
   EXPECT_EQ(test::read_file(folder / "refs" / "main"), kCommit);
   EXPECT_EQ(fs::read_symlink(snapshot / "model.safetensors"),
-            fs::path("../../blobs") / hash_of("sha256", hub.weights));
+            fs::path("../../blobs") / test::digest_of("sha256", hub.weights));
   EXPECT_TRUE(fs::exists(folder / ".no_exist" / kCommit / "preprocessor_config.json"));
   EXPECT_TRUE(model.knows("preprocessor_config.json"));
   EXPECT_FALSE(model.knows("tokenizer.json"));
@@ -114,10 +109,11 @@ TEST(HubModel, HashesThatTheListingDoesNotNameAreLookedUp) {
                                   R"(","siblings":[{"rfilename":"model.safetensors"}]})")};
     Reply reply = hub.answer(asked);
     if (asked.method == "HEAD")
-      reply = {.status = 302,
-               .headers = {{"X-Linked-Etag", concat('"', hash_of("sha256", hub.weights), '"')},
-                           {"X-Linked-Size", std::to_string(hub.weights.size())},
-                           {"Location", "https://203.0.113.9/never-asked"}}};
+      reply = {
+          .status = 302,
+          .headers = {{"X-Linked-Etag", concat('"', test::digest_of("sha256", hub.weights), '"')},
+                      {"X-Linked-Size", std::to_string(hub.weights.size())},
+                      {"Location", "https://203.0.113.9/never-asked"}}};
     return reply;
   });
   const test::TempFolder home;

@@ -75,8 +75,7 @@ void read_name(const std::string& text) {
 }
 
 void read_towers(const std::string& text) {
-  const auto config =
-      parse_json<nlohmann::ordered_json>(text, "config.json", ExitCode::kCheckpoint);
+  const auto config = parse_json_line<nlohmann::ordered_json>(text);
   if (config.is_object()) inner_towers(config, "config.json");
 }
 
@@ -88,7 +87,7 @@ void ask(const std::string& script) {
                        .longest_wait_s = 0},
                       std::make_unique<ScriptedSession>(script));
   TextBody body(100);
-  client.get(ScriptedSession::kHome, {}, body);
+  client.get(ScriptedSession::kHome, body);
   client.head(ScriptedSession::kHome);
 }
 

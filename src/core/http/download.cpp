@@ -13,17 +13,11 @@
 #include "core/log.h"
 #include "core/printable.h"
 #include "core/progress.h"
-#include "core/signals.h"
 
 namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A piece of the file: bytes from `first` up to `end`; `end` -1 for all that come.
-struct Piece {
-  int64_t first = 0, end = -1;
-};
 
 /// What all connections of a download share.
 struct Shared {
@@ -36,96 +30,16 @@ struct Shared {
   std::atomic<bool> has_no_ranges = false;  ///< the server gives whole files alone
 };
 
-/// Writes a piece's bytes where they belong.
-class PieceBody : public HttpBody {
- public:
-  PieceBody(Shared& shared, const Piece& piece) : shared_(shared), piece_(piece) {}
-
-  bool begin(const HttpAnswer& answer) override {
-    is_as_asked_ = false;
-    if (answer.status != 200 && answer.status != 206) return false;
-    if (answer.status == 206) {
-      is_as_asked_ = begins_where_asked(answer.header("content-range"));
-      return is_as_asked_;
-    }
-    // The whole file, whatever was asked for.
-    is_as_asked_ = at() == 0;
-    is_whole_file_ = !is_as_asked_;
-    return is_as_asked_;
-  }
-
-  bool add(std::span<const std::byte> bytes) override {
-    if (shared_.is_over) return false;
-    if (piece_.end >= 0) {
-      const auto room = static_cast<size_t>(piece_.end - at());
-      if (bytes.size() > room) bytes = bytes.first(room);
-      if (bytes.empty()) return false;  // more than was asked for
-    }
-    shared_.ops.write_at(shared_.descriptor, static_cast<size_t>(at()), bytes, shared_.path);
-    done_ += static_cast<int64_t>(bytes.size());
-    shared_.received += static_cast<int64_t>(bytes.size());
-    return true;
-  }
-
-  int64_t at() const { return piece_.first + done_; }
-  bool is_complete() const { return piece_.end >= 0 && at() == piece_.end; }
-  bool is_whole_file() const { return is_whole_file_; }
-  /// Begins anew: nothing of it counts.
-  void forget() {
-    shared_.received -= done_;
-    done_ = 0;
-  }
-
- private:
-  // "bytes 100-199/1000"
-  bool begins_where_asked(const std::string& range) const {
-    return range.starts_with(concat("bytes ", at(), "-"));
-  }
-
-  Shared& shared_;
-  Piece piece_;
-  int64_t done_ = 0;
-  bool is_as_asked_ = false, is_whole_file_ = false;
-};
-
-std::string range_header(int64_t first, int64_t end) {
-  return concat("Range: bytes=", first, "-", end < 0 ? std::string() : std::to_string(end - 1));
-}
-
-/// Fetches a piece, going on where a try broke off as long as tries bring anything.
-///
-/// throws  CheckpointError
-void fetch_piece(PoliteClient& client, Shared& shared, const Piece& piece) {
-  PieceBody body(shared, piece);
-  int64_t again = 1;
-  while (true) {
-    const int64_t before = body.at();
-    HttpRequest request{.url = shared.file.url};
-    request.timeout_s = client.manners().timeout_s;
-    request.should_stop = [&shared] { return stop_signal() != 0 || shared.is_over; };
-    if (body.at() > 0 || piece.end >= 0) request.headers = {range_header(body.at(), piece.end)};
-    HttpAnswer answer = client.once(request, body);
-    if (shared.is_over || body.is_complete()) return;
-    const bool ended_well = answer.failure == HttpAnswer::Failure::kNone &&
-                            (answer.status == 200 || answer.status == 206);
-    if (ended_well && piece.end < 0 && !body.is_whole_file()) return;
-    if (body.is_whole_file() && piece.first > 0) {
-      shared.has_no_ranges = true;
-      shared.is_over = true;
-      return;
-    }
-    if (body.is_whole_file()) body.forget();  // from the beginning, then
-    if (!ended_well && !may_do_better(answer))
-      throw CheckpointError(refusal_text(answer, shared.file));
-    if (body.at() > before) again = 1;
-    if (again >= client.manners().tries)
-      throw CheckpointError(
-          ended_well ? concat("the server gives other bytes of ", shared.file.name,
-                              " than it was asked for: ", body.at() - piece.first, " of ",
-                              piece.end - piece.first, " came; nothing of them is used")
-                     : refusal_text(answer, shared.file));
-    client.pause(answer, again++);
-  }
+/// Fetches a range into its place of the file.
+RangeEnd fetch_into(PoliteClient& client, Shared& shared, const ByteRange& range) {
+  int64_t done = 0;
+  const PutBytes put = [&](int64_t at, std::span<const std::byte> bytes) {
+    shared.ops.write_at(shared.descriptor, static_cast<size_t>(at), bytes, shared.path);
+    const int64_t now = at + static_cast<int64_t>(bytes.size()) - range.first;
+    shared.received += now - done;
+    done = now;
+  };
+  return fetch_range(client, shared.file, range, put, [&] { return shared.is_over.load(); });
 }
 
 /// Fetches all that is missing, with several connections.
@@ -158,9 +72,11 @@ class Fetch {
       PoliteClient client(options_.manners);
       for (int64_t part = map_.take(); part >= 0 && !shared_.is_over; part = map_.take()) {
         const int64_t first = part * options_.part_bytes;
-        fetch_piece(client, shared_,
-                    {first, std::min(first + options_.part_bytes, shared_.file.size_bytes)});
-        if (!shared_.is_over) map_.note_done(part);
+        const RangeEnd end =
+            fetch_into(client, shared_,
+                       {first, std::min(first + options_.part_bytes, shared_.file.size_bytes)});
+        if (end == RangeEnd::kWhole) map_.note_done(part);
+        if (end == RangeEnd::kNoRanges) shared_.has_no_ranges = shared_.is_over = true;
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -277,7 +193,7 @@ void fetch_in_parts(FileOps& ops, const RemoteFile& file, const fs::path& into,
     shared.is_over = false;
     shared.received = 0;
     PoliteClient client(options.manners);
-    fetch_piece(client, shared, {0, file.size_bytes});
+    fetch_into(client, shared, {0, file.size_bytes});
   }
   ops.sync(descriptor.get(), into);
 }
@@ -289,33 +205,11 @@ void fetch_as_it_comes(FileOps& ops, const RemoteFile& file, const fs::path& int
   const Descriptor descriptor(ops, into, ops.create(into));
   Shared shared{ops, file, into, descriptor.get()};
   PoliteClient client(options.manners);
-  fetch_piece(client, shared, {});
+  fetch_into(client, shared, {});
   ops.sync(descriptor.get(), into);
 }
 
 }  // namespace
-
-std::string refusal_text(const HttpAnswer& answer, const RemoteFile& file) {
-  const std::string where = file.name;
-  const std::string code = answer.header("x-error-code");
-  if (answer.failure != HttpAnswer::Failure::kNone)
-    return concat(where, " cannot be fetched: ", trouble_of(answer));
-  switch (answer.status) {
-    case 401:
-      return concat(where, " is not there, or not for everybody (401): look at its name, or set ",
-                    "HF_TOKEN to a token that may read it");
-    case 403:
-      return concat(where, " is not for this token (403): ",
-                    code == "GatedRepo" ? "its owner grants access on the model's page"
-                                        : "the token may not read it");
-    case 404:
-      return concat(where, " is not there (404): ",
-                    code == "RevisionNotFound" ? "no branch, tag or commit has that name"
-                                               : "look at its name and revision");
-    default:
-      return concat(where, " cannot be fetched: ", trouble_of(answer));
-  }
-}
 
 void download(FileOps& ops, const RemoteFile& file, const fs::path& into,
               const DownloadOptions& options) {

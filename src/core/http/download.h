@@ -4,18 +4,9 @@
 #include <string>
 
 #include "core/file.h"
-#include "core/http/polite_client.h"
+#include "core/http/range.h"
 
 namespace vit22b {
-
-/// A file on a server, as is known before it is fetched.
-struct RemoteFile {
-  std::string url;
-  std::string name;           ///< for people
-  int64_t size_bytes = -1;    ///< -1 where nothing says it
-  std::string sha256 = {};    ///< of its bytes; "" where nothing says it
-  std::string git_sha1 = {};  ///< of git's blob of it; ""
-};
 
 /// How files are fetched.
 struct DownloadOptions {
@@ -35,8 +26,5 @@ struct DownloadOptions {
 ///          error; Stopped at a signal
 void download(FileOps& ops, const RemoteFile& file, const std::filesystem::path& into,
               const DownloadOptions& options);
-
-/// What a server's refusal means, and what may be done.
-std::string refusal_text(const HttpAnswer& answer, const RemoteFile& file);
 
 }  // namespace vit22b

@@ -46,6 +46,14 @@ std::string HttpAnswer::header(const std::string& name) const {
   return it == headers.end() ? "" : it->second;
 }
 
+int64_t size_in_header(const std::string& text) {
+  const auto number = leading_number(text);
+  constexpr double kMost = 1e15;
+  return number && number->second.empty() && number->first >= 0 && number->first < kMost
+             ? static_cast<int64_t>(number->first)
+             : -1;
+}
+
 const HttpModule& http_module() {
   static const std::unique_ptr<HttpModule> kModule(load_http_module());
   return *kModule;

@@ -35,6 +35,9 @@ struct HttpAnswer {
   std::string header(const std::string& name) const;
 };
 
+/// A size in bytes that a header says; -1 where it says none.
+int64_t size_in_header(const std::string& text);
+
 /// Takes what a server sends.
 class HttpBody {
  public:

@@ -153,10 +153,7 @@ void PoliteClient::pause(const HttpAnswer& answer, int64_t again) const {
   }
 }
 
-HttpAnswer PoliteClient::get(const std::string& url, const std::vector<std::string>& headers,
-                             HttpBody& body) {
-  HttpRequest request = request_of(url);
-  request.headers = headers;
+HttpAnswer PoliteClient::patiently(const HttpRequest& request, HttpBody& body) {
   for (int64_t again = 1;; ++again) {
     HttpAnswer answer = once(request, body);
     if (!may_do_better(answer) || again >= manners_.tries) return answer;
@@ -164,15 +161,15 @@ HttpAnswer PoliteClient::get(const std::string& url, const std::vector<std::stri
   }
 }
 
+HttpAnswer PoliteClient::get(const std::string& url, HttpBody& body) {
+  return patiently(request_of(url), body);
+}
+
 HttpAnswer PoliteClient::head(const std::string& url) {
   HttpRequest request = request_of(url);
   request.is_head = true;
   NoBody none;
-  for (int64_t again = 1;; ++again) {
-    HttpAnswer answer = once(request, none);
-    if (!may_do_better(answer) || again >= manners_.tries) return answer;
-    pause(answer, again);
-  }
+  return patiently(request, none);
 }
 
 }  // namespace vit22b

@@ -31,7 +31,7 @@ class PoliteClient {
   ///          does not want
   /// returns  the last answer: of any status that the server meant
   /// throws   Stopped at a signal
-  HttpAnswer get(const std::string& url, const std::vector<std::string>& headers, HttpBody& body);
+  HttpAnswer get(const std::string& url, HttpBody& body);
   HttpAnswer head(const std::string& url);
   /// One try, redirects followed.
   HttpAnswer once(const HttpRequest& request, HttpBody& body);
@@ -41,6 +41,7 @@ class PoliteClient {
 
  private:
   HttpRequest request_of(const std::string& url) const;
+  HttpAnswer patiently(const HttpRequest& request, HttpBody& body);
 
   Manners manners_;
   std::unique_ptr<HttpSession> session_;

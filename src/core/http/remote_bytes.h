@@ -3,8 +3,7 @@
 #include <string>
 
 #include "core/byte_store.h"
-#include "core/http/download.h"
-#include "core/http/polite_client.h"
+#include "core/http/range.h"
 
 namespace vit22b {
 

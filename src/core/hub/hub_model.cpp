@@ -21,14 +21,6 @@ std::string tag_of(std::string text) {
   return ascii_lower_case(text);
 }
 
-int64_t size_of(const std::string& text) {
-  const auto number = leading_number(text);
-  constexpr double kMost = 1e15;
-  return number && number->second.empty() && number->first >= 0 && number->first < kMost
-             ? static_cast<int64_t>(number->first)
-             : -1;
-}
-
 }  // namespace
 
 std::string url_path(const std::string& path) {
@@ -46,6 +38,17 @@ std::string url_path(const std::string& path) {
   }
   return text;
 }
+
+namespace {
+
+/// As one part of a path.
+std::string url_part(const std::string& text) {
+  std::string escaped;
+  for (const char c : url_path(text)) escaped += c == '/' ? "%2F" : std::string(1, c);
+  return escaped;
+}
+
+}  // namespace
 
 HubModel::HubModel(HubName name, HubSettings settings)
     : name_(std::move(name)), settings_(std::move(settings)), cache_(settings_.cache, name_) {}
@@ -67,24 +70,18 @@ bool HubModel::knows(const std::string& file) const {
 
 std::string HubModel::url(const std::string& file) const {
   const std::string& revision = listing_ ? listing_->commit : name_.revision;
-  std::string escaped = url_path(revision);
-  for (size_t at = escaped.find('/'); at != std::string::npos; at = escaped.find('/', at))
-    escaped.replace(at, 1, "%2F");
-  return concat(settings_.endpoint, "/", name_.repository(), "/resolve/", escaped, "/",
+  return concat(settings_.endpoint, "/", name_.repository(), "/resolve/", url_part(revision), "/",
                 url_path(file));
 }
 
 const HubListing& HubModel::listing(const std::vector<std::string>& absent) {
   if (listing_) return *listing_;
-  std::string revision = url_path(name_.revision);
-  for (size_t at = revision.find('/'); at != std::string::npos; at = revision.find('/', at))
-    revision.replace(at, 1, "%2F");
   PoliteClient client(manners_of(settings_));
   TextBody body(kLongestListing);
   const HttpAnswer answer =
       client.get(concat(settings_.endpoint, "/api/models/", name_.repository(), "/revision/",
-                        revision, "?blobs=true"),
-                 {}, body);
+                        url_part(name_.revision), "?blobs=true"),
+                 body);
   if (answer.failure != HttpAnswer::Failure::kNone || answer.status != 200)
     throw CheckpointError(refusal_text(answer, {.url = "", .name = name_.text()}));
   if (body.is_too_long())
@@ -112,8 +109,8 @@ HubFile HubModel::looked_up(HubFile file) {
     throw CheckpointError(name_.text(), ": the hub names no hash of ", file.name,
                           "; it cannot be kept safely");
   (tag.size() == 64 ? file.sha256 : file.git_sha1) = tag;
-  file.size_bytes =
-      size_of(linked.empty() ? answer.header("content-length") : answer.header("x-linked-size"));
+  file.size_bytes = size_in_header(linked.empty() ? answer.header("content-length")
+                                                  : answer.header("x-linked-size"));
   return file;
 }
 
