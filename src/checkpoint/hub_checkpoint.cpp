@@ -5,6 +5,7 @@
 #include "checkpoint/container/containers.h"
 #include "checkpoint/inner_tower.h"
 #include "checkpoint/remote_tower.h"
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/hub/hub_model.h"
 #include "core/log.h"
@@ -15,10 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What has to be known of a model's folder before it is read: each is there, or is known not to be.
-// Without the second of them pictures would be prepared as the family's are, without a word.
-constexpr const char* kConfigNames[] = {"config.json", "preprocessor_config.json",
-                                        "open_clip_config.json"};
 // As CheckpointPath's readers look for them.
 constexpr const char* kWeights[] = {
     "model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors",
@@ -31,7 +28,7 @@ std::string folder_of(const std::string& file) {
 
 std::vector<std::string> configs_beside(const std::string& file) {
   std::vector<std::string> names;
-  for (const char* name : kConfigNames) names.push_back(folder_of(file) + name);
+  for (const char* name : kModelConfigs) names.push_back(in_folder_of(file, name));
   return names;
 }
 
@@ -86,8 +83,9 @@ std::optional<CheckpointPath> from_cache(const HubModel& model, bool has_to_be_k
 /// Where a tower out of a larger model is kept.
 fs::path tower_folder(const HubModel& model, const std::string& tower) {
   const HubName& name = model.name();
+  const std::string of_file = name.file.empty() ? "" : "-" + hash_of_text(name.file).substr(0, 16);
   return user_cache_folder() / "towers" / concat(name.owner, "--", name.name) / model.commit() /
-         (tower.empty() ? "vision" : tower);
+         ((tower.empty() ? "vision" : tower) + of_file);
 }
 
 // Of a model in the cache or listed: its image tower, if that is a part of a larger whole.
@@ -118,11 +116,15 @@ CheckpointPath fetched(HubModel& model, const std::string& wanted_tower) {
   wanted.push_back(weights);
   if (is_index(weights))
     for (const std::string& shard : shards_of(model.fetch({weights}) / weights))
-      wanted.push_back(folder_of(weights) + shard);
+      wanted.push_back(in_folder_of(weights, shard));
   return path_of(model.fetch(wanted), weights, name);
 }
 
 }  // namespace
+
+std::string in_folder_of(const std::string& file, const std::string& name) {
+  return folder_of(file) + name;
+}
 
 std::vector<std::string> files_beside(const HubListing& listing, const std::string& weights) {
   constexpr int64_t kLargest = int64_t{64} << 20;  // of what is no weights: a tokenizer's words

@@ -26,6 +26,13 @@ CheckpointPath hub_checkpoint(const std::string& text, const HubSettings& settin
 /// throws  CheckpointError as download
 CheckpointPath url_checkpoint(const std::string& url, const HubSettings& settings);
 
+/// What a model's folder may have beside its weights that says what it is. Each has to be known to
+/// be there or not before the model is read: without the second pictures would be prepared as the
+/// family's are, without a word.
+constexpr const char* kModelConfigs[] = {"config.json", "preprocessor_config.json",
+                                         "open_clip_config.json"};
+/// A file in the folder of another one of a tree.
+std::string in_folder_of(const std::string& file, const std::string& name);
 /// Of a model's files those that say what it is and how its pictures and texts are prepared, in the
 /// folder of its weights.
 std::vector<std::string> files_beside(const HubListing& listing, const std::string& weights);

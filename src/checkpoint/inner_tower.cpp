@@ -85,8 +85,9 @@ InnerTower openvla_tower(const std::string& timm_id, const Json& size, bool is_s
 std::vector<InnerTower> openvla_towers(const Json& config, const std::string& place) {
   const Json ids = config.value("timm_model_ids", Json()),
              sizes = config.value("image_sizes", Json());
+  const auto is_text = [](const Json& id) { return id.is_string(); };
   const bool is_known = ids.is_array() && sizes.is_array() && !ids.empty() && ids.size() <= 2 &&
-                        ids.size() == sizes.size();
+                        ids.size() == sizes.size() && std::all_of(ids.begin(), ids.end(), is_text);
   if (!is_known)
     throw CheckpointError(place, ": timm_model_ids and image_sizes do not say which towers it has");
   std::vector<InnerTower> towers;
@@ -141,9 +142,10 @@ std::optional<InnerTower> inner_tower(const CheckpointPath& checkpoint) {
   const std::filesystem::path path = checkpoint.folder / "config.json";
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
-  const Json config = parse_json<Json>(read_text(path, ExitCode::kCheckpoint, kInnerConfigLimit),
-                                       path.string(), ExitCode::kCheckpoint);
-  if (!config.is_object()) return std::nullopt;
+  const std::string text = read_text(path, ExitCode::kCheckpoint, kInnerConfigLimit);
+  check_json_nesting(text, path.string(), ExitCode::kCheckpoint);
+  const Json config = parse_json_line<Json>(text);
+  if (!config.is_object()) return std::nullopt;  // whoever describes the model says what it is
   return inner_tower(config, path.string(), checkpoint.image_tower);
 }
 

@@ -4,6 +4,7 @@
 
 #include "checkpoint/container/containers.h"
 #include "checkpoint/container/safetensors_writer.h"
+#include "checkpoint/hub_checkpoint.h"
 #include "core/error.h"
 #include "core/http/remote_bytes.h"
 #include "core/log.h"
@@ -14,11 +15,6 @@ namespace vit22b {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string beside(const std::string& file, const std::string& name) {
-  const size_t slash = file.rfind('/');
-  return slash == std::string::npos ? name : file.substr(0, slash + 1) + name;
-}
 
 /// The files that have tensors of the tower: all, or those that an index says.
 std::vector<std::string> files_of(HubModel& model, const InnerTower& tower,
@@ -34,7 +30,7 @@ std::vector<std::string> files_of(HubModel& model, const InnerTower& tower,
   const std::string prefix = tower_prefix(tower, names, index.string());
   std::vector<std::string> files;
   for (const auto& [name, shard] : shard_of)
-    if (name.starts_with(prefix)) files.push_back(beside(weights, shard));
+    if (name.starts_with(prefix)) files.push_back(in_folder_of(weights, shard));
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
@@ -85,7 +81,7 @@ void fetch_tower(HubModel& model, const InnerTower& tower, const std::string& we
       return there.load(entries[i].name);
     });
     for (const char* name : {"config.json", "preprocessor_config.json"})
-      copy_text(ops, model.cached_file(beside(weights, name)), unfinished / name);
+      copy_text(ops, model.cached_file(in_folder_of(weights, name)), unfinished / name);
     ops.rename(unfinished, folder);
   } catch (...) {
     std::error_code error;

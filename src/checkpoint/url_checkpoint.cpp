@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "checkpoint/container/containers.h"
 #include "checkpoint/hub_checkpoint.h"
 #include "core/checksum.h"
@@ -14,18 +12,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What may lie beside a file of weights and says what it is.
-constexpr const char* kBeside[] = {"config.json", "preprocessor_config.json",
-                                   "open_clip_config.json"};
-
 /// The file at an address, with its size where the server says it.
 RemoteFile remote_file(PoliteClient& client, const std::string& url, HttpAnswer& answer) {
   RemoteFile file{.url = url, .name = url};
   answer = client.head(url);
   const bool is_there = answer.failure == HttpAnswer::Failure::kNone && answer.status == 200;
-  const auto size = leading_number(answer.header("content-length"));
-  if (is_there && size && size->second.empty() && answer.header("accept-ranges") == "bytes")
-    file.size_bytes = static_cast<int64_t>(size->first);
+  if (is_there && answer.header("accept-ranges") == "bytes")
+    file.size_bytes = size_in_header(answer.header("content-length"));
   return file;
 }
 
@@ -58,7 +51,7 @@ CheckpointPath url_checkpoint(const std::string& url, const HubSettings& setting
   if (fs::is_regular_file(folder / name, error)) return found;
   PoliteClient client(manners_of(settings));
   HttpAnswer answer;
-  for (const char* beside : kBeside) {
+  for (const char* beside : kModelConfigs) {
     const RemoteFile config = remote_file(client, base + beside, answer);
     if (answer.failure == HttpAnswer::Failure::kNone && answer.status == 200)
       fetch_to(ops, config, folder / beside, settings);

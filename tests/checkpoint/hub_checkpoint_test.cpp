@@ -1,12 +1,17 @@
 #include "checkpoint/hub_checkpoint.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <optional>
+
+#include "checkpoint/container/safetensors_writer.h"
 #include "checkpoint/model_info.h"
 #include "checkpoint/weights.h"
 #include "core/error.h"
-#include "core/http/http.h"
 #include "core/hub/hub_cache.h"
+#include "support/digest.h"
 #include "support/files.h"
 #include "support/http_server.h"
 
@@ -20,12 +25,6 @@ using test::Reply;
 
 const std::string kCommit = "89abcdef0123456789abcdef0123456701234567";
 
-std::string sha256_of(const std::string& text) {
-  const auto digest = http_module().make_digest("sha256");
-  digest->add(std::as_bytes(std::span(text)));
-  return digest->hex();
-}
-
 /// A hub whose one model, me/model, has these files.
 struct FakeHub {
   std::map<std::string, std::string> files;
@@ -36,7 +35,7 @@ struct FakeHub {
       std::string siblings;
       for (const auto& [name, bytes] : files)
         siblings += concat(siblings.empty() ? "" : ",", R"({"rfilename":")", name, R"(","size":)",
-                           bytes.size(), R"(,"lfs":{"sha256":")", sha256_of(bytes), R"("}})");
+                           bytes.size(), R"(,"lfs":{"sha256":")", test::sha256_of(bytes), R"("}})");
       return {.body = concat(R"({"sha":")", kCommit, R"(","siblings":[)", siblings, "]}")};
     }
     if (asked.path.starts_with(tree))
@@ -47,6 +46,22 @@ struct FakeHub {
         return {.body = it->second};
     return {.status = 404};
   }
+};
+
+/// XDG_CACHE_HOME for as long as it lives.
+class UserCache {
+ public:
+  explicit UserCache(const fs::path& folder) {
+    if (const char* before = std::getenv(kName)) before_ = before;
+    ::setenv(kName, folder.c_str(), 1);
+  }
+  ~UserCache() { before_ ? ::setenv(kName, before_->c_str(), 1) : ::unsetenv(kName); }
+  UserCache(const UserCache&) = delete;
+  UserCache& operator=(const UserCache&) = delete;
+
+ private:
+  static constexpr const char* kName = "XDG_CACHE_HOME";
+  std::optional<std::string> before_;
 };
 
 FakeHub hub_of(const fs::path& folder, const std::string& below = "") {
@@ -138,6 +153,32 @@ TEST(HubCheckpoint, ACacheThatLacksThePreprocessingIsCompleted) {
   EXPECT_TRUE(fs::exists(found.folder / "preprocessor_config.json"));
 }
 
+// Two models of one repository, each with its tower: neither is taken for the other.
+TEST(HubCheckpoint, TowersOutOfTwoFilesAreKeptApart) {
+  const auto model_of = [](float value) {
+    const test::TempFolder folder;
+    FileOps ops(ExitCode::kCheckpoint);
+    write_safetensors(
+        ops, folder / "m",
+        {{"vision_tower.a", at::full({2}, value)}, {"language_model.b", at::zeros({3})}});
+    return test::read_file(folder / "m");
+  };
+  FakeHub hub;
+  for (const auto& [folder, value] : {std::pair{"one/", 1.0F}, {"two/", 2.0F}}) {
+    hub.files[concat(folder, "config.json")] = R"({"model_type":"llava","vision_config":{}})";
+    hub.files[concat(folder, "model.safetensors")] = model_of(value);
+  }
+  const Place place(hub);
+  const UserCache cache(place.home.path());
+  const auto value_of = [&](const std::string& file) {
+    const CheckpointPath found = hub_checkpoint("hf:me/model:" + file, place.settings());
+    return open_weights(found).load("a")[0].item<float>();
+  };
+  EXPECT_EQ(value_of("one/model.safetensors"), 1);
+  EXPECT_EQ(value_of("two/model.safetensors"), 2);
+  EXPECT_EQ(value_of("one/model.safetensors"), 1);
+}
+
 TEST(HubCheckpoint, WhatIsNotThereIsSaid) {
   FakeHub hub = hub_of(kOracle);
   const Place place(hub);
@@ -167,9 +208,7 @@ TEST(HubCheckpoint, WithoutAServerTheCacheIsUsed) {
 
 TEST(UrlCheckpoint, IsKeptWithTheConfigBesideIt) {
   const Place place(hub_of(kOracle));
-  const char* const before = std::getenv("XDG_CACHE_HOME");
-  const std::string old = before == nullptr ? "" : before;
-  ::setenv("XDG_CACHE_HOME", place.home.path().c_str(), 1);
+  const UserCache cache(place.home.path());
   const std::string url = place.server.url() + "/plain/model.safetensors";
   const CheckpointPath found = url_checkpoint(url, place.settings());
   EXPECT_EQ(weights_identity(found), weights_identity(resolve_checkpoint(kOracle)));
@@ -178,7 +217,6 @@ TEST(UrlCheckpoint, IsKeptWithTheConfigBesideIt) {
   EXPECT_EQ(place.server.asked().size(), asked);
   EXPECT_THROW(url_checkpoint(place.server.url() + "/plain/page.html", place.settings()),
                CheckpointError);
-  before == nullptr ? ::unsetenv("XDG_CACHE_HOME") : ::setenv("XDG_CACHE_HOME", old.c_str(), 1);
 }
 
 }  // namespace

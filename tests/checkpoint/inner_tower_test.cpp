@@ -112,6 +112,18 @@ TEST_F(LargerModel, ItsTowerIsReadAsAModelOfItsOwn) {
   }
 }
 
+TEST_F(LargerModel, OfADamagedConfigTheMessageIsThatOfItsReader) {
+  write("vision_tower.");
+  test::write_file(folder_ / "config.json", R"({"model_type": "llava", )");
+  try {
+    read_model_info(resolve_checkpoint(folder_.path()));
+    FAIL();
+  } catch (const CheckpointError& e) {
+    EXPECT_NE(std::string(e.what()).find("is damaged"), std::string::npos) << e.what();
+  }
+  EXPECT_NO_THROW(open_weights(resolve_checkpoint(folder_.path())));
+}
+
 TEST_F(LargerModel, WithoutTensorsOfATowerIsNone) {
   write("another_tower.");
   try {

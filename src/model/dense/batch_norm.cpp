@@ -7,8 +7,6 @@
 namespace vit22b {
 namespace {
 
-constexpr double kBatchNormEps = 1e-5;  // PyTorch's default, which all published heads have
-
 std::vector<int64_t> all_but_channels(const at::Tensor& x) {
   std::vector<int64_t> dims = {0};
   for (int64_t dim = 2; dim < x.dim(); ++dim) dims.push_back(dim);

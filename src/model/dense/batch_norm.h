@@ -6,6 +6,9 @@
 
 namespace vit22b {
 
+/// PyTorch's default, which all published heads have.
+constexpr double kBatchNormEps = 1e-5;
+
 /// Batch norm over all dims but the channels', in float32; in training by the statistics of all
 /// ranks' values together.
 class BatchNorm {

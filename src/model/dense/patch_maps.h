@@ -19,6 +19,9 @@ class PatchMaps {
 
   /// The blocks whose outputs a pass has to give.
   std::set<int64_t> taps() const;
+  /// Whether a block's map is of the tokens behind the final norm, not of its own output.
+  bool is_from_tokens(int64_t block) const;
+  const std::vector<int64_t>& blocks() const { return blocks_; }
   int64_t count() const { return static_cast<int64_t>(blocks_.size()); }
   int64_t width() const { return model_.embed_dim; }
 
@@ -39,7 +42,6 @@ class PatchMaps {
  private:
   /// The output that a block's map is made of.
   const at::Tensor& source(const VitOutputs& outputs, int64_t block) const;
-  bool is_from_tokens(int64_t block) const;
   at::Tensor map_of(const at::Tensor& whole_BTD, int64_t block, int64_t height,
                     int64_t width) const;
 

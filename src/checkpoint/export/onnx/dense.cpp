@@ -1,17 +1,13 @@
 #include "checkpoint/export/onnx/dense.h"
 
 #include "core/error.h"
+#include "model/dense/batch_norm.h"
+#include "model/dense/patch_maps.h"
 
 namespace vit22b {
 namespace {
 
-constexpr double kRunningEps = 1e-5;  // as model/dense/batch_norm.cpp
 constexpr std::string_view kAuxiliary = "aux.";
-
-// Whether a block's map is of the tokens behind the final norm.
-bool is_of_tokens(const DenseHeadConfig& head, const ViTConfig& c, int64_t block) {
-  return block == c.depth - 1 && (head.norm || !c.has_final_norm());
-}
 
 OnnxValue ones(const OnnxOps& ops, int64_t width) {
   return ops.graph().shared({concat("ones/", width), {width}, OnnxType::kFloat, [width] {
@@ -20,13 +16,12 @@ OnnxValue ones(const OnnxOps& ops, int64_t width) {
 }
 
 /// A block's patches as a map [B, D, h, w].
-OnnxValue map_of(const OnnxOps& ops, const DenseHeadConfig& head, const ViTConfig& c,
+OnnxValue map_of(const OnnxOps& ops, bool is_normed, bool is_last, const ViTConfig& c,
                  const OnnxOutputs& outputs, int64_t block) {
-  const bool is_last = is_of_tokens(head, c, block);
   const OnnxValue& tokens = is_last ? outputs.tokens_BTD : outputs.blocks.at(block);
   const int64_t prefix = c.num_prefix_tokens();
   OnnxValue patches = prefix == 0 ? tokens : ops.slice(tokens, 1, prefix);
-  if (head.norm && !is_last && c.norm.final_norm)
+  if (is_normed && !is_last && c.norm.final_norm)
     patches = onnx_norm(ops, norm_form(c), patches, ones(ops, c.embed_dim), {});
   const OnnxValue shape =
       ops.concat({ops.numbers({0, 0}), outputs.grid.height, outputs.grid.width}, 0);
@@ -34,13 +29,6 @@ OnnxValue map_of(const OnnxOps& ops, const DenseHeadConfig& head, const ViTConfi
 }
 
 }  // namespace
-
-std::set<int64_t> onnx_dense_taps(const DenseHeadConfig& head, const ViTConfig& c) {
-  std::set<int64_t> taps;
-  for (const int64_t block : head.blocks(c.depth))
-    if (!is_of_tokens(head, c, block)) taps.insert(block);
-  return taps;
-}
 
 std::vector<ParameterRow> onnx_dense_rows(const SegmentationInfo& info, const ViTConfig& config) {
   std::vector<ParameterRow> rows = segmentation_rows(info, config);
@@ -61,16 +49,17 @@ OnnxValue onnx_batch_norm(const OnnxLayers& l, const std::string& name, const On
   return l.ops().graph().add("BatchNormalization",
                              {x_BCHW, l.weight(name + ".weight"), l.weight(name + ".bias"),
                               l.weight(name + ".running_mean"), l.weight(name + ".running_var")},
-                             {{"epsilon", kRunningEps}});
+                             {{"epsilon", kBatchNormEps}});
 }
 
 OnnxValue onnx_dense_scores(const OnnxOps& ops, OnnxWeights& weights, const DenseHeadConfig& head,
                             const ViTConfig& c, const OnnxOutputs& outputs) {
   ops.graph().enter("segmentation");
   const OnnxLayers layers(ops, weights, std::string(kTaskPrefix), norm_form(c));
+  const PatchMaps patches(c, head);
   std::vector<OnnxValue> maps;
-  for (const int64_t block : head.blocks(c.depth))
-    maps.push_back(map_of(ops, head, c, outputs, block));
+  for (const int64_t block : patches.blocks())
+    maps.push_back(map_of(ops, head.norm, patches.is_from_tokens(block), c, outputs, block));
   if (head.head == "upernet") return onnx_upernet(layers, maps);
   const bool has_norm = head.head == "bn_linear";
   if (!has_norm && head.head != "linear")

@@ -4,9 +4,6 @@
 
 namespace vit22b {
 
-/// The blocks whose raw outputs a dense head sees.
-std::set<int64_t> onnx_dense_taps(const DenseHeadConfig& head, const ViTConfig& config);
-
 /// Rows of a head's parameters that it needs after training.
 std::vector<ParameterRow> onnx_dense_rows(const SegmentationInfo& info, const ViTConfig& config);
 

@@ -6,6 +6,7 @@
 #include "checkpoint/export/onnx/dense.h"
 #include "core/error.h"
 #include "data/pixel_range.h"
+#include "model/dense/patch_maps.h"
 
 namespace vit22b {
 namespace {
@@ -117,7 +118,7 @@ OnnxModel onnx_model(const ModelInfo& info, const std::vector<ParameterRow>& tab
   OnnxWeights weights(model.graph, table, whole);
   const OnnxOutputs outputs =
       onnx_vit(ops, weights, c, images,
-               head != nullptr ? onnx_dense_taps(head->info.head, c) : std::set<int64_t>());
+               head != nullptr ? PatchMaps(c, head->info.head).taps() : std::set<int64_t>());
   weights.check_all_used();
   add_outputs(model.graph, outputs, c);
   if (head != nullptr) add_scores(ops, *head, c, outputs);
