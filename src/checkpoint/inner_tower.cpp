@@ -101,7 +101,7 @@ std::vector<InnerTower> openvla_towers(const Json& config, const std::string& pl
 // A part's ending anywhere in a name: "blocks.3.ls1.scale_factor".
 std::string renamed_part(const InnerTower& tower, std::string name) {
   for (const auto& [theirs, ours] : tower.renamed)
-    if (name.ends_with(theirs)) name = name.substr(0, name.size() - theirs.size()) + ours;
+    if (name.ends_with(theirs)) name.replace(name.size() - theirs.size(), theirs.size(), ours);
   return name;
 }
 
@@ -127,6 +127,7 @@ std::optional<InnerTower> inner_tower(const Json& config, const std::string& pla
                                       const std::string& wanted) {
   std::vector<InnerTower> towers = inner_towers(config, place);
   std::vector<std::string> names;
+  names.reserve(towers.size());
   for (const InnerTower& tower : towers) names.push_back(tower.name);
   if (towers.empty() && !wanted.empty())
     throw CheckpointError(place, " has one image tower, and none of the name '", wanted, "'");

@@ -25,7 +25,8 @@ std::vector<std::string> files_of(HubModel& model, const InnerTower& tower,
                           " is not read in parts; want safetensors");
   const fs::path index = model.fetch({weights}) / weights;
   std::vector<std::string> names;
-  std::map<std::string, std::string> shard_of = shards_by_tensor(index);
+  const std::map<std::string, std::string> shard_of = shards_by_tensor(index);
+  names.reserve(shard_of.size());
   for (const auto& [name, shard] : shard_of) names.push_back(name);
   const std::string prefix = tower_prefix(tower, names, index.string());
   std::vector<std::string> files;

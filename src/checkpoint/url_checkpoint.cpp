@@ -40,7 +40,7 @@ CheckpointPath url_checkpoint(const std::string& url, const HubSettings& setting
                           "file's name does, .safetensors, .npz, .pth and so on");
   const fs::path folder = user_cache_folder() / "downloads" / hash_of_text(url).substr(0, 16);
   std::error_code error;
-  const CheckpointPath found(folder, name);
+  CheckpointPath found(folder, name);
   if (fs::is_regular_file(folder / name, error)) return found;
   if (settings.is_offline)
     throw CheckpointError(url, " is not in ", folder.string(),

@@ -42,8 +42,8 @@ void write(std::string_view mark, std::string_view text, bool is_on_terminal) {
   const std::string line = concat(t.prefix, mark, text, "\n");
   if (is_on_terminal && t.is_shown) {
     // File names and labels from outside must not steer the terminal.
-    static const bool is_terminal = isatty(STDERR_FILENO) == 1;
-    std::fputs((is_terminal ? printable(line, "\n\t") : line).c_str(), stderr);
+    static const bool kIsTerminal = isatty(STDERR_FILENO) == 1;
+    std::fputs((kIsTerminal ? printable(line, "\n\t") : line).c_str(), stderr);
   }
   if (t.file.is_open()) t.file << clock_text() << line << std::flush;
 }

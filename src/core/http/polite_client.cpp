@@ -68,7 +68,7 @@ bool may_do_better(const HttpAnswer& answer) {
 
 std::string trouble_of(const HttpAnswer& answer) {
   using Failure = HttpAnswer::Failure;
-  const std::string reason = printable(answer.reason);
+  std::string reason = printable(answer.reason);
   switch (answer.failure) {
     case Failure::kNone:
       return answer.status == 429 ? "the server asks to come later (429)"

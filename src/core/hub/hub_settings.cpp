@@ -44,7 +44,7 @@ std::string trimmed_token(std::string text) {
 
 std::string token_of(const fs::path& home) {
   for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
-    if (const std::string token = trimmed_token(variable(name)); !token.empty()) return token;
+    if (std::string token = trimmed_token(variable(name)); !token.empty()) return token;
   if (is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return "";
   const std::string named = variable("HF_TOKEN_PATH");
   const fs::path file = named.empty() ? home / "token" : fs::path(named);
