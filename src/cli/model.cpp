@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/layout_flags.h"
+#include "cli/model_diff.h"
 #include "cli/named_model.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -171,6 +172,7 @@ void add_model(CLI::App& app) {
   });
 
   add_inspect(*group);
+  add_model_diff(*group);
   add_init(*group, flags, options);
 }
 

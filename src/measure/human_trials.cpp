@@ -131,12 +131,11 @@ Trial trial_of(const std::string& experiment, const std::string& image_name,
                const std::vector<std::string>& categories) {
   constexpr size_t kParts = 7;
   const std::vector<std::string> parts = split(image_name, '_');
-  Trial trial{.image = key_of(image_name)};
+  Trial trial{.image = key_of(image_name), .condition = "0"};
   if (parts.size() >= kParts) {
     trial.condition = parts[3];
     trial.category = parts[4];
   } else {
-    trial.condition = "0";
     trial.category = without_digits(image_name.substr(0, image_name.find_first_of("-.")));
   }
   if (std::find(categories.begin(), categories.end(), trial.category) == categories.end())
