@@ -74,6 +74,7 @@ constexpr Examples kExamples[] = {
      {"vit22b model inspect CKPT", "vit22b model inspect vit.pth num_heads=12 --json"}},
     {"model diff",
      {"vit22b model diff runs/a runs/b", "vit22b model diff facebook/ timm.safetensors --json"}},
+    {"model stats", {"vit22b model stats CKPT", "vit22b model stats CKPT --images photos/ --json"}},
     {"model init", {"vit22b model init b16 num_classes=10 --out fresh"}},
     {"convert",
      {"vit22b convert runs/adapted merged", "vit22b convert CKPT OUT --to timm --dtype bf16",

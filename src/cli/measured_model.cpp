@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/watch.h"
 #include "data/derived_sources.h"
+#include "data/sources/picture_walk.h"
 #include "measure/zeroshot_predictor.h"
 
 namespace vit22b {
@@ -74,6 +75,8 @@ std::shared_ptr<const DataSource> open_pictures(const std::string& word,
     log_info(concat(word, ": ", source->size(), " pictures"));
     return source;
   }
+  if (std::filesystem::is_regular_file(word, error) && has_image_ending(word))
+    throw UsageError(word, " is one picture; want a folder of them, or SRC");
   const ChosenSplit split = choose_split("", {.data = word, .split = "", .source = options});
   log_info(split.as_text());
   return split.source;

@@ -8,6 +8,7 @@
 #include "cli/inspect.h"
 #include "cli/layout_flags.h"
 #include "cli/model_diff.h"
+#include "cli/model_stats.h"
 #include "cli/named_model.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -173,6 +174,7 @@ void add_model(CLI::App& app) {
 
   add_inspect(*group);
   add_model_diff(*group);
+  add_model_stats(*group);
   add_init(*group, flags, options);
 }
 

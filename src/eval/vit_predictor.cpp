@@ -138,6 +138,14 @@ at::Tensor VitPredictor::attention(const at::Tensor& images_BCHW, int64_t block)
   return weights;
 }
 
+void VitPredictor::observe(const at::Tensor& images_BCHW,
+                           const std::function<void(const ObservedBlock&)>& see) {
+  check_alone("observing blocks");
+  check_size(images_BCHW);
+  const at::NoGradGuard no_grad;
+  observe_blocks(context(), *store_, images_BCHW.to(device_), see);
+}
+
 at::Tensor VitPredictor::pool_attention(const at::Tensor& images_BCHW) {
   check_alone("attention");
   if (config_.pool.global_pool != "map")

@@ -33,6 +33,8 @@ class VitPredictor : public Predictor {
   void attend() override;
   at::Tensor input_gradient(const at::Tensor& images_BCHW, const at::Tensor& dlogits_BC) override;
   at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) override;
+  void observe(const at::Tensor& images_BCHW,
+               const std::function<void(const ObservedBlock&)>& see) override;
   at::Tensor pool_attention(const at::Tensor& images_BCHW) override;
   std::string transfers_text() const override { return store_->transfers_text(); }
 

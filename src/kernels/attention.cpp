@@ -38,14 +38,23 @@ at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK)
   return at::softmax(attention_logits(q_BHTK, k_BHTK), -1);
 }
 
-AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
+namespace {
+
+/// Of all heads of all images, N: the largest |logit|, and each one's sums over queries of
+/// entropies and of weights.
+struct HeadSignals {
+  at::Tensor largest, entropy_N, weights_NT;
+};
+
+HeadSignals head_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
   constexpr int64_t kLogits = int64_t{1} << 18;  // at a time: 1 MiB
   const at::Tensor q_NTK = q_BHTK.flatten(0, 1), k_NTK = k_BHTK.flatten(0, 1);
   const int64_t heads = q_NTK.size(0), queries = q_NTK.size(1), keys = k_NTK.size(1);
   const int64_t rows = std::clamp<int64_t>(kLogits / keys, 1, queries),
                 groups = std::max<int64_t>(1, kLogits / (rows * keys));
-  at::Tensor largest = at::zeros({}, q_NTK.options().dtype(at::kFloat)),
-             entropy = at::zeros({}, q_NTK.options().dtype(at::kDouble));
+  HeadSignals signals{at::zeros({}, q_NTK.options().dtype(at::kFloat)),
+                      at::zeros({heads}, q_NTK.options().dtype(at::kDouble)),
+                      at::zeros({heads, keys}, q_NTK.options().dtype(at::kDouble))};
   for (int64_t head = 0; head < heads; head += groups) {
     const int64_t count = std::min(groups, heads - head);
     const at::Tensor k = k_NTK.narrow(0, head, count).to(at::kFloat);
@@ -53,13 +62,34 @@ AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k
       const at::Tensor q =
           q_NTK.narrow(0, head, count).narrow(1, row, std::min(rows, queries - row));
       const at::Tensor logits = attention_logits(q, k);
-      largest = at::maximum(largest, logits.abs().max());
+      signals.largest = at::maximum(signals.largest, logits.abs().max());
       const at::Tensor log_weights = at::log_softmax(logits, -1);
-      entropy -= (log_weights.exp() * log_weights).sum(-1).sum(at::kDouble);
+      const at::Tensor weights = log_weights.exp();
+      signals.entropy_N.narrow(0, head, count)
+          .sub_((weights * log_weights).sum(-1).sum(-1, /*keepdim=*/false, at::kDouble));
+      signals.weights_NT.narrow(0, head, count)
+          .add_(weights.sum(1, /*keepdim=*/false, at::kDouble));
     }
   }
+  return signals;
+}
+
+}  // namespace
+
+HeadAttention attention_by_head(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
+  const HeadSignals signals = head_signals(q_BHTK, k_BHTK);
+  const auto queries = static_cast<double>(q_BHTK.size(2));
+  const at::Tensor entropy_N = signals.entropy_N / queries, mean_NT = signals.weights_NT / queries;
+  const at::Tensor of_mean_N = -at::xlogy(mean_NT, mean_NT).sum(-1);
+  const std::vector<int64_t> sizes = {q_BHTK.size(0), q_BHTK.size(1)};
+  return {entropy_N.view(sizes), (of_mean_N - entropy_N).clamp_min(0).view(sizes)};
+}
+
+AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK) {
+  const HeadSignals signals = head_signals(q_BHTK, k_BHTK);
+  const auto rows = static_cast<double>(q_BHTK.size(0) * q_BHTK.size(1) * q_BHTK.size(2));
   // .item() waits for the device; the caller asks only at its cadence.
-  return {largest.item<double>(), entropy.item<double>() / static_cast<double>(heads * queries)};
+  return {signals.largest.item<double>(), signals.entropy_N.sum().item<double>() / rows};
 }
 
 }  // namespace vit22b

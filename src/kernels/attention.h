@@ -29,6 +29,17 @@ struct AttentionSignals {
 /// returns  [B, H, T of q, T of k] float32, rows sum to 1
 at::Tensor attention_weights(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
 
+/// How each head of each image looks, both [B, H] float64, in nats, ln T at most.
+struct HeadAttention {
+  at::Tensor entropy_BH;  ///< mean over queries of -sum p ln p
+  /// How much it depends on the query where a head looks: the entropy of the mean of p over the
+  /// queries less `entropy_BH`. 0 where every query gets the same.
+  at::Tensor information_BH;
+};
+
+/// Some heads and queries at a time, as attention_signals.
+HeadAttention attention_by_head(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);
+
 /// The signals of one attention, some heads and queries at a time: of any number of tokens in a few
 /// MiB. Waits for the device: call it at a cadence.
 AttentionSignals attention_signals(const at::Tensor& q_BHTK, const at::Tensor& k_BHTK);

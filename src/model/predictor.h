@@ -1,8 +1,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <set>
 
+#include "core/error.h"
 #include "model/vit.h"
 
 namespace vit22b {
@@ -24,6 +26,11 @@ class Predictor {
                                     const at::Tensor& dlogits_BC) = 0;
   /// Attention weights of one block, [B, H, T, T] float32.
   virtual at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) = 0;
+  /// Shows every block of a forward pass, one at a time.
+  virtual void observe(const at::Tensor& images_BCHW,
+                       const std::function<void(const ObservedBlock&)>& see) {
+    throw InternalError("this predictor shows no blocks");
+  }
   /// Attention of the MAP head's query over the patches, [B, H, N] float32.
   ///
   /// throws  UsageError for a model that pools otherwise

@@ -220,9 +220,8 @@ at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape
   return walk.through(tape.embedding, UnitKind::kEmbedding, gradient);
 }
 
-void observe_attention(const ModelContext& context, WeightStore& store,
-                       const at::Tensor& images_BCHW,
-                       const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
+void observe_blocks(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+                    const std::function<void(const ObservedBlock&)>& observe) {
   const UnitLease embedding = store.acquire({UnitKind::kEmbedding}, Pass::kForward);
   at::Tensor x = embed(context.config, {context.block, embedding.weights(), context.mesh},
                        images_BCHW, context.compute_type, context.type_of_residual());
@@ -232,9 +231,17 @@ void observe_attention(const ModelContext& context, WeightStore& store,
     if (i == context.config.first_ensemble_block())
       x = for_members(x, context.config.plex.members());
     const BlockSpec& block = context.block_at(i);
-    observe(i, block_queries_keys({block, lease.weights(), context.mesh}, x, sequence));
+    const QueriesKeys qk = block_queries_keys({block, lease.weights(), context.mesh}, x, sequence);
     x = context.engine.forward({block, lease.weights(), sequence}, x);
+    observe({i, qk, x});
   }
+}
+
+void observe_attention(const ModelContext& context, WeightStore& store,
+                       const at::Tensor& images_BCHW,
+                       const std::function<void(int64_t block, const QueriesKeys&)>& observe) {
+  observe_blocks(context, store, images_BCHW,
+                 [&](const ObservedBlock& block) { observe(block.index, block.qk); });
 }
 
 }  // namespace vit22b

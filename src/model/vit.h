@@ -63,8 +63,20 @@ VitOutputs vit_forward(const ModelContext& context, WeightStore& store,
 at::Tensor vit_backward(const ModelContext& context, WeightStore& store, VitTape& tape,
                         const VitOutputGrads& gradients, GradientSink* sink);
 
-/// Runs a forward pass and shows each block's queries and keys (after QK normalisation) as
-/// attention sees them.
+/// What a forward pass shows of a block: its queries and keys (after QK normalisation) as attention
+/// sees them, and its raw output; from an ensemble's first block on of every member, member after
+/// member.
+struct ObservedBlock {
+  int64_t index = 0;
+  const QueriesKeys& qk;
+  const at::Tensor& output_BTD;
+};
+
+/// Runs a forward pass and shows it block by block, holding one block's tensors at a time.
+void observe_blocks(const ModelContext& context, WeightStore& store, const at::Tensor& images_BCHW,
+                    const std::function<void(const ObservedBlock&)>& observe);
+
+/// The same of queries and keys alone.
 void observe_attention(const ModelContext& context, WeightStore& store,
                        const at::Tensor& images_BCHW,
                        const std::function<void(int64_t block, const QueriesKeys&)>& observe);

@@ -50,11 +50,11 @@ TEST(Completion, ShellsParseTheirScripts) {
 TEST(Help, EachCommandHasExamplesInItsHelpAndInTheManual) {
   const std::string manual = vit("completion man").out;
   for (const char* command :
-       {"train",         "finetune", "lit",        "distill",     "eval",        "predict",
-        "features",      "probe",    "fewshot",    "knn",         "zeroshot",    "retrieve",
-        "compare",       "explain",  "model list", "model show",  "model init",  "model diff",
-        "model inspect", "plan",     "report",     "bench model", "config show", "config check",
-        "completion",    "env"}) {
+       {"train",        "finetune",      "lit",        "distill",    "eval",        "predict",
+        "features",     "probe",         "fewshot",    "knn",        "zeroshot",    "retrieve",
+        "compare",      "explain",       "model list", "model show", "model init",  "model diff",
+        "model stats",  "model inspect", "plan",       "report",     "bench model", "config show",
+        "config check", "completion",    "env"}) {
     const std::string help = vit(std::string(command) + " --help").out;
     const size_t examples = help.find("Examples:\n  "), usage = help.find("Usage:");
     EXPECT_LT(examples, usage) << command;

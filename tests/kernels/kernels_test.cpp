@@ -95,6 +95,21 @@ TEST(AttentionSignals, OfFewTokensTakeManyHeadsAtATime) {
   EXPECT_NEAR(attention_signals(q, k).entropy, -(p * p.log()).sum(-1).mean().item<double>(), 1e-5);
 }
 
+TEST(AttentionByHead, EntropyAndInformationAreThoseOfTheWeights) {
+  const at::Tensor q = at::randn({2, 3, 701, 4}), k = 2 * at::randn({2, 3, 701, 4});
+  const at::Tensor p = attention_weights(q, k).to(at::kDouble), mean = p.mean(2);
+  const at::Tensor entropy = -(p * p.log()).sum(-1).mean(2);
+  const HeadAttention heads = attention_by_head(q, k);
+  EXPECT_LT(relative_difference(heads.entropy_BH, entropy), 1e-5);
+  EXPECT_LT(relative_difference(heads.information_BH, -(mean * mean.log()).sum(-1) - entropy),
+            1e-5);
+}
+
+TEST(AttentionByHead, SaysNothingOfQueriesThatAreAlike) {
+  const at::Tensor q = at::randn({1, 1, 1, 4}).expand({2, 3, 9, 4}), k = at::randn({2, 3, 11, 4});
+  EXPECT_LT(attention_by_head(q, k).information_BH.max().item<double>(), 1e-6);
+}
+
 TEST(SigmoidLoss, SumsOverClassesByHand) {
   // z = (0, 2), y = (1, 0): ln 2 + ln(1 + e^2).
   const at::Tensor loss = sigmoid_cross_entropy(at::tensor({0.0F, 2.0F}).reshape({1, 2}),
