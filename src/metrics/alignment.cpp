@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/error.h"
 #include "metrics/undefined.h"
 
 namespace vit22b::metrics {
@@ -34,6 +35,36 @@ double LinearCka::value() const {
                    cross = cross_DE_ - at::outer(sum_D_, sum_E_) / n;
   const double scale = first.norm().item<double>() * second.norm().item<double>();
   return scale > 0 ? std::pow(cross.norm().item<double>(), 2) / scale : kUndefined;
+}
+
+CkaLayer::CkaLayer(const at::Tensor& rows_ND) : rows_ND_(rows_ND.to(at::kDouble)) {
+  rows_ND_ = rows_ND_ - rows_ND_.mean(0, /*keepdim=*/true);
+  squares_N_ = rows_ND_.square().sum(1);
+  if (rows_ND_.size(0) <= rows_ND_.size(1)) kernel_NN_ = rows_ND_.mm(rows_ND_.t());
+}
+
+// Of centred rows the sums over the kernels, without their diagonals, are known: sum_j x_i x_j =
+// 0, so each row's is -|x_i|^2. What is left of equation 4 needs no N x N matrix.
+double CkaLayer::dependence(const CkaLayer& other) const {
+  VIT22B_CHECK(squares_N_.size(0) == other.squares_N_.size(0), "CKA of other samples");
+  const auto n = static_cast<double>(squares_N_.size(0));
+  if (n < 4) return kUndefined;
+  const bool has_kernels = kernel_NN_.defined() && other.kernel_NN_.defined();
+  const at::Tensor products =
+      has_kernels ? kernel_NN_ * other.kernel_NN_ : rows_ND_.t().mm(other.rows_ND_).square();
+  const double whole = products.sum().item<double>(),
+               diagonal = squares_N_.dot(other.squares_N_).item<double>(),
+               ends = squares_N_.sum().item<double>() * other.squares_N_.sum().item<double>();
+  return (whole - diagonal + ends / ((n - 1) * (n - 2)) - 2 * diagonal / (n - 2)) / (n * (n - 3));
+}
+
+double unbiased_cka(double of_both, double of_first, double of_second) {
+  // Of noise the estimate of a layer with itself may be below 0 too.
+  return of_first > 0 && of_second > 0 ? of_both / std::sqrt(of_first * of_second) : kUndefined;
+}
+
+double unbiased_cka(const CkaLayer& first, const CkaLayer& second) {
+  return unbiased_cka(first.dependence(second), first.dependence(first), second.dependence(second));
 }
 
 at::Tensor row_cosines(const at::Tensor& first_BD, const at::Tensor& second_BD) {

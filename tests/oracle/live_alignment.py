@@ -102,10 +102,27 @@ def cka(x, y):
     return np.linalg.norm(y.T @ x) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
 
 
+def unbiased(x, y):
+    """Song et al. 2012, equation 4, on kernels."""
+    k, l = x @ x.T, y @ y.T
+    n = len(x)
+    np.fill_diagonal(k, 0), np.fill_diagonal(l, 0)
+    of = lambda k, l: (k * l).sum() + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2 * k.sum(0) @ l.sum(0) / (n - 2)  # noqa: E731
+    return of(k, l) / np.sqrt(of(k, k) * of(l, l))
+
+
+def layers(net):
+    """Of each block the mean of the patches' raw tokens."""
+    return [t.mean(1).double().numpy() for t in blocks(net, images)]
+
+
 of = {name: outputs(net) for name, net in (("first", first), ("second", second), ("third", third))}
 for other in ("second", "third"):
     said = run("compare", out / "first", out / other, "--images", out / "pictures", "--batch", 7)
     near("linear CKA", said["cka"], cka(of["first"][0], of[other][0]))
+    near("unbiased CKA", said["cka_unbiased"], unbiased(of["first"][0], of[other][0]))
+    want = [[unbiased(x, y) for y in layers({"second": second, "third": third}[other])] for x in layers(first)]
+    near("CKA by layers", np.abs(np.array(said["cka_layers"]) - want).max(), 0)
     near("top1_agreement", said["top1_agreement"], (of["first"][2].argmax(1) == of[other][2].argmax(1)).mean(), 1e-9)
     if other == "second":
         near("pooled_cosine", said["pooled_cosine"]["mean"], cosines(of["first"][0], of[other][0]).mean())
