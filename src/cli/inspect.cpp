@@ -5,11 +5,15 @@
 
 #include "checkpoint/import/own.h"
 #include "checkpoint/text_side.h"
+#include "core/device.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "core/text_table.h"
+#include "explain/model_diagram.h"
 #include "model/flops.h"
 #include "model/parameter_table.h"
+#include "plan/plan.h"
 
 namespace vit22b {
 namespace {
@@ -18,8 +22,22 @@ using Json = nlohmann::ordered_json;
 
 struct InspectFlags {
   CommonFlags common;
-  std::string checkpoint, tower = "image";
+  std::string checkpoint, tower = "image", svg;
   std::vector<std::string> given;
+
+  /// The checkpoint with what is given behind it.
+  std::string place() const {
+    std::vector<std::string> words = given;
+    if (tower != kTextTower && tower != "image") words.push_back("tower=" + tower);
+    return checkpoint + (words.empty() ? "" : "?" + join(words, "&"));
+  }
+};
+
+/// What a command over the model takes here.
+struct TakenHere {
+  const char* mode;  ///< as plan calls it
+  int64_t bytes = 0;
+  std::string reason;  ///< why that is not known; "" where it is
 };
 
 /// One tower of a checkpoint.
@@ -27,18 +45,27 @@ struct Inspected {
   std::string family;
   ViTConfig config;
   std::vector<FunctionField> function;
+  std::vector<TakenHere> taken;  ///< of a tower that sees images
 };
 
+TakenHere taken_here(const std::string& place, const char* mode) {
+  try {
+    return {mode, peak_bytes_here(place, {concat("mode=", mode)}), ""};
+  } catch (const UserError& e) {
+    return {mode, 0, e.what()};  // such as training without classes: the rest is told
+  }
+}
+
 Inspected inspected(const InspectFlags& flags) {
-  std::vector<std::string> given = flags.given;
-  const bool is_text = flags.tower == kTextTower;
-  if (!is_text && flags.tower != "image") given.push_back("tower=" + flags.tower);
-  const CheckpointPath place =
-      resolve_checkpoint(flags.checkpoint + (given.empty() ? "" : "?" + join(given, "&")));
+  const CheckpointPath place = resolve_checkpoint(flags.place());
   const ModelInfo info = read_model_info(place);
-  if (!is_text) return {info.family, info.config, function_of(info)};
+  if (flags.tower != kTextTower)
+    return {info.family,
+            info.config,
+            function_of(info),
+            {taken_here(flags.place(), "infer"), taken_here(flags.place(), "train")}};
   const TextSide text = read_text_side(place);
-  return {info.family, text.config, text.function};
+  return {info.family, text.config, text.function, {}};
 }
 
 Json json_of(const Inspected& model) {
@@ -46,6 +73,10 @@ Json json_of(const Inspected& model) {
   for (const auto& [field, value, from] : model.function)
     fields.push_back({{"field", field}, {"value", value}, {"from", from}});
   const bool is_image = !model.config.reads_words();
+  Json here = {{"memory_bytes", host_memory_bytes()}};
+  for (const auto& [mode, bytes, reason] : model.taken)
+    here[mode] = reason.empty() ? Json{{"bytes", bytes}, {"fits", fits_here(bytes)}}
+                                : Json{{"bytes", nullptr}, {"fits", nullptr}, {"reason", reason}};
   return {
       {"family", model.family},
       {"config",
@@ -54,13 +85,32 @@ Json json_of(const Inspected& model) {
                 : Json::parse(fields_text(model.config))},
       {"parameters", count_parameters(parameter_table(model.config)).total},
       {"forward_flops", forward_flops(model.config)},
+      {"fits_here", here},
       {"function", fields}};
+}
+
+/// "fits here: one picture 0.4 GiB, a training step of one 1.2 GiB, of 15.5 GiB"
+std::string fits_text(const Inspected& model) {
+  std::vector<std::string> parts;
+  for (const auto& [mode, bytes, reason] : model.taken) {
+    const std::string what =
+        std::string(mode) == "infer" ? "one picture " : "a training step of one ";
+    if (!reason.empty())
+      parts.push_back(what + "is not planned (" + reason + ")");
+    else
+      parts.push_back(concat(what, fits_here(bytes) ? "" : "does not, it takes ",
+                             human_bytes(static_cast<double>(bytes))));
+  }
+  if (parts.empty()) return "";
+  return concat("fits here: ", join(parts, ", "), ", of ",
+                human_bytes(static_cast<double>(host_memory_bytes())), "\n");
 }
 
 std::string text_of(const Inspected& model) {
   std::string text = concat("family ", model.family, "   parameters ",
                             count_parameters(parameter_table(model.config)).total, "   width ",
-                            model.config.embed_dim, "   blocks ", model.config.depth, "\n");
+                            model.config.embed_dim, "   blocks ", model.config.depth, "\n") +
+                     fits_text(model);
   constexpr auto kLeft = TextTable::Align::kLeft;
   TextTable rows({kLeft, kLeft, kLeft});
   for (const auto& [field, value, from] : model.function)
@@ -75,7 +125,11 @@ std::string text_of(const Inspected& model) {
 void run_inspect(const InspectFlags& flags) {
   begin_command(flags.common);
   const Inspected model = inspected(flags);
-  print_out(flags.common.is_json ? json_of(model).dump(1) + "\n" : text_of(model));
+  print_and_store(flags.common.is_json ? json_of(model).dump(1) + "\n" : text_of(model), [&] {
+    FileOps ops;
+    if (!flags.svg.empty())
+      write_text(ops, flags.svg, block_diagram_svg(model_diagram(model.config)));
+  });
 }
 
 }  // namespace
@@ -91,6 +145,7 @@ void add_inspect(CLI::App& group) {
       ->add_option("--tower", flags->tower,
                    "image, text of a two-tower checkpoint, or one of several image towers")
       ->capture_default_str();
+  inspect->add_option("--svg", flags->svg, "also draw the model's blocks into this file");
   add_common_flags(*inspect, flags->common, kJson);
   inspect->callback([flags] { run_inspect(*flags); });
 }

@@ -240,6 +240,23 @@ std::vector<Plan> Planner::search(int64_t count, size_t most) const {
   return plans;
 }
 
+int64_t peak_bytes_here(const std::string& name, const std::vector<std::string>& words) {
+  const PlanRequest request = read_plan_request(name, words);
+  const int64_t program_bytes = bytes_of_a_program(request);
+  DeviceSpec device;
+  device.is_cpu = true;
+  device.memory_bytes = device.host_memory_bytes = static_cast<double>(host_memory_bytes());
+  Plan plan;
+  plan.items = request.is_training
+                   ? training_memory(request, TrainOutline(request), device, program_bytes)
+                   : inference_memory(request, device, program_bytes);
+  return plan.bytes(Place::kHost);
+}
+
+bool fits_here(int64_t bytes) {
+  return static_cast<double>(bytes) <= kUsable * static_cast<double>(host_memory_bytes());
+}
+
 std::string choices_text(const Plan& plan) {
   const TrainConfig& c = plan.request.config;
   return concat("mesh.data=", c.mesh.data, " mesh.model=", c.mesh.model, " store=", c.store,

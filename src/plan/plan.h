@@ -54,6 +54,14 @@ class Planner {
   DeviceSpec device_;
 };
 
+/// The host's memory that a command takes on this machine at its highest, of a CPU's; nothing is
+/// measured but this program's own.
+///
+/// name, words  as for read_plan_request
+int64_t peak_bytes_here(const std::string& name, const std::vector<std::string>& words);
+/// Whether that much of this machine's memory can be had.
+bool fits_here(int64_t bytes);
+
 /// What a plan differs in from its fellows: mesh, store, policies, pieces of a batch.
 std::string choices_text(const Plan& plan);
 
