@@ -5,6 +5,7 @@
 
 #include "checkpoint/import/own.h"
 #include "checkpoint/text_side.h"
+#include "cli/tower_flags.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -22,15 +23,8 @@ using Json = nlohmann::ordered_json;
 
 struct InspectFlags {
   CommonFlags common;
-  std::string checkpoint, tower = "image", svg;
-  std::vector<std::string> given;
-
-  /// The checkpoint with what is given behind it.
-  std::string place() const {
-    std::vector<std::string> words = given;
-    if (tower != kTextTower && tower != "image") words.push_back("tower=" + tower);
-    return checkpoint + (words.empty() ? "" : "?" + join(words, "&"));
-  }
+  TowerFlags tower;
+  std::string svg;
 };
 
 /// What a command over the model takes here.
@@ -57,13 +51,13 @@ TakenHere taken_here(const std::string& place, const char* mode) {
 }
 
 Inspected inspected(const InspectFlags& flags) {
-  const CheckpointPath place = resolve_checkpoint(flags.place());
+  const CheckpointPath place = resolve_checkpoint(flags.tower.place());
   const ModelInfo info = read_model_info(place);
-  if (flags.tower != kTextTower)
+  if (!flags.tower.is_text())
     return {info.family,
             info.config,
             function_of(info),
-            {taken_here(flags.place(), "infer"), taken_here(flags.place(), "train")}};
+            {taken_here(flags.tower.place(), "infer"), taken_here(flags.tower.place(), "train")}};
   const TextSide text = read_text_side(place);
   return {info.family, text.config, text.function, {}};
 }
@@ -96,7 +90,7 @@ std::string fits_text(const Inspected& model) {
     const std::string what =
         std::string(mode) == "infer" ? "one picture " : "a training step of one ";
     if (!reason.empty())
-      parts.push_back(what + "is not planned (" + reason + ")");
+      parts.push_back(concat(what, "is not planned (", reason, ")"));
     else
       parts.push_back(concat(what, fits_here(bytes) ? "" : "does not, it takes ",
                              human_bytes(static_cast<double>(bytes))));
@@ -138,13 +132,7 @@ void add_inspect(CLI::App& group) {
   auto flags = std::make_shared<InspectFlags>();
   CLI::App* inspect = group.add_subcommand(
       "inspect", "what a checkpoint's model computes, and where that is known from");
-  inspect->add_option("checkpoint", flags->checkpoint, "checkpoint, run folder or file of weights")
-      ->required();
-  inspect->add_option("given", flags->given, "what the files do not say, as num_heads=12");
-  inspect
-      ->add_option("--tower", flags->tower,
-                   "image, text of a two-tower checkpoint, or one of several image towers")
-      ->capture_default_str();
+  add_tower_flags(*inspect, flags->tower);
   inspect->add_option("--svg", flags->svg, "also draw the model's blocks into this file");
   add_common_flags(*inspect, flags->common, kJson);
   inspect->callback([flags] { run_inspect(*flags); });

@@ -27,8 +27,8 @@ class Predictor {
   /// Attention weights of one block, [B, H, T, T] float32.
   virtual at::Tensor attention(const at::Tensor& images_BCHW, int64_t block) = 0;
   /// Shows every block of a forward pass, one at a time.
-  virtual void observe(const at::Tensor& images_BCHW,
-                       const std::function<void(const ObservedBlock&)>& see) {
+  virtual void observe(const at::Tensor& /*images_BCHW*/,
+                       const std::function<void(const ObservedBlock&)>& /*see*/) {
     throw InternalError("this predictor shows no blocks");
   }
   /// Attention of the MAP head's query over the patches, [B, H, N] float32.
