@@ -15,7 +15,7 @@ constexpr const char* kOnnxFormat = "onnx";
 
 /// How a checkpoint is written anew.
 struct ConvertOptions {
-  std::string format;  ///< of export_formats, or kOnnxFormat; "" for our own folder
+  std::string format;  ///< of export_formats, kNpzFormat or kOnnxFormat; "" for our own folder
   WeightLayout layout;
   bool has_no_head = false;      ///< its classifier is left behind
   bool has_data_beside = false;  ///< ONNX: weights in a file of their own, however small they are
@@ -43,7 +43,7 @@ struct Conversion {
 /// to the weights that they stand beside; then reads every parameter back from the new files, which
 /// appear whole or not at all. As ONNX it is a file, which is not read back.
 ///
-/// place   the new folder; of ONNX the file, whose name ends in .onnx
+/// place   the new folder; of npz and ONNX the file, whose name ends so
 /// throws  UsageError for a function that the library's files cannot say, and for a parameter that
 ///         would be read otherwise than it is; CheckpointError where the checkpoint cannot be read
 Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,

@@ -5,6 +5,7 @@
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/container/containers.h"
+#include "checkpoint/container/npz_writer.h"
 #include "checkpoint/container/safetensors_writer.h"
 #include "checkpoint/export/exporter.h"
 #include "checkpoint/import/own.h"
@@ -65,7 +66,8 @@ class LastParameter {
       row_ = slice.row;
       parts.push_back(slice.count < 0 ? value_ : value_.narrow(0, slice.first, slice.count));
     }
-    return (parts.size() == 1 ? parts[0] : at::cat(parts)).to(dtype).reshape(tensor.shape);
+    const at::Tensor joined = parts.size() == 1 ? parts[0] : at::cat(parts);
+    return (tensor.change ? tensor.change(joined) : joined).to(dtype).reshape(tensor.shape);
   }
 
  private:
@@ -74,13 +76,19 @@ class LastParameter {
   at::Tensor value_;
 };
 
-FileRecord write_shard(FileOps& ops, const fs::path& path,
-                       const std::vector<WrittenTensor>& tensors, LastParameter& parameter,
-                       const WeightLayout& layout) {
+std::vector<TensorEntry> entries_of(const std::vector<WrittenTensor>& tensors,
+                                    const WeightLayout& layout) {
   std::vector<TensorEntry> entries;
   entries.reserve(tensors.size());
   for (const WrittenTensor& tensor : tensors)
     entries.push_back({tensor.name, dtype_of(tensor, layout), tensor.shape});
+  return entries;
+}
+
+FileRecord write_shard(FileOps& ops, const fs::path& path,
+                       const std::vector<WrittenTensor>& tensors, LastParameter& parameter,
+                       const WeightLayout& layout) {
+  const std::vector<TensorEntry> entries = entries_of(tensors, layout);
   const auto values = [&](size_t i) { return parameter.value(tensors[i], entries[i].dtype); };
   return write_safetensors(ops, path, entries, values, {{"format", "pt"}});
 }
@@ -106,6 +114,14 @@ void write_model(FileOps& ops, const fs::path& folder, const WrittenModel& model
     write_recorded_text(ops, folder, concat("model", kIndexEnding), index.dump(1) + "\n", manifest);
   for (const auto& [name, text] : model.texts)
     write_recorded_text(ops, folder, name, text, manifest);
+}
+
+void write_arrays(FileOps& ops, const fs::path& file, const WrittenModel& model,
+                  const WholeTensor& whole, const WeightLayout& layout) {
+  const std::vector<TensorEntry> entries = entries_of(model.tensors, layout);
+  LastParameter parameter(whole);
+  write_npz(ops, file, entries,
+            [&](size_t i) { return parameter.value(model.tensors[i], entries[i].dtype); });
 }
 
 void write_model(FileOps& ops, const fs::path& folder, const ModelInfo& info,

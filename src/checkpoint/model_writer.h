@@ -25,6 +25,10 @@ struct WeightLayout {
 void write_model(FileOps& ops, const std::filesystem::path& folder, const WrittenModel& model,
                  const WholeTensor& whole, const WeightLayout& layout, Manifest& manifest);
 
+/// The same as one .npz file; its texts are left.
+void write_arrays(FileOps& ops, const std::filesystem::path& file, const WrittenModel& model,
+                  const WholeTensor& whole, const WeightLayout& layout);
+
 /// Writes a model of which `whole` gives a tensor at a time, which is all that is held: one file,
 /// or shards and the index that Hugging Face's tools read. Records every file.
 void write_model(FileOps& ops, const std::filesystem::path& folder, const ModelInfo& info,

@@ -88,11 +88,14 @@ void add_convert(CLI::App& app) {
       "convert", "write a checkpoint as another library has it, adapters added to its weights");
   convert->add_option("in", flags->in, "checkpoint, run folder or file of weights")->required();
   convert
-      ->add_option("out", flags->out,
-                   "folder of the new checkpoint; with --to onnx a file, OUT.onnx")
+      ->add_option(
+          "out", flags->out,
+          "folder of the new checkpoint; with --to npz or onnx a file, OUT.npz or OUT.onnx")
       ->required();
-  add_layout_flags(*convert, flags->layout, concat(export_formats(), "|", kOnnxFormat),
-                   "; onnx: a graph for ONNX Runtime, OpenVINO and others, in one file");
+  add_layout_flags(*convert, flags->layout,
+                   concat(export_formats(), "|", kNpzFormat, "|", kOnnxFormat),
+                   "; npz: Flax's arrays under big_vision's names, in one file; onnx: a graph for "
+                   "ONNX Runtime, OpenVINO and others, in one file");
   convert->add_flag("--external-data", flags->has_data_beside,
                     "with --to onnx: weights in OUT.onnx.data, as above 2 GB always");
   convert->add_flag("--no-head", flags->has_no_head, "leave the classifier behind");

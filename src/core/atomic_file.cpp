@@ -80,6 +80,11 @@ fs::path followed(const fs::path& path) {
   return last_name(path);
 }
 
+void check_is_free(const fs::path& path) {
+  if (fs::exists(fs::symlink_status(path)))
+    throw UsageError(path.string(), " is there already; choose another name, or remove it");
+}
+
 bool can_write_in(const fs::path& folder) {
   fs::path there = fs::absolute(folder);
   std::error_code error;

@@ -69,6 +69,9 @@ bool is_temporary_name(std::string_view name);
 /// throws  UsageError where links lead to each other
 std::filesystem::path followed(const std::filesystem::path& path);
 
+/// throws  UsageError where something has that name already
+void check_is_free(const std::filesystem::path& path);
+
 /// Whether this process may write there: into the folder, or, where it is not there yet, into the
 /// nearest that is.
 bool can_write_in(const std::filesystem::path& folder);

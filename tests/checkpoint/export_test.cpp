@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/container/containers.h"
+#include "checkpoint/convert.h"
 #include "checkpoint/export/exporter.h"
 #include "checkpoint/model_writer.h"
 #include "core/error.h"
@@ -108,6 +109,145 @@ TEST(Export, OfTimmsOwnClassHasNoFieldsOfOurs) {
   config.img_size = {16, 16};
   written(folder, config, "timm");
   EXPECT_EQ(read_model_info(folder.path()).family, "timm");
+}
+
+/// A small model of big_vision's kind.
+ViTConfig flax_config(const std::string& pool) {
+  ViTConfig config = preset("test8", "serial");
+  config.img_size = {12, 12};
+  config.patch_size = 4;
+  config.embed_dim = 24;
+  config.depth = 3;
+  config.num_heads = 3;
+  config.mlp.mlp_hidden = 40;
+  config.num_classes = 5;
+  config.tokens.class_token = pool == "token";
+  config.pool.global_pool = pool;
+  config.tokens.posemb_resize = "bilinear";
+  config.validate();
+  return config;
+}
+
+/// A folder of ours.
+std::filesystem::path own_folder(const TempFolder& folder, const ViTConfig& config) {
+  FileOps ops(ExitCode::kCheckpoint);
+  Manifest manifest;
+  std::filesystem::create_directories(folder / "own");
+  write_model(
+      ops, folder / "own", ModelInfo{config, default_pp_eval(config), {}},
+      [](const ParameterRow& row) { return randomised_tensor(row, 3); }, {}, manifest);
+  return folder / "own";
+}
+
+Conversion to_npz(const TempFolder& folder, const ViTConfig& config, ConvertOptions options = {}) {
+  options.format = kNpzFormat;
+  FileOps ops(ExitCode::kCheckpoint);
+  const std::filesystem::path own = own_folder(folder, config);
+  return convert_checkpoint(ops, resolve_checkpoint(own), folder / "a.npz", options);
+}
+
+TEST(NpzExport, IsReadBackAsItWasBitByBit) {
+  for (const char* pool : {"token", "map", "avg"})
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      const TempFolder folder;
+      const ViTConfig config = flax_config(pool);
+      to_npz(folder, config, {.format = "", .layout = {dtype}});
+      const ModelInfo info = read_model_info(resolve_checkpoint(folder / "a.npz"));
+      EXPECT_EQ(info.config.num_heads, config.num_heads);
+      EXPECT_EQ(info.config.img_size.height, config.img_size.height);
+      EXPECT_EQ(info.config.pool.global_pool, config.pool.global_pool);
+      const std::vector<ParameterRow> table = parameter_table(info.config);
+      ASSERT_EQ(table.size(), parameter_table(config).size());
+      const NamedTensors weights = load_weights(resolve_checkpoint(folder / "a.npz"), table);
+      for (const ParameterRow& row : table) {
+        const at::Tensor want = randomised_tensor(row, 3).to(held_type(row, dtype)).to(at::kFloat);
+        EXPECT_TRUE(test::is_same(weights.at(row.name), want)) << pool << ' ' << row.name;
+      }
+    }
+}
+
+TEST(NpzExport, SaysFromWhatEachArrayIsMade) {
+  const TempFolder folder;
+  const Conversion done = to_npz(folder, flax_config("map"));
+  const TensorContainer container = open_container(folder / "a.npz");
+  EXPECT_EQ(container.names().size(), done.tensors.size());
+  const std::string block = "params/Transformer/encoderblock_2/";
+  const std::map<std::string, std::pair<std::string, std::vector<int64_t>>> want = {
+      {"params/embedding/kernel", {"patch_embed.proj.weight", {4, 4, 3, 24}}},
+      {block + "MultiHeadDotProductAttention_0/key/kernel",
+       {"blocks.2.attn.qkv.weight", {24, 3, 8}}},
+      {block + "MultiHeadDotProductAttention_0/key/bias", {"blocks.2.attn.qkv.bias", {3, 8}}},
+      {block + "MultiHeadDotProductAttention_0/out/kernel",
+       {"blocks.2.attn.proj.weight", {3, 8, 24}}},
+      {block + "MlpBlock_0/Dense_0/kernel", {"blocks.2.mlp.fc1.weight", {24, 40}}},
+      {block + "LayerNorm_1/scale", {"blocks.2.norm2.weight", {24}}},
+      {"params/MAPHead_0/probe", {"attn_pool.latent", {1, 1, 24}}},
+      {"params/MAPHead_0/MultiHeadDotProductAttention_0/value/kernel",
+       {"attn_pool.kv.weight", {24, 3, 8}}},
+      {"params/head/kernel", {"head.weight", {24, 5}}}};
+  size_t found = 0;
+  for (const ConvertedTensor& tensor : done.tensors) {
+    const auto one = want.find(tensor.name);
+    if (one == want.end()) continue;
+    ++found;
+    EXPECT_EQ(tensor.from, std::vector{one->second.first}) << tensor.name;
+    EXPECT_EQ(container.tensor(tensor.name).shape, one->second.second) << tensor.name;
+  }
+  EXPECT_EQ(found, want.size());
+}
+
+TEST(NpzExport, RefusesByNameWhatFilesWithoutAConfigCannotSay) {
+  const auto refusal = [](const std::function<void(ViTConfig&)>& change) {
+    const TempFolder folder;
+    ViTConfig config = flax_config("token");
+    change(config);
+    return error_of<UsageError>([&] { to_npz(folder, config); });
+  };
+  const std::string otherwise =
+      "--to npz: as big_vision has it, 'test8' would be another function:\n  ";
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.norm.norm_eps = 1e-5; }),
+            otherwise + "norm_eps is 1e-06, here 1e-05");
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.mlp.act_layer = "silu"; }),
+            otherwise + "act_layer is \"gelu\", here \"silu\"");
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.tokens.reg_tokens = 2; }),
+            otherwise + "reg_tokens is 0, here 2\n  img_size is 224x224, here 12x12");
+  EXPECT_EQ(refusal([](ViTConfig& c) {
+              c.img_size = {12, 24};
+            }),
+            otherwise + "img_size is 224x224, here 12x24");
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.attention.qkv_bias = false; }),
+            "--to npz: 'test8' is not as big_vision's models are, which have serial blocks, layer "
+            "norms and biases everywhere; --to timm, or leave --to away");
+}
+
+TEST(NpzExport, WritesEitherFormOfGeluWhichReadersTakeForGranted) {
+  const TempFolder folder;
+  ViTConfig config = flax_config("token");
+  config.mlp.act_layer = "gelu_tanh";
+  to_npz(folder, config);
+  const auto read = [&](const std::string& given) {
+    return read_model_info(resolve_checkpoint((folder / "a.npz").string() + given))
+        .config.mlp.act_layer;
+  };
+  EXPECT_EQ(read(""), "gelu");
+  EXPECT_EQ(read("?act_layer=gelu_tanh"), "gelu_tanh");
+}
+
+TEST(NpzExport, LeavesNothingHalfWrittenAndNothingOfOthersTouched) {
+  const TempFolder folder;
+  int calls = 0;
+  ConvertOptions options;
+  options.on_tensor = [&] {
+    if (++calls == 20) throw UsageError("stopped");
+  };
+  EXPECT_EQ(error_of<UsageError>([&] { to_npz(folder, flax_config("token"), options); }),
+            "stopped");
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    EXPECT_EQ(entry.path().filename(), "own");
+  test::write_file(folder / "a.npz", "mine");
+  EXPECT_EQ(error_of<UsageError>([&] { to_npz(folder, flax_config("token")); }),
+            (folder / "a.npz").string() + " is there already; choose another name, or remove it");
+  EXPECT_EQ(test::read_file(folder / "a.npz"), "mine");
 }
 
 }  // namespace

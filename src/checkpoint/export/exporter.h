@@ -20,10 +20,14 @@ struct Exporter {
   Imported (*read)(const ImportFiles& files, const TensorContainer& weights);
 };
 
-/// The words of --to.
+/// Flax's arrays in one file.
+constexpr const char* kNpzFormat = "npz";
+
+/// The words of --to that write folders.
 std::string export_formats();
 
-/// A checkpoint as a library has it: "hf" for Hugging Face's transformers, "timm".
+/// A checkpoint as a library has it: "hf" for Hugging Face's transformers, "timm", kNpzFormat for
+/// big_vision.
 ///
 /// table   of the model
 /// throws  UsageError for another word, or for a model whose function the library's files cannot
@@ -41,6 +45,10 @@ WrittenModel write_hf_aimv2(const ModelInfo& info, const std::vector<ParameterRo
 WrittenModel write_hf_internvl(const ModelInfo& info, const std::vector<ParameterRow>& table);
 /// A table's parameters as files with timm's names have them.
 std::vector<WrittenTensor> under_timms_names(const std::vector<ParameterRow>& table);
+/// Whether big_vision has blocks of this kind.
+bool is_written_as_big_vision(const ViTConfig& config);
+/// Arrays under big_vision's names, "params/…".
+WrittenModel write_big_vision(const ModelInfo& info, const std::vector<ParameterRow>& table);
 /// timm's classes VisionTransformer and Eva.
 WrittenModel write_timm(const ModelInfo& info, const std::vector<ParameterRow>& table);
 

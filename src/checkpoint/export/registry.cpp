@@ -67,17 +67,26 @@ TensorContainer container_of(const std::vector<WrittenTensor>& tensors) {
   return container;
 }
 
+// Weights alone do not say which GELU they were trained with: timm's reading of them has one,
+// big_vision the other.
+void take_what_is_not_said(const ViTConfig& config, ViTConfig& theirs) {
+  const std::string& act_layer = config.mlp.act_layer;
+  if (act_layer == "gelu" || act_layer == "gelu_tanh") theirs.mlp.act_layer = act_layer;
+}
+
 // What will be written, read as its family is: the same function, and each parameter from its own
 // places.
-void check_read_back(const Exporter& exporter, const WrittenModel& model, const ViTConfig& config,
-                     const std::vector<ParameterRow>& table) {
+void check_read_back(const std::string& format, const Exporter& exporter, const WrittenModel& model,
+                     const ViTConfig& config, const std::vector<ParameterRow>& table) {
   const CheckpointPath nowhere("/dev/null");  // beside which no file lies
-  const auto json = nlohmann::ordered_json::parse(model.texts.at("config.json"));
+  const auto text = model.texts.find("config.json");
+  const auto json = nlohmann::ordered_json::parse(text == model.texts.end() ? "{}" : text->second);
   const TensorContainer container = container_of(model.tensors);
   const std::vector<std::string> names = container.names();
   const Imported read =
       exporter.read({nowhere, json, "config.json", {names.begin(), names.end()}}, container);
-  const ViTConfig& theirs = read.info.config;
+  ViTConfig theirs = read.info.config;
+  if (json.empty()) take_what_is_not_said(config, theirs);
   std::vector<std::string> texts = different_functions(theirs, config);
   const ImageSize image = config.img_size;
   if (theirs.img_size.height != image.height || theirs.img_size.width != image.width)
@@ -87,9 +96,22 @@ void check_read_back(const Exporter& exporter, const WrittenModel& model, const 
     texts.push_back(concat("posemb_resize is ", theirs.tokens.posemb_resize, ", here ",
                            config.tokens.posemb_resize));
   if (!texts.empty())
-    throw UsageError("--to hf: as ", exporter.name, " has it, '", config.name,
+    throw UsageError("--to ", format, ": as ", exporter.name, " has it, '", config.name,
                      "' would be another function:\n  ", join(texts, "\n  "));
   check_all_used(read.tensors.map(table), container);
+}
+
+constexpr Exporter kBigVision = {"big_vision", is_written_as_big_vision, write_big_vision,
+                                 read_big_vision};
+
+WrittenModel write_npz_model(const ModelInfo& info, const std::vector<ParameterRow>& table) {
+  if (!kBigVision.takes(info.config))
+    throw UsageError("--to npz: '", info.config.name, "' is not as big_vision's models are, which ",
+                     "have serial blocks, layer norms and biases everywhere; --to timm, or leave ",
+                     "--to away");
+  WrittenModel model = kBigVision.write(info, table);
+  check_read_back(kNpzFormat, kBigVision, model, info.config, table);
+  return model;
 }
 
 }  // namespace
@@ -101,6 +123,7 @@ std::string export_formats() {
 WrittenModel export_model(const std::string& format, const ModelInfo& info,
                           const std::vector<ParameterRow>& table) {
   if (format == "timm") return write_timm(info, table);
+  if (format == kNpzFormat) return write_npz_model(info, table);
   if (format != "hf")
     throw UsageError("--to '", format, "': want ", join(split(export_formats(), '|'), " or "));
   if (info.config.num_classes > 0)
@@ -109,7 +132,7 @@ WrittenModel export_model(const std::string& format, const ModelInfo& info,
   for (const Exporter& exporter : kHuggingFace) {
     if (info.config.is_parallel() || !exporter.takes(info.config)) continue;
     WrittenModel model = exporter.write(info, table);
-    check_read_back(exporter, model, info.config, table);
+    check_read_back(format, exporter, model, info.config, table);
     return model;
   }
   throw UsageError("--to hf: no family of Hugging Face's that is written has a model like '",

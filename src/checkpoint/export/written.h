@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@ struct WrittenTensor {
   std::string name;
   std::vector<int64_t> shape;
   std::vector<RowSlice> slices;
+  /// What becomes of the parts before they have the shape (a transpose); nothing where it is empty.
+  std::function<at::Tensor(const at::Tensor&)> change = {};
 };
 
 /// A checkpoint as another library has it.

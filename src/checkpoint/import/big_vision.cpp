@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <array>
 
 #include "checkpoint/container/tensor_container.h"
 #include "checkpoint/import/families.h"
+#include "checkpoint/import/flax_names.h"
 #include "checkpoint/import/given.h"
 #include "core/error.h"
 
@@ -12,45 +12,14 @@ namespace vit22b {
 namespace {
 
 constexpr std::string_view kPrefixes[] = {"opt/", "target/", "params/", "img/"};
-constexpr std::string_view kStacked = "Transformer/encoderblock/";
 
-/// A module of a block, by vit_jax's number and big_vision's.
-struct Module {
-  std::string_view jax, big_vision, ours;
-};
-constexpr Module kModules[] = {
-    {"LayerNorm_0", "LayerNorm_0", "norm1"},
-    {"MultiHeadDotProductAttention_1", "MultiHeadDotProductAttention_0", "attn"},
-    {"LayerNorm_2", "LayerNorm_1", "norm2"},
-    {"MlpBlock_3", "MlpBlock_0", "mlp"},
-};
-
-/// Of a text tower.
 constexpr std::string_view kText = "txt/", kTextBlocks = "Encoder_0/", kBlocks = "Transformer/";
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOutsideText = {
-    {{"Embed_0/embedding", "token_embedding.weight"},
-     {"pos_embedding", "pos_embed"},
-     {"Transformer/encoder_norm/scale", "norm.weight"},
-     {"Transformer/encoder_norm/bias", "norm.bias"},
-     {"head/kernel", "joint.weight"},
-     {"head/bias", "joint.bias"}}};
 
 std::string without_prefixes(std::string name) {
   for (const std::string_view prefix : kPrefixes)
     if (name.starts_with(prefix)) name = name.substr(prefix.size());
   return name;
 }
-
-/// A leaf of a module, "query/kernel", as ours; how many of a weight's dims are outputs.
-struct Leaf {
-  std::string_view theirs, ours;
-  int part = 0, parts = 1;
-};
-constexpr Leaf kAttention[] = {
-    {"query/", "qkv.", 0, 3}, {"key/", "qkv.", 1, 3}, {"value/", "qkv.", 2, 3}, {"out/", "proj."}};
-constexpr Leaf kMlp[] = {{"Dense_0/", "fc1."}, {"Dense_1/", "fc2."}};
-constexpr Leaf kPoolAttention[] = {
-    {"query/", "q."}, {"key/", "kv.", 0, 2}, {"value/", "kv.", 1, 2}, {"out/", "proj."}};
 
 std::string suffix_of(std::string_view leaf) {
   return leaf == "kernel" || leaf == "scale" ? "weight" : std::string(leaf);
@@ -61,8 +30,8 @@ struct Named {
   std::string name;
   int part = 0, parts = 1;
 };
-Named find_leaf(std::span<const Leaf> leaves, std::string_view rest) {
-  for (const Leaf& leaf : leaves)
+Named find_leaf(std::span<const flax::Leaf> leaves, std::string_view rest) {
+  for (const flax::Leaf& leaf : leaves)
     if (rest.starts_with(leaf.theirs))
       return {std::string(leaf.ours) + suffix_of(rest.substr(leaf.theirs.size())), leaf.part,
               leaf.parts};
@@ -71,12 +40,13 @@ Named find_leaf(std::span<const Leaf> leaves, std::string_view rest) {
 
 /// "Transformer/encoderblock_3/MlpBlock_3/Dense_0/kernel" of block 3.
 Named block_leaf(std::string_view rest, bool is_big_vision) {
-  for (const Module& module : kModules) {
+  for (const flax::Module& module : flax::kModules) {
     const std::string_view name = is_big_vision ? module.big_vision : module.jax;
     if (!rest.starts_with(name) || rest.size() <= name.size() || rest[name.size()] != '/') continue;
     const std::string_view leaf = rest.substr(name.size() + 1);
     if (module.ours == "attn" || module.ours == "mlp") {
-      Named named = module.ours == "attn" ? find_leaf(kAttention, leaf) : find_leaf(kMlp, leaf);
+      Named named =
+          module.ours == "attn" ? find_leaf(flax::kAttention, leaf) : find_leaf(flax::kMlp, leaf);
       if (!named.name.empty()) named.name = concat(module.ours, ".", named.name);
       return named;
     }
@@ -88,27 +58,15 @@ Named block_leaf(std::string_view rest, bool is_big_vision) {
 Named pool_leaf(std::string_view rest) {
   constexpr std::string_view kMha = "MultiHeadDotProductAttention_0/", kNorm = "LayerNorm_0/",
                              kMlpBlock = "MlpBlock_0/";
-  if (rest == "probe") return {"attn_pool.latent"};
+  if (rest == flax::kProbe) return {"attn_pool.latent"};
   if (rest.starts_with(kNorm)) return {"attn_pool.norm." + suffix_of(rest.substr(kNorm.size()))};
-  Named named = rest.starts_with(kMha)        ? find_leaf(kPoolAttention, rest.substr(kMha.size()))
-                : rest.starts_with(kMlpBlock) ? find_leaf(kMlp, rest.substr(kMlpBlock.size()))
+  Named named = rest.starts_with(kMha) ? find_leaf(flax::kPoolAttention, rest.substr(kMha.size()))
+                : rest.starts_with(kMlpBlock) ? find_leaf(flax::kMlp, rest.substr(kMlpBlock.size()))
                                               : Named{};
   if (named.name.empty()) return named;
   named.name = concat(rest.starts_with(kMlpBlock) ? "attn_pool.mlp." : "attn_pool.", named.name);
   return named;
 }
-
-/// Of what stands around the blocks.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOutside = {
-    {{"embedding/kernel", "patch_embed.proj.weight"},
-     {"embedding/bias", "patch_embed.proj.bias"},
-     {"cls", "cls_token"},
-     {"pos_embedding", "pos_embed"},
-     {"Transformer/posembed_input/pos_embedding", "pos_embed"},
-     {"Transformer/encoder_norm/scale", "norm.weight"},
-     {"Transformer/encoder_norm/bias", "norm.bias"},
-     {"head/kernel", "head.weight"},
-     {"head/bias", "head.bias"}}};
 
 // Dense kernels are [in…, out…]: attention's have heads apart, [D, H, K], and out [H, K, D].
 at::Tensor as_ours(const at::Tensor& values, const std::string& name) {
@@ -145,7 +103,7 @@ class Reader {
       is_big_vision_ |= without_prefixes(source) == "pos_embedding";
     for (const std::string& source : weights.names())
       is_text ? read_text(source, without_prefixes(source))
-              : read(source, without_prefixes(source), kOutside);
+              : read(source, without_prefixes(source), flax::kOutside);
   }
   int64_t heads() const { return heads_; }
 
@@ -155,20 +113,21 @@ class Reader {
     if (!name.starts_with(kText)) return tensors_.leave_source(source);
     name = name.substr(kText.size());
     if (name.starts_with(kTextBlocks)) name.replace(0, kTextBlocks.size(), kBlocks);
-    read(source, name, kOutsideText);
+    read(source, name, flax::kOutsideText);
   }
 
   void read(const std::string& source, const std::string& name,
             std::span<const std::pair<std::string_view, std::string_view>> outside) {
-    constexpr std::string_view kBlock = "Transformer/encoderblock_", kPool = "MAPHead_0/";
     for (const auto& [theirs, ours] : outside)
       if (name == theirs) return put(source, {std::string(ours)});
     if (name.starts_with("pre_logits/") || is_of_logits(name) || name.starts_with(kText))
       return tensors_.leave_source(source);
-    if (name.starts_with(kPool)) return put(source, pool_leaf(name.substr(kPool.size())));
-    if (name.starts_with(kStacked)) return put_stacked(source, name.substr(kStacked.size()));
-    if (!name.starts_with(kBlock)) return;  // nobody uses it, which is an error
-    const std::string rest = name.substr(kBlock.size());
+    if (name.starts_with(flax::kPool))
+      return put(source, pool_leaf(name.substr(flax::kPool.size())));
+    if (name.starts_with(flax::kStacked))
+      return put_stacked(source, name.substr(flax::kStacked.size()));
+    if (!name.starts_with(flax::kBlock)) return;  // nobody uses it, which is an error
+    const std::string rest = name.substr(flax::kBlock.size());
     const size_t slash = rest.find('/');
     if (slash == std::string::npos) return;
     Named leaf = block_leaf(std::string_view(rest).substr(slash + 1), is_big_vision_);

@@ -54,11 +54,6 @@ bool is_beside(const Places& places) {
   return std::any_of(places.begin(), places.end(), [](const auto& place) { return !!place; });
 }
 
-void check_free(const fs::path& path) {
-  if (fs::exists(fs::symlink_status(path)))
-    throw UsageError(path.string(), " is there already; choose another name, or remove it");
-}
-
 void write_values(AtomicFile& file, const OnnxTensor& tensor) {
   const at::Tensor values = tensor.value().contiguous();
   const at::ScalarType type = tensor.type == OnnxType::kFloat ? at::kFloat : at::kLong;
@@ -78,7 +73,7 @@ void write_data(FileOps& ops, const fs::path& path, const std::vector<OnnxTensor
     write_values(file, tensors[i]);
     offset = places[i]->offset + tensors[i].size_bytes();
   }
-  check_free(path);  // writing takes long
+  check_is_free(path);  // writing takes long
   file.commit();
 }
 
@@ -137,7 +132,7 @@ void write_model_file(FileOps& ops, const fs::path& path, const OnnxModel& model
     file.write(fields[i].bytes());
     if (!places[i]) write_values(file, tensors[i]);
   }
-  check_free(path);
+  check_is_free(path);
   file.commit();
 }
 
@@ -164,8 +159,8 @@ void write_onnx(FileOps& ops, const fs::path& path, const OnnxModel& model, int6
   const std::vector<OnnxTensor>& tensors = model.graph.tensors();
   const Places places = places_of(tensors, path, most_inside);
   const bool has_data = is_beside(places);
-  check_free(path);
-  if (has_data) check_free(data);
+  check_is_free(path);
+  if (has_data) check_is_free(data);
   if (has_data && !is_utf8(data.filename().string()))
     throw UsageError(printable(path.string()),
                      ": the model names the file of its weights, and this name is no UTF-8; choose "
