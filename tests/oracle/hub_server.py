@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import json
 import os
+import ssl
 import threading
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -21,8 +22,11 @@ def is_large(name):
 
 
 class Hub:
-    def __init__(self, models):
+    """certificate: of (file, key), with which it speaks TLS."""
+
+    def __init__(self, models, certificate=None):
         self.models, self.asked, self.sent = models, [], 0
+        self.scheme = "https" if certificate else "http"
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,11 +42,15 @@ class Hub:
                 hub.answer(self, True)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def environment(self, home, **more):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        return kept | {"HF_HOME": str(home), "XDG_CACHE_HOME": str(home), "HF_ENDPOINT": f"http://127.0.0.1:{self.server.server_address[1]}",
+        return kept | {"HF_HOME": str(home), "XDG_CACHE_HOME": str(home), "HF_ENDPOINT": f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}",
                        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"} | more
 
     def answer(self, request, has_body):

@@ -1,7 +1,8 @@
 """One cache for the program and for the hub's own library: live_hub.py VIT22B.
 
 A hub of this machine has one model: a small timm folder. What the program fetches by `hf:` is read by huggingface_hub without a
-network, and what huggingface_hub fetches is read by the program offline; both times every byte is the hub's.
+network, and what huggingface_hub fetches is read by the program offline; both times every byte is the hub's. By https the program takes
+certificates of one's own, and nobody else's.
 """
 import json
 import pathlib
@@ -25,7 +26,9 @@ def run(words, home, **more):
 
 
 def ours(home, **more):
-    return json.loads(run([program, "model", "inspect", f"hf:{MODEL}", "--json"], home, **more))
+    said = json.loads(run([program, "model", "inspect", f"hf:{MODEL}", "--json"], home, **more))
+    del said["fits_here"]  # of the machine, and measured
+    return said
 
 
 def library(home, words, **more):
@@ -54,3 +57,14 @@ with tempfile.TemporaryDirectory() as scratch:
     assert ours(scratch / "b", HF_HUB_OFFLINE="1") == said
     assert len(hub.asked) == before
     print("what the library fetched, the program reads offline, as the same model")
+
+    certificate = scratch / "own.pem", scratch / "own.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=own", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-out", certificate[0], "-keyout", certificate[1]], check=True, capture_output=True)
+    hub = Hub({MODEL: files}, certificate)
+    for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        assert ours(scratch / name, **{name: str(certificate[0])}) == said
+    refused = subprocess.run([program, "model", "inspect", f"hf:{MODEL}"], env=hub.environment(scratch / "d"), capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 4, refused
+    assert "certificate is not trusted" in refused.stderr and "SSL_CERT_FILE" in refused.stderr, refused.stderr
+    print("by https with certificates of one's own, and not without")

@@ -74,7 +74,8 @@ std::string trouble_of(const HttpAnswer& answer) {
       return answer.status == 429 ? "the server asks to come later (429)"
              : answer.status >= 500
                  ? concat("the server has trouble of its own (", answer.status, ")")
-                 : concat("the server answers ", answer.status);
+             : answer.status == 416 ? "the server's file is shorter than it was announced (416)"
+                                    : concat("the server answers ", answer.status);
     case Failure::kNoServer:
       return "no server answers: " + reason;
     case Failure::kTls:
