@@ -49,7 +49,7 @@ class Hub:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def environment(self, home, **more):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SSL_CERT_")) and not name.endswith("_CA_BUNDLE")}
         return kept | {"HF_HOME": str(home), "XDG_CACHE_HOME": str(home), "HF_ENDPOINT": f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}",
                        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"} | more
 
