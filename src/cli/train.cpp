@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "data/source.h"
 #include "dist/launch.h"
+#include "train/head_recipe.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
 
@@ -59,19 +60,13 @@ void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_j
   });
 }
 
-// What a head on a checkpoint is trained by where no config says otherwise: DINOv3's linear recipe
-// (AdamW at 1e-3, warm-up, cosine), shorter, since the features are there already.
-constexpr const char* kSegmentDefaults[] = {
-    "task=segment",         "segment.head=bn_linear", "total_epochs=20", "warmup_percent=5",
-    "data.batch_size=16",   "optim.name=adamw",       "optim.lr=1e-3",   "optim.weight_decay=1e-3",
-    "schedule.name=cosine", "log_steps=50",           "eval_epochs=5",   "ckpt_epochs=5"};
-
 /// The config file, or for `segment` a checkpoint whose head is to be trained.
 ConfigTree first_tree(const TrainFlags& flags) {
   if (flags.command != "segment" || flags.config.ends_with(".toml"))
     return read_config_file(flags.config);
   ConfigTree tree;
-  for (const char* assignment : kSegmentDefaults) set_override(tree, assignment);
+  for (const std::string_view assignment : head_recipe(flags.command))
+    set_override(tree, std::string(assignment));
   set_override(tree, "init_from=" + flags.config);
   return tree;
 }

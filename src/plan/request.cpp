@@ -6,6 +6,7 @@
 #include "checkpoint/weights.h"
 #include "core/error.h"
 #include "dist/outline.h"
+#include "train/head_recipe.h"
 
 namespace vit22b {
 namespace {
@@ -48,6 +49,18 @@ void take_checkpoint(const std::string& place, ConfigTree& tree) {
   set_override(tree, "init_from=" + place);
 }
 
+// What the task's command would set for such a checkpoint, and nobody has set: all but how long.
+void take_recipe(ConfigTree& tree) {
+  const auto found = tree.find("task");
+  const auto* task = found == tree.end() ? nullptr : std::get_if<std::string>(&found->second.value);
+  if (task == nullptr) return;
+  for (const std::string_view assignment : head_recipe(*task)) {
+    const std::string key(assignment.substr(0, assignment.find('=')));
+    const bool is_of_step = key.find('.') != std::string::npos && key != "data.batch_size";
+    if (is_of_step && tree.count(key) == 0) set_override(tree, std::string(assignment));
+  }
+}
+
 void check_request(const PlanRequest& request) {
   if (request.config.engine != "fused")
     throw UsageError("plan knows the memory of the fused engine; use engine=fused");
@@ -71,11 +84,12 @@ void check_request(const PlanRequest& request) {
 
 PlanRequest read_plan_request(const std::string& name, const std::vector<std::string>& words) {
   const bool is_file = name.ends_with(".toml");
+  const bool is_checkpoint = !is_file && may_be_checkpoint(name);
   PlanRequest request;
   ConfigTree tree;
   if (is_file)
     tree = read_config_file(name);
-  else if (may_be_checkpoint(name))
+  else if (is_checkpoint)
     take_checkpoint(name, tree);
   else
     set_override(tree, "model.name=" + name);
@@ -99,6 +113,7 @@ PlanRequest read_plan_request(const std::string& name, const std::vector<std::st
   // What a config must say and a plan does not depend on.
   if (tree.count("data.root") == 0) set_override(tree, "data.root=-");
   if (!is_file) {
+    if (is_checkpoint && request.is_training) take_recipe(tree);
     set_override(tree, "total_steps=1");
     if (tree.count("data.batch_size") == 0) set_override(tree, "data.batch_size=1");
   }

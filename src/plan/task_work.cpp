@@ -6,7 +6,7 @@
 #include <chrono>
 #include <memory>
 
-#include "core/memory_meter.h"
+#include "core/resident_meter.h"
 #include "eval/vit_predictor.h"
 #include "plan/outline.h"
 #include "train/task.h"
@@ -43,7 +43,7 @@ class LossRehearsal {
     for (const auto& [name, tensor] : batch.fields)
       measured.sample_bytes += static_cast<int64_t>(tensor.nbytes()) / images;
     for (int i = 0; i < 2; ++i) {  // a first pass makes what stays
-      const MemoryMeter meter;
+      const ResidentMeter meter;
       const auto begin = std::chrono::steady_clock::now();
       task_->loss(outputs, batch, single_process());
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;

@@ -4,8 +4,8 @@
 
 #include "checkpoint/weights.h"
 #include "core/error.h"
-#include "core/memory_meter.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -139,7 +139,7 @@ TEST(InitWeights, HoldsNoMoreThanTheTensorThatIsAskedFor) {
   const auto folder = test::source_path("tests/oracle/timm_serial");
   const ModelInfo model = read_model_info(folder);
   int64_t all = 0, largest = 0;
-  const MemoryMeter meter;
+  const test::MemoryMeter meter;
   const InitWeights start(folder, model, {});
   EXPECT_EQ(start.notes().size(), 1u);
   for (const ParameterRow& row : parameter_table(model.config)) {

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "core/memory_meter.h"
 #include "kernels/activation.h"
 #include "kernels/attention.h"
 #include "kernels/loss.h"
@@ -11,6 +10,7 @@
 #include "kernels/rotary.h"
 #include "kernels/shape.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 
 namespace vit22b {
@@ -82,7 +82,7 @@ TEST(AttentionSignals, OfManyTokensAreThoseOfTheWholeInLittleMemory) {
   const at::Tensor q = at::randn({3, 3, 1301, 4}), k = 2 * at::randn({3, 3, 1301, 4});
   const at::Tensor logits = at::matmul(q, k.transpose(-2, -1)) / 2, p = at::softmax(logits, -1);
   const double entropy = -(p * p.log()).sum(-1).mean().item<double>();
-  const MemoryMeter meter;
+  const test::MemoryMeter meter;
   const AttentionSignals signals = attention_signals(q, k);
   EXPECT_LT(meter.peak(), int64_t{6} << 20);
   EXPECT_FLOAT_EQ(static_cast<float>(signals.max_logit), logits.abs().max().item<float>());

@@ -8,10 +8,10 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "core/memory_meter.h"
 #include "eval/evaluation.h"
 #include "eval/label_map.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 
 namespace vit22b {
 namespace {
@@ -210,7 +210,7 @@ Indexed one_of_each(int64_t count) {
 TEST(Classification, OfManyClassesTakesNoMoreMemoryThanABatch) {
   constexpr int64_t kClasses = 29'593;
   ManyClasses model(kClasses);
-  const MemoryMeter meter;
+  const test::MemoryMeter meter;
   const Result r = measured(model, one_of_each(240));
   // A batch's logits are 232 KiB; float64 of the rows at a time, and what comes of them, the rest.
   EXPECT_LT(meter.peak(), int64_t{8} << 20);

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "core/memory_meter.h"
 #include "kernels/cpu/product.h"
 #include "store/accumulate.h"
 #include "store/block_inputs.h"
+#include "support/memory_meter.h"
 #include "support/tiny_model.h"
 
 namespace vit22b {
@@ -47,7 +47,7 @@ int64_t measured(const ViTConfig& config, const ActivationWork& work) {
   const at::Tensor images = model.images(work.images);
   int64_t peak = 0;
   for (int i = 0; i < 2; ++i) {  // a first pass makes what stays
-    const MemoryMeter meter;
+    const test::MemoryMeter meter;
     VitTape tape;
     at::Tensor logits =
         vit_forward(context, *model.store, images, {.tape = &tape, .sink = &sink}).logits_BC;
@@ -95,7 +95,7 @@ TEST(ActivationBytes, AreWhatAForwardPassOfTheFusedEngineAllocates) {
       const at::Tensor images = model.images(4);
       int64_t peak = 0;
       for (int i = 0; i < 2; ++i) {
-        const MemoryMeter meter;
+        const test::MemoryMeter meter;
         vit_forward(context, *model.store, images, {});
         peak = meter.peak();
       }

@@ -2,9 +2,9 @@
 
 #include "checkpoint/container/safetensors_file.h"
 #include "core/error.h"
-#include "core/memory_meter.h"
 #include "eval/labelled_features.h"
 #include "support/files.h"
+#include "support/memory_meter.h"
 #include "support/tensors.h"
 #include "transfer/head_grid.h"
 #include "transfer/logistic.h"
@@ -77,7 +77,7 @@ TEST(Logistic, TakesTheMemoryThatIsSaidBeforeIt) {
     const at::Tensor x = at::randn({num, width}),
                      labels = at::arange(num, at::kLong).remainder(classes);
     const LbfgsOptions options{.max_iterations = 15};
-    const MemoryMeter meter;
+    const test::MemoryMeter meter;
     fit_logistic(x, labels, classes, 1, options);
     const int64_t said = logistic_bytes(num, width, classes, options);
     EXPECT_LE(meter.peak(), said);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-namespace vit22b {
+namespace vit22b::test {
 
 /// Counts the bytes of tensors that the calling thread makes on the CPU and lets go, from its
 /// construction on.
@@ -31,4 +31,4 @@ class MemoryMeter {
   c10::DebugInfoGuard guard_;
 };
 
-}  // namespace vit22b
+}  // namespace vit22b::test
