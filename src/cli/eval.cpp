@@ -137,6 +137,7 @@ void add_eval(CLI::App& app) {
   add_eval_human(*command);
   add_eval_perceptual(*command);
   add_eval_segmentation(*command);
+  add_eval_depth(*command);
   command->callback([flags] {
     if (flags->command->get_subcommands().empty()) run_eval(*flags);
   });

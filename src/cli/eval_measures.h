@@ -22,4 +22,7 @@ void add_eval_perceptual(CLI::App& eval);
 /// Adds `eval segmentation`: of a head's classes of pixels, or of anybody's masks.
 void add_eval_segmentation(CLI::App& eval);
 
+/// Adds `eval depth`: of anybody's depth maps.
+void add_eval_depth(CLI::App& eval);
+
 }  // namespace vit22b

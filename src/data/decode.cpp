@@ -58,6 +58,14 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
                   ": its first bytes belong to none of them");
 }
 
+int png_bits(std::span<const uint8_t> bytes) {
+  constexpr size_t kBitsAt = 24;  // of the header chunk, which comes first
+  for (const Format& format : kFormats)
+    if (format.decode == decode_png && has_magic(bytes, format) && bytes.size() > kBitsAt)
+      return bytes[kBitsAt];
+  return 0;
+}
+
 at::Tensor decode_values(std::span<const uint8_t> bytes, const std::string& name,
                          int64_t max_pixels) {
   for (const Format& format : kFormats)

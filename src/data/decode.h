@@ -27,4 +27,7 @@ at::Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name,
 at::Tensor decode_values(std::span<const uint8_t> bytes, const std::string& name,
                          int64_t max_pixels = kMaxPixels);
 
+/// Bits of a PNG's values, 1 to 16; 0 where the bytes begin as no PNG does.
+int png_bits(std::span<const uint8_t> bytes);
+
 }  // namespace vit22b

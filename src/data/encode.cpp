@@ -34,6 +34,13 @@ std::string png_bytes(const at::Tensor& pixels, png_uint_32 format, const void* 
   return bytes;
 }
 
+void check_values(const at::Tensor& values_HW) {
+  VIT22B_CHECK(values_HW.dim() == 2 && values_HW.numel() > 0 &&
+                   values_HW.min().item<int64_t>() >= 0 &&
+                   values_HW.max().item<int64_t>() <= UINT16_MAX,
+               "a PNG of numbers: want 0 to 65535 [H, W], not ", values_HW.sizes());
+}
+
 }  // namespace
 
 std::string encode_png(const at::Tensor& image_HWC) {
@@ -47,12 +54,8 @@ std::string encode_png(const at::Tensor& image_HWC) {
 std::string encode_values_png(const at::Tensor& values_HW,
                               const std::function<std::array<uint8_t, 3>(int64_t)>& colour) {
   constexpr int64_t kColours = 256;
-  VIT22B_CHECK(values_HW.dim() == 2 && values_HW.numel() > 0 &&
-                   values_HW.min().item<int64_t>() >= 0 &&
-                   values_HW.max().item<int64_t>() <= UINT16_MAX,
-               "encode_values_png: want 0 to 65535 [H, W], not ", values_HW.sizes());
-  if (values_HW.max().item<int64_t>() >= kColours)
-    return png_bytes(values_HW.to(at::kUInt16).contiguous(), PNG_FORMAT_LINEAR_Y);
+  check_values(values_HW);
+  if (values_HW.max().item<int64_t>() >= kColours) return encode_wide_png(values_HW);
   std::array<uint8_t, 3 * kColours> palette{};
   for (int64_t i = 0; i < kColours; ++i) {
     const std::array<uint8_t, 3> rgb = colour(i);
@@ -60,6 +63,11 @@ std::string encode_values_png(const at::Tensor& values_HW,
   }
   return png_bytes(values_HW.to(at::kByte).contiguous(), PNG_FORMAT_RGB_COLORMAP, palette.data(),
                    kColours);
+}
+
+std::string encode_wide_png(const at::Tensor& values_HW) {
+  check_values(values_HW);
+  return png_bytes(values_HW.to(at::kUInt16).contiguous(), PNG_FORMAT_LINEAR_Y);
 }
 
 std::string encode_jpeg(const at::Tensor& image_HWC, int quality) {

@@ -21,6 +21,9 @@ std::string encode_png(const at::Tensor& image_HWC);
 std::string encode_values_png(const at::Tensor& values_HW,
                               const std::function<std::array<uint8_t, 3>(int64_t)>& colour);
 
+/// The same as 16 bits of grey, however small they are.
+std::string encode_wide_png(const at::Tensor& values_HW);
+
 /// A picture as the bytes of a JPEG file, as PIL saves one: libjpeg's tables, colours at half the
 /// size either way.
 ///

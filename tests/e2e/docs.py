@@ -1,7 +1,7 @@
 """Runs what the pages of docs/ and the README show: docs.py BUILD SOURCE
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
-SRC and DIR, MASKS, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
+SRC and DIR, MASKS, DEPTHS, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
 ```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails,
 but for the records that docs/log.md and docs/roadmap.md are, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
@@ -46,17 +46,22 @@ val = "20%"
 """
 
 
-def png_bytes(rows, colour_type):
+def png_bytes(rows, colour_type, bits=8):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    head = struct.pack(">IIBBBBB", 16, 16, 8, colour_type, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", 16, 16, bits, colour_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
 
 
 def mask(i):
     """Class 0 on the left, class 1 on the right."""
     return png_bytes([b"\0" + bytes(x > 4 + i for x in range(16))] * 16, 0)
+
+
+def depth_map(i):
+    """Millimetres, farther on the right."""
+    return png_bytes([b"\0" + b"".join(struct.pack(">H", 1000 + 100 * x + i) for x in range(16))] * 16, 0, 16)
 
 
 def png(red, blue, i):
@@ -89,6 +94,11 @@ def make_folder(folder):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(values)
     (folder / "MASKS/classes.txt").write_text("left\nright\n")
+    for kind, nearer in (("truth", 0), ("said", 300)):
+        for i in range(3):
+            place = folder / "DEPTHS" / kind / f"{i}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(depth_map(i * 10 + nearer))
     (folder / "captions.csv").write_text("\n".join(rows) + "\n")
     (folder / "names.txt").write_text("red\nblue\n")
     (folder / "CONFIG").write_text(CONFIG)

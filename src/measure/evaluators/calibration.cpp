@@ -17,7 +17,7 @@ using Form = ResultTable::Form;
 constexpr int64_t kWidthBins = 15;         // robustness_metrics' default
 constexpr int64_t kMassBins = 100;         // Minderer et al. 2021
 constexpr int64_t kMostDecomposed = 2048;  // classes: of more a square of sums has no room
-constexpr uint64_t kSeed = 0;              // of the draws of the floor
+constexpr uint64_t kFloorSeed = 0;         // of the draws of the floor
 
 /// What sums over samples tell of whole distributions.
 class DistributionSums {
@@ -147,7 +147,7 @@ class Calibration : public Evaluator {
     sums_.sum_over(mesh);
     const std::vector<metrics::Judged> sorted = metrics::by_confidence(answers_.all(mesh));
     const metrics::PerfectCalibration perfect =
-        metrics::perfect_calibration(sorted, kWidthBins, kMassBins, kSeed);
+        metrics::perfect_calibration(sorted, kWidthBins, kMassBins, kFloorSeed);
     Result result{"calibration", {{"probabilities", probabilities_text(options_)}}, {}};
     add_errors(sorted, perfect, result);
     add_scores(result);

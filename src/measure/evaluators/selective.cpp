@@ -15,7 +15,7 @@ constexpr double kCoverages[] = {0.5, 0.8, 0.9, 0.95, 0.99, 1};
 // Nobody, and as robustness_metrics, plex.py: the first shows what 200 thresholds cost.
 constexpr double kOracleShares[] = {0, 0.005, 0.01, 0.02, 0.05};
 constexpr int64_t kCurvePoints = 200;
-constexpr uint64_t kSeed = 0;  // of the interval's resampling
+constexpr uint64_t kSelectiveSeed = 0;  // of the interval's resampling
 
 ResultTable oracle_table(const std::vector<metrics::Judged>& sorted) {
   ResultTable table{"oracle_auc", Form::kRecords, {"share", "auroc"}, {}};
@@ -51,7 +51,7 @@ ResultNumber calibration_auc(const std::vector<metrics::Judged>& answers) {
   const metrics::Ranking ranking(right, wrong);
   return {{"calibration_auc", "share", Better::kLarger},
           ranking.auroc(),
-          ranking.auroc_interval(kSeed)};
+          ranking.auroc_interval(kSelectiveSeed)};
 }
 
 class Selective : public Evaluator {
