@@ -33,14 +33,8 @@ ModelInfo written_info(ModelInfo info, const CheckpointPath& from, const Convert
   if (options.format == "hf" && info.config.num_classes > 0)
     throw UsageError("--to hf: its families' image towers are written without a classifier; ",
                      "--no-head leaves it behind");
-  std::string& here = info.config.tokens.posemb_resize;
-  for (const auto& [format, resize] : kResizes) {
-    if (options.format != format || here == resize) continue;
-    log_warn(concat("at other image sizes than ", info.config.img_size.height, "x",
-                    info.config.img_size.width, " positions are resized otherwise from ", format,
-                    " (", resize, ", here ", here, ")"));
-    here = resize;
-  }
+  for (const auto& [format, resize] : kResizes)
+    if (options.format == format) info.config.tokens.posemb_resize = resize;
   return info;
 }
 
@@ -91,6 +85,27 @@ void check_file_options(const std::filesystem::path& path, const ConvertOptions&
         "compute with such");
 }
 
+// What the new files do not say has to be given where they are read.
+void warn_of_unsaid(const std::filesystem::path& path, const ModelInfo& from,
+                    const ModelInfo& written, const ConvertOptions& options) {
+  const std::string &resize = written.config.tokens.posemb_resize,
+                    &before = from.config.tokens.posemb_resize;
+  if (from.config.has_position_table() && resize != before)
+    log_warn(concat("at other image sizes than ", from.config.img_size.height, "x",
+                    from.config.img_size.width, " positions are resized otherwise from ",
+                    options.format, " (", resize, ", here ", before, ")"));
+  const ModelInfo read = read_model_info(resolve_checkpoint(path));
+  const std::string &act = read.config.mlp.act_layer, &own = written.config.mlp.act_layer;
+  if (act != own)
+    log_warn(concat(path.string(), " does not say act_layer, and is read as ", act, "; give '",
+                    path.string(), "?act_layer=", own, "'"));
+  if (read.pp_eval != written.pp_eval)
+    log_warn(concat("pictures are shown to ", path.string(), " as ", read.pp_eval,
+                    "; --pp says otherwise, here ", written.pp_eval));
+  if (read.label_names != written.label_names)
+    log_warn(concat(path.string(), " does not say the classes' names; give them by --labels"));
+}
+
 }  // namespace
 
 Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
@@ -119,6 +134,7 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   };
   const WrittenParts parts{source, whole, head ? &*head : nullptr};
   write(ops, place, parts, options, done);
+  if (write != write_as_onnx) warn_of_unsaid(place, whole_info, done.info, options);
   return done;
 }
 

@@ -47,22 +47,6 @@ void write_pixel_head(FileOps& ops, const std::filesystem::path& folder, const I
       write_parts(ops, folder / kTaskFile, parts, {{"format", "pt"}}, single_process());
 }
 
-// What the file does not say has to be given where it is read.
-void warn_of_unsaid(const std::filesystem::path& path, const ModelInfo& written) {
-  const ModelInfo read = read_model_info(resolve_checkpoint(path));
-  std::vector<std::string> unsaid;
-  if (read.config.mlp.act_layer != written.config.mlp.act_layer)
-    unsaid.push_back(concat("act_layer=", written.config.mlp.act_layer));
-  if (!unsaid.empty())
-    log_warn(concat("the file does not say it: read it as '", path.string(), "?", join(unsaid, "&"),
-                    "'"));
-  if (read.pp_eval != written.pp_eval)
-    log_warn(concat("the file does not say its preprocessing: read it with --pp '", written.pp_eval,
-                    "'"));
-  if (!written.label_names.empty())
-    log_warn("the file does not say its classes' names: give them by --labels");
-}
-
 }  // namespace
 
 void write_as_onnx(FileOps& ops, const std::filesystem::path& path, const WrittenParts& parts,
@@ -82,6 +66,7 @@ void write_as_npz(FileOps& ops, const std::filesystem::path& path, const Written
   done.tensors = names_in(model.tensors);
   check_is_free(path);
   const SavesFirst until_written;
+  if (path.has_parent_path()) ops.make_folder(path.parent_path());
   const std::filesystem::path folder = temporary_beside(path);
   const std::filesystem::path file = folder / path.filename();
   ops.make_new_folder(folder);
@@ -96,7 +81,6 @@ void write_as_npz(FileOps& ops, const std::filesystem::path& path, const Written
     std::filesystem::remove_all(folder, error);
     throw;
   }
-  warn_of_unsaid(path, done.info);
 }
 
 void write_as_folder(FileOps& ops, const std::filesystem::path& folder, const WrittenParts& parts,

@@ -60,6 +60,15 @@ std::string text_of(const Conversion& done) {
   return text;
 }
 
+/// What names no place of this machine, or looks like a file of a format that is not asked for.
+void check_place(const std::string& out, const std::string& format) {
+  if (is_remote_checkpoint(out))
+    throw UsageError(out, ": nothing is uploaded; want a folder or a file of this machine");
+  for (const char* one : {kNpzFormat, kOnnxFormat})
+    if (format.empty() && out.ends_with(concat(".", one)))
+      throw UsageError(out, " would be a folder; --to ", one, " writes such a file");
+}
+
 void run_convert(const ConvertFlags& flags) {
   begin_command(flags.common);
   ConvertOptions options{flags.layout.to, flags.layout.layout(), flags.has_no_head};
@@ -72,6 +81,7 @@ void run_convert(const ConvertFlags& flags) {
     if (stop_signal() != 0) throw Stopped("stopped; no checkpoint was written");
   };
   const bool is_onnx = options.format == kOnnxFormat;
+  check_place(flags.out, options.format);
   options.has_data_beside = flags.has_data_beside;
   if (flags.has_data_beside && !is_onnx) throw UsageError("--external-data goes with --to onnx");
   FileOps ops(ExitCode::kCheckpoint);

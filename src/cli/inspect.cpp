@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/import/own.h"
+#include "checkpoint/tensor_reader.h"
 #include "checkpoint/text_side.h"
 #include "cli/tower_flags.h"
 #include "core/device.h"
@@ -53,6 +54,7 @@ TakenHere taken_here(const std::string& place, const char* mode) {
 Inspected inspected(const InspectFlags& flags) {
   const CheckpointPath place = resolve_checkpoint(flags.tower.place());
   const ModelInfo info = read_model_info(place);
+  if (!flags.tower.is_text()) TensorReader(place, parameter_table(info.config)).check_all();
   if (!flags.tower.is_text())
     return {info.family,
             info.config,

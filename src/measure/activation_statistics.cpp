@@ -67,6 +67,7 @@ ActivationStatistics activation_statistics(LoadedModel& model, const DataSource&
   found.blocks.resize(static_cast<size_t>(model.info.config.depth));
   const auto act = [&](Batch& batch) {
     const at::Tensor images = batch.images_BCHW();
+    if (!images.defined()) return;  // none of them could be read
     const int64_t prefix = sequence_of(model.info.config, images).prefix_tokens;
     model.predictor->observe(images, [&](const ObservedBlock& block) {
       check_finite(block.output_BTD, concat("block.", block.index), batch.ids);

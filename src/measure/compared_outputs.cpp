@@ -22,6 +22,7 @@ void add_batch(LoadedModel& model, const Batch& batch, OutputParts& parts, Compa
   std::set<int64_t> taps;
   for (int64_t block = 0; block < model.info.config.depth; ++block) taps.insert(block);
   const at::Tensor images = batch.images_BCHW();
+  if (!images.defined()) return;  // none of them could be read
   const VitOutputs outputs = model.predictor->features(images, taps);
   const Sequence sequence = sequence_of(model.info.config, images);
   made.rows = sequence.grid_height, made.columns = sequence.grid_width;

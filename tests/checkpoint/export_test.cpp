@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "checkpoint/container/containers.h"
 #include "checkpoint/convert.h"
 #include "checkpoint/export/exporter.h"
@@ -100,6 +102,60 @@ TEST(Export, SaysWhatAFamilyWouldComputeOtherwise) {
             "--to timm, or leave --to away");
   EXPECT_EQ(error_of<UsageError>([&] { written(folder, narrow("eva_clip_18b"), "timm"); }),
             "--to timm: no architecture of timm's computes what 'eva_clip_18b' does");
+}
+
+TEST(Export, RefusesWhatAFamilyWouldTellByTensorsThatItNeverHas) {
+  const auto refusal = [](const std::string& name, const std::function<void(ViTConfig&)>& change) {
+    const TempFolder folder;
+    ViTConfig config = narrow(name);
+    change(config);
+    return error_of<UsageError>([&] { written(folder, config, "hf"); });
+  };
+  const auto none = [](const std::string& name) {
+    return concat("--to hf: no family of Hugging Face's that is written has a model like '", name,
+                  "'; --to timm, or leave --to away");
+  };
+  for (const char* name : {"dinov3_7b", "siglip2_giant", "dinov2_g", "clip_bigg"}) {
+    EXPECT_EQ(refusal(name, [](ViTConfig& c) { c.attention.qk_norm = true; }), none(name)) << name;
+    EXPECT_EQ(refusal(name, [](ViTConfig& c) { c.norm.mlp_norm = true; }), none(name)) << name;
+  }
+  EXPECT_EQ(refusal("dinov3_7b", [](ViTConfig& c) { c.norm.norm_layer = "rmsnorm"; }),
+            none("dinov3_7b"));
+  EXPECT_EQ(refusal("clip_bigg", [](ViTConfig& c) { c.attention.qkv_bias = false; }),
+            none("clip_bigg"));
+}
+
+nlohmann::ordered_json timm_config(const ViTConfig& config,
+                                   const std::vector<std::string>& names = {}) {
+  const ModelInfo info{config, default_pp_eval(config), names};
+  return nlohmann::ordered_json::parse(
+      export_model("timm", info, parameter_table(config)).texts.at("config.json"));
+}
+
+TEST(Export, OfATowerBesideTextsHasTheProjectionAsTimmsClassifier) {
+  ViTConfig config = preset("test8", "serial");
+  config.text.joint_dim = 24;
+  config.num_classes = 0;
+  const auto json = timm_config(config);
+  EXPECT_EQ(json.at("num_classes"), 24);
+  EXPECT_EQ(json.at("model_args").at("num_classes"), 24);
+  EXPECT_EQ(json.at("pretrained_cfg").at("num_classes"), 24);
+}
+
+TEST(Export, ToTimmKeepsTheClassesNames) {
+  ViTConfig config = preset("test8", "serial");
+  config.num_classes = 2;
+  EXPECT_EQ(timm_config(config, {"cat", "dog"}).at("label_names"),
+            (std::vector<std::string>{"cat", "dog"}));
+}
+
+TEST(Export, ToTimmHasNoBiasOfPatchesBeforeANorm) {
+  ViTConfig config = preset("test8", "serial");
+  config.norm.pre_norm = true;
+  const std::vector<ParameterRow> table = parameter_table(config);
+  const WrittenModel model = export_model("timm", {config, default_pp_eval(config), {}}, table);
+  for (const WrittenTensor& tensor : model.tensors) EXPECT_NE(tensor.name, "patch_embed.proj.bias");
+  EXPECT_EQ(model.tensors.size() + 1, table.size());
 }
 
 TEST(Export, OfTimmsOwnClassHasNoFieldsOfOurs) {
@@ -203,21 +259,30 @@ TEST(NpzExport, RefusesByNameWhatFilesWithoutAConfigCannotSay) {
     change(config);
     return error_of<UsageError>([&] { to_npz(folder, config); });
   };
-  const std::string otherwise =
-      "--to npz: as big_vision has it, 'test8' would be another function:\n  ";
   EXPECT_EQ(refusal([](ViTConfig& c) { c.norm.norm_eps = 1e-5; }),
-            otherwise + "norm_eps is 1e-06, here 1e-05");
+            "--to npz: as big_vision has it, 'test8' would be another function:\n"
+            "  norm_eps is 1e-06, here 1e-05");
   EXPECT_EQ(refusal([](ViTConfig& c) { c.mlp.act_layer = "silu"; }),
-            otherwise + "act_layer is \"gelu\", here \"silu\"");
-  EXPECT_EQ(refusal([](ViTConfig& c) { c.tokens.reg_tokens = 2; }),
-            otherwise + "reg_tokens is 0, here 2\n  img_size is 224x224, here 12x12");
+            "--to npz: as big_vision has it, 'test8' would be another function:\n"
+            "  act_layer is \"gelu\", here \"silu\"");
+  const auto lacks = [](const std::string& what) {
+    return concat("--to npz: 'test8' has ", what,
+                  ", which big_vision's models have not; --to timm, or leave --to away");
+  };
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.tokens.reg_tokens = 2; }), lacks("reg_tokens"));
   EXPECT_EQ(refusal([](ViTConfig& c) {
               c.img_size = {12, 24};
             }),
-            otherwise + "img_size is 224x224, here 12x24");
-  EXPECT_EQ(refusal([](ViTConfig& c) { c.attention.qkv_bias = false; }),
-            "--to npz: 'test8' is not as big_vision's models are, which have serial blocks, layer "
-            "norms and biases everywhere; --to timm, or leave --to away");
+            lacks("pictures that are not square (img_size)"));
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.attention.qkv_bias = false; }), lacks("qkv_bias=false"));
+  EXPECT_EQ(refusal([](ViTConfig& c) { c.tokens.pos_embed = "none"; }),
+            lacks("no learnt table of positions (pos_embed)"));
+  EXPECT_EQ(refusal([](ViTConfig& c) {
+              c.tokens.class_token = false;
+              c.pool.global_pool = "map";
+              c.pool.pool_mlp = false;
+            }),
+            lacks("pool_mlp=false"));
 }
 
 TEST(NpzExport, WritesEitherFormOfGeluWhichReadersTakeForGranted) {

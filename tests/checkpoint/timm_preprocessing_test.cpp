@@ -45,8 +45,8 @@ TEST(TimmPreprocessing, WhatTimmHasNoWordsForIsNullAndNoted) {
   EXPECT_TRUE(other.at("crop_mode").is_null());
   EXPECT_EQ(other.at("mean"), Json({0.5, 0.5, 0.5}));
   EXPECT_EQ(other.at("notes").at(0),
-            "timm has no words for the transform 'decode|rgb|central_crop(32)|value_range(-1,1)', "
-            "which vit22b.pp_eval says; null stands for what is lost");
+            "timm has no words for the transform 'decode|rgb|central_crop(32)|value_range(-1,1)'; "
+            "null stands for what is lost");
   const Json drawn =
       timm_preprocessing("decode|random_crop(8)|value_range(0,1)", model_of(1, 8, 8));
   EXPECT_TRUE(drawn.at("mean").is_null());

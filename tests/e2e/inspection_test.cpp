@@ -126,6 +126,40 @@ TEST_F(Inspection, StatsSayWhatIsWrongWithTheirPictures) {
   expect_failure("model stats " + at("nowhere"), 4, "does not exist");
 }
 
+TEST_F(Inspection, BatchesWithoutAReadablePictureAreLeftOut) {
+  // One picture a batch, so that the broken one is alone in its own.
+  const std::string one = " --images " + at("some") + " --batch 1";
+  EXPECT_EQ(said("model stats " + at("a") + one).at("num_images"), 5);
+  EXPECT_EQ(
+      said("compare " + at("a") + " " + at("b") + one + " --max-bad-fraction 1").at("num_examples"),
+      5);
+  test::write_file(*folder_ / "broken/one.png", "\x89PNG no more");
+  const std::string none = " --images " + at("broken") + " --max-bad-fraction 1";
+  expect_failure("model stats " + at("a") + none, 3, "no sample could be read");
+  expect_failure("compare " + at("a") + " " + at("b") + none, 3, "no sample could be read");
+}
+
+TEST_F(Inspection, InspectOfWeightsThatAreNotTheModelsFails) {
+  std::filesystem::create_directories(*folder_ / "cut");
+  for (const char* name : {"config.json", "model.safetensors"})
+    std::filesystem::copy_file(*folder_ / "a" / name, *folder_ / "cut" / name);
+  std::filesystem::resize_file(*folder_ / "cut/model.safetensors", 3'000);
+  expect_failure("model inspect " + at("cut"), 4, "cut");
+  std::filesystem::copy_file(*folder_ / "coarse/model.safetensors",
+                             *folder_ / "cut/model.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  expect_failure("model inspect " + at("cut"), 4, "another model than these weights are of");
+}
+
+TEST_F(Inspection, ConvertRefusesPlacesThatAreNotWhatTheyLookLike) {
+  const std::string convert = "convert " + at("a") + " ";
+  expect_failure(convert + "hf:me/out", 2, "nothing is uploaded");
+  expect_failure(convert + "http://127.0.0.1:1/out", 2, "nothing is uploaded");
+  expect_failure(convert + at("a.npz"), 2, "--to npz writes such a file");
+  expect_failure(convert + at("a.onnx"), 2, "--to onnx writes such a file");
+  EXPECT_FALSE(std::filesystem::exists("hf:me"));
+}
+
 TEST_F(Inspection, StatsOfWeightsOfUnknownHeadsAskForThem) {
   ASSERT_EQ(vit("model init ti16 block=serial embed_dim=160 num_heads=4 depth=2 num_classes=0 -q "
                 "--out " +

@@ -96,9 +96,27 @@ class Writer {
 
 }  // namespace
 
-bool is_written_as_big_vision(const ViTConfig& config) {
-  return !config.is_parallel() && config.norm.norm_layer == "layernorm" &&
-         config.attention.qkv_bias && config.attention.proj_bias && !config.mlp.swiglu;
+std::string not_in_big_vision(const ViTConfig& c) {
+  const bool is_map = c.pool.global_pool == "map";
+  const std::pair<bool, std::string_view> kOthers[] = {
+      {c.is_parallel(), "block=parallel"},
+      {c.norm.norm_layer != "layernorm", "norms without a centre (norm_layer)"},
+      {!c.attention.qkv_bias, "qkv_bias=false"},
+      {!c.attention.proj_bias, "proj_bias=false"},
+      {c.mlp.swiglu, "swiglu"},
+      {c.attention.qk_norm, "qk_norm"},
+      {c.norm.attn_norm || c.norm.mlp_norm, "norms inside of branches (attn_norm, mlp_norm)"},
+      {c.norm.pre_norm || c.norm.embed_norm, "pre_norm, embed_norm"},
+      {c.init_values > 0, "LayerScale (init_values)"},
+      {c.tokens.reg_tokens > 0, "reg_tokens"},
+      {c.tokens.class_token && c.tokens.no_embed_class, "no_embed_class"},
+      {c.tokens.pos_embed != "learn", "no learnt table of positions (pos_embed)"},
+      {c.rotary.rope != "none", "rope"},
+      {is_map && !c.pool.pool_mlp, "pool_mlp=false"},
+      {c.img_size.height != c.img_size.width, "pictures that are not square (img_size)"}};
+  for (const auto& [is_other, what] : kOthers)
+    if (is_other) return std::string(what);
+  return "";
 }
 
 WrittenModel write_big_vision(const ModelInfo& info, const std::vector<ParameterRow>& table) {

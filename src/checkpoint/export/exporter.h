@@ -14,7 +14,7 @@ namespace vit22b {
 struct Exporter {
   const char* name;  ///< its importer's
   /// Whether models of this function are the family's; what is not quite is found out by reading
-  /// what would be written.
+  /// what would be written. Null for one that is asked for by its name.
   bool (*takes)(const ViTConfig& config);
   WrittenModel (*write)(const ModelInfo& info, const std::vector<ParameterRow>& table);
   Imported (*read)(const ImportFiles& files, const TensorContainer& weights);
@@ -45,8 +45,8 @@ WrittenModel write_hf_aimv2(const ModelInfo& info, const std::vector<ParameterRo
 WrittenModel write_hf_internvl(const ModelInfo& info, const std::vector<ParameterRow>& table);
 /// A table's parameters as files with timm's names have them.
 std::vector<WrittenTensor> under_timms_names(const std::vector<ParameterRow>& table);
-/// Whether big_vision has blocks of this kind.
-bool is_written_as_big_vision(const ViTConfig& config);
+/// What of a model's function big_vision's models never have, in words; "" for nothing.
+std::string not_in_big_vision(const ViTConfig& config);
 /// Arrays under big_vision's names, "params/…".
 WrittenModel write_big_vision(const ModelInfo& info, const std::vector<ParameterRow>& table);
 /// timm's classes VisionTransformer and Eva.

@@ -8,8 +8,17 @@
 namespace vit22b {
 namespace {
 
+/// What readers tell by tensors that a family's own code always or never has.
+bool has_plain_blocks(const ViTConfig& c) {
+  return c.norm.norm_layer == "layernorm" && !c.attention.qk_norm && !c.norm.attn_norm &&
+         !c.norm.mlp_norm;
+}
+bool has_plain_biases(const ViTConfig& c) {
+  return c.attention.qkv_bias && c.attention.proj_bias;
+}
+
 bool is_dinov3(const ViTConfig& c) {
-  return c.rotary.rope == "centre" && !c.norm.attn_norm;
+  return c.rotary.rope == "centre" && has_plain_blocks(c);
 }
 bool is_internvl(const ViTConfig& c) {
   return c.tokens.class_token && c.init_values > 0 && c.attention.qk_norm_width;
@@ -18,13 +27,16 @@ bool is_aimv2(const ViTConfig& c) {
   return c.norm.embed_norm;
 }
 bool is_siglip(const ViTConfig& c) {
-  return c.pool.global_pool == "map" && !c.tokens.class_token;
+  return c.pool.global_pool == "map" && !c.tokens.class_token && has_plain_blocks(c) &&
+         has_plain_biases(c);
 }
 bool is_clip(const ViTConfig& c) {
-  return c.norm.pre_norm || c.embeds_images();
+  const bool is_eva = c.norm.norm_layer == "rmsnorm";  // whose config says what it has
+  return (c.norm.pre_norm || c.embeds_images()) &&
+         (is_eva || (has_plain_blocks(c) && has_plain_biases(c)));
 }
 bool is_dinov2(const ViTConfig& c) {
-  return c.tokens.class_token && c.init_values > 0;
+  return c.tokens.class_token && c.init_values > 0 && has_plain_blocks(c) && c.attention.proj_bias;
 }
 
 // The first that takes a model writes it.
@@ -101,14 +113,12 @@ void check_read_back(const std::string& format, const Exporter& exporter, const 
   check_all_used(read.tensors.map(table), container);
 }
 
-constexpr Exporter kBigVision = {"big_vision", is_written_as_big_vision, write_big_vision,
-                                 read_big_vision};
+constexpr Exporter kBigVision = {"big_vision", nullptr, write_big_vision, read_big_vision};
 
 WrittenModel write_npz_model(const ModelInfo& info, const std::vector<ParameterRow>& table) {
-  if (!kBigVision.takes(info.config))
-    throw UsageError("--to npz: '", info.config.name, "' is not as big_vision's models are, which ",
-                     "have serial blocks, layer norms and biases everywhere; --to timm, or leave ",
-                     "--to away");
+  if (const std::string what = not_in_big_vision(info.config); !what.empty())
+    throw UsageError("--to npz: '", info.config.name, "' has ", what,
+                     ", which big_vision's models have not; --to timm, or leave --to away");
   WrittenModel model = kBigVision.write(info, table);
   check_read_back(kNpzFormat, kBigVision, model, info.config, table);
   return model;

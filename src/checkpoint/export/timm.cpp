@@ -40,7 +40,13 @@ std::optional<EvaArchitecture> eva_architecture(const ViTConfig& config) {
   for (const std::string& name : timm_architectures()) {
     const Json own = Json::parse(timm_arguments(name, name));
     if (own.value("class", "") != "Eva") continue;
-    const Json given = sizes_of(config);
+    Json given = sizes_of(config);
+    if (own.contains("num_kv_heads")) {
+      // Shared keys and values have been repeated: every head has its own, and all are one matrix.
+      given["num_kv_heads"] =
+          std::vector<int64_t>(static_cast<size_t>(config.depth), config.num_heads);
+      given["qkv_fused"] = true;
+    }
     try {
       ViTConfig model = model_of_timm_args({name, given.dump(), "{}", name});
       model.depth = config.depth;
@@ -57,20 +63,32 @@ bool says(const Json& arguments, const char* key) {
   return value.is_boolean() ? value.get<bool>() : value.is_number() && value != 0;
 }
 
+/// The config with the classes' names, where timm's tools look for them.
+std::string with_names(const std::string& text, const std::vector<std::string>& names) {
+  Json json = Json::parse(text);
+  if (!names.empty()) json["label_names"] = names;
+  return json.dump(1) + "\n";
+}
+
 WrittenModel write_eva(const ModelInfo& info, const std::vector<ParameterRow>& table,
                        const EvaArchitecture& eva) {
   const ViTConfig& c = info.config;
   // Its other attention has biases of queries and values, and none of keys.
   if (c.attention.qkv_bias && eva.own.value("attn_type", "eva") != "rope")
     throw UsageError("--to timm: ", eva.name, " has no biases of keys, '", c.name, "' has");
-  constexpr std::string_view kGranted[] = {"patch_embed.proj.bias"};
   const bool is_split = says(eva.own, "scale_mlp") || says(eva.own, "swiglu_align_to");
-  const bool has_bias = !says(eva.own, "use_pre_transformer_norm");
+  std::vector<std::string> granted;
+  if (says(eva.own, "use_pre_transformer_norm")) granted.emplace_back("patch_embed.proj.bias");
+  if (says(eva.own, "attn_only_layer_scale"))
+    for (int64_t block = 0; block < c.depth; ++block)
+      granted.push_back(concat("blocks.", block, ".ls2.gamma"));
+  const std::vector<std::string_view> names(granted.begin(), granted.end());
   WrittenModel model{renamed_back(
       table, {.rules = kEvaRules,
               .others = std::span<const std::string_view>(&kSplitGate, is_split ? 0 : 1),
-              .granted = std::span<const std::string_view>(kGranted, has_bias ? 0 : 1)})};
-  model.texts["config.json"] = timm_config_text(c, info.pp_eval, eva.name, eva.given) + "\n";
+              .granted = names})};
+  model.texts["config.json"] =
+      with_names(timm_config_text(c, info.pp_eval, eva.name, eva.given), info.label_names);
   return model;
 }
 
@@ -80,6 +98,16 @@ ViTConfig by_ratio(ViTConfig config) {
   config.mlp.mlp_ratio = exact_ratio(config.mlp.mlp_hidden, config.embed_dim);
   config.mlp.mlp_hidden = 0;
   return config;
+}
+
+/// Where a norm comes before the blocks timm's patches have no bias, which is 0 then.
+std::vector<WrittenTensor> without_granted(std::vector<WrittenTensor> tensors,
+                                           const ViTConfig& config) {
+  if (config.norm.pre_norm)
+    std::erase_if(tensors, [](const WrittenTensor& tensor) {
+      return tensor.name == "patch_embed.proj.bias";
+    });
+  return tensors;
 }
 
 }  // namespace
@@ -98,7 +126,8 @@ WrittenModel write_timm(const ModelInfo& info, const std::vector<ParameterRow>& 
     if (const auto eva = eva_architecture(info.config)) return write_eva(info, table, *eva);
   } else if (const std::string text = timm_config_text(by_ratio(info.config), info.pp_eval);
              Json::parse(text).contains("architecture")) {
-    return {under_timms_names(table), {{"config.json", text + "\n"}}};
+    return {without_granted(under_timms_names(table), info.config),
+            {{"config.json", with_names(text, info.label_names)}}};
   }
   throw UsageError("--to timm: no architecture of timm's computes what '", info.config.name,
                    "' does");

@@ -214,14 +214,14 @@ std::string timm_config_text(const ViTConfig& c, const std::string& pp_eval,
                      {"custom_load", false},
                      {"input_size", {c.in_chans, c.img_size.height, c.img_size.width}},
                      {"fixed_input_size", true},
-                     {"num_classes", c.num_classes},
+                     {"num_classes", c.head_outputs()},
                      {"pool_size", nullptr},
                      {"first_conv", "patch_embed.proj"},
                      {"classifier", "head"}};
   pretrained.update(timm_preprocessing(pp_eval, c));
   Json json = Json::object();
   if (!architecture.empty()) json["architecture"] = architecture;
-  json.update({{"num_classes", c.num_classes},
+  json.update({{"num_classes", c.head_outputs()},
                {"num_features", c.embed_dim},
                {"global_pool", c.pool.global_pool},
                {"model_args", model_args},

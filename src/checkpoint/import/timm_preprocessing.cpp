@@ -87,8 +87,8 @@ Json timm_preprocessing(const std::string& pp_eval, const ViTConfig& c) {
               {"mean", p ? Json(per_channel(p->mean, c.in_chans)) : Json(nullptr)},
               {"std", p ? Json(per_channel(p->stddev, c.in_chans)) : Json(nullptr)}};
   if (pct && mode) return cfg;
-  const std::string note = concat("timm has no words for the transform '", pp_eval,
-                                  "', which vit22b.pp_eval says; null stands for what is lost");
+  const std::string note =
+      concat("timm has no words for the transform '", pp_eval, "'; null stands for what is lost");
   log_info("config.json for timm: " + note);
   cfg["notes"] = {note};
   return cfg;
