@@ -120,6 +120,12 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
         {"segmentation",
          concat(info.segmentation->head.head, ", ", info.segmentation->num_classes(), " classes"),
          "config.json"});
+  if (info.depth)
+    fields.push_back(
+        {"depth",
+         concat(info.depth->head.head, ", ", info.depth->output.output, ", ",
+                info.depth->output.min_depth, " to ", info.depth->output.max_depth, " m"),
+         "config.json"});
   if (info.base) fields.push_back({"base", info.base->place, "config.json"});
   return fields;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_path.h"
+#include "checkpoint/depth_info.h"
 #include "checkpoint/segmentation_info.h"
 #include "data/tokenizer_options.h"
 #include "model/config.h"
@@ -42,6 +43,7 @@ struct ModelInfo {
   std::string family = {};                         ///< the importer that has read it
   std::optional<BaseWeights> base = std::nullopt;  ///< whose weights are this one's too
   std::optional<SegmentationInfo> segmentation = std::nullopt;  ///< of a head beside the model
+  std::optional<DepthInfo> depth = std::nullopt;                ///< the same
   /// Where an importer has fields of the function from, by field: a file's key, a tensor's shape, a
   /// class's default.
   std::map<std::string, std::string> origins = {};

@@ -22,10 +22,10 @@ bool SegmentationInfo::operator==(const SegmentationInfo& other) const {
   return text(*this) == text(other);
 }
 
-std::vector<ParameterRow> segmentation_rows(const SegmentationInfo& info, const ViTConfig& model) {
-  const auto maps = std::ssize(info.head.blocks(model.depth));
-  std::vector<ParameterRow> rows =
-      make_dense_head(info.head, {maps, model.embed_dim, info.num_classes()})->rows();
+std::vector<ParameterRow> dense_rows(const DenseHeadConfig& head, int64_t outputs,
+                                     const ViTConfig& model) {
+  const auto maps = std::ssize(head.blocks(model.depth));
+  std::vector<ParameterRow> rows = make_dense_head(head, {maps, model.embed_dim, outputs})->rows();
   for (ParameterRow& row : rows) {
     row.unit = {UnitKind::kTask};
     row.name = concat(kTaskPrefix, row.local_name);
@@ -33,10 +33,9 @@ std::vector<ParameterRow> segmentation_rows(const SegmentationInfo& info, const 
   return rows;
 }
 
-NamedTensors load_segmentation_head(const CheckpointPath& checkpoint, const SegmentationInfo& info,
-                                    const ViTConfig& model) {
+NamedTensors load_dense_head(const CheckpointPath& checkpoint,
+                             const std::vector<ParameterRow>& rows) {
   const CheckpointPath place{checkpoint.folder, kTaskFile};
-  const std::vector<ParameterRow> rows = segmentation_rows(info, model);
   TensorMap map;
   for (const ParameterRow& row : rows) map.parameters[row.name].pieces = {whole_tensor(row)};
   const TensorReader reader(open_weights(place), std::move(map), rows);
@@ -44,6 +43,15 @@ NamedTensors load_segmentation_head(const CheckpointPath& checkpoint, const Segm
   NamedTensors weights;
   for (const ParameterRow& row : rows) weights[row.local_name] = reader.whole(row);
   return weights;
+}
+
+std::vector<ParameterRow> segmentation_rows(const SegmentationInfo& info, const ViTConfig& model) {
+  return dense_rows(info.head, info.num_classes(), model);
+}
+
+NamedTensors load_segmentation_head(const CheckpointPath& checkpoint, const SegmentationInfo& info,
+                                    const ViTConfig& model) {
+  return load_dense_head(checkpoint, segmentation_rows(info, model));
 }
 
 }  // namespace vit22b

@@ -22,6 +22,18 @@ struct SegmentationInfo {
   bool operator==(const SegmentationInfo& other) const;
 };
 
+/// A dense head's parameters, as rows of a task.
+///
+/// outputs  a place
+/// throws   UsageError as make_dense_head
+std::vector<ParameterRow> dense_rows(const DenseHeadConfig& head, int64_t outputs,
+                                     const ViTConfig& model);
+/// A checkpoint's head of these rows, by local name.
+///
+/// throws  CheckpointError naming the file and a tensor that is missing, misshapen or damaged
+NamedTensors load_dense_head(const CheckpointPath& checkpoint,
+                             const std::vector<ParameterRow>& rows);
+
 /// The head's parameters, as rows of a task.
 ///
 /// throws  UsageError as make_dense_head

@@ -1,23 +1,47 @@
 #include <CLI/CLI.hpp>
 
+#include "checkpoint/run_checkpoint.h"
+#include "cli/checkpoint_flags.h"
 #include "cli/eval_measures.h"
+#include "cli/measured_model.h"
 #include "cli/result_output.h"
+#include "cli/split_choice.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "data/depth_values.h"
 #include "measure/depth.h"
-#include "measure/depth_files.h"
+#include "train/tasks/depth.h"
 
 namespace vit22b {
 namespace {
 
 struct DepthFlags {
+  CLI::App* command = nullptr;
   CommonFlags common;
+  CheckpointFlags checkpoint;
+  SplitFlags split;
+  LoaderFlags loader{.batch = 16};
   std::string predictions, truth, unit = "mm", predicted_unit = "mm";
   DepthProtocol protocol;
 };
 
-void run_eval_depth(const DepthFlags& flags) {
+/// What a step of the truth's PNGs is: as said, or as the run's own were.
+std::string unit_of(const DepthFlags& flags) {
+  if (flags.command->count("--unit") > 0) return flags.unit;
+  const std::optional<TrainConfig> run = run_config(flags.checkpoint.path);
+  if (!run) return flags.unit;
+  TrainConfig config = *run;
+  return config.tasks.of<DepthConfig>().unit;
+}
+
+/// Files of somebody's.
+void run_files(const DepthFlags& flags) {
+  refuse_options(*flags.command, {"--data", "--split"},
+                 "of a checkpoint; --predictions are there already");
+  if (flags.predictions.empty() || flags.truth.empty())
+    throw UsageError("give a checkpoint, or --predictions DIR and --truth DIR");
   begin_command(flags.common);
   const double truth_step = depth_step_m(flags.unit),
                predicted_step = depth_step_m(flags.predicted_unit);
@@ -37,18 +61,59 @@ void run_eval_depth(const DepthFlags& flags) {
   tell_result(flags.common, result);
 }
 
+void run_model(const DepthFlags& flags) {
+  refuse_options(*flags.command, {"--predictions", "--truth", "--predicted-unit", "--inverse"},
+                 "the checkpoint makes the predictions, in metres");
+  const Device device = begin_command(flags.common);
+  resolve_checkpoint(flags.checkpoint.path);
+  LoadedDepthPredictor loaded =
+      load_depth_predictor(flags.checkpoint.path, predictor_options(flags.common, device));
+  apply_checkpoint_flags(flags.checkpoint, loaded.model);
+  const ChosenSplit split = choose_split(flags.checkpoint.path, flags.split);
+  log_info(split.as_text());
+  const std::string unit = unit_of(flags);
+  const auto source = with_depth_metres(split.source, depth_step_m(unit));
+  DepthProtocol protocol = flags.protocol;
+  if (flags.command->count("--min-depth") == 0) protocol.min_depth_m = loaded.info.output.min_depth;
+  if (flags.command->count("--max-depth") == 0) protocol.max_depth_m = loaded.info.output.max_depth;
+  Result result = measure_depth(
+      *loaded.depth, *loaded.model.predictor, *source, Transforms(loaded.model.info.pp_eval),
+      eval_options(flags.loader, flags.common.is_quiet, "eval", source->size()),
+      DepthMeasure(protocol));
+  result.settings.insert(result.settings.begin(), {"unit", unit});
+  result.provenance = {loaded.model.checkpoint.path().string(),
+                       saved_step(loaded.model.checkpoint.folder),
+                       split.text,
+                       split.split,
+                       split.source->fingerprint(),
+                       "vit22b " + join(command_words(), " ")};
+  tell_result(flags.common, result, [&](const std::string& json) {
+    const std::filesystem::path results = std::filesystem::path(flags.checkpoint.path) / "results";
+    if (!run_config(flags.checkpoint.path) || !split.is_own) return;
+    if (!can_write_in(results))
+      return log_warn(concat("the result is not kept in ", results.string(),
+                             ", which cannot be written; --out FILE keeps it"));
+    FileOps ops;
+    ops.make_folder(results);
+    write_text(ops, results / "depth.json", json);
+  });
+}
+
 }  // namespace
 
 void add_eval_depth(CLI::App& eval) {
   auto flags = std::make_shared<DepthFlags>();
   CLI::App* command = eval.add_subcommand(
-      "depth", "errors of anybody's depth maps, in metres, per picture and per pixel");
-  command
-      ->add_option("--predictions", flags->predictions,
-                   "folder of depth maps: .npy in metres, or PNGs of 16 bits")
-      ->required();
-  command->add_option("--truth", flags->truth, "folder of depth maps of the same names; 0 is none")
-      ->required();
+      "depth",
+      "errors in metres, per picture and per pixel: of a head, or of anybody's depth maps");
+  flags->command = command;
+  command->add_option("checkpoint", flags->checkpoint.path,
+                      "run folder or checkpoint with a head; or --predictions");
+  command->add_option("--data", flags->split.data, source_help());
+  add_split_flags(*command, flags->split);
+  command->add_option("--predictions", flags->predictions,
+                      "folder of depth maps: .npy in metres, or PNGs of 16 bits");
+  command->add_option("--truth", flags->truth, "folder of depth maps of the same names; 0 is none");
   command
       ->add_option("--unit", flags->unit,
                    "of the truth's PNGs: mm, cm, m, or metres a step, as 1/256 (KITTI)")
@@ -72,8 +137,12 @@ void add_eval_depth(CLI::App& eval) {
       ->capture_default_str();
   command->add_option("--max-depth", flags->protocol.max_depth_m,
                       "m; farther truth does not count; 0 for no bound");
-  add_common_flags(*command, flags->common, kOut | kJson, "also write the JSON result here");
-  command->callback([flags] { run_eval_depth(*flags); });
+  add_pixel_flags(*command, flags->checkpoint.pixels);
+  add_loader_flags(*command, flags->loader);
+  add_common_flags(*command, flags->common, kDevice | kPrecision | kStore | kOut | kJson,
+                   "also write the JSON result here");
+  command->callback(
+      [flags] { flags->checkpoint.path.empty() ? run_files(*flags) : run_model(*flags); });
 }
 
 }  // namespace vit22b

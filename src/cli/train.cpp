@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/depth_run.h"
 #include "cli/segment_run.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -60,9 +61,9 @@ void run_ranks(const TrainConfig& config, const TrainOptions& options, bool is_j
   });
 }
 
-/// The config file, or for `segment` a checkpoint whose head is to be trained.
+/// The config file, or for commands of heads a checkpoint whose head is to be trained.
 ConfigTree first_tree(const TrainFlags& flags) {
-  if (flags.command != "segment" || flags.config.ends_with(".toml"))
+  if (head_recipe(flags.command).empty() || flags.config.ends_with(".toml"))
     return read_config_file(flags.config);
   ConfigTree tree;
   for (const std::string_view assignment : head_recipe(flags.command))
@@ -88,7 +89,7 @@ void run_train(const CLI::App& command, const TrainFlags& flags, const std::stri
   set("--precision", "precision", flags.common.precision);
   set("--engine", "engine", flags.common.engine);
   set("--init-from", "init_from", flags.init_from);
-  if (flags.command == "distill" || flags.command == "lit" || flags.command == "segment")
+  if (flags.command == "distill" || flags.command == "lit" || !head_recipe(flags.command).empty())
     set_override(tree, "task=" + flags.command);
   if (flags.is_fresh && !flags.resume.empty())
     throw UsageError("--resume and --no-resume exclude each other");
@@ -124,10 +125,11 @@ CLI::App* add_training(CLI::App& app, const std::string& name, const std::string
   auto flags = std::make_shared<TrainFlags>();
   flags->command = name;
   CLI::App* command = app.add_subcommand(name, help);
-  CLI::Option* config = command->add_option(
-      "config", flags->config,
-      name == "segment" ? "TOML file, or a checkpoint that gets a head" : "TOML file");
-  if (name != "segment") config->required();  // `segment run` has none
+  const bool is_of_head = !head_recipe(name).empty();
+  CLI::Option* config =
+      command->add_option("config", flags->config,
+                          is_of_head ? "TOML file, or a checkpoint that gets a head" : "TOML file");
+  if (!is_of_head) config->required();  // `segment run` has none
   command->add_option("--data", flags->data, source_help() + "; data.source and data.root");
   add_overrides(*command, flags->overrides);
   add_common_flags(*command, flags->common, kDevice | kPrecision | kSeed | kOut | kJson,
@@ -165,6 +167,8 @@ void add_train(CLI::App& app) {
   add_training(app, "distill", "train a student to say what its teachers say of the same images");
   add_segment_run(*add_training(
       app, "segment", "train a head that names the class of every pixel, on pictures with masks"));
+  add_depth_run(*add_training(
+      app, "depth", "train a head that says how far every pixel is, on pictures with depth maps"));
 }
 
 }  // namespace vit22b

@@ -36,13 +36,16 @@ std::string text_of(const TransformCall& call, const std::string& keys) {
 }  // namespace
 
 std::string with_mask(const std::string& transform) {
+  return with_field(transform, kMaskField);
+}
+
+std::string with_field(const std::string& transform, const std::string& field) {
   std::vector<std::string> parts;
   for (const std::string& part : split(transform, '|')) {
     const TransformCall call = parse_transform_call(trim(part));
     const bool moves = is_among(call.name, kFixed) || is_among(call.name, kDrawn);
-    parts.push_back(moves && call.is_of_image()
-                        ? text_of(call, concat(kImageField, ",", kMaskField))
-                        : trim(part));
+    parts.push_back(moves && call.is_of_image() ? text_of(call, concat(kImageField, ",", field))
+                                                : trim(part));
   }
   return join(parts, "|");
 }

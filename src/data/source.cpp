@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "data/sources/depth_folder.h"
 #include "data/sources/idx.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/manifest.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 // The one list of kinds of sources.
 constexpr SourceKind kKinds[] = {
     {"idx", "DIR", is_idx_folder, open_idx, idx_splits},
+    {"depth", "DIR", is_depth_folder, open_depth_folder, depth_folder_splits},
     {"masks", "DIR", is_mask_folder, open_mask_folder, mask_folder_splits},
     {"folder", "DIR", is_image_folder, open_image_folder, split_folders},
     {"manifest", "FILE", has_manifest_ending, open_manifest, manifest_splits},

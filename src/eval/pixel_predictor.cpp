@@ -40,13 +40,13 @@ std::vector<int64_t> window_starts(int64_t size, int64_t window, int64_t stride)
 }
 
 PixelPredictor::PixelPredictor(Predictor& backbone, const ViTConfig& model,
-                               const SegmentationInfo& info, NamedTensors weights,
+                               const DenseHeadConfig& head, int64_t outputs, NamedTensors weights,
                                SegmentOptions how)
     : backbone_(backbone),
       model_(model),
-      maps_(model, info.head),
-      num_classes_(info.num_classes()),
-      head_(make_dense_head(info.head, {maps_.count(), maps_.width(), num_classes_})),
+      maps_(model, head),
+      num_classes_(outputs),
+      head_(make_dense_head(head, {maps_.count(), maps_.width(), num_classes_})),
       weights_(std::move(weights)),
       how_(std::move(how)) {
   if (how_.window < 0 || how_.stride < 0 || (how_.window > 0 && how_.stride > how_.window))
@@ -197,7 +197,7 @@ LoadedPixelPredictor load_pixel_predictor(const std::filesystem::path& checkpoin
   if (own.window == 0) own.window = loaded.info.window;
   if (own.stride == 0 && own.window == loaded.info.window) own.stride = loaded.info.stride;
   loaded.pixels = std::make_unique<PixelPredictor>(
-      *loaded.model.predictor, info.config, loaded.info,
+      *loaded.model.predictor, info.config, loaded.info.head, loaded.info.num_classes(),
       load_segmentation_head(loaded.model.checkpoint, loaded.info, info.config), own);
   return loaded;
 }

@@ -32,9 +32,10 @@ struct ViewScores {
 class PixelPredictor {
  public:
   /// backbone  outlives it; of images of any size where views differ from the model's
+  /// outputs   of the head, a place: classes
   /// weights   the head's, by local name
-  PixelPredictor(Predictor& backbone, const ViTConfig& model, const SegmentationInfo& info,
-                 NamedTensors weights, SegmentOptions how);
+  PixelPredictor(Predictor& backbone, const ViTConfig& model, const DenseHeadConfig& head,
+                 int64_t outputs, NamedTensors weights, SegmentOptions how);
 
   /// Scores of each view of a batch. Views whose sides are no multiples of the patch are filled
   /// with zeros; windows cover each pixel at least once, the last of a row lies at its end, and the

@@ -9,16 +9,18 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "data/depth_values.h"
 #include "data/geometry.h"
+#include "data/sources/depth_folder.h"
 #include "eval/gathered.h"
+#include "eval/picture_views.h"
 #include "measure/depth_files.h"
 
 namespace vit22b {
 namespace {
 
 constexpr size_t kMostWorst = 12, kMostNamed = 3;
-/// Where depths in metres are plausible, and what is said over them.
-constexpr double kNearestM = 0.05, kFarthestM = 1000, kMostOff = 20;
+constexpr double kMostOff = 20;  // between depths of one unit
 
 /// A part of pictures, as shares of their sides.
 struct Crop {
@@ -198,7 +200,7 @@ void DepthMeasure::warn_of_units() const {
     ratios.push_back(p.ratio);
   }
   const double truth = median_of(truths), ratio = median_of(ratios);
-  if (truth < kNearestM || truth > kFarthestM)
+  if (truth < kNearestPlausibleM || truth > kFarthestPlausibleM)
     log_warn(concat("half of the truth is beyond ", formatted("%.4g m", truth),
                     ", which no camera's pictures are; is it of another unit?"));
   if (protocol_.align == "none" && (ratio > kMostOff || ratio < 1 / kMostOff))
@@ -250,11 +252,11 @@ Result DepthMeasure::finish(const Mesh& mesh) {
     result.numbers.push_back(ResultNumber{{name, unit}, static_cast<double>(value)});
     result.numbers.back().is_count = true;
   };
-  count("num_images", "pictures", std::ssize(pictures_));
   count("num_pixels", "pixels", all.pixels);
   count("num_without_truth", "pictures", std::ssize(without_truth_));
   count("num_not_finite", "pixels", num_not_finite_);
   count("num_not_above_zero", "pixels", num_raised_);
+  count("num_images", "pictures", std::ssize(pictures_));  // the last is told in the line
   std::vector<std::pair<double, const Picture*>> worst;
   for (size_t i = 0; i < pictures_.size(); ++i) worst.emplace_back(each[i][0], &pictures_[i]);
   std::stable_sort(worst.begin(), worst.end(),
@@ -268,6 +270,44 @@ Result DepthMeasure::finish(const Mesh& mesh) {
                      {"is_inverse", protocol_.is_inverse},
                      {"min_depth_m", protocol_.min_depth_m},
                      {"max_depth_m", protocol_.max_depth_m}};
+  return result;
+}
+
+std::vector<BadSample> depth_all(DepthPredictor& predictor, Predictor& backbone,
+                                 const DataSource& source, const Transforms& transforms,
+                                 const EvalOptions& options, const TellDepth& tell) {
+  const Mesh& mesh = mesh_of(options);
+  EvalOptions how = options;
+  how.is_ragged = true;
+  bool is_told = false;
+  return for_each_batch(source, transforms, how, [&](Batch& batch) {
+    const int64_t own = passes_of(batch, [](int64_t, int64_t) { return int64_t{1}; });
+    const auto most = std::llround(mesh.max(static_cast<double>(own), MeshAxis::kData));
+    const std::vector<ViewScores> views =
+        views_of(batch, [&](const at::Tensor& images) { return predictor.views(images); });
+    for (int64_t pass = own; pass < most; ++pass) backbone.attend();
+    const std::vector<at::Tensor> truths = each_of(batch, kDepthField);
+    mesh.agree([&] {
+      for (size_t i = 0; i < views.size(); ++i) {
+        is_told = is_told || warn_of_cut(batch.geometries[i], views[i], batch.ids[i]);
+        const at::Tensor predicted = depths_on_picture(views[i], batch.geometries[i]);
+        const at::Tensor truth = truths.empty() ? at::Tensor() : truths[i];
+        if (truth.defined()) check_sizes(predicted, truth, batch.ids[i], "depth map");
+        tell({batch.ids[i], batch.indices_B[static_cast<int64_t>(i)].item<int64_t>(), predicted,
+              truth});
+      }
+    });
+  });
+}
+
+Result measure_depth(DepthPredictor& predictor, Predictor& backbone, const DataSource& source,
+                     const Transforms& transforms, const EvalOptions& options,
+                     DepthMeasure measure) {
+  const std::vector<BadSample> bad = depth_all(
+      predictor, backbone, source, transforms, options,
+      [&](const MeasuredPicture& p) { measure.add(p.predicted_HW, p.truth_HW, p.id, p.index); });
+  Result result = measure.finish(mesh_of(options));
+  result.bad_samples = bad;
   return result;
 }
 

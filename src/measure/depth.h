@@ -2,11 +2,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/watch.h"
 #include "dist/mesh.h"
+#include "eval/depth_predictor.h"
+#include "eval/evaluation.h"
 #include "eval/result.h"
 #include "metrics/depth.h"
 
@@ -68,6 +71,31 @@ class DepthMeasure {
   int64_t num_not_finite_ = 0;  ///< of the truth's pixels
   int64_t num_raised_ = 0;      ///< predictions that were not above 0
 };
+
+/// One picture, and what is said of it.
+struct MeasuredPicture {
+  const std::string& id;
+  int64_t index;            ///< in the source
+  at::Tensor predicted_HW;  ///< float32 metres, in the picture's size
+  at::Tensor truth_HW;      ///< the same; undefined where the source has no depth maps
+};
+using TellDepth = std::function<void(const MeasuredPicture& picture)>;
+
+/// Runs a predictor over a source, whose depth maps are of metres if there are any, in order, each
+/// rank over its share.
+///
+/// backbone    the predictor's, which attends for ranks that have fewer pictures
+/// transforms  of images; depth maps stay as large as their pictures
+/// returns     the samples that were left out
+/// throws      as for_each_batch; DataError for a depth map of another size than its picture
+std::vector<BadSample> depth_all(DepthPredictor& predictor, Predictor& backbone,
+                                 const DataSource& source, const Transforms& transforms,
+                                 const EvalOptions& options, const TellDepth& tell);
+
+/// What depth_all says, measured.
+Result measure_depth(DepthPredictor& predictor, Predictor& backbone, const DataSource& source,
+                     const Transforms& transforms, const EvalOptions& options,
+                     DepthMeasure measure);
 
 /// What anybody's tool has said: for each depth map of a folder the one of its name in another.
 ///

@@ -2,11 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "checkpoint/container/npy_header.h"
 #include "core/error.h"
-#include "core/text.h"
 #include "data/decode.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/picture_walk.h"
@@ -89,24 +86,6 @@ at::Tensor read_depth(const std::string& file, double png_step) {
                     " bits a pixel, which are too few for depths; want a PNG of ", kWantedBits,
                     ", or .npy");
   return (values.to(at::kDouble) * png_step).to(at::kFloat);
-}
-
-double depth_step_m(const std::string& unit) {
-  if (unit == "m") return 1;
-  if (unit == "cm") return 0.01;
-  if (unit == "mm") return 0.001;
-  const auto number = leading_number(unit);
-  double step = number ? number->first : 0;
-  if (number && number->second.starts_with("/")) {
-    const auto below = leading_number(number->second.substr(1));
-    step = below && below->second.empty() ? step / below->first : 0;
-  } else if (number && !number->second.empty()) {
-    step = 0;
-  }
-  if (!(step > 0 && std::isfinite(step)))
-    throw UsageError("the unit '", unit,
-                     "': want mm, cm, m, or the metres of a step, such as 1/256 or 0.0002");
-  return step;
 }
 
 }  // namespace vit22b

@@ -21,9 +21,4 @@ std::map<std::string, std::string> depth_files(const std::filesystem::path& fold
 ///           than 16 bits, damage
 at::Tensor read_depth(const std::string& file, double png_step);
 
-/// "mm", "cm", "m", or metres a step such as 1/256 (KITTI's) or 0.0002, as metres.
-///
-/// throws  UsageError for another word
-double depth_step_m(const std::string& unit);
-
 }  // namespace vit22b

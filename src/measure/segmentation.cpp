@@ -11,6 +11,7 @@
 #include "data/sources/mask_folder.h"
 #include "data/sources/picture_walk.h"
 #include "eval/gathered.h"
+#include "eval/picture_views.h"
 
 namespace vit22b {
 namespace {
@@ -125,69 +126,28 @@ Result SegmentationMeasure::finish(const Mesh& mesh) {
   return result;
 }
 
-namespace {
-
-/// A batch's field, a sample each, whether or not its sizes differ.
-std::vector<at::Tensor> each_of(const Batch& batch, const std::string& name) {
-  if (const auto field = batch.fields.find(name); field != batch.fields.end())
-    return field->second.unbind(0);
-  const auto ragged = batch.ragged.find(name);
-  return ragged == batch.ragged.end() ? std::vector<at::Tensor>() : ragged->second;
-}
-
-/// The views of a batch's images: of all together where they have one size.
-std::vector<ViewScores> views_of(PixelPredictor& segmenter, const Batch& batch) {
-  if (const at::Tensor images = batch.images_BCHW(); images.defined())
-    return segmenter.views(images);
-  std::vector<ViewScores> all;
-  for (const at::Tensor& image_CHW : each_of(batch, kImageField))
-    all.push_back(std::move(segmenter.views(image_CHW.unsqueeze(0)).front()));
-  return all;
-}
-
-int64_t passes_of(const PixelPredictor& segmenter, const Batch& batch) {
-  if (const at::Tensor images = batch.images_BCHW(); images.defined())
-    return segmenter.num_passes(images.size(2), images.size(3));
-  int64_t passes = 0;
-  for (const at::Tensor& image_CHW : each_of(batch, kImageField))
-    passes += segmenter.num_passes(image_CHW.size(1), image_CHW.size(2));
-  return passes;
-}
-
-void check_sizes(const at::Tensor& predicted, const at::Tensor& truth, const std::string& id) {
-  if (predicted.sizes() == truth.sizes()) return;
-  throw DataError(id, " has ", predicted.size(0), " x ", predicted.size(1), " pixels, its mask ",
-                  truth.size(0), " x ", truth.size(1), "; both have to be of one size");
-}
-
-}  // namespace
-
 std::vector<BadSample> segment_all(PixelPredictor& segmenter, Predictor& backbone,
                                    const DataSource& source, const Transforms& transforms,
                                    const EvalOptions& options, const TellSegmented& tell) {
-  constexpr double kWhole = 0.999;
   const Mesh& mesh = mesh_of(options);
   EvalOptions how = options;
   how.is_ragged = true;
   bool is_told = false;
   return for_each_batch(source, transforms, how, [&](Batch& batch) {
-    const int64_t own = passes_of(segmenter, batch);
+    const int64_t own = passes_of(
+        batch, [&](int64_t height, int64_t width) { return segmenter.num_passes(height, width); });
     const auto most = std::llround(mesh.max(static_cast<double>(own), MeshAxis::kData));
-    const std::vector<ViewScores> views = views_of(segmenter, batch);
+    const std::vector<ViewScores> views =
+        views_of(batch, [&](const at::Tensor& images) { return segmenter.views(images); });
     for (int64_t pass = own; pass < most; ++pass) backbone.attend();
     const std::vector<at::Tensor> masks = each_of(batch, kMaskField);
     mesh.agree([&] {
       for (size_t i = 0; i < views.size(); ++i) {
         const Geometry& geometry = batch.geometries[i];
-        const double shown = shown_share(geometry, views[i].rows, views[i].columns);
-        if (shown < kWhole && !is_told) {
-          log_warn(concat("the transform shows ", formatted("%.0f %%", 100 * shown), " of ",
-                          batch.ids[i], "; the rest has the classes at the view's edge"));
-          is_told = true;
-        }
+        is_told = is_told || warn_of_cut(geometry, views[i], batch.ids[i]);
         const at::Tensor predicted = classes_on_picture(views[i], geometry);
         const at::Tensor truth = masks.empty() ? at::Tensor() : masks[i];
-        if (truth.defined()) check_sizes(predicted, truth, batch.ids[i]);
+        if (truth.defined()) check_sizes(predicted, truth, batch.ids[i], "mask");
         tell({batch.ids[i], batch.indices_B[static_cast<int64_t>(i)].item<int64_t>(), views[i],
               predicted, truth});
       }
@@ -254,7 +214,7 @@ Result measure_masks(const fs::path& predictions, const fs::path& truth, const M
                       ".png there");
     const at::Tensor classes = labels.classes(values_of(file), num_classes, file),
                      predicted = values_of(prediction->second);
-    check_sizes(predicted, classes, prediction->second);
+    check_sizes(predicted, classes, prediction->second, "mask");
     check_classes(predicted, classes, num_classes, prediction->second);
     measure.add(predicted, classes, name, done);
     watch.on_progress(++done, std::ssize(is));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "data/depth_values.h"
 #include "data/encode.h"
 #include "measure/depth_files.h"
 #include "support/files.h"

@@ -65,6 +65,16 @@ Json segmentation_json(const SegmentationInfo& info) {
           {"stride", info.stride}};
 }
 
+DepthInfo depth_from(const Json& json, const std::string& place, const ViTConfig& model) {
+  DepthInfo info;
+  read_fields(json.at("head"), place, info.head);
+  read_fields(json.at("output"), place, info.output);
+  info.head.check();
+  info.head.blocks(model.depth);
+  info.output.check();
+  return info;
+}
+
 void check_format(const Json& json, const std::string& place) {
   const int64_t format = json.contains("format") ? whole_number(json.at("format")) : kFormat;
   if (format > kFormat)
@@ -116,6 +126,8 @@ ModelInfo describe_own(const ImportFiles& files) {
                  own.at("base").at("identity").get<std::string>()};
   if (own.contains("segmentation"))
     info.segmentation = segmentation_from(own.at("segmentation"), files.config_place, info.config);
+  if (own.contains("depth"))
+    info.depth = depth_from(own.at("depth"), files.config_place, info.config);
   if (own.contains("text")) info.text = text_from(own.at("text"), files.config_place);
   return info;
 }
@@ -135,6 +147,10 @@ std::string model_info_text(const ModelInfo& info) {
   if (info.base)
     json["vit22b"]["base"] = {{"place", info.base->place}, {"identity", info.base->identity}};
   if (info.segmentation) json["vit22b"]["segmentation"] = segmentation_json(*info.segmentation);
+  if (info.depth)
+    json["vit22b"]["depth"] = {{"unit", "m"},
+                               {"head", fields_json(info.depth->head)},
+                               {"output", fields_json(info.depth->output)}};
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

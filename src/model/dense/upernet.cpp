@@ -27,9 +27,9 @@ std::string numbered(const char* name, int64_t index) {
 }
 
 /// A pass through the layers of a head.
-class Layers {
+class UperNetLayers {
  public:
-  Layers(const NamedTensors& weights, const DensePass* training)
+  UperNetLayers(const NamedTensors& weights, const DensePass* training)
       : weights_(weights),
         norm_(weights, training != nullptr, training != nullptr ? training->mesh : single_process(),
               training != nullptr ? training->statistics : unused_) {}
@@ -94,7 +94,7 @@ class UperNet : public DenseHead {
 
   DenseScores forward(const NamedTensors& weights, const std::vector<at::Tensor>& maps_BHWD,
                       const DensePass* training) const override {
-    const Layers layers(weights, training);
+    const UperNetLayers layers(weights, training);
     const std::vector<at::Tensor> levels = neck(layers, maps_BHWD);
     DenseScores scores{classified(layers, "head", pyramid(layers, levels), training), {}};
     if (training != nullptr && config_.aux_channels > 0)
@@ -109,7 +109,7 @@ class UperNet : public DenseHead {
   /// As wide as the model, as mmsegmentation has it for plain ViTs, unless the head is narrower.
   int64_t neck_width() const { return std::min(shape_.width, 2 * config_.channels); }
 
-  static std::vector<at::Tensor> neck(const Layers& layers,
+  static std::vector<at::Tensor> neck(const UperNetLayers& layers,
                                       const std::vector<at::Tensor>& maps_BHWD) {
     std::vector<at::Tensor> levels;
     for (int64_t i = 0; i < kLevels; ++i) {
@@ -127,7 +127,7 @@ class UperNet : public DenseHead {
     return levels;
   }
 
-  static at::Tensor pooled(const Layers& layers, const at::Tensor& top) {
+  static at::Tensor pooled(const UperNetLayers& layers, const at::Tensor& top) {
     std::vector<at::Tensor> all = {top};
     for (int64_t i = 0; i < std::ssize(kPoolSides); ++i) {
       const int64_t side = kPoolSides[static_cast<size_t>(i)];
@@ -138,7 +138,7 @@ class UperNet : public DenseHead {
     return layers.block("bottleneck", at::cat(all, 1));
   }
 
-  static at::Tensor pyramid(const Layers& layers, const std::vector<at::Tensor>& levels) {
+  static at::Tensor pyramid(const UperNetLayers& layers, const std::vector<at::Tensor>& levels) {
     constexpr size_t kTop = kLevels - 1;
     std::vector<at::Tensor> lateral(kLevels);
     for (size_t i = 0; i < kTop; ++i)
@@ -153,7 +153,7 @@ class UperNet : public DenseHead {
     return layers.block("fpn_bottleneck", at::cat(lateral, 1));
   }
 
-  at::Tensor classified(const Layers& layers, const char* name, const at::Tensor& x_BCHW,
+  at::Tensor classified(const UperNetLayers& layers, const char* name, const at::Tensor& x_BCHW,
                         const DensePass* training) const {
     const at::Tensor x = drop_channels(channels_last(x_BCHW), config_.dropout, training);
     return channels_last(layers.conv(name, channels_first(x)));

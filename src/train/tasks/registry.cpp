@@ -7,7 +7,8 @@ namespace {
 using Make = std::unique_ptr<TaskOptions> (*)();
 
 /// In the order of the config's sections.
-constexpr Make kTasks[] = {classify_options, distill_options, lit_options, segment_options};
+constexpr Make kTasks[] = {classify_options, distill_options, lit_options, segment_options,
+                           depth_options};
 
 }  // namespace
 

@@ -13,8 +13,8 @@
 #include "eval/map_features.h"
 #include "kernels/pixel_scores.h"
 #include "measure/segmentation.h"
-#include "model/dense/patch_maps.h"
 #include "train/features_once.h"
+#include "train/tasks/dense_step.h"
 #include "train/tasks/tasks.h"
 #include "train/transform_setup.h"
 
@@ -122,10 +122,7 @@ class Segment : public Task {
   void prepare(const TrainConfig& config, const Device&) override {
     info_ = options_.info(config);
     model_ = config.model;
-    maps_.emplace(config.model, options_.head);
-    head_ = make_dense_head(options_.head, {maps_->count(), maps_->width(), info_.num_classes()});
-    for (const ParameterRow& row : head_->rows())
-      if (row.group == ParameterGroup::kStatistic) statistics_.insert(row.local_name);
+    step_.emplace(config.model, options_.head, info_.num_classes());
     if (options_.class_weights == "balanced")
       class_weights_ =
           balanced_weights(census_of(config, kMasksWeighed), options_.labels, info_.num_classes());
@@ -138,7 +135,7 @@ class Segment : public Task {
         config.init_from,
         {device, config.precision, config.engine, true, nullptr, config.data.any_size},
         options_.head, with_mask(config.data.pp_eval));
-    const MapShape shape{maps_->count(), model_.grid_height(), model_.grid_width(),
+    const MapShape shape{step_->maps().count(), model_.grid_height(), model_.grid_width(),
                          model_.embed_dim};
     CacheOptions places = cache_places(config.init_from, options_.cache);
     places.shards.samples_per_shard = samples_per_shard(shape);
@@ -160,7 +157,7 @@ class Segment : public Task {
     if (runs_main())
       batch.fields[kImageField] = made_up_images(config.model, images);
     else
-      for (int64_t i = 0; i < maps_->count(); ++i)
+      for (int64_t i = 0; i < step_->maps().count(); ++i)
         batch.fields[map_field(i)] = at::randn(
             {images, model_.grid_height(), model_.grid_width(), model_.embed_dim}, at::kBFloat16);
     batch.fields[kMaskField] = at::randint(
@@ -168,36 +165,14 @@ class Segment : public Task {
     return batch;
   }
 
-  std::set<int64_t> taps() const override { return maps_->taps(); }
+  std::set<int64_t> taps() const override { return step_->maps().taps(); }
   bool is_of_pooled() const override { return false; }
   bool runs_main() const override { return options_.features != "cached"; }
 
   TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
-    const at::Tensor images = batch.images_BCHW();
-    const bool is_trained = images.defined() && outputs.is_main_trained;
-    std::vector<at::Tensor> maps =
-        images.defined() ? maps_->of(outputs.main, images.size(2), images.size(3), mesh)
-                         : cached_maps(batch);
-    const at::AutoGradMode is_recording(true);
-    if (is_trained)
-      for (at::Tensor& map : maps) map = map.detach().requires_grad_();
-    NamedTensors weights = outputs.own;
-    for (const std::string& name : outputs.own_trained)
-      if (!is_statistic(name)) weights[name] = weights[name].detach().requires_grad_();
-    TaskLoss result;
-    const DensePass training{mesh, outputs.key.seed, outputs.key.step, batch.indices_B,
-                             result.own_gradients};
-    const DenseScores scores = head_->forward(weights, maps, &training);
-    send_back(scores, batch.fields.at(kMaskField), result);
-    for (const std::string& name : outputs.own_trained)
-      if (!is_statistic(name)) result.own_gradients[name] = weights[name].grad();
-    if (!is_trained) return result;
-    std::vector<at::Tensor> gradients;
-    gradients.reserve(maps.size());
-    for (const at::Tensor& map : maps) gradients.push_back(map.grad());
-    result.gradients =
-        maps_->gradients(outputs.main, images.size(2), images.size(3), gradients, mesh);
-    return result;
+    return step_->loss(
+        outputs, batch, runs_main() ? std::vector<at::Tensor>() : cached_maps(batch), mesh,
+        [&](const DenseScores& scores) { return send_back(scores, batch.fields.at(kMaskField)); });
   }
 
   std::vector<Metric> metrics() const override {
@@ -211,7 +186,7 @@ class Segment : public Task {
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,
                                          const Validation& validation) const override {
-    PixelPredictor segmenter(towers.main, model_, info_, towers.own,
+    PixelPredictor segmenter(towers.main, model_, info_.head, info_.num_classes(), towers.own,
                              {options_.window, options_.stride, {1}, false});
     EvalOptions how = validation.how;
     how.batch_size = std::min<int64_t>(how.batch_size, kPicturesAtATime);
@@ -225,7 +200,6 @@ class Segment : public Task {
  private:
   static constexpr int64_t kPicturesAtATime = 16;
 
-  bool is_statistic(const std::string& name) const { return statistics_.count(name) != 0; }
   // Shards of some 64 MiB: one is held while it is made.
   int64_t samples_per_shard(const MapShape& shape) const {
     constexpr int64_t kShardBytes = int64_t{64} << 20;
@@ -288,13 +262,13 @@ class Segment : public Task {
 
   std::vector<at::Tensor> cached_maps(const Batch& batch) const {
     std::vector<at::Tensor> maps;
-    for (int64_t i = 0; i < maps_->count(); ++i)
+    for (int64_t i = 0; i < step_->maps().count(); ++i)
       maps.push_back(batch.fields.at(map_field(i)).to(at::kFloat));
     return maps;
   }
 
-  /// The loss, and its gradients in the leaves of what the scores were made of.
-  void send_back(const DenseScores& scores, const at::Tensor& masks, TaskLoss& result) const {
+  /// The loss, with its gradients in the leaves of what the scores were made of.
+  at::Tensor send_back(const DenseScores& scores, const at::Tensor& masks) const {
     const at::Tensor labels = masks.to(at::kInt);
     VIT22B_CHECK(labels.dim() == 3, "segment: masks of one batch have one size");
     const at::Tensor weights =
@@ -308,23 +282,22 @@ class Segment : public Task {
                        loss.gradient_BHWC + options_.dice_weight * dice.gradient_BHWC};
     };
     const PixelLoss main = loss_of(scores.main_BHWC);
-    result.loss = main.loss;
+    at::Tensor all = main.loss;
     std::vector<at::Tensor> roots = {scores.main_BHWC}, gradients = {main.gradient_BHWC};
     if (scores.aux_BHWC.defined()) {
       const PixelLoss aux = loss_of(scores.aux_BHWC);
-      result.loss = result.loss + options_.head.aux_weight * aux.loss;
+      all = all + options_.head.aux_weight * aux.loss;
       roots.push_back(scores.aux_BHWC);
       gradients.push_back(options_.head.aux_weight * aux.gradient_BHWC);
     }
     torch::autograd::backward(roots, gradients);
+    return all;
   }
 
   SegmentConfig options_;
   SegmentationInfo info_;
   ViTConfig model_;
-  std::optional<PatchMaps> maps_;
-  std::unique_ptr<DenseHead> head_;
-  std::set<std::string> statistics_;  ///< local names of rows that have no gradient of the loss
+  std::optional<DenseStep> step_;
   at::Tensor class_weights_;
 };
 

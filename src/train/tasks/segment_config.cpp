@@ -3,6 +3,7 @@
 #include "model/dense/dense_head.h"
 #include "model/dense/patch_maps.h"
 #include "train/config.h"
+#include "train/tasks/dense_step.h"
 #include "train/tasks/segment.h"
 #include "train/tasks/unlock.h"
 
@@ -77,22 +78,7 @@ std::vector<ParameterRow> SegmentConfig::rows(const TrainConfig& config) const {
 
 void SegmentConfig::adjust_rules(const std::vector<ParameterRow>& table,
                                  std::vector<ParameterRule>& rules) const {
-  const int64_t depth = depth_of(table, Tower::kMain);
-  const int64_t last = head.blocks(depth).back();
-  // Whether tune, lora or freeze have said what of the model trains.
-  bool is_told_otherwise = false;
-  for (size_t i = 0; i < table.size() && unlock.empty(); ++i)
-    is_told_otherwise |= table[i].unit.kind != UnitKind::kTask && !rules[i].is_trained;
-  const Unlock unlocked(unlock.empty() ? "none" : unlock, "segment.unlock");
-  for (size_t i = 0; i < table.size(); ++i) {
-    const Unit& unit = table[i].unit;
-    if (unit.kind == UnitKind::kTask) continue;
-    const bool is_above = unit.kind > UnitKind::kFinalNorm ||
-                          (unit.kind == UnitKind::kBlock && unit.index > last) ||
-                          (unit.kind == UnitKind::kFinalNorm && !(head.norm && last == depth - 1));
-    if (is_above || (!is_told_otherwise && !unlocked.trains(unit, depth)))
-      rules[i].is_trained = false;
-  }
+  adjust_dense_rules(head, unlock, "segment.unlock", table, rules);
 }
 
 OtherModels SegmentConfig::other_models(TrainConfig& config) const {

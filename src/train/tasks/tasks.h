@@ -10,6 +10,7 @@ namespace vit22b {
 
 // The tasks, each in the file of its name; tasks/registry.cpp lists them.
 std::unique_ptr<TaskOptions> classify_options();
+std::unique_ptr<TaskOptions> depth_options();
 std::unique_ptr<TaskOptions> distill_options();
 std::unique_ptr<TaskOptions> lit_options();
 std::unique_ptr<TaskOptions> segment_options();

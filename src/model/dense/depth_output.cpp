@@ -1,0 +1,47 @@
+#include "model/dense/depth_output.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace vit22b {
+
+void DepthOutput::fields(FieldVisitor& v) {
+  v.choice("output", output, "bins|log",
+           "the mean of bins of depth (DINOv2's), or ln(1 + depth) itself (the paper's)");
+  v.field("bins", bins, "output=bins: how many, evenly from min_depth to max_depth");
+  v.field("min_depth", min_depth, "metres; what is nearer does not count, and is never said");
+  v.field("max_depth", max_depth, "metres; what is farther does not count, and is never said");
+  v.field("upsample", upsample,
+          "places that a side of a patch has, between which scores are "
+          "interpolated before they become depths");
+}
+
+void DepthOutput::check() const {
+  if (bins < 2 || bins > 65'536) throw UsageError("bins is ", bins, ", want 2 to 65,536");
+  if (upsample < 1 || upsample > 32) throw UsageError("upsample is ", upsample, ", want 1 to 32");
+  if (!(min_depth > 0 && std::isfinite(max_depth) && max_depth > min_depth))
+    throw UsageError("min_depth is ", min_depth, ", max_depth ", max_depth,
+                     ": want metres above 0, and the second above the first");
+}
+
+at::Tensor DepthOutput::depths(const at::Tensor& scores_BHWC) const {
+  constexpr double kLeast = 0.1;  // of each bin's weight, so that their sum is never 0
+  at::Tensor scores_BCHW = scores_BHWC.permute({0, 3, 1, 2});
+  if (upsample > 1)
+    scores_BCHW = at::upsample_bilinear2d(
+        scores_BCHW, {scores_BCHW.size(2) * upsample, scores_BCHW.size(3) * upsample},
+        /*align_corners=*/false);
+  if (output == "log") return scores_BCHW.select(1, 0).expm1();
+  const at::Tensor weights = scores_BCHW.relu() + kLeast;
+  const at::Tensor centres = at::linspace(min_depth, max_depth, bins, weights.options());
+  return at::einsum("bchw,c->bhw", {weights, centres}) / weights.sum(1);
+}
+
+at::Tensor DepthOutput::bounded(const at::Tensor& depths) const {
+  return depths.clamp(min_depth, max_depth);
+}
+
+}  // namespace vit22b
