@@ -1,7 +1,7 @@
 """Runs what the pages of docs/ and the README show: docs.py BUILD SOURCE
 
 Every ```sh block is run as written by bash -eu, in a fresh copy of a folder that has what the pages name: CKPT, CONFIG, RUN's data
-SRC and DIR, MASKS, DEPTHS, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
+SRC and DIR, MASKS, SCENES, DEPTHS, runs/a and runs/b, photos/, captions.csv, names.txt, and the tree's own build/, configs/ and examples/. A page's ```cpp,
 ```c and ```python blocks are mine.cpp, mine.c and mine.py there, and are compiled and run too. A page without an ```sh block fails,
 but for the records that docs/log.md and docs/roadmap.md are, and so does a block without a language: ```bash is of commands that are shown alone (they take long, or want data).
 """
@@ -94,6 +94,12 @@ def make_folder(folder):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(values)
     (folder / "MASKS/classes.txt").write_text("left\nright\n")
+    for split, count in (("train", 6), ("val", 2)):
+        for i in range(count):
+            for kind, values in (("rgb", png(200, 20, i)), ("depth", depth_map(i))):
+                place = folder / "SCENES" / kind / split / f"{i}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(values)
     for kind, nearer in (("truth", 0), ("said", 300)):
         for i in range(3):
             place = folder / "DEPTHS" / kind / f"{i}.png"
