@@ -59,6 +59,22 @@ std::optional<ImportedHead> pixel_head(const CheckpointPath& from, const TensorR
   return read_dinov2_head(options.pixel_head, info.config, final_norm, options.pixel_names);
 }
 
+/// The head that says how far every pixel is, by local name; none, and none said of, where the
+/// format has no place for it.
+NamedTensors depth_head_of(const CheckpointPath& from, ModelInfo& info,
+                           const ConvertOptions& options) {
+  if (!info.depth) return {};
+  if (!options.pixel_head.empty())
+    throw UsageError(from.path().string(),
+                     " has a head of its own, which says how far every pixel is; ",
+                     "--pixel-head is for checkpoints without one");
+  if (options.format.empty()) return load_dense_head(from, depth_rows(*info.depth, info.config));
+  log_warn(concat("the head that says how far every pixel is is left behind: --to ", options.format,
+                  " has no place for it"));
+  info.depth.reset();
+  return {};
+}
+
 /// Pictures of any shape at the model's size: what segmentation wants, whatever a classifier saw.
 void show_whole_pictures(ModelInfo& info) {
   const std::string range = range_operation(info.pp_eval);
@@ -122,6 +138,7 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   const std::optional<ImportedHead> head = pixel_head(from, source, whole_info, options);
   done.info.segmentation = head ? std::optional(head->info) : std::nullopt;
   if (!options.pixel_head.empty()) show_whole_pictures(done.info);
+  const NamedTensors depth_head = depth_head_of(from, done.info, options);
   for (const std::string& name : source.left())
     if (!name.starts_with(kAdapterPrefix) && !name.starts_with(kBasePrefix))
       done.left.push_back(name);
@@ -132,7 +149,7 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
     if (options.on_tensor) options.on_tensor();
     return source.whole(row);
   };
-  const WrittenParts parts{source, whole, head ? &*head : nullptr};
+  const WrittenParts parts{source, whole, head ? &*head : nullptr, depth_head};
   write(ops, place, parts, options, done);
   if (write != write_as_onnx) warn_of_unsaid(place, whole_info, done.info, options);
   return done;

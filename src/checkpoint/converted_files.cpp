@@ -35,13 +35,14 @@ void check_values(const TensorReader& source, const CheckpointPath& written,
   }
 }
 
-void write_pixel_head(FileOps& ops, const std::filesystem::path& folder, const ImportedHead& head,
-                      const ViTConfig& model, Manifest& manifest) {
+void write_head(FileOps& ops, const std::filesystem::path& folder,
+                const std::vector<ParameterRow>& rows, const NamedTensors& weights,
+                Manifest& manifest) {
   PartList parts;
-  for (const ParameterRow& row : segmentation_rows(head.info, model)) {
+  for (const ParameterRow& row : rows) {
     TensorCut whole;
     whole.shape = row.shape;
-    parts.emplace_back(row.name, TensorPart{whole, head.weights.at(row.local_name).contiguous()});
+    parts.emplace_back(row.name, TensorPart{whole, weights.at(row.local_name).contiguous()});
   }
   manifest[kTaskFile] =
       write_parts(ops, folder / kTaskFile, parts, {{"format", "pt"}}, single_process());
@@ -94,7 +95,11 @@ void write_as_folder(FileOps& ops, const std::filesystem::path& folder, const Wr
   make_recorded_folder(ops, folder, [&](const std::filesystem::path& beside, Manifest& manifest) {
     write_model(ops, beside, model, parts.whole, options.layout, manifest);
     if (parts.head != nullptr)
-      write_pixel_head(ops, beside, *parts.head, done.info.config, manifest);
+      write_head(ops, beside, segmentation_rows(parts.head->info, done.info.config),
+                 parts.head->weights, manifest);
+    if (!parts.depth_head.empty())
+      write_head(ops, beside, depth_rows(*done.info.depth, done.info.config), parts.depth_head,
+                 manifest);
     check_values(parts.source, beside, table, options);
   });
 }

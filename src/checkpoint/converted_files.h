@@ -6,11 +6,12 @@
 
 namespace vit22b {
 
-/// What is written: a checkpoint's parameters, and a head of every pixel or null.
+/// What is written: a checkpoint's parameters, and a head of every pixel's class or null.
 struct WrittenParts {
   const TensorReader& source;
   const WholeTensor& whole;
   const ImportedHead* head;
+  const NamedTensors& depth_head;  ///< by local name; empty for none
 };
 
 /// Writes them as one format, reads them back where that format is read here, and says in `done`

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/convert.h"
 #include "checkpoint/run_checkpoint.h"
 #include "core/error.h"
 #include "data/depth_values.h"
@@ -113,6 +114,15 @@ TEST_F(DepthTask, OnAnyMeshAndInPiecesEqualsOneProcess) {
   std::vector<std::string> pieces = how;
   pieces.emplace_back("accumulate=2");
   expect_same(one, run("pieces", pieces), 2e-4);
+}
+
+TEST_F(DepthTask, IsConvertedWithItsHead) {
+  const fs::path out = run("trained", {"depth.head=linear"});
+  FileOps ops(ExitCode::kCheckpoint);
+  convert_checkpoint(ops, resolve_checkpoint(out), folder_ / "own", {});
+  EXPECT_EQ(abs_rel(folder_ / "own"), abs_rel(out));
+  convert_checkpoint(ops, resolve_checkpoint(out), folder_ / "a.onnx", {.format = "onnx"});
+  EXPECT_FALSE(read_model_info(resolve_checkpoint(folder_ / "own")).segmentation.has_value());
 }
 
 TEST_F(DepthTask, RefusesWhatDoesNotGoTogether) {

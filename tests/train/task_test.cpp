@@ -215,7 +215,7 @@ TEST(TaskSections, OfACopyAreItsOwn) {
   copy.tasks.of<LitConfig>().cache = "elsewhere";
   EXPECT_EQ(config.tasks.of<LitConfig>().cache, "");
   EXPECT_EQ(test::error_of<UsageError>([&] { config.tasks.at("paint"); }),
-            "task is 'paint', want one of classify, distill, lit, segment");
+            "task is 'paint', want one of classify, distill, lit, segment, depth");
 }
 
 }  // namespace
