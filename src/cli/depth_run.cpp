@@ -16,7 +16,7 @@
 #include "data/encode.h"
 #include "explain/depth_pictures.h"
 #include "explain/pictures.h"
-#include "measure/depth.h"
+#include "measure/model_depth.h"
 
 namespace vit22b {
 namespace {

@@ -11,7 +11,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "data/depth_values.h"
-#include "measure/depth.h"
+#include "measure/model_depth.h"
 #include "train/tasks/depth.h"
 
 namespace vit22b {

@@ -3,17 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "data/depth_values.h"
-#include "data/geometry.h"
-#include "data/sources/depth_folder.h"
 #include "eval/gathered.h"
-#include "eval/picture_views.h"
 #include "measure/depth_files.h"
 
 namespace vit22b {
@@ -21,44 +17,6 @@ namespace {
 
 constexpr size_t kMostWorst = 12, kMostNamed = 3;
 constexpr double kMostOff = 20;  // between depths of one unit
-
-/// A part of pictures, as shares of their sides.
-struct Crop {
-  std::string_view name;
-  double top, bottom, left, right;
-  PictureSize only = {0, 0};  ///< the size that it is of; any where 0
-};
-/// Eigen et al. 2014's, in pixels of NYU's pictures and in shares of KITTI's; Garg et al. 2016's
-/// (arXiv 1603.04992), as monodepth's code has them.
-constexpr Crop kCrops[] = {
-    {"nyu_eigen", 45.0 / 480, 471.0 / 480, 41.0 / 640, 601.0 / 640, {480, 640}},
-    {"kitti_eigen", 0.3324324, 0.91351351, 0.0359477, 0.96405229},
-    {"garg", 0.40810811, 0.99189189, 0.03594771, 0.96405229}};
-
-const Crop* find_crop(const std::string& name) {
-  for (const Crop& crop : kCrops)
-    if (crop.name == name) return &crop;
-  return nullptr;
-}
-
-/// What the crop leaves of the truth; the rest is 0.
-at::Tensor cropped(const at::Tensor& truth_HW, const Crop& crop, const std::string& id) {
-  const int64_t height = truth_HW.size(0), width = truth_HW.size(1);
-  if (crop.only.height > 0 && crop.only != PictureSize{height, width})
-    throw DataError(id, " has ", height, " x ", width, " pixels; the crop ", std::string(crop.name),
-                    " is of ", crop.only.height, " x ", crop.only.width);
-  constexpr double kRounding = 1e-9;  // 45.0 / 480 * 480 may be below 45
-  const auto place = [](double share, int64_t size) {
-    return static_cast<int64_t>(share * static_cast<double>(size) + kRounding);
-  };
-  at::Tensor inside = at::zeros_like(truth_HW);
-  const auto part = [&](const at::Tensor& map) {
-    return map.slice(0, place(crop.top, height), place(crop.bottom, height))
-        .slice(1, place(crop.left, width), place(crop.right, width));
-  };
-  part(inside).copy_(part(truth_HW));
-  return inside;
-}
 
 double median_where(const at::Tensor& values, const at::Tensor& is_there) {
   return at::median(values.masked_select(is_there)).item<double>();
@@ -95,52 +53,9 @@ double median_of(std::vector<double> values) {
 
 }  // namespace
 
-const char* depth_crops() {
-  return "none|nyu_eigen|kitti_eigen|garg";
-}
-
-void DepthProtocol::check() const {
-  if (crop != "none" && find_crop(crop) == nullptr)
-    throw UsageError("the crop '", crop, "': want ", depth_crops());
-  if (align != "none" && align != "median" && align != "least_squares")
-    throw UsageError("align '", align, "': want none, median or least_squares");
-  if (!(min_depth_m > 0) || !std::isfinite(max_depth_m) ||
-      (max_depth_m != 0 && max_depth_m <= min_depth_m))
-    throw UsageError("depths from ", min_depth_m, " to ", max_depth_m,
-                     " m: want a first one above 0 and a last one above it, or 0 for none");
-}
-
 DepthMeasure::DepthMeasure(DepthProtocol protocol, uint64_t seed)
     : protocol_(std::move(protocol)), seed_(seed) {
   protocol_.check();
-}
-
-at::Tensor DepthMeasure::counted(const at::Tensor& truth_HW) const {
-  at::Tensor counts = truth_HW.isfinite().logical_and(truth_HW.ge(protocol_.min_depth_m));
-  if (protocol_.max_depth_m > 0) counts = counts.logical_and(truth_HW.le(protocol_.max_depth_m));
-  return truth_HW.masked_fill(counts.logical_not(), 0);
-}
-
-// Metres, of all pixels; where the truth is, within the protocol's bounds.
-at::Tensor DepthMeasure::depths_of(const at::Tensor& predicted_HW, const at::Tensor& truth_HW,
-                                   const std::string& id) {
-  constexpr double kFarthest = 1e8;  // of inverse depth that is none: MiDaS' own bound
-  at::Tensor depth = predicted_HW;
-  if (protocol_.align != "none") {
-    const at::Tensor truth =
-        protocol_.is_inverse ? truth_HW.reciprocal().masked_fill(truth_HW.le(0), 0) : truth_HW;
-    const metrics::DepthAlignment a = protocol_.align == "median"
-                                          ? metrics::median_scale(depth, truth)
-                                          : metrics::scale_and_shift(depth, truth);
-    if (!std::isfinite(a.scale) || a.scale == 0)
-      throw DataError(id, ": the prediction says nothing that can be aligned to the truth by ",
-                      protocol_.align, "; it is the same everywhere, or 0");
-    depth = depth * a.scale + a.shift;
-  }
-  if (protocol_.is_inverse) depth = depth.clamp_min(1 / kFarthest).reciprocal();
-  num_raised_ += depth.le(0).logical_and(truth_HW.gt(0)).sum().item<int64_t>();
-  depth = depth.clamp_min(protocol_.min_depth_m);
-  return protocol_.max_depth_m > 0 ? depth.clamp_max(protocol_.max_depth_m) : depth;
 }
 
 void DepthMeasure::add(const at::Tensor& predicted_HW, const at::Tensor& truth_HW,
@@ -150,15 +65,14 @@ void DepthMeasure::add(const at::Tensor& predicted_HW, const at::Tensor& truth_H
                     " pixels, the truth ", truth_HW.size(0), " x ", truth_HW.size(1),
                     "; both have to be of one size");
   num_not_finite_ += truth_HW.isfinite().logical_not().sum().item<int64_t>();
-  at::Tensor truth = counted(truth_HW);
-  if (const Crop* crop = find_crop(protocol_.crop)) truth = cropped(truth, *crop, id);
+  const at::Tensor truth = protocol_.counted(truth_HW, id);
   const at::Tensor is_there = truth.gt(0);
   if (!is_there.any().item<bool>()) {
     without_truth_.push_back(id);
     return;
   }
   check_finite(predicted_HW, is_there, id);
-  const at::Tensor depth = depths_of(predicted_HW, truth, id);
+  const at::Tensor depth = protocol_.metres(predicted_HW, truth, id, num_raised_);
   const double middle = median_where(truth, is_there);
   pictures_.push_back({id, index, metrics::sum_depth_errors(depth, truth), middle,
                        median_where(depth, is_there) / middle});
@@ -208,13 +122,7 @@ void DepthMeasure::warn_of_units() const {
                     " times the truth; are they of another unit, or relative?"));
 }
 
-Result DepthMeasure::finish(const Mesh& mesh) {
-  gather(mesh);
-  if (pictures_.empty())
-    throw DataError("none of ", without_truth_.size(), " depth maps has a pixel that counts",
-                    without_truth_.empty() ? "" : concat(", the first is ", without_truth_[0]),
-                    "; look at the unit, at the bounds of depth and at the crop");
-  warn_of_units();
+void DepthMeasure::warn_of_left_out() const {
   if (!without_truth_.empty()) {
     const std::vector<std::string> named(
         without_truth_.begin(), without_truth_.begin() + static_cast<std::ptrdiff_t>(std::min(
@@ -225,7 +133,9 @@ Result DepthMeasure::finish(const Mesh& mesh) {
   if (num_raised_ > 0)
     log_warn(concat(num_raised_, " predictions are not above 0; they count as ",
                     protocol_.min_depth_m, " m"));
-  Result result{"depth"};
+}
+
+void DepthMeasure::add_errors(Result& result) const {
   const std::vector<Metric> metrics = metrics::depth_metrics();
   metrics::DepthSums all;
   std::vector<std::vector<double>> each;
@@ -248,66 +158,47 @@ Result DepthMeasure::finish(const Mesh& mesh) {
     metric.name = metrics[k].name + ".per_pixel";
     result.numbers.push_back(ResultNumber{metric, of_pixels[k]});
   }
+}
+
+ResultTable DepthMeasure::worst() const {
+  std::vector<std::pair<double, const Picture*>> order;
+  for (size_t i = 0; i < pictures_.size(); ++i)
+    order.emplace_back(metrics::depth_errors(pictures_[i].sums).front(), &pictures_[i]);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  order.resize(std::min(order.size(), kMostWorst));
+  ResultTable rows{"worst", ResultTable::Form::kRecords, {"id", "index", "abs_rel"}, {}};
+  for (const auto& [value, p] : order) rows.rows.push_back({p->id, p->index, value});
+  return rows;
+}
+
+Result DepthMeasure::finish(const Mesh& mesh) {
+  gather(mesh);
+  if (pictures_.empty())
+    throw DataError("none of ", without_truth_.size(), " depth maps has a pixel that counts",
+                    without_truth_.empty() ? "" : concat(", the first is ", without_truth_[0]),
+                    "; look at the unit, at the bounds of depth and at the crop");
+  warn_of_units();
+  warn_of_left_out();
+  Result result{"depth"};
+  add_errors(result);
   const auto count = [&](const char* name, const char* unit, int64_t value) {
     result.numbers.push_back(ResultNumber{{name, unit}, static_cast<double>(value)});
     result.numbers.back().is_count = true;
   };
+  metrics::DepthSums all;
+  for (const Picture& p : pictures_) all.add(p.sums);
   count("num_pixels", "pixels", all.pixels);
   count("num_without_truth", "pictures", std::ssize(without_truth_));
   count("num_not_finite", "pixels", num_not_finite_);
   count("num_not_above_zero", "pixels", num_raised_);
   count("num_images", "pictures", std::ssize(pictures_));  // the last is told in the line
-  std::vector<std::pair<double, const Picture*>> worst;
-  for (size_t i = 0; i < pictures_.size(); ++i) worst.emplace_back(each[i][0], &pictures_[i]);
-  std::stable_sort(worst.begin(), worst.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  worst.resize(std::min(worst.size(), kMostWorst));
-  ResultTable rows{"worst", ResultTable::Form::kRecords, {"id", "index", "abs_rel"}, {}};
-  for (const auto& [value, p] : worst) rows.rows.push_back({p->id, p->index, value});
-  result.tables.push_back(std::move(rows));
+  result.tables.push_back(worst());
   result.settings = {{"crop", protocol_.crop},
                      {"align", protocol_.align},
                      {"is_inverse", protocol_.is_inverse},
                      {"min_depth_m", protocol_.min_depth_m},
                      {"max_depth_m", protocol_.max_depth_m}};
-  return result;
-}
-
-std::vector<BadSample> depth_all(DepthPredictor& predictor, Predictor& backbone,
-                                 const DataSource& source, const Transforms& transforms,
-                                 const EvalOptions& options, const TellDepth& tell) {
-  const Mesh& mesh = mesh_of(options);
-  EvalOptions how = options;
-  how.is_ragged = true;
-  bool is_told = false;
-  return for_each_batch(source, transforms, how, [&](Batch& batch) {
-    const int64_t own = passes_of(batch, [](int64_t, int64_t) { return int64_t{1}; });
-    const auto most = std::llround(mesh.max(static_cast<double>(own), MeshAxis::kData));
-    const std::vector<ViewScores> views =
-        views_of(batch, [&](const at::Tensor& images) { return predictor.views(images); });
-    for (int64_t pass = own; pass < most; ++pass) backbone.attend();
-    const std::vector<at::Tensor> truths = each_of(batch, kDepthField);
-    mesh.agree([&] {
-      for (size_t i = 0; i < views.size(); ++i) {
-        is_told = is_told || warn_of_cut(batch.geometries[i], views[i], batch.ids[i]);
-        const at::Tensor predicted = depths_on_picture(views[i], batch.geometries[i]);
-        const at::Tensor truth = truths.empty() ? at::Tensor() : truths[i];
-        if (truth.defined()) check_sizes(predicted, truth, batch.ids[i], "depth map");
-        tell({batch.ids[i], batch.indices_B[static_cast<int64_t>(i)].item<int64_t>(), predicted,
-              truth});
-      }
-    });
-  });
-}
-
-Result measure_depth(DepthPredictor& predictor, Predictor& backbone, const DataSource& source,
-                     const Transforms& transforms, const EvalOptions& options,
-                     DepthMeasure measure) {
-  const std::vector<BadSample> bad = depth_all(
-      predictor, backbone, source, transforms, options,
-      [&](const MeasuredPicture& p) { measure.add(p.predicted_HW, p.truth_HW, p.id, p.index); });
-  Result result = measure.finish(mesh_of(options));
-  result.bad_samples = bad;
   return result;
 }
 

@@ -2,33 +2,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/watch.h"
 #include "dist/mesh.h"
-#include "eval/depth_predictor.h"
-#include "eval/evaluation.h"
 #include "eval/result.h"
+#include "measure/depth_protocol.h"
 #include "metrics/depth.h"
 
 namespace vit22b {
-
-/// How depths are compared with the truth.
-struct DepthProtocol {
-  double min_depth_m = 0.001;  ///< what is nearer counts for nothing; predictions are at least it
-  double max_depth_m = 0;      ///< the same of what is farther; 0 for no such bound
-  std::string crop = "none";   ///< of depth_crops
-  std::string align = "none";  ///< "median" or "least_squares": each picture's own, to the truth
-  bool is_inverse = false;     ///< predictions are of 1 / depth, the larger the nearer
-
-  /// throws  UsageError for a word or a bound that is none
-  void check() const;
-};
-
-/// The parts of pictures that benchmarks count, as "none|nyu_eigen|kitti_eigen|garg".
-const char* depth_crops();
 
 /// What depth maps of many pictures are worth.
 class DepthMeasure {
@@ -58,9 +41,9 @@ class DepthMeasure {
     metrics::DepthSums sums;
     double truth_m = 0, ratio = 0;  ///< the median depth, and what is said over it
   };
-  at::Tensor counted(const at::Tensor& truth_HW) const;
-  at::Tensor depths_of(const at::Tensor& predicted_HW, const at::Tensor& truth_HW,
-                       const std::string& id);
+  void warn_of_left_out() const;
+  void add_errors(Result& result) const;
+  ResultTable worst() const;
   void gather(const Mesh& mesh);
   void warn_of_units() const;
 
@@ -71,31 +54,6 @@ class DepthMeasure {
   int64_t num_not_finite_ = 0;  ///< of the truth's pixels
   int64_t num_raised_ = 0;      ///< predictions that were not above 0
 };
-
-/// One picture, and what is said of it.
-struct MeasuredPicture {
-  const std::string& id;
-  int64_t index;            ///< in the source
-  at::Tensor predicted_HW;  ///< float32 metres, in the picture's size
-  at::Tensor truth_HW;      ///< the same; undefined where the source has no depth maps
-};
-using TellDepth = std::function<void(const MeasuredPicture& picture)>;
-
-/// Runs a predictor over a source, whose depth maps are of metres if there are any, in order, each
-/// rank over its share.
-///
-/// backbone    the predictor's, which attends for ranks that have fewer pictures
-/// transforms  of images; depth maps stay as large as their pictures
-/// returns     the samples that were left out
-/// throws      as for_each_batch; DataError for a depth map of another size than its picture
-std::vector<BadSample> depth_all(DepthPredictor& predictor, Predictor& backbone,
-                                 const DataSource& source, const Transforms& transforms,
-                                 const EvalOptions& options, const TellDepth& tell);
-
-/// What depth_all says, measured.
-Result measure_depth(DepthPredictor& predictor, Predictor& backbone, const DataSource& source,
-                     const Transforms& transforms, const EvalOptions& options,
-                     DepthMeasure measure);
 
 /// What anybody's tool has said: for each depth map of a folder the one of its name in another.
 ///

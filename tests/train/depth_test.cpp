@@ -6,7 +6,7 @@
 #include "checkpoint/run_checkpoint.h"
 #include "core/error.h"
 #include "data/depth_values.h"
-#include "measure/depth.h"
+#include "measure/model_depth.h"
 #include "support/depth_pictures.h"
 #include "support/mesh_run.h"
 #include "support/small_run.h"

@@ -98,7 +98,7 @@ class Writer {
 
 std::string not_in_big_vision(const ViTConfig& c) {
   const bool is_map = c.pool.global_pool == "map";
-  const std::pair<bool, std::string_view> kOthers[] = {
+  const std::pair<bool, std::string_view> others[] = {
       {c.is_parallel(), "block=parallel"},
       {c.norm.norm_layer != "layernorm", "norms without a centre (norm_layer)"},
       {!c.attention.qkv_bias, "qkv_bias=false"},
@@ -114,7 +114,7 @@ std::string not_in_big_vision(const ViTConfig& c) {
       {c.rotary.rope != "none", "rope"},
       {is_map && !c.pool.pool_mlp, "pool_mlp=false"},
       {c.img_size.height != c.img_size.width, "pictures that are not square (img_size)"}};
-  for (const auto& [is_other, what] : kOthers)
+  for (const auto& [is_other, what] : others)
     if (is_other) return std::string(what);
   return "";
 }

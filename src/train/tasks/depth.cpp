@@ -11,7 +11,7 @@
 #include "data/sources/depth_folder.h"
 #include "eval/depth_predictor.h"
 #include "kernels/depth_loss.h"
-#include "measure/depth.h"
+#include "measure/model_depth.h"
 #include "train/tasks/dense_step.h"
 #include "train/tasks/tasks.h"
 #include "train/transform_setup.h"
