@@ -1,5 +1,7 @@
 #include "checkpoint/convert.h"
 
+#include <set>
+
 #include "checkpoint/adapters.h"
 #include "checkpoint/converted_files.h"
 #include "checkpoint/import/dinov2_head.h"
@@ -145,12 +147,18 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   if (options.has_no_head)
     for (const ParameterRow& row : parameter_table(whole_info.config))
       if (row.unit.kind == UnitKind::kHead) done.left.push_back(row.name);
+  std::set<std::string> not_finite;
   const WholeTensor whole = [&](const ParameterRow& row) {
     if (options.on_tensor) options.on_tensor();
-    return source.whole(row);
+    at::Tensor value = source.whole(row);
+    if (!value.isfinite().all().item<bool>()) not_finite.insert(row.name);
+    return value;
   };
   const WrittenParts parts{source, whole, head ? &*head : nullptr, depth_head};
   write(ops, place, parts, options, done);
+  if (!not_finite.empty())
+    log_warn(concat(not_finite.size(), " of the tensors have values that are no finite numbers in ",
+                    "float32, the first is '", *not_finite.begin(), "'"));
   if (write != write_as_onnx) warn_of_unsaid(place, whole_info, done.info, options);
   return done;
 }

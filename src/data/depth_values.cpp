@@ -20,7 +20,7 @@ at::Tensor values_of(const Sample& sample) {
   if (depth == sample.fields.end())
     throw DataError(sample.id, " has no depth map; want data with depth, such as depth:DIR");
   const std::string name = "the depth map of " + sample.id;
-  const at::Tensor values = decode_values(depth->second.encoded, name, sample.max_pixels);
+  at::Tensor values = decode_values(depth->second.encoded, name, sample.max_pixels);
   if (const int bits = png_bits(depth->second.encoded); bits < kWantedBits)
     throw DataError(name, " has ", bits, " bits a pixel, which are too few for depths; want a PNG ",
                     "of ", kWantedBits);

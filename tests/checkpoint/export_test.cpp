@@ -298,6 +298,29 @@ TEST(NpzExport, WritesEitherFormOfGeluWhichReadersTakeForGranted) {
   EXPECT_EQ(read("?act_layer=gelu_tanh"), "gelu_tanh");
 }
 
+TEST(Convert, SaysWhatIsNoFiniteNumber) {
+  const TempFolder folder;
+  FileOps ops(ExitCode::kCheckpoint);
+  Manifest manifest;
+  const ViTConfig config = flax_config("token");
+  std::filesystem::create_directories(folder / "own");
+  write_model(
+      ops, folder / "own", ModelInfo{config, default_pp_eval(config), {}},
+      [](const ParameterRow& row) {
+        at::Tensor value = randomised_tensor(row, 3);
+        if (row.name == "norm.weight") value[1] = INFINITY;
+        return value;
+      },
+      {}, manifest);
+  testing::internal::CaptureStderr();
+  convert_checkpoint(ops, resolve_checkpoint(folder / "own"), folder / "timm", {.format = "timm"});
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("1 of the tensors have values that are no finite numbers in float32, the "
+                      "first is 'norm.weight'"),
+            std::string::npos)
+      << text;
+}
+
 TEST(NpzExport, LeavesNothingHalfWrittenAndNothingOfOthersTouched) {
   const TempFolder folder;
   int calls = 0;

@@ -66,7 +66,7 @@ class Writer {
   }
 
   // Dense kernels are [in, out]; attention's have the heads apart, [D, H, K], and out [H, K, D].
-  void add(std::string name, const ParameterRow& row, const RowSlice& slice) {
+  void add(const std::string& name, const ParameterRow& row, const RowSlice& slice) {
     std::vector<int64_t> shape = row.shape;
     shape.front() = slice.count;
     std::function<at::Tensor(const at::Tensor&)> change;
