@@ -5,9 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "cli/checkpoint_flags.h"
+#include "cli/free_names.h"
 #include "cli/image_input.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -46,7 +46,7 @@ class DepthFiles {
   }
 
   void add(const MeasuredPicture& picture) {
-    const std::string name = free_name(picture.id);
+    const std::string name = free_names_.name(picture.id);
     const at::Tensor& depth_HW = picture.predicted_HW;
     const at::Tensor steps = (depth_HW / kStepM).round();
     num_clipped_ += steps.gt(UINT16_MAX).sum().item<int64_t>();
@@ -83,19 +83,11 @@ class DepthFiles {
   }
 
  private:
-  /// The picture's own name, or with a number where another has it.
-  std::string free_name(const std::string& id) {
-    const std::string stem = fs::path(id).stem().string();
-    std::string name = stem;
-    for (int64_t i = 2; !taken_.insert(name).second; ++i) name = concat(stem, "-", i);
-    return name;
-  }
-
   const DepthRunFlags& flags_;
   fs::path folder_;
   std::vector<double> range_;
   FileOps ops_;
-  std::set<std::string> taken_;
+  FreeNames free_names_;
   std::string lines_;
   int64_t count_ = 0, num_clipped_ = 0;
 };

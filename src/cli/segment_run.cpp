@@ -3,10 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "checkpoint/container/safetensors_writer.h"
 #include "cli/checkpoint_flags.h"
+#include "cli/free_names.h"
 #include "cli/image_input.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -41,7 +41,7 @@ class SegmentedOutput {
   }
 
   void add(const SegmentedPicture& picture, const DataSource& source) {
-    const std::string name = free_name(picture.id);
+    const std::string name = free_names_.name(picture.id);
     const at::Tensor& classes_HW = picture.predicted_HW;
     write_text(ops_, folder_ / (name + ".png"), encode_values_png(classes_HW, class_colour));
     const Sample sample = source.read(picture.index);
@@ -72,14 +72,6 @@ class SegmentedOutput {
   int64_t count() const { return std::ssize(pictures_); }
 
  private:
-  /// The picture's own name, or with a number where another has it.
-  std::string free_name(const std::string& id) {
-    const std::string stem = fs::path(id).stem().string();
-    std::string name = stem;
-    for (int64_t i = 2; !taken_.insert(name).second; ++i) name = concat(stem, "-", i);
-    return name;
-  }
-
   void tell(const SegmentedPicture& picture, const std::string& name) {
     std::vector<int64_t> counts(names_.size());
     const at::Tensor found = at::bincount(picture.predicted_HW.flatten(), {}, std::ssize(names_));
@@ -104,7 +96,7 @@ class SegmentedOutput {
   fs::path folder_;
   FileOps ops_;
   std::vector<std::string> names_;
-  std::set<std::string> taken_;
+  FreeNames free_names_;
   std::vector<int64_t> pixels_;
   int64_t num_pixels_ = 0;
   std::vector<SheetPicture> pictures_;

@@ -13,17 +13,13 @@
 namespace vit22b {
 namespace {
 
-constexpr int kWantedBits = 16;
-
 at::Tensor values_of(const Sample& sample) {
   const auto depth = sample.fields.find(kDepthField);
   if (depth == sample.fields.end())
     throw DataError(sample.id, " has no depth map; want data with depth, such as depth:DIR");
   const std::string name = "the depth map of " + sample.id;
   at::Tensor values = decode_values(depth->second.encoded, name, sample.max_pixels);
-  if (const int bits = png_bits(depth->second.encoded); bits < kWantedBits)
-    throw DataError(name, " has ", bits, " bits a pixel, which are too few for depths; want a PNG ",
-                    "of ", kWantedBits);
+  check_depth_bits(depth->second.encoded, name);
   return values;
 }
 
@@ -57,6 +53,14 @@ class DepthMetres : public DataSource {
 };
 
 }  // namespace
+
+void check_depth_bits(std::span<const uint8_t> png, const std::string& name,
+                      const char* otherwise) {
+  constexpr int kWantedBits = 16;
+  if (const int bits = png_bits(png); bits < kWantedBits)
+    throw DataError(name, " has ", bits, " bits a pixel, which are too few for depths; want a PNG ",
+                    "of ", kWantedBits, otherwise);
+}
 
 double depth_step_m(const std::string& unit) {
   if (unit == "m") return 1;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/watch.h"
@@ -10,6 +11,12 @@ namespace vit22b {
 
 /// Where depths in metres are plausible: what is nearer or farther is of another unit, most likely.
 constexpr double kNearestPlausibleM = 0.05, kFarthestPlausibleM = 1000;
+
+/// throws  DataError naming a PNG of fewer than 16 bits, and what to have instead
+///
+/// otherwise  what else would do, as ", or .npy"
+void check_depth_bits(std::span<const uint8_t> png, const std::string& name,
+                      const char* otherwise = "");
 
 /// "mm", "cm", "m", or metres a step such as 1/256 (KITTI's) or 0.0002, as metres.
 ///

@@ -5,6 +5,7 @@
 #include "checkpoint/container/npy_header.h"
 #include "core/error.h"
 #include "data/decode.h"
+#include "data/depth_values.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/picture_walk.h"
 #include "kernels/shape.h"
@@ -15,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kArrayEnding = ".npy";
-constexpr int kWantedBits = 16;
 
 void find_arrays(const fs::path& folder, std::vector<std::string>& files) {
   for (const fs::directory_entry& entry : visible_entries(folder.string())) {
@@ -81,10 +81,7 @@ at::Tensor read_depth(const std::string& file, double png_step) {
   if (ending_of(file) == kArrayEnding) return read_array(file);
   const std::vector<uint8_t> bytes = read_image_bytes(file);
   const at::Tensor values = decode_values(bytes, file).select(2, 0);
-  if (const int bits = png_bits(bytes); bits < kWantedBits)
-    throw DataError(file, " has ", bits,
-                    " bits a pixel, which are too few for depths; want a PNG of ", kWantedBits,
-                    ", or .npy");
+  check_depth_bits(bytes, file, ", or .npy");
   return (values.to(at::kDouble) * png_step).to(at::kFloat);
 }
 

@@ -1,5 +1,7 @@
 #include "train/tasks/dense_step.h"
 
+#include "core/text.h"
+#include "data/pixel_range.h"
 #include "train/tasks/unlock.h"
 
 namespace vit22b {
@@ -36,6 +38,13 @@ TaskLoss DenseStep::loss(const TowerOutputs& outputs, const Batch& batch,
   for (const at::Tensor& map : maps) gradients.push_back(map.grad());
   result.gradients = maps_.gradients(outputs.main, images.size(2), images.size(3), gradients, mesh);
   return result;
+}
+
+std::string whole_view(const ViTConfig& model, const std::string& known) {
+  const auto [height, width] = model.img_size;
+  const std::string range = range_operation(known);
+  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|resize(", height, ",", width,
+                ",bicubic)", range.empty() ? "" : "|", range);
 }
 
 void adjust_dense_rules(const DenseHeadConfig& head, const std::string& unlock,

@@ -34,6 +34,12 @@ class DenseStep {
   std::set<std::string> statistics_;  ///< local names of rows that have no gradient of the loss
 };
 
+/// The whole picture in the model's size, whatever its shape, as a transform: what is put back has
+/// no edge.
+///
+/// known  a transform that says the range of pixels
+std::string whole_view(const ViTConfig& model, const std::string& known);
+
 /// What has no part in a head's maps does not train; of the rest what `unlock` says, or where it is
 /// empty what tune, lora and freeze have said already, or nothing.
 ///

@@ -33,14 +33,6 @@ std::string random_views(const ViTConfig& model, const std::string& pp_eval) {
                 "|photometric", range.empty() ? "" : "|", range);
 }
 
-/// The whole picture in the model's size, whatever its shape: what is put back has no edge.
-std::string whole_view(const ViTConfig& model, const std::string& known) {
-  const auto [height, width] = model.img_size;
-  const std::string range = range_operation(known);
-  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|resize(", height, ",", width,
-                ",bicubic)", range.empty() ? "" : "|", range);
-}
-
 /// Monocular depth: how far every pixel is, in metres, by a head over maps of patches.
 class Depth : public Task {
  public:
@@ -99,10 +91,8 @@ class Depth : public Task {
     });
   }
 
-  std::vector<Metric> metrics() const override {
-    std::vector<Metric> metrics = metrics::depth_metrics();
-    return metrics;  // abs_rel decides
-  }
+  // abs_rel, the first, decides.
+  std::vector<Metric> metrics() const override { return metrics::depth_metrics(); }
 
   std::map<std::string, double> validate(const TowerPredictors& towers, const DataSource& source,
                                          const Transforms& transforms,

@@ -57,14 +57,6 @@ std::string random_views(const ViTConfig& model, const std::string& pp_eval) {
                 "|photometric", range.empty() ? "" : "|", range);
 }
 
-/// The whole picture in the model's size, whatever its shape: what is put back has no edge.
-std::string whole_view(const ViTConfig& model, const std::string& known) {
-  const auto [height, width] = model.img_size;
-  const std::string range = range_operation(known);
-  return concat("decode|", model.in_chans == 1 ? "gray" : "rgb", "|resize(", height, ",", width,
-                ",bicubic)", range.empty() ? "" : "|", range);
-}
-
 /// Weights of the classes by the inverse of their shares of the pixels, whose mean over the pixels
 /// is 1; classes without pixels have 1.
 at::Tensor balanced_weights(const MaskCensus& census, const MaskLabels& labels, int64_t count) {
