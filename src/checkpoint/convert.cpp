@@ -4,6 +4,7 @@
 
 #include "checkpoint/adapters.h"
 #include "checkpoint/converted_files.h"
+#include "checkpoint/import/depth_head.h"
 #include "checkpoint/import/dinov2_head.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -64,13 +65,25 @@ std::optional<ImportedHead> pixel_head(const CheckpointPath& from, const TensorR
 /// The head that says how far every pixel is, by local name; none, and none said of, where the
 /// format has no place for it.
 NamedTensors depth_head_of(const CheckpointPath& from, ModelInfo& info,
-                           const ConvertOptions& options) {
+                           const ConvertOptions& options,
+                           const std::optional<ImportedDepthHead>& given) {
+  if (given && !options.format.empty())
+    throw UsageError("--pixel-head goes into our own folders; --to ", options.format,
+                     " has no place for it");
+  if (!info.depth && given) {
+    info.depth = given->info;
+    const std::string range = range_operation(info.pp_eval);
+    // Pictures in their own size, as DINOv2's heads have been trained.
+    info.pp_eval = concat("decode|rgb", range.empty() ? "" : "|", range);
+    info.any_size = true;
+    return given->weights;
+  }
   if (!info.depth) return {};
   if (!options.pixel_head.empty())
     throw UsageError(from.path().string(),
                      " has a head of its own, which says how far every pixel is; ",
                      "--pixel-head is for checkpoints without one");
-  if (options.format.empty()) return load_dense_head(from, depth_rows(*info.depth, info.config));
+  if (options.format.empty()) return load_depth_head(from, *info.depth, info.config);
   log_warn(concat("the head that says how far every pixel is is left behind: --to ", options.format,
                   " has no place for it"));
   info.depth.reset();
@@ -137,10 +150,14 @@ Conversion convert_checkpoint(FileOps& ops, const CheckpointPath& from,
   const TensorReader source(from, parameter_table(whole_info.config));
   source.check_all();
   Conversion done{written_info(whole_info, from, options), {}, {}};
-  const std::optional<ImportedHead> head = pixel_head(from, source, whole_info, options);
+  std::optional<ImportedDepthHead> depth;
+  if (!options.pixel_head.empty())
+    depth = read_dinov2_depth_head(options.pixel_head, whole_info.config);
+  const std::optional<ImportedHead> head =
+      depth ? std::nullopt : pixel_head(from, source, whole_info, options);
   done.info.segmentation = head ? std::optional(head->info) : std::nullopt;
-  if (!options.pixel_head.empty()) show_whole_pictures(done.info);
-  const NamedTensors depth_head = depth_head_of(from, done.info, options);
+  if (!options.pixel_head.empty() && !depth) show_whole_pictures(done.info);
+  const NamedTensors depth_head = depth_head_of(from, done.info, options, depth);
   for (const std::string& name : source.left())
     if (!name.starts_with(kAdapterPrefix) && !name.starts_with(kBasePrefix))
       done.left.push_back(name);

@@ -19,8 +19,8 @@ struct ConvertOptions {
   WeightLayout layout;
   bool has_no_head = false;      ///< its classifier is left behind
   bool has_data_beside = false;  ///< ONNX: weights in a file of their own, however small they are
-  /// A head of every pixel of another file, as read_dinov2_head takes it, and its classes' names;
-  /// "" for the checkpoint's own, if it has one.
+  /// A head of every pixel of another file, as read_dinov2_head or read_dinov2_depth_head takes it,
+  /// and its classes' names; "" for the checkpoint's own, if it has one.
   std::filesystem::path pixel_head = {};
   std::vector<std::string> pixel_names = {};
   std::function<void()> on_tensor = {};  ///< called before each; may throw to stop

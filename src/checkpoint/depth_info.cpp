@@ -15,7 +15,7 @@ bool DepthInfo::operator==(const DepthInfo& other) const {
   const std::vector<FieldText> a = texts(*this), b = texts(other);
   for (size_t i = 0; i < a.size(); ++i)
     if (a[i].value != b[i].value) return false;
-  return true;
+  return is_padded_around == other.is_padded_around;
 }
 
 std::vector<ParameterRow> depth_rows(const DepthInfo& info, const ViTConfig& model) {

@@ -6,12 +6,18 @@
 
 namespace vit22b {
 
-/// What config.json says of a head that says how far every pixel is, in metres; its weights stand
-/// in kTaskFile.
+/// What is known of a head that says how far every pixel is; its weights stand in kTaskFile, or
+/// among a foreign checkpoint's own.
 struct DepthInfo {
   DenseHeadConfig head;
   DepthOutput output;
+  /// Pictures are filled to whole patches around them, as DINOv2 does, not below and on the right.
+  bool is_padded_around = false;
 
+  /// As DepthOutput::depths.
+  at::Tensor depths(const at::Tensor& scores_BHWC) const {
+    return output.depths(scores_BHWC, head.is_of_pixels());
+  }
   bool operator==(const DepthInfo& other) const;
 };
 

@@ -82,6 +82,20 @@ InnerTower openvla_tower(const std::string& timm_id, const Json& size, bool is_s
   return tower;
 }
 
+/// The backbone that a model of depth is made of: a tower of its own, or with DPT's own ViT, whose
+/// keys stand among the model's.
+InnerTower depth_tower(const Json& config, const std::string& place) {
+  const Json backbone = config.value("backbone_config", Json());
+  const Json is_hybrid = config.value("is_hybrid", Json());
+  if (is_hybrid.is_boolean() && is_hybrid.get<bool>())
+    throw CheckpointError(place, ": the tower of a hybrid DPT is not read: half of it is a ResNet");
+  if (backbone.is_object()) return {"backbone", {"backbone."}, backbone.dump()};
+  if (type_of(config) != "dpt")
+    throw CheckpointError(place, ": a ", type_of(config),
+                          " without backbone_config has no tower to read");
+  return {"backbone", {"dpt."}, config.dump()};
+}
+
 std::vector<InnerTower> openvla_towers(const Json& config, const std::string& place) {
   const Json ids = config.value("timm_model_ids", Json()),
              sizes = config.value("image_sizes", Json());
@@ -112,6 +126,7 @@ std::vector<InnerTower> inner_towers(const Json& config, const std::string& plac
   for (const auto& [model_type, reason] : kRefusedModels)
     if (type == model_type)
       throw CheckpointError(place, ": the image tower of ", type, " is not read: ", reason);
+  if (type == "dpt" || type == "depth_anything") return {depth_tower(config, place)};
   if (type == "openvla") return openvla_towers(config, place);
   for (const auto& [model_type, prefixes] : holders())
     if (type == model_type) {
@@ -148,6 +163,16 @@ std::optional<InnerTower> inner_tower(const CheckpointPath& checkpoint) {
   const Json config = parse_json_line<Json>(text);
   if (!config.is_object()) return std::nullopt;  // whoever describes the model says what it is
   return inner_tower(config, path.string(), checkpoint.image_tower);
+}
+
+std::optional<InnerTower> inner_tower(const std::vector<std::string>& names) {
+  for (const char* prefix : {"pretrained.model.", "pretrained."}) {
+    const std::string block = concat(prefix, "blocks.0.");
+    if (std::any_of(names.begin(), names.end(),
+                    [&](const std::string& name) { return name.starts_with(block); }))
+      return InnerTower{"backbone", {prefix}, ""};
+  }
+  return std::nullopt;
 }
 
 std::string tower_prefix(const InnerTower& tower, const std::vector<std::string>& names,

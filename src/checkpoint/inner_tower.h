@@ -36,6 +36,10 @@ std::optional<InnerTower> inner_tower(const nlohmann::ordered_json& config,
 /// The same of a checkpoint's config.json, if it has one.
 std::optional<InnerTower> inner_tower(const CheckpointPath& checkpoint);
 
+/// The same of files without one, by what their tensors' names begin with: a model of DPT's or
+/// Depth Anything's.
+std::optional<InnerTower> inner_tower(const std::vector<std::string>& names);
+
 /// The prefix of these names that is the tower's.
 ///
 /// throws  CheckpointError where none has one of them

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "checkpoint/import/depth_head.h"
 #include "checkpoint/import/given.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/import/own.h"
@@ -59,6 +60,7 @@ ModelInfo read_model_info(const CheckpointPath& checkpoint) {
     info = describe(importer, files);
     info.family = importer.name;
     if (!files.part.empty()) note_origin(info, "weights", files.part);
+    take_depth_head(files, info);
     apply_given(files, info);
     info.config.validate();
     if (files.config.contains("label_names") && files.config.at("label_names").is_array())
@@ -124,8 +126,10 @@ std::vector<FunctionField> function_of(const ModelInfo& info) {
     fields.push_back(
         {"depth",
          concat(info.depth->head.head, ", ", info.depth->output.output, ", ",
-                info.depth->output.min_depth, " to ", info.depth->output.max_depth, " m"),
-         "config.json"});
+                info.depth->output.is_relative() ? info.depth->output.unit()
+                                                 : concat(info.depth->output.min_depth, " to ",
+                                                          info.depth->output.max_depth, " m")),
+         from("depth")});
   if (info.base) fields.push_back({"base", info.base->place, "config.json"});
   return fields;
 }

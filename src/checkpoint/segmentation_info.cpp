@@ -25,7 +25,8 @@ bool SegmentationInfo::operator==(const SegmentationInfo& other) const {
 std::vector<ParameterRow> dense_rows(const DenseHeadConfig& head, int64_t outputs,
                                      const ViTConfig& model) {
   const auto maps = std::ssize(head.blocks(model.depth));
-  std::vector<ParameterRow> rows = make_dense_head(head, {maps, model.embed_dim, outputs})->rows();
+  const DenseShape shape{maps, head.map_width(model.embed_dim), outputs, model.patch_size};
+  std::vector<ParameterRow> rows = make_dense_head(head, shape)->rows();
   for (ParameterRow& row : rows) {
     row.unit = {UnitKind::kTask};
     row.name = concat(kTaskPrefix, row.local_name);

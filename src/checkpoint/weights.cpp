@@ -49,11 +49,16 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type) {
   return is_product && row.group == ParameterGroup::kKernel ? matrix_type : at::kFloat;
 }
 
+TensorContainer open_all_weights(const CheckpointPath& checkpoint) {
+  return open_container(weights_place(checkpoint));
+}
+
 TensorContainer open_weights(const CheckpointPath& checkpoint) {
   if (is_beside_base(checkpoint))
     if (const auto base = find_base(checkpoint)) return open_beside_base(checkpoint, *base);
-  TensorContainer all = open_container(weights_place(checkpoint));
-  const auto tower = inner_tower(checkpoint);
+  TensorContainer all = open_all_weights(checkpoint);
+  const bool has_config = fs::exists(checkpoint.folder / "config.json");
+  const auto tower = has_config ? inner_tower(checkpoint) : inner_tower(all.names());
   return tower ? tensors_of(*tower, std::move(all)) : std::move(all);
 }
 

@@ -23,6 +23,9 @@ at::ScalarType held_type(const ParameterRow& row, at::ScalarType matrix_type);
 ///         which none was named; or when a file is missing or damaged, or is not as the index says
 TensorContainer open_weights(const CheckpointPath& checkpoint);
 
+/// The same with the tensors of what an image tower stands in, under the files' own names.
+TensorContainer open_all_weights(const CheckpointPath& checkpoint);
+
 /// Says of each tensor which hash its bytes have to have, where manifest.json beside its file has
 /// one.
 void expect_recorded_hashes(TensorContainer& files);

@@ -109,8 +109,10 @@ void add_convert(CLI::App& app) {
   convert->add_flag("--external-data", flags->has_data_beside,
                     "with --to onnx: weights in OUT.onnx.data, as above 2 GB always");
   convert->add_flag("--no-head", flags->has_no_head, "leave the classifier behind");
-  convert->add_option("--pixel-head", flags->pixel_head,
-                      "a linear segmentation head as DINOv2 publishes them (decode_head.*)");
+  convert->add_option(
+      "--pixel-head", flags->pixel_head,
+      "DINOv2's own file of a linear segmentation head, or of a linear or DPT depth "
+      "head (decode_head.*), as head.pth?depth.max_depth=10");
   convert->add_option("--labels", flags->labels, "file with the name of its classes, one a line");
   add_common_flags(*convert, flags->common, kJson);
   convert->callback([flags] { run_convert(*flags); });

@@ -63,7 +63,7 @@ void run_files(const DepthFlags& flags) {
 
 void run_model(const DepthFlags& flags) {
   refuse_options(*flags.command, {"--predictions", "--truth", "--predicted-unit", "--inverse"},
-                 "the checkpoint makes the predictions, in metres");
+                 "the checkpoint makes the predictions, and says of what");
   const Device device = begin_command(flags.common);
   resolve_checkpoint(flags.checkpoint.path);
   LoadedDepthPredictor loaded =
@@ -74,8 +74,14 @@ void run_model(const DepthFlags& flags) {
   const std::string unit = unit_of(flags);
   const auto source = with_depth_metres(split.source, depth_step_m(unit));
   DepthProtocol protocol = flags.protocol;
+  protocol.is_inverse = loaded.info.output.is_relative();
+  if (protocol.is_inverse && protocol.align == "none")
+    throw UsageError("this head says ", loaded.info.output.unit(),
+                     "; its errors in metres are those of what is aligned to each picture's truth: "
+                     "--align least_squares");
   if (flags.command->count("--min-depth") == 0) protocol.min_depth_m = loaded.info.output.min_depth;
-  if (flags.command->count("--max-depth") == 0) protocol.max_depth_m = loaded.info.output.max_depth;
+  if (flags.command->count("--max-depth") == 0 && !protocol.is_inverse)
+    protocol.max_depth_m = loaded.info.output.max_depth;
   Result result = measure_depth(
       *loaded.depth, *loaded.model.predictor, *source, Transforms(loaded.model.info.pp_eval),
       eval_options(flags.loader, flags.common.is_quiet, "eval", source->size()),

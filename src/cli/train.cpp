@@ -68,6 +68,8 @@ ConfigTree first_tree(const TrainFlags& flags) {
   ConfigTree tree;
   for (const std::string_view assignment : head_recipe(flags.command))
     set_override(tree, std::string(assignment));
+  for (const std::string& assignment : head_of_checkpoint(flags.command, flags.config))
+    set_override(tree, assignment);
   set_override(tree, "init_from=" + flags.config);
   return tree;
 }

@@ -11,8 +11,8 @@
 namespace vit22b {
 namespace {
 
-constexpr std::array kFixed = {"resize",     "resize_small", "resize_cover",
-                               "resize_fit", "central_crop", "crop_or_pad"};
+constexpr std::array kFixed = {"resize",          "resize_small", "resize_cover", "resize_fit",
+                               "resize_multiple", "central_crop", "crop_or_pad"};
 constexpr std::array kOfPixels = {"decode", "rgb", "gray", "value_range", "normalize"};
 constexpr std::array kDrawn = {"random_crop", "random_crop_or_pad", "random_scale",
                                "inception_crop", "flip_lr"};

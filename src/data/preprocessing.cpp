@@ -21,6 +21,7 @@ struct ResizeName {
 constexpr ResizeName kResizes[] = {{"resize", Resize::kSquash},
                                    {"resize_small", Resize::kShortSide},
                                    {"resize_cover", Resize::kCover},
+                                   {"resize_multiple", Resize::kMultiple},
                                    {"resize_fit", Resize::kFit}};
 struct CropName {
   const char* name;
@@ -64,7 +65,8 @@ bool read_resize(const TransformCall& call, Preprocessing& p) {
     p.resize = known.resize;
     p.resize_height = call.size(0, "a size");
     p.resize_width = call.has_number(1) ? call.size(1, "a width") : p.resize_height;
-    const size_t next = call.has_number(1) ? 2 : 1;
+    size_t next = call.has_number(1) ? 2 : 1;
+    if (p.resize == Resize::kMultiple) p.resize_multiple = call.size(next++, "a multiple");
     const ResizeMethod method = call.method(next);
     p.interpolation = method.name;
     p.is_pil = method.is_pil;
@@ -126,6 +128,8 @@ std::string Preprocessing::text() const {
   for (const ResizeName& known : kResizes) {
     if (known.resize != resize) continue;
     std::string call = concat(known.name, "(", size_text(resize_height, resize_width));
+    if (resize == Resize::kMultiple)
+      call = concat(known.name, "(", resize_height, ",", resize_width, ",", resize_multiple);
     if (interpolation != "bilinear" || is_pil) call += "," + interpolation;
     calls.push_back(call + (is_pil ? ",pil)" : ")"));
   }
@@ -187,6 +191,8 @@ std::optional<std::string> Preprocessing::crop_mode() const {
     case Resize::kShortSide:
     case Resize::kCover:
       return crop != Crop::kNone ? std::optional<std::string>("center") : std::nullopt;
+    case Resize::kMultiple:
+      return std::nullopt;
     case Resize::kFit:
       break;
   }

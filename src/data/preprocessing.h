@@ -20,6 +20,7 @@ struct Preprocessing {
     kSquash,     ///< to resize_height x resize_width
     kShortSide,  ///< the short side to resize_height, which is resize_width
     kCover,      ///< the smallest of the picture's shape that covers resize_height x resize_width
+    kMultiple,   ///< the picture's shape at about one of the sides, to multiples of resize_multiple
     kFit,        ///< the largest of the picture's shape that fits in resize_height x resize_width
   };
   enum class Crop {
@@ -32,6 +33,7 @@ struct Preprocessing {
   bool orients = false;  ///< decode(orient): turned as its EXIF data say
   Resize resize = Resize::kNone;
   int64_t resize_height = 0, resize_width = 0;
+  int64_t resize_multiple = 1;
   std::string interpolation = "bilinear";
   bool is_pil = false;  ///< PIL's integer arithmetic and torchvision's rounding of sides
   Crop crop = Crop::kNone;

@@ -18,6 +18,7 @@ constexpr OperationName kOperations[] = {
     {"resize_small", 3, make_resize_small},
     {"resize_cover", 4, make_resize_cover},
     {"resize_fit", 4, make_resize_fit},
+    {"resize_multiple", 5, make_resize_multiple},
     {"central_crop", 2, make_central_crop},
     {"crop_or_pad", 66, make_crop_or_pad},
     {"random_crop", 2, make_random_crop},

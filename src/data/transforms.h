@@ -16,6 +16,9 @@ namespace vit22b {
 /// resize(h[,w][,method])       to h x w, or h x h
 /// resize_small(s[,method])     the short side to s, in the picture's shape
 /// resize_cover(h[,w][,method]) the smallest of the picture's shape that covers h x w
+/// resize_multiple(h,w,m[,method]) in the picture's shape to h or w, whichever changes it less,
+/// each
+///                              side to the nearest multiple of m: DPT's and Depth Anything's
 /// resize_fit(h[,w][,method])   the largest of the picture's shape that fits in h x w
 /// central_crop(h[,w])          the corner rounded down
 /// crop_or_pad(h[,w][,c...])    torchvision's: the corner rounded half to even, filled with the

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "checkpoint/import/depth_head.h"
 #include "core/error.h"
 
 namespace vit22b {
@@ -34,14 +35,15 @@ at::Tensor interpolated(const at::Tensor& map_HW, const Between& down, const Bet
 
 DepthPredictor::DepthPredictor(Predictor& backbone, const ViTConfig& model, const DepthInfo& info,
                                NamedTensors weights)
-    : output_(info.output),
-      places_(backbone, model, info.head, info.output.num_scores(), std::move(weights), {}) {}
+    : info_(info),
+      places_(backbone, model, info.head, info.output.num_scores(), std::move(weights),
+              {.is_padded_around = info.is_padded_around}) {}
 
 std::vector<ViewScores> DepthPredictor::views(const at::Tensor& images_BCHW) {
   const at::NoGradGuard no_grad;
   std::vector<ViewScores> views = places_.views(images_BCHW);
   for (ViewScores& view : views)
-    view.scores_HWC = output_.bounded(output_.depths(view.scores_HWC.unsqueeze(0)))
+    view.scores_HWC = info_.output.bounded(info_.depths(view.scores_HWC.unsqueeze(0)))
                           .squeeze(0)
                           .unsqueeze(2)
                           .contiguous();
@@ -53,12 +55,14 @@ at::Tensor depths_on_picture(const ViewScores& view, const Geometry& geometry) {
   const double down = static_cast<double>(map_HW.size(0)) / view.covered_rows,
                across = static_cast<double>(map_HW.size(1)) / view.covered_columns;
   if (geometry.source_height == 0)  // nothing has moved
-    return interpolated(map_HW, between(down, 0, view.rows, map_HW.size(0)),
-                        between(across, 0, view.columns, map_HW.size(1)));
+    return interpolated(map_HW, between(down, view.top * down, view.rows, map_HW.size(0)),
+                        between(across, view.left * across, view.columns, map_HW.size(1)));
   const double y = down / geometry.scale_y, x = across / geometry.scale_x;
-  return interpolated(map_HW,
-                      between(y, -geometry.offset_y * y, geometry.source_height, map_HW.size(0)),
-                      between(x, -geometry.offset_x * x, geometry.source_width, map_HW.size(1)));
+  return interpolated(
+      map_HW,
+      between(y, view.top * down - geometry.offset_y * y, geometry.source_height, map_HW.size(0)),
+      between(x, view.left * across - geometry.offset_x * x, geometry.source_width,
+              map_HW.size(1)));
 }
 
 LoadedDepthPredictor load_depth_predictor(const std::filesystem::path& checkpoint,
@@ -72,7 +76,7 @@ LoadedDepthPredictor load_depth_predictor(const std::filesystem::path& checkpoin
   loaded.info = *info.depth;
   loaded.depth = std::make_unique<DepthPredictor>(
       *loaded.model.predictor, info.config, loaded.info,
-      load_dense_head(loaded.model.checkpoint, depth_rows(loaded.info, info.config)));
+      load_depth_head(loaded.model.checkpoint, loaded.info, info.config));
   return loaded;
 }
 

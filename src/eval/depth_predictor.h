@@ -19,17 +19,18 @@ class DepthPredictor {
   DepthPredictor(Predictor& backbone, const ViTConfig& model, const DepthInfo& info,
                  NamedTensors weights);
 
-  /// Depths of each view of a batch, in metres within the head's bounds, at places that cover it as
-  /// ViewScores have them (of one score).
+  /// Depths of each view of a batch, in metres within the head's bounds or relative, at places that
+  /// cover it as ViewScores have them (of one score).
   std::vector<ViewScores> views(const at::Tensor& images_BCHW);
 
  private:
-  DepthOutput output_;
+  DepthInfo info_;
   PixelPredictor places_;
 };
 
-/// The depths of a picture's pixels: [H, W] float32 metres in the size of the picture that was
-/// decoded, bilinear between the places. What its view does not show has the depth at its edge.
+/// The depths of a picture's pixels: [H, W] float32, metres or relative, in the size of the picture
+/// that was decoded, bilinear between the places. What its view does not show has the depth at its
+/// edge.
 at::Tensor depths_on_picture(const ViewScores& view, const Geometry& geometry);
 
 /// A checkpoint with such a head opened for inference.

@@ -17,7 +17,8 @@ class MapExtractor : public FeatureExtractor {
     fingerprint_ =
         hash_of_text(concat(model_fingerprint(model_.checkpoint), "\n", transform, "\n",
                             options.precision, " ", options.engine, "\nmaps of norm ", head.norm,
-                            " blocks ", join_numbers(head.blocks(model_.info.config.depth))));
+                            head.readout == "ignore" ? "" : " " + head.readout, " blocks ",
+                            join_numbers(head.blocks(model_.info.config.depth))));
   }
 
   std::string place() const override { return model_.checkpoint.path().string(); }

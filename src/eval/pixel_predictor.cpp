@@ -13,12 +13,20 @@ int64_t up_to_multiple(int64_t size, int64_t of) {
   return (size + of - 1) / of * of;
 }
 
-/// The images with zeros below and on the right, to whole patches.
-at::Tensor filled(const at::Tensor& images_BCHW, int64_t patch) {
+/// What is before a view that is filled around: the smaller half.
+int64_t before(int64_t size, int64_t patch) {
+  return (up_to_multiple(size, patch) - size) / 2;
+}
+
+/// The images with zeros below and on the right, or around, to whole patches.
+at::Tensor filled(const at::Tensor& images_BCHW, int64_t patch, bool is_around) {
   const int64_t height = images_BCHW.size(2), width = images_BCHW.size(3);
   const int64_t below = up_to_multiple(height, patch) - height,
                 right = up_to_multiple(width, patch) - width;
-  return below + right == 0 ? images_BCHW : at::constant_pad_nd(images_BCHW, {0, right, 0, below});
+  if (below + right == 0) return images_BCHW;
+  const int64_t top = is_around ? before(height, patch) : 0,
+                left = is_around ? before(width, patch) : 0;
+  return at::constant_pad_nd(images_BCHW, {left, right - left, top, below - top});
 }
 
 int64_t stride_of(const SegmentOptions& how) {
@@ -46,7 +54,7 @@ PixelPredictor::PixelPredictor(Predictor& backbone, const ViTConfig& model,
       model_(model),
       maps_(model, head),
       num_classes_(outputs),
-      head_(make_dense_head(head, {maps_.count(), maps_.width(), num_classes_})),
+      head_(make_dense_head(head, {maps_.count(), maps_.width(), num_classes_, model.patch_size})),
       weights_(std::move(weights)),
       how_(std::move(how)) {
   if (how_.window < 0 || how_.stride < 0 || (how_.window > 0 && how_.stride > how_.window))
@@ -57,6 +65,10 @@ PixelPredictor::PixelPredictor(Predictor& backbone, const ViTConfig& model,
   for (const double scale : how_.scales)
     if (!(scale > 0 && scale <= 16))
       throw UsageError("scales: ", scale, ", want numbers above 0 and up to 16");
+  if (how_.is_padded_around && (how_.window > 0 || is_averaged()))
+    throw UsageError(
+        "a head whose pictures are filled around sees them whole: no windows, scales or "
+        "flips");
   if (how_.scales.empty()) throw UsageError("scales is empty; want at least 1");
 }
 
@@ -81,7 +93,7 @@ int64_t PixelPredictor::num_passes(int64_t height, int64_t width) const {
 at::Tensor PixelPredictor::place_scores(const at::Tensor& images_BCHW, double& height,
                                         double& width) {
   const at::NoGradGuard no_grad;
-  const at::Tensor images = filled(images_BCHW, model_.patch_size);
+  const at::Tensor images = filled(images_BCHW, model_.patch_size, how_.is_padded_around);
   const VitOutputs outputs = backbone_.features(images, maps_.taps());
   height = static_cast<double>(images.size(2));
   width = static_cast<double>(images.size(3));
@@ -152,10 +164,14 @@ std::vector<ViewScores> PixelPredictor::views(const at::Tensor& images_BCHW) {
       }
     }
   }
+  const bool is_around = how_.is_padded_around;
+  const auto first = [&](int64_t size) {
+    return is_around ? static_cast<double>(before(size, model_.patch_size)) : 0;
+  };
   std::vector<ViewScores> views;
   for (const at::Tensor& scores_HWC : scores_BHWC.unbind(0))
-    views.push_back(
-        {scores_HWC.contiguous(), height, width, images_BCHW.size(2), images_BCHW.size(3)});
+    views.push_back({scores_HWC.contiguous(), height, width, images_BCHW.size(2),
+                     images_BCHW.size(3), first(images_BCHW.size(2)), first(images_BCHW.size(3))});
   return views;
 }
 

@@ -19,13 +19,16 @@ struct SegmentOptions {
   int64_t stride = 0;                ///< between windows; 0: two thirds of one
   std::vector<double> scales = {1};  ///< of views, whose probabilities are averaged
   bool has_flips = false;            ///< and those of mirrored views
+  /// Whole views are filled to whole patches around them, not below and on the right.
+  bool is_padded_around = false;
 };
 
-/// Scores of places that cover a view evenly, from its upper left corner.
+/// Scores of places that cover a view evenly, and what it is filled with.
 struct ViewScores {
   at::Tensor scores_HWC;                 ///< float32, on the CPU
   double covered_rows, covered_columns;  ///< pixels that the places cover: the view, perhaps filled
   int64_t rows, columns;                 ///< of the view itself
+  double top = 0, left = 0;              ///< where it begins among the pixels that are covered
 };
 
 /// Names the class of every pixel of pictures: a model and a head.
@@ -38,8 +41,8 @@ class PixelPredictor {
                  int64_t outputs, NamedTensors weights, SegmentOptions how);
 
   /// Scores of each view of a batch. Views whose sides are no multiples of the patch are filled
-  /// with zeros; windows cover each pixel at least once, the last of a row lies at its end, and the
-  /// mean of their scores counts.
+  /// with zeros, below and on the right or around; windows cover each pixel at least once, the last
+  /// of a row lies at its end, and the mean of their scores counts.
   ///
   /// source  windows: facebookresearch/dinov3 eval/segmentation/inference.py
   std::vector<ViewScores> views(const at::Tensor& images_BCHW);

@@ -34,14 +34,16 @@ std::array<uint8_t, 3> turbo(double share) {
 }  // namespace
 
 at::Tensor depth_picture(const at::Tensor& depth_HW, double nearest, double farthest) {
-  VIT22B_CHECK(depth_HW.dim() == 2 && farthest > nearest, "depth_picture: want [H, W] and a range");
+  VIT22B_CHECK(depth_HW.dim() == 2 && farthest != nearest,
+               "depth_picture: want [H, W] and a range");
+  const bool is_relative = nearest > farthest;
   const at::Tensor depths = depth_HW.to(at::kFloat).contiguous();
   const int64_t height = depths.size(0), width = depths.size(1);
   at::Tensor picture = at::zeros({height + kBarRows, width, 3}, at::kByte);
   const auto* depth = depths.const_data_ptr<float>();
   auto* pixel = picture.mutable_data_ptr<uint8_t>();
   for (int64_t i = 0; i < height * width; ++i) {
-    if (!(depth[i] > 0) || !std::isfinite(depth[i])) continue;
+    if (!std::isfinite(depth[i]) || (!is_relative && depth[i] <= 0)) continue;
     const auto rgb = turbo((depth[i] - nearest) / (farthest - nearest));
     std::copy(rgb.begin(), rgb.end(), pixel + 3 * i);
   }
@@ -55,6 +57,39 @@ at::Tensor depth_picture(const at::Tensor& depth_HW, double nearest, double fart
       if (!is_mark) std::copy(rgb.begin(), rgb.end(), pixel + 3 * ((height + y) * width + x));
     }
   return picture;
+}
+
+std::string point_cloud(const at::Tensor& depth_HW, const at::Tensor& picture_HWC,
+                        double focal_px) {
+  const int64_t height = depth_HW.size(0), width = depth_HW.size(1);
+  VIT22B_CHECK(picture_HWC.sizes() == at::IntArrayRef({height, width, 3}) && focal_px > 0,
+               "point_cloud: want a depth and a colour for each pixel, and a focal length");
+  const at::Tensor depths = depth_HW.to(at::kFloat).contiguous(),
+                   colours = picture_HWC.to(at::kByte).contiguous();
+  const auto* depth = depths.const_data_ptr<float>();
+  const auto* colour = colours.const_data_ptr<uint8_t>();
+  std::string points;
+  int64_t count = 0;
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      const int64_t i = y * width + x;
+      if (!(depth[i] > 0) || !std::isfinite(depth[i])) continue;
+      const double z = static_cast<double>(depth[i]);
+      const auto across = [&](int64_t pixel, int64_t size) {
+        const double middle = static_cast<double>(size) / 2;
+        return static_cast<float>((static_cast<double>(pixel) + 0.5 - middle) / focal_px * z);
+      };
+      const float place[] = {across(x, width), across(y, height), depth[i]};
+      points.append(reinterpret_cast<const char*>(place), sizeof place);
+      points.append(reinterpret_cast<const char*>(colour + 3 * i), 3);
+      ++count;
+    }
+  return concat(
+             "ply\nformat binary_little_endian 1.0\ncomment metres; x right, y down, z forward\n",
+             "element vertex ", count,
+             "\nproperty float x\nproperty float y\nproperty float z\nproperty uchar red\n"
+             "property uchar green\nproperty uchar blue\nend_header\n") +
+         points;
 }
 
 }  // namespace vit22b

@@ -26,4 +26,14 @@ at::Tensor sig_loss(const at::Tensor& predicted_BYX, const at::Tensor& truth_BYX
 /// source  facebookresearch/dinov2 eval/depth/models/losses/gradientloss.py; Li and Snavely 2018
 at::Tensor depth_gradient_loss(const at::Tensor& predicted_BYX, const at::Tensor& truth_BYX);
 
+/// Of relative predictions p and 1 / truth: each brought to a median of 0 and a mean distance of 1
+/// from it, over a picture's pixels that count; the mean distance between both.
+///
+/// predicted_BYX  float32, no unit
+/// source         Ranftl et al. 2020 (arXiv 1907.01341), 5: the scale- and shift-invariant loss;
+///                Yang et al. 2024 (arXiv 2401.10891), 3.1, without trimming
+at::Tensor ssi_loss(const at::Tensor& predicted_BYX, const at::Tensor& truth_BYX);
+/// The gradients' loss of both, brought there: as depth_gradient_loss of the difference.
+at::Tensor ssi_gradient_loss(const at::Tensor& predicted_BYX, const at::Tensor& truth_BYX);
+
 }  // namespace vit22b

@@ -1,5 +1,9 @@
 #include "train/head_recipe.h"
 
+#include "checkpoint/model_info.h"
+#include "core/config.h"
+#include "core/text.h"
+
 namespace vit22b {
 namespace {
 
@@ -23,6 +27,22 @@ constexpr std::string_view kDepth[] = {
 std::span<const std::string_view> head_recipe(std::string_view task) {
   if (task == "depth") return kDepth;
   return task == "segment" ? kSegment : std::span<const std::string_view>();
+}
+
+std::vector<std::string> head_of_checkpoint(std::string_view task, const std::string& checkpoint) {
+  if (task != "depth" || !may_be_checkpoint(checkpoint)) return {};
+  const ModelInfo info = read_model_info(resolve_checkpoint(checkpoint));
+  if (!info.depth) return {};
+  DepthInfo head = *info.depth;
+  std::vector<std::string> assignments;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) {
+         head.head.fields(v);
+         head.output.fields(v);
+       }))
+    assignments.push_back(concat("depth.", field.key, "=", field.value));
+  assignments.push_back(concat("depth.padded_around=", head.is_padded_around ? "true" : "false"));
+  if (head.output.is_relative()) assignments.emplace_back("depth.loss=ssi");
+  return assignments;
 }
 
 }  // namespace vit22b

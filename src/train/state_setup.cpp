@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "checkpoint/import/depth_head.h"
 #include "checkpoint/init_weights.h"
 #include "core/log.h"
 #include "model/initialise.h"
@@ -62,10 +63,16 @@ namespace {
 /// The weights of a run that starts from a checkpoint's: its own where it has them as they are.
 class StartSource : public WeightSource {
  public:
-  StartSource(InitWeights start, uint64_t seed) : start_(std::move(start)), seed_(seed) {}
+  StartSource(InitWeights start, NamedTensors head, uint64_t seed)
+      : start_(std::move(start)), head_(std::move(head)), seed_(seed) {}
 
   void read(const ParameterRow& row, at::Tensor& target) override {
     if (is_of_base(row)) return start_.read(row, target);
+    if (const auto own = head_.find(row.local_name);
+        row.unit.kind == UnitKind::kTask && own != head_.end()) {
+      target.copy_(own->second);
+      return;
+    }
     const at::Tensor fresh = initial_tensor(row, seed_);
     target.copy_(row.unit.kind == UnitKind::kTask ? fresh : start_.value(row, fresh));
   }
@@ -78,8 +85,30 @@ class StartSource : public WeightSource {
 
  private:
   const InitWeights start_;
+  const NamedTensors head_;  ///< of the task's rows, by local name; empty for a new one
   const uint64_t seed_;
 };
+
+}  // namespace
+
+namespace {
+
+/// The head that the checkpoint has for the task, where its tensors are the task's own.
+NamedTensors first_head(const TrainConfig& config, const CheckpointPath& from) {
+  const ModelInfo info = read_model_info(from);
+  const std::vector<ParameterRow> rows = config.task_options().rows(config);
+  const std::vector<ParameterRow> theirs = config.task == "depth" && info.depth
+                                               ? depth_rows(*info.depth, info.config)
+                                               : std::vector<ParameterRow>();
+  if (theirs.empty()) return {};
+  const bool is_same = std::equal(rows.begin(), rows.end(), theirs.begin(), theirs.end(),
+                                  [](const ParameterRow& a, const ParameterRow& b) {
+                                    return a.local_name == b.local_name && a.shape == b.shape;
+                                  });
+  log_info(is_same ? "the head goes on from the checkpoint's"
+                   : "the head begins anew: the checkpoint's has other layers than depth.* says");
+  return is_same ? load_depth_head(from, *info.depth, info.config) : NamedTensors();
+}
 
 }  // namespace
 
@@ -91,7 +120,7 @@ std::unique_ptr<WeightSource> first_weights(const TrainConfig& config) {
   InitWeights start(source, ModelInfo{config.model, {}, config.data.label_names},
                     InitChoice{config.init_skip, config.init_allow});
   for (const std::string& note : start.notes()) log_info(note);
-  return std::make_unique<StartSource>(std::move(start), seed);
+  return std::make_unique<StartSource>(std::move(start), first_head(config, source), seed);
 }
 
 ActivationPolicy activation_policy(const TrainConfig& config) {

@@ -16,10 +16,10 @@ namespace {
 
 using test::relative_difference;
 
-/// The tensors of tests/oracle/dense.safetensors whose names begin so.
+/// The tensors of a file of tests/oracle whose names begin so.
 struct Oracle {
-  explicit Oracle(const std::string& group) {
-    const SafetensorsFile file(test::source_path("tests/oracle/dense.safetensors"));
+  explicit Oracle(const std::string& group, const std::string& from = "dense") {
+    const SafetensorsFile file(test::source_path("tests/oracle/" + from + ".safetensors"));
     for (const auto& [name, entry] : file.entries())
       if (name.starts_with(group + "/")) tensors[name.substr(group.size() + 1)] = file.load(name);
   }
@@ -145,6 +145,54 @@ TEST(UperNetDenseHead, ListsEveryWeightThatItUses) {
     listed.insert(row.local_name);
   for (const auto& [name, tensor] : oracle.weights()) wanted.insert(name);
   EXPECT_EQ(listed, wanted);
+}
+
+void expect_as_transformers_dpt(const std::string& group, const DenseHeadConfig& config,
+                                const DenseShape& shape) {
+  const Oracle oracle(group, "dpt");
+  const auto head = make_dense_head(config, shape);
+  std::set<std::string> listed, wanted;
+  for (const ParameterRow& row : head->rows()) {
+    listed.insert(row.local_name);
+    EXPECT_EQ(oracle.at(row.local_name).numel(), oracle.at(row.local_name).view(row.shape).numel());
+  }
+  NamedTensors weights = oracle.weights(), statistics;
+  for (const auto& [name, tensor] : weights) wanted.insert(name);
+  EXPECT_EQ(listed, wanted);
+  const std::vector<at::Tensor> maps = oracle.maps();
+  const DenseScores scores = pass(*head, weights, maps, statistics);
+  EXPECT_LT(relative_difference(scores.main_BHWC, oracle.at("scores")), 1e-5);
+  scores.main_BHWC.backward(oracle.at("cotangent"));
+  expect_gradients(oracle, weights, maps);
+}
+
+TEST(DptDenseHead, MatchesTransformersDptForDepthEstimation) {
+  DenseHeadConfig config = head_config("dpt");
+  config.readout = "project";
+  config.projection = true;
+  config.level_channels = "3,4,6,10";
+  expect_as_transformers_dpt("dpt", config, {4, 24, 1, 14});
+}
+
+TEST(DptDenseHead, MatchesTransformersDepthAnything) {
+  DenseHeadConfig config = head_config("dpt");
+  config.sizes = "pixels";
+  config.level_channels = "3,4,6,10";
+  config.last_channels = 6;
+  expect_as_transformers_dpt("depth_anything", config, {4, 12, 1, 7});
+}
+
+TEST(DptDenseHead, HasChannelsOfTheModelsWidthWhereNoneAreSaid) {
+  DenseHeadConfig config;
+  config.head = "dpt";
+  EXPECT_EQ(config.level_widths(384), (std::vector<int64_t>{48, 96, 192, 384}));
+  EXPECT_EQ(config.width(), 256);
+  EXPECT_EQ(config.blocks(24), (std::vector<int64_t>{5, 11, 17, 23}));
+  config.layers = "23";  // the paper's: the last layer four times
+  EXPECT_EQ(config.blocks(24), (std::vector<int64_t>{23, 23, 23, 23}));
+  config.level_channels = "48,96,x,384";
+  EXPECT_EQ(test::error_of<UsageError>([&] { config.check(); }),
+            "level_channels=48,96,x,384: want 4 numbers from 1 to 65536");
 }
 
 // What ranks see of a batch is what one process sees of all of it.

@@ -25,7 +25,9 @@ Json sides(int64_t height, int64_t width) {
 std::optional<Json> preprocessor_of(const std::string& pp_eval, const char* processor) {
   const auto p = parse_preprocessing(pp_eval);
   using Resize = Preprocessing::Resize;
-  if (!p || p->resize == Resize::kCover || p->resize == Resize::kFit) return std::nullopt;
+  if (!p || p->resize == Resize::kCover || p->resize == Resize::kFit ||
+      p->resize == Resize::kMultiple)
+    return std::nullopt;
   Json json = {{"image_processor_type", processor},
                {"do_convert_rgb", p->channels == 3},
                {"do_resize", p->resize != Resize::kNone}};

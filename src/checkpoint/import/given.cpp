@@ -11,7 +11,8 @@
 namespace vit22b {
 namespace {
 
-constexpr std::string_view kModel = "model.", kText = "text.", kOfBoth = "act_layer=";
+constexpr std::string_view kModel = "model.", kText = "text.", kDepth = "depth.",
+                           kOfBoth = "act_layer=";
 
 /// Fields that names and shapes of tensors tell.
 constexpr std::string_view kOfShapes[] = {
@@ -41,6 +42,7 @@ ConfigTree given_tree(const ImportFiles& files) {
   ConfigTree tree;
   for (std::string part : split(files.checkpoint.given, '&')) {
     if (part.starts_with(kGivenBase) && stands_beside_base(files)) continue;
+    if (part.starts_with(kDepth)) continue;
     if (part.starts_with(kModel)) part = part.substr(kModel.size());
     const bool is_of_text = part.starts_with(kText);
     if (is_of_text) part = part.substr(kText.size());
@@ -73,6 +75,13 @@ std::string name_of(const ImportFiles& files, const std::string& field) {
 }
 
 }  // namespace
+
+ConfigTree given_of_depth(const ImportFiles& files) {
+  ConfigTree tree;
+  for (const std::string& part : split(files.checkpoint.given, '&'))
+    if (part.starts_with(kDepth)) set_override(tree, part.substr(kDepth.size()));
+  return tree;
+}
 
 bool is_given(const ImportFiles& files, const std::string& field) {
   return given_tree(files).count(field) != 0;

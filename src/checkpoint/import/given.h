@@ -4,6 +4,7 @@
 #include "checkpoint/import/hf.h"
 #include "checkpoint/import/importer.h"
 #include "checkpoint/import/shapes.h"
+#include "core/config.h"
 
 namespace vit22b {
 
@@ -11,6 +12,9 @@ namespace vit22b {
 bool is_given(const ImportFiles& files, const std::string& field);
 /// What is said of a field that is a word; "" where nothing is.
 std::string given_word(const ImportFiles& files, const std::string& field);
+
+/// What is said of a head that says how far every pixel is, as "depth.KEY=VALUE"; by KEY.
+ConfigTree given_of_depth(const ImportFiles& files);
 
 /// Changes the fields that are given.
 ///

@@ -64,6 +64,17 @@ void take_resize(const Json& json, const std::string& place, const ViTConfig& c,
   p.resize_height = sides.height;
   p.resize_width = sides.width;
   const int64_t method = json.contains("resample") ? whole_number(json.at("resample")) : 2;
+  // DPT's and Depth Anything's classes.
+  p.resize_multiple =
+      json.contains("ensure_multiple_of") ? whole_number(json.at("ensure_multiple_of")) : 1;
+  if (p.resize_multiple < 1)
+    throw CheckpointError(place, ": ensure_multiple_of is ", p.resize_multiple, ", want 1 or more");
+  if (flag_of(json, "keep_aspect_ratio", false))
+    p.resize = Preprocessing::Resize::kMultiple;
+  else if (p.resize_multiple > 1)
+    for (int64_t* side : {&p.resize_height, &p.resize_width})
+      *side = p.resize_multiple *
+              std::llrint(static_cast<double>(*side) / static_cast<double>(p.resize_multiple));
   if (method < 0 || method >= static_cast<int64_t>(std::size(kResampling)))
     throw CheckpointError(place, ": resample is ", method, ", want 0 to 5");
   p.interpolation = kResampling[method];

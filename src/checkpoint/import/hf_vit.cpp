@@ -10,7 +10,7 @@ namespace vit22b {
 namespace {
 
 constexpr std::string_view kTypes[] = {
-    "vit", "vit_msn", "deit", "vit_mae", "ijepa", "dinov2", "dinov2_with_registers"};
+    "vit", "vit_msn", "deit", "vit_mae", "ijepa", "dinov2", "dinov2_with_registers", "dpt"};
 constexpr std::string_view kPrefixes[] = {"vit.", "deit.", "ijepa.", "dinov2.",
                                           "dinov2_with_registers."};
 constexpr NameRule kRules[] = {
@@ -47,7 +47,9 @@ constexpr double kTinyEps = 1e-12;
 HfDefaults defaults_of(const std::string& type) {
   const bool is_dinov2 = type.starts_with("dinov2");
   return {.eps = is_dinov2 || type == "vit_msn" ? 1e-6 : kTinyEps,
-          .posemb_resize = type == "dinov2_with_registers" ? "bicubic_antialias" : "bicubic"};
+          .posemb_resize = type == "dinov2_with_registers" ? "bicubic_antialias"
+                           : type == "dpt"                 ? "bilinear"
+                                                           : "bicubic"};
 }
 
 // The logits of a distilled DeiT are the mean of two heads, which is no head of a model here.

@@ -18,6 +18,9 @@ struct ImportFiles {
   /// Of the tensors, where there is no config; and which of the file's objects they are.
   std::set<std::string> names = {};
   std::string part = {};
+  /// The config.json of the model that `config` is an image tower of; null where it is a model's
+  /// own.
+  const nlohmann::ordered_json* whole = nullptr;
 };
 
 /// How checkpoints of one origin are read. Each is one file and one line of the list in

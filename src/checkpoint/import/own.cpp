@@ -69,6 +69,7 @@ DepthInfo depth_from(const Json& json, const std::string& place, const ViTConfig
   DepthInfo info;
   read_fields(json.at("head"), place, info.head);
   read_fields(json.at("output"), place, info.output);
+  info.is_padded_around = json.value("padded_around", false);
   info.head.check();
   info.head.blocks(model.depth);
   info.output.check();
@@ -148,9 +149,10 @@ std::string model_info_text(const ModelInfo& info) {
     json["vit22b"]["base"] = {{"place", info.base->place}, {"identity", info.base->identity}};
   if (info.segmentation) json["vit22b"]["segmentation"] = segmentation_json(*info.segmentation);
   if (info.depth)
-    json["vit22b"]["depth"] = {{"unit", "m"},
+    json["vit22b"]["depth"] = {{"unit", info.depth->output.unit()},
                                {"head", fields_json(info.depth->head)},
-                               {"output", fields_json(info.depth->output)}};
+                               {"output", fields_json(info.depth->output)},
+                               {"padded_around", info.depth->is_padded_around}};
   if (info.text)
     json["vit22b"]["text"] = {{"model", fields_json(info.text->config)},
                               {"tokenizer", info.text->tokenizer},

@@ -110,10 +110,14 @@ void with_import_files(const CheckpointPath& checkpoint,
         json = parse_json<nlohmann::ordered_json>(
             read_text(place, ExitCode::kCheckpoint, kConfigLimit), place, ExitCode::kCheckpoint);
       }
+    nlohmann::ordered_json whole;
     if (json.is_object())
-      if (auto tower = inner_tower(json, place, checkpoint.image_tower))
+      if (auto tower = inner_tower(json, place, checkpoint.image_tower)) {
+        whole = std::move(json);
         json = nlohmann::ordered_json::parse(tower->config);
-    if (!place.empty()) return use({checkpoint, json, place});
+      }
+    if (!place.empty())
+      return use({checkpoint, json, place, {}, {}, whole.is_null() ? nullptr : &whole});
     const TensorContainer weights = open_weights(checkpoint);
     const std::vector<std::string> names = weights.names();
     place = weights.place().string();

@@ -37,6 +37,7 @@ Act make_resize_small(const TransformCall& call);
 Act make_random_scale(const TransformCall& call);
 Act make_resize_cover(const TransformCall& call);
 Act make_resize_fit(const TransformCall& call);
+Act make_resize_multiple(const TransformCall& call);
 Act make_central_crop(const TransformCall& call);
 Act make_crop_or_pad(const TransformCall& call);
 Act make_random_crop(const TransformCall& call);

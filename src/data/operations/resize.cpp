@@ -71,6 +71,22 @@ Act make_resize_cover(const TransformCall& call) {
   return resize_to_shape(call, /*is_cover=*/true);
 }
 
+Act make_resize_multiple(const TransformCall& call) {
+  const PictureSize wanted = size_arguments(call);
+  const int64_t multiple = call.size(2, "a multiple");
+  return resize_by(call, 3, [=](PictureSize size, const ResizeMethod&) {
+    const auto height = static_cast<double>(size.height), width = static_cast<double>(size.width);
+    const double down = static_cast<double>(wanted.height) / height,
+                 across = static_cast<double>(wanted.width) / width;
+    const double scale = std::abs(1 - across) < std::abs(1 - down) ? across : down;
+    const auto scaled = [&](double side) {  // rounded half to even
+      const auto times = std::llrint(scale * side / static_cast<double>(multiple));
+      return std::max<int64_t>(1, times) * multiple;
+    };
+    return PictureSize{scaled(height), scaled(width)};
+  });
+}
+
 Act make_resize_fit(const TransformCall& call) {
   return resize_to_shape(call, /*is_cover=*/false);
 }

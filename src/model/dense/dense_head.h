@@ -46,6 +46,7 @@ class DenseHead {
 struct DenseShape {
   int64_t num_maps = 1, width = 0;  ///< of the patches' maps
   int64_t outputs = 0;              ///< a place: classes
+  int64_t patch = 1;                ///< side in pixels
 };
 
 /// The head that a config names.
@@ -57,6 +58,7 @@ std::unique_ptr<DenseHead> make_dense_head(const DenseHeadConfig& config, const 
 std::unique_ptr<DenseHead> make_linear_head(const DenseHeadConfig& config, const DenseShape& shape);
 std::unique_ptr<DenseHead> make_bn_linear_head(const DenseHeadConfig& config,
                                                const DenseShape& shape);
+std::unique_ptr<DenseHead> make_dpt_head(const DenseHeadConfig& config, const DenseShape& shape);
 std::unique_ptr<DenseHead> make_upernet(const DenseHeadConfig& config, const DenseShape& shape);
 
 }  // namespace vit22b

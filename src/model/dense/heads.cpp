@@ -9,8 +9,10 @@ struct NamedHead {
   std::unique_ptr<DenseHead> (*make)(const DenseHeadConfig& config, const DenseShape& shape);
 };
 // The one list of heads.
-constexpr NamedHead kHeads[] = {
-    {"linear", make_linear_head}, {"bn_linear", make_bn_linear_head}, {"upernet", make_upernet}};
+constexpr NamedHead kHeads[] = {{"linear", make_linear_head},
+                                {"bn_linear", make_bn_linear_head},
+                                {"upernet", make_upernet},
+                                {"dpt", make_dpt_head}};
 
 }  // namespace
 

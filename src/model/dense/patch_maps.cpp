@@ -9,8 +9,14 @@
 namespace vit22b {
 
 PatchMaps::PatchMaps(const ViTConfig& model, const DenseHeadConfig& head)
-    : model_(model), is_normed_(head.norm), blocks_(head.blocks(model.depth)) {
+    : model_(model),
+      is_normed_(head.norm),
+      readout_(head.readout),
+      map_width_(head.map_width(model.embed_dim)),
+      blocks_(head.blocks(model.depth)) {
   if (model.reads_words()) throw UsageError("a text tower has no patches to map");
+  if (readout_ != "ignore" && !model.tokens.class_token)
+    throw UsageError("readout=", readout_, ": the model has no class token; readout=ignore");
   if (model.plex.has_members())
     throw UsageError("a head of every patch is of one model; this one has ", model.plex.members(),
                      " members (batch_ensemble_blocks)");
@@ -32,16 +38,24 @@ const at::Tensor& PatchMaps::source(const VitOutputs& outputs, int64_t block) co
   return is_from_tokens(block) ? outputs.tokens_BTD : outputs.blocks.at(block);
 }
 
+at::Tensor PatchMaps::normed(const at::Tensor& tokens_BTD, int64_t block) const {
+  const at::Tensor x = tokens_BTD.to(at::kFloat);
+  if (!is_normed_ || is_from_tokens(block) || !model_.norm.final_norm) return x;
+  const at::Tensor ones = at::ones({model_.embed_dim}, x.options());
+  return model_.norm.norm_layer == "rmsnorm"
+             ? rms_norm(x, ones, model_.norm.norm_eps)
+             : at::layer_norm(x, {model_.embed_dim}, {}, {}, model_.norm.norm_eps);
+}
+
 at::Tensor PatchMaps::map_of(const at::Tensor& whole_BTD, int64_t block, int64_t height,
                              int64_t width) const {
   const int64_t rows = height / model_.patch_size, columns = width / model_.patch_size;
   at::Tensor patches =
-      whole_BTD.slice(1, model_.num_prefix_tokens()).to(at::kFloat).unflatten(1, {rows, columns});
-  if (!is_normed_ || is_from_tokens(block) || !model_.norm.final_norm) return patches;
-  const at::Tensor ones = at::ones({model_.embed_dim}, patches.options());
-  return model_.norm.norm_layer == "rmsnorm"
-             ? rms_norm(patches, ones, model_.norm.norm_eps)
-             : at::layer_norm(patches, {model_.embed_dim}, {}, {}, model_.norm.norm_eps);
+      normed(whole_BTD.slice(1, model_.num_prefix_tokens()), block).unflatten(1, {rows, columns});
+  if (readout_ == "ignore") return patches;
+  // The class token is the first.
+  const at::Tensor readout = normed(whole_BTD.slice(1, 0, 1), block).unsqueeze(1);
+  return readout_ == "add" ? patches + readout : at::cat({patches, readout.expand_as(patches)}, 3);
 }
 
 std::vector<at::Tensor> PatchMaps::of(const VitOutputs& outputs, int64_t height, int64_t width,

@@ -71,7 +71,7 @@ class UperNet : public DenseHead {
 
   std::vector<ParameterRow> rows() const override {
     std::vector<ParameterRow> rows;
-    const int64_t c = config_.channels, neck = neck_width();
+    const int64_t c = config_.width(), neck = neck_width();
     for (int64_t i = 0; i < kLevels; ++i) {
       add_conv_rows(numbered("neck.lateral", i), {neck, shape_.width, 1}, 0, rows);
       add_conv_rows(numbered("neck.conv", i), {neck, neck, 3}, 0, rows);
@@ -107,7 +107,7 @@ class UperNet : public DenseHead {
 
  private:
   /// As wide as the model, as mmsegmentation has it for plain ViTs, unless the head is narrower.
-  int64_t neck_width() const { return std::min(shape_.width, 2 * config_.channels); }
+  int64_t neck_width() const { return std::min(shape_.width, 2 * config_.width()); }
 
   static std::vector<at::Tensor> neck(const UperNetLayers& layers,
                                       const std::vector<at::Tensor>& maps_BHWD) {

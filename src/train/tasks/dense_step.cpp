@@ -7,7 +7,8 @@
 namespace vit22b {
 
 DenseStep::DenseStep(const ViTConfig& model, const DenseHeadConfig& head, int64_t outputs)
-    : maps_(model, head), head_(make_dense_head(head, {maps_.count(), maps_.width(), outputs})) {
+    : maps_(model, head),
+      head_(make_dense_head(head, {maps_.count(), maps_.width(), outputs, model.patch_size})) {
   for (const ParameterRow& row : head_->rows())
     if (row.group == ParameterGroup::kStatistic) statistics_.insert(row.local_name);
 }

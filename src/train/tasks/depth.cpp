@@ -77,15 +77,16 @@ class Depth : public Task {
   TaskLoss loss(const TowerOutputs& outputs, const Batch& batch, const Mesh& mesh) const override {
     const at::Tensor truth_BYX = bounded_truth(batch.fields.at(kDepthField));
     return step_->loss(outputs, batch, {}, mesh, [&](const DenseScores& scores) {
-      const at::Tensor places_BHW = options_.output.depths(scores.main_BHWC);
+      const at::Tensor places_BHW = options_.info().depths(scores.main_BHWC);
       const at::Tensor depth_BYX =
           at::upsample_bilinear2d(places_BHW.unsqueeze(1), {truth_BYX.size(1), truth_BYX.size(2)},
                                   /*align_corners=*/false)
               .squeeze(1);
-      at::Tensor loss = options_.loss == "log1p" ? log1p_mse(depth_BYX, truth_BYX)
-                                                 : sig_loss(depth_BYX, truth_BYX);
-      if (options_.gradient_weight > 0)
-        loss = loss + options_.gradient_weight * depth_gradient_loss(depth_BYX, truth_BYX);
+      at::Tensor loss = error_of(depth_BYX, truth_BYX);
+      if (options_.gradient_weight > 0) {
+        const auto slopes = options_.output.is_relative() ? ssi_gradient_loss : depth_gradient_loss;
+        loss = loss + options_.gradient_weight * slopes(depth_BYX, truth_BYX);
+      }
       torch::autograd::backward({loss}, {at::ones_like(loss)});
       return loss.detach();
     });
@@ -100,10 +101,8 @@ class Depth : public Task {
     DepthPredictor predictor(towers.main, model_, options_.info(), towers.own);
     EvalOptions how = validation.how;
     how.batch_size = std::min<int64_t>(how.batch_size, kPicturesAtATime);
-    const Result result = measure_depth(predictor, towers.main, source, transforms, how,
-                                        DepthMeasure({.min_depth_m = options_.output.min_depth,
-                                                      .max_depth_m = options_.output.max_depth,
-                                                      .crop = options_.crop}));
+    const Result result =
+        measure_depth(predictor, towers.main, source, transforms, how, DepthMeasure(protocol()));
     std::map<std::string, double> values;
     for (const Metric& metric : metrics())
       values[metric.name] = result.number(metric.name + ".per_image");
@@ -112,6 +111,21 @@ class Depth : public Task {
 
  private:
   static constexpr int64_t kPicturesAtATime = 16;
+
+  at::Tensor error_of(const at::Tensor& depth_BYX, const at::Tensor& truth_BYX) const {
+    if (options_.loss == "ssi") return ssi_loss(depth_BYX, truth_BYX);
+    return options_.loss == "log1p" ? log1p_mse(depth_BYX, truth_BYX)
+                                    : sig_loss(depth_BYX, truth_BYX);
+  }
+
+  DepthProtocol protocol() const {
+    const bool is_relative = options_.output.is_relative();
+    return {.min_depth_m = options_.output.min_depth,
+            .max_depth_m = options_.output.max_depth,
+            .crop = options_.crop,
+            .align = is_relative ? "least_squares" : "none",
+            .is_inverse = is_relative};
+  }
 
   at::Tensor bounded_truth(const at::Tensor& truth_BYX) const {
     VIT22B_CHECK(truth_BYX.dim() == 3, "depth: maps of one batch have one size");

@@ -15,7 +15,8 @@ struct DepthConfig : TaskOptions {
   std::string loss = "siglog";
   double gradient_weight = 0;
   std::string crop = "none";
-  std::string unlock;  ///< "", or as Unlock reads it
+  bool is_padded_around = false;  ///< as DepthInfo has it
+  std::string unlock;             ///< "", or as Unlock reads it
 
   const char* name() const override { return "depth"; }
   std::unique_ptr<TaskOptions> copy() const override;
@@ -33,7 +34,7 @@ struct DepthConfig : TaskOptions {
   bool is_mean_over_images() const override;
 
   /// What its checkpoints say of the head.
-  DepthInfo info() const { return {head, output}; }
+  DepthInfo info() const { return {head, output, is_padded_around}; }
 };
 
 }  // namespace vit22b

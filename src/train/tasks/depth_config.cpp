@@ -12,11 +12,14 @@ namespace vit22b {
 void DepthConfig::fields(FieldVisitor& v) {
   head.fields(v);
   output.fields(v);
+  v.field("padded_around", is_padded_around,
+          "pictures are filled to whole patches around them (DINOv2's heads), not below and on the "
+          "right; of inference");
   v.field("unit", unit,
           "of the depth maps' PNGs: mm, cm, m, or metres a step such as 1/256 (KITTI)");
-  v.choice("loss", loss, "siglog|log1p",
-           "scale-invariant in logarithms (DINOv2's), or the squared error of ln(1 + depth) (the "
-           "paper's)");
+  v.choice("loss", loss, "siglog|log1p|ssi",
+           "scale-invariant in logarithms (DINOv2's), the squared error of ln(1 + depth) (the "
+           "paper's), or of output=relative whatever the scale and the shift (MiDaS')");
   v.field("gradient_weight", gradient_weight,
           "adds so much of the loss of the depths' gradients (DINOv2: 0.5)");
   v.choice("crop", crop, depth_crops(), "part of validation's pictures that counts");
@@ -31,6 +34,9 @@ void DepthConfig::check(const TrainConfig& c) const {
   [[maybe_unused]] const PatchMaps maps(c.model, head);  // refuses blocks that are not there
   [[maybe_unused]] const double step = depth_step_m(unit);
   check_range("depth.gradient_weight", gradient_weight, Range::from_zero());
+  if ((loss == "ssi") != output.is_relative())
+    throw UsageError("depth.loss=", loss, " with depth.output=", output.output,
+                     ": relative depths have the loss ssi, and it is theirs alone");
   if (head.head == "upernet" && head.aux_channels > 0)
     throw UsageError("depth: the auxiliary head of upernet has no loss; depth.aux_channels=0");
   if (!unlock.empty()) {

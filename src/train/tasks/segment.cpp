@@ -128,7 +128,7 @@ class Segment : public Task {
         {device, config.precision, config.engine, true, nullptr, config.data.any_size},
         options_.head, with_mask(config.data.pp_eval));
     const MapShape shape{step_->maps().count(), model_.grid_height(), model_.grid_width(),
-                         model_.embed_dim};
+                         step_->maps().width()};
     CacheOptions places = cache_places(config.init_from, options_.cache);
     places.shards.samples_per_shard = samples_per_shard(shape);
     data.train = make_mapped_source(
@@ -150,8 +150,9 @@ class Segment : public Task {
       batch.fields[kImageField] = made_up_images(config.model, images);
     else
       for (int64_t i = 0; i < step_->maps().count(); ++i)
-        batch.fields[map_field(i)] = at::randn(
-            {images, model_.grid_height(), model_.grid_width(), model_.embed_dim}, at::kBFloat16);
+        batch.fields[map_field(i)] =
+            at::randn({images, model_.grid_height(), model_.grid_width(), step_->maps().width()},
+                      at::kBFloat16);
     batch.fields[kMaskField] = at::randint(
         info_.num_classes(), {images, model_.img_size.height, model_.img_size.width}, at::kInt);
     return batch;

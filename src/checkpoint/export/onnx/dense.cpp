@@ -57,6 +57,9 @@ OnnxValue onnx_dense_scores(const OnnxOps& ops, OnnxWeights& weights, const Dens
   ops.graph().enter("segmentation");
   const OnnxLayers layers(ops, weights, std::string(kTaskPrefix), norm_form(c));
   const PatchMaps patches(c, head);
+  if (head.readout != "ignore")
+    throw UsageError("--to onnx: head of every pixel with readout=", head.readout,
+                     " is not written yet");
   std::vector<OnnxValue> maps;
   for (const int64_t block : patches.blocks())
     maps.push_back(map_of(ops, head.norm, patches.is_from_tokens(block), c, outputs, block));

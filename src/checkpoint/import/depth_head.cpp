@@ -1,0 +1,336 @@
+#include "checkpoint/import/depth_head.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/container/containers.h"
+#include "checkpoint/import/depth_names.h"
+#include "checkpoint/import/given.h"
+#include "checkpoint/import/hf.h"
+#include "checkpoint/model_writer.h"
+#include "checkpoint/tensor_reader.h"
+#include "checkpoint/weights.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "kernels/shape.h"
+
+namespace vit22b {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kNoLeastDepth = 1e-6;  // metres: what has none in its library
+constexpr size_t kProcessorLimit = 1 << 20;
+constexpr int64_t kNumLevels = 4;
+/// The blocks that DINOv2's heads of four see, by how many its backbones have.
+///
+/// source  facebookresearch/dinov2 dinov2/hub/depthers.py
+constexpr std::pair<int64_t, const char*> kDinov2Blocks[] = {
+    {12, "2,5,8,11"}, {24, "4,11,17,23"}, {40, "9,19,29,39"}};
+
+std::string texts(const std::vector<int64_t>& numbers) {
+  std::vector<std::string> parts;
+  parts.reserve(numbers.size());
+  for (const int64_t number : numbers) parts.push_back(std::to_string(number));
+  return join(parts, ",");
+}
+
+/// A list of a config's, or what the class has.
+std::vector<int64_t> numbers_of(const Json& json, const char* key, std::vector<int64_t> otherwise) {
+  if (!json.contains(key) || json.at(key).is_null()) return otherwise;
+  std::vector<int64_t> numbers;
+  for (const Json& number : json.at(key)) numbers.push_back(whole_number(number));
+  return numbers;
+}
+
+bool flag_of(const Json& json, const char* key, bool otherwise) {
+  return json.contains(key) && json.at(key).is_boolean() ? json.at(key).get<bool>() : otherwise;
+}
+
+std::string word_of(const Json& json, const char* key, const std::string& otherwise) {
+  return json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>()
+                                                        : otherwise;
+}
+
+/// The blocks of a backbone's stages: "stage3" and index 3 are block 2, of which 0 is none.
+std::vector<int64_t> backbone_blocks(const Json& backbone, int64_t depth,
+                                     const std::string& place) {
+  std::vector<int64_t> stages = numbers_of(backbone, "out_indices", {});
+  if (backbone.contains("out_features") && backbone.at("out_features").is_array()) {
+    stages.clear();
+    for (const Json& name : backbone.at("out_features")) {
+      const std::string text = name.is_string() ? name.get<std::string>() : "";
+      int64_t stage = 0;
+      if (text.starts_with("stage"))
+        std::from_chars(text.data() + 5, text.data() + text.size(), stage);
+      stages.push_back(stage);
+    }
+  }
+  std::vector<int64_t> blocks;
+  for (const int64_t stage : stages) blocks.push_back((stage < 0 ? stage + depth + 1 : stage) - 1);
+  const bool is_right = blocks.size() == 4 && std::is_sorted(blocks.begin(), blocks.end()) &&
+                        blocks.front() >= 0 && blocks.back() < depth;
+  if (!is_right)
+    throw CheckpointError(
+        place, ": backbone_config says the outputs ",
+        backbone.value("out_features", backbone.value("out_indices", Json())).dump(),
+        ", want four of its ", depth, " stages from the lowest to the last");
+  return blocks;
+}
+
+/// What the config of a model of transformers' cannot be otherwise, here.
+void check_known(const Json& config, const std::string& place) {
+  const auto refuse = [&](const char* key, const Json& got, const char* want) {
+    throw CheckpointError(place, ": ", key, " is ", got.dump(), ", only ", want, " is read");
+  };
+  const Json factors = config.value("reassemble_factors", Json({4, 2, 1, 0.5}));
+  std::vector<double> values;
+  if (factors.is_array())
+    for (const Json& factor : factors)
+      values.push_back(factor.is_number() ? factor.get<double>() : 0);
+  if (values != std::vector<double>{4, 2, 1, 0.5})
+    refuse("reassemble_factors", factors, "[4, 2, 1, 0.5]");
+  const Json index = config.value("head_in_index", Json(-1));
+  if (index != Json(-1) && index != Json(3)) refuse("head_in_index", index, "-1");
+}
+
+DenseHeadConfig hf_head(const ImportFiles& files, const ViTConfig& model) {
+  const Json& config = *files.whole;
+  const bool is_dpt = word_of(config, "model_type", "") == "dpt";
+  check_known(config, files.config_place);
+  DenseHeadConfig head;
+  head.head = "dpt";
+  head.readout = is_dpt ? word_of(config, "readout_type", "project") : "ignore";
+  head.sizes = is_dpt ? "double" : "pixels";
+  head.channels = config.contains("fusion_hidden_size")
+                      ? whole_number(config.at("fusion_hidden_size"))
+                      : (is_dpt ? 256 : 64);
+  head.level_channels = texts(numbers_of(
+      config, "neck_hidden_sizes",
+      is_dpt ? std::vector<int64_t>{96, 192, 384, 768} : std::vector<int64_t>{48, 96, 192, 384}));
+  if (!is_dpt && config.contains("head_hidden_size"))
+    head.last_channels = whole_number(config.at("head_hidden_size"));
+  head.projection = is_dpt && flag_of(config, "add_projection", false);
+  const Json backbone = config.value("backbone_config", Json());
+  if (!backbone.is_object()) {  // DPT's own ViT
+    head.layers = texts(numbers_of(config, "backbone_out_indices", {2, 5, 8, 11}));
+    head.norm = false;
+    const std::string activation = word_of(config, "hidden_act", "gelu");
+    if (head.readout == "project" && activation != "gelu")
+      throw CheckpointError(files.config_place, ": hidden_act is '", activation,
+                            "' behind the readout, only gelu is read");
+    return head;
+  }
+  head.layers = texts(backbone_blocks(backbone, model.depth, files.config_place));
+  head.norm = flag_of(backbone, "apply_layernorm", true);
+  return head;
+}
+
+/// What the given keys say, where the files do not.
+void apply_given_depth(const ImportFiles& files, const std::vector<std::string>& wanted,
+                       DepthInfo& info) {
+  const ConfigTree tree = given_of_depth(files);
+  for (const auto& [key, value] : tree)
+    if (std::find(wanted.begin(), wanted.end(), key) == wanted.end())
+      throw UsageError("depth.", key, " is given, but the checkpoint's head says it itself",
+                       wanted.empty()
+                           ? ""
+                           : concat("; only depth.", join(wanted, ", depth."), " are to be given"));
+  apply_config(tree, [&](FieldVisitor& v) {
+    info.head.fields(v);
+    info.output.fields(v);
+  });
+  if (std::find(wanted.begin(), wanted.end(), "layers") != wanted.end() &&
+      tree.count("layers") == 0)
+    throw UsageError(
+        "its tensors do not say which blocks the head sees; add depth.layers=… behind the "
+        "checkpoint, such as ?depth.layers=2,5,8,11 (Depth Anything V2 and DPT of 12 blocks; "
+        "4,11,17,23 of 24, DPT 5,11,17,23), or the last four (Depth Anything V1: 8,9,10,11 of 12)");
+  if (std::find(wanted.begin(), wanted.end(), "output") != wanted.end() &&
+      tree.count("output") == 0)
+    throw UsageError(
+        "it does not say what its numbers are; add behind the checkpoint ?depth.output=relative "
+        "(inverse depth without scale: MiDaS' DPT, Depth Anything), "
+        "?depth.output=metres&depth.max_depth=10 (DINOv2's of NYU; 80 of KITTI), or "
+        "?depth.output=sigmoid&depth.max_depth=20 (Depth Anything V2 metric, indoors; 80 "
+        "outdoors)");
+  const bool is_bounded = !info.output.is_relative();
+  if (is_bounded && std::find(wanted.begin(), wanted.end(), "max_depth") != wanted.end() &&
+      tree.count("max_depth") == 0)
+    throw UsageError(
+        "it does not say how far it has seen; add depth.max_depth=… behind the "
+        "checkpoint, in metres: 10 for NYU, 80 for KITTI");
+}
+
+DepthInfo hf_depth(const ImportFiles& files, const ViTConfig& model) {
+  const Json& config = *files.whole;
+  DepthInfo info{hf_head(files, model), {}};
+  info.output.upsample = 1;
+  info.output.min_depth = kNoLeastDepth;
+  info.output.output = "relative";
+  if (word_of(config, "model_type", "") == "dpt") {
+    apply_given_depth(files, {"output", "max_depth", "min_depth"}, info);
+    if (info.output.output == "bins" || info.output.output == "log" ||
+        info.output.output == "sigmoid")
+      throw UsageError("depth.output=", info.output.output,
+                       " is given; a DPT of transformers' has metres or relative numbers");
+    return info;
+  }
+  const std::string type = word_of(config, "depth_estimation_type", "relative");
+  if (type != "relative" && type != "metric")
+    throw CheckpointError(files.config_place, ": depth_estimation_type is '", type,
+                          "', want relative or metric");
+  if (type == "metric") {
+    info.output.output = "sigmoid";
+    info.output.max_depth = config.contains("max_depth") && config.at("max_depth").is_number()
+                                ? config.at("max_depth").get<double>()
+                                : 1;
+  }
+  apply_given_depth(files, {}, info);
+  return info;
+}
+
+/// Of the authors' files, whose names say the head's parts and whose shapes its widths.
+DepthInfo state_dict_depth(const ImportFiles& files, const DepthNames& names,
+                           const TensorContainer& all) {
+  DepthInfo info;
+  info.head = names.described(all);
+  info.output.upsample = 1;
+  info.output.min_depth = kNoLeastDepth;
+  apply_given_depth(files, {"layers", "output", "max_depth", "min_depth"}, info);
+  return info;
+}
+
+/// What pictures the authors' code shows to them.
+void show_pictures(const DepthNames& names, ModelInfo& info) {
+  const bool is_depth_anything = names.is_depth_anything;
+  const PixelScale& scale = is_depth_anything ? kImageNetScale : kAroundHalf;
+  const int64_t side = is_depth_anything ? 518 : 384,
+                multiple = is_depth_anything ? info.config.patch_size : 32;
+  std::string normalise = "normalize(";
+  for (const auto* values : {&scale.mean, &scale.stddev})
+    for (const double value : *values) normalise += formatted("%g,", value);
+  normalise.back() = ')';
+  info.pp_eval = concat("decode|rgb|resize_multiple(", side, ",", side, ",", multiple,
+                        ",bicubic,pil)|", normalise);
+  if (!is_depth_anything) info.config.tokens.posemb_resize = "bilinear";
+  note_origin(info, "pp_eval", "the authors' code, by PIL's bicubic in place of OpenCV's");
+}
+
+bool is_of_hf(const ImportFiles& files) {
+  if (files.whole == nullptr) return false;
+  const std::string type = word_of(*files.whole, "model_type", "");
+  return type == "dpt" || type == "depth_anything";
+}
+
+}  // namespace
+
+void take_depth_head(const ImportFiles& files, ModelInfo& info) {
+  if (is_of_hf(files)) {
+    info.depth = hf_depth(files, info.config);
+    const std::filesystem::path processor = files.checkpoint.folder / "preprocessor_config.json";
+    if (std::filesystem::exists(processor))
+      info.depth->is_padded_around =
+          flag_of(parse_json<Json>(read_text(processor, ExitCode::kCheckpoint, kProcessorLimit),
+                                   processor.string(), ExitCode::kCheckpoint),
+                  "do_pad", false);
+  } else if (!files.names.empty() && files.checkpoint.tower.empty()) {
+    const TensorContainer all = open_all_weights(files.checkpoint);
+    if (const DepthNames* names = depth_names_of(all)) {
+      show_pictures(*names, info);
+      info.depth = state_dict_depth(files, *names, all);
+    }
+  }
+  if (!info.depth && !given_of_depth(files).empty())
+    throw UsageError("depth.", given_of_depth(files).begin()->first,
+                     " is given, but there is no head that it could be said of");
+  if (!info.depth || info.family == "vit22b") return;
+  info.depth->head.check();
+  info.depth->output.check();
+  info.depth->head.blocks(info.config.depth);
+  info.any_size = true;
+  info.label_names.clear();
+  note_origin(info, "depth", files.config_place);
+}
+
+std::optional<ImportedDepthHead> read_dinov2_depth_head(const std::filesystem::path& place,
+                                                        const ViTConfig& model) {
+  constexpr double kLeastDepth = 0.001;  // metres, in all of them
+  const std::string text = place.string();
+  const size_t mark = std::min(text.rfind('?'), text.size());
+  const TensorContainer file = open_container(text.substr(0, mark));
+  const std::string linear = "decode_head.conv_depth.weight";
+  const DepthNames* names = depth_names_of(file);
+  if (!file.contains(linear) && names == nullptr) return std::nullopt;
+  ImportedDepthHead head;
+  DepthInfo& info = head.info;
+  info.output.min_depth = kLeastDepth;
+  info.is_padded_around = true;
+  int64_t num_blocks = kNumLevels;
+  if (names != nullptr) {
+    info.head = names->described(file);
+    info.output.output = "metres";
+    info.output.upsample = 1;
+  } else {
+    const std::vector<int64_t>& shape = file.tensor(linear).shape;
+    if (shape.size() != 4 || shape[1] % (2 * model.embed_dim) != 0)
+      throw CheckpointError(file.place().string(), ": '", linear, "' has shape ", shape_text(shape),
+                            ", want [bins, ", 2 * model.embed_dim,
+                            " times the number of blocks, 1, 1] for this model");
+    info.head.readout = "project";
+    info.output.bins = shape[0];
+    num_blocks = shape[1] / (2 * model.embed_dim);
+  }
+  info.head.norm = false;
+  for (const auto& [depth, blocks] : kDinov2Blocks)
+    if (depth == model.depth && num_blocks == kNumLevels) info.head.layers = blocks;
+  std::vector<std::string> wanted = {"max_depth"};
+  if (info.head.layers.empty() && num_blocks > 1) wanted.emplace_back("layers");
+  const Json none = Json::object();
+  CheckpointPath given;
+  given.given = mark < text.size() ? text.substr(mark + 1) : "";
+  apply_given_depth({given, none, file.place().string()}, wanted, info);
+  info.head.check();
+  info.output.check();
+  if (std::ssize(info.head.blocks(model.depth)) != num_blocks)
+    throw CheckpointError(file.place().string(), " sees ", num_blocks,
+                          " blocks, depth.layers=", info.head.layers, " names ",
+                          info.head.blocks(model.depth).size());
+  const std::vector<ParameterRow> rows = depth_rows(info, model);
+  if (names != nullptr) {
+    head.weights = names->load(file, rows);
+    return head;
+  }
+  for (const ParameterRow& row : rows)
+    head.weights[row.local_name] =
+        file.load(
+                concat("decode_head.conv_depth", row.local_name.substr(row.local_name.rfind('.'))))
+            .to(at::kFloat)
+            .reshape(row.shape)
+            .contiguous();
+  return head;
+}
+
+NamedTensors load_depth_head(const CheckpointPath& checkpoint, const DepthInfo& info,
+                             const ViTConfig& model) {
+  if (std::filesystem::exists(checkpoint.folder / kTaskFile))
+    return load_dense_head(checkpoint, depth_rows(info, model));
+  const TensorContainer all = open_all_weights(checkpoint);
+  const DepthNames* names = depth_names_of(all);
+  if (names == nullptr)
+    throw CheckpointError(all.place().string(), " holds no head that says how far every pixel is");
+  NamedTensors weights = names->load(all, depth_rows(info, model));
+  if (!info.head.norm) return weights;
+  const std::vector<ParameterRow> table = parameter_table(model);
+  const TensorReader reader(checkpoint, table);
+  NamedTensors final_norm;
+  for (const ParameterRow& row : table)
+    if (row.unit.kind == UnitKind::kFinalNorm) final_norm[row.local_name] = reader.whole(row);
+  take_final_norm_in(final_norm, info.head, model.depth, weights);
+  return weights;
+}
+
+}  // namespace vit22b
