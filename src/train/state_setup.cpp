@@ -105,8 +105,10 @@ NamedTensors first_head(const TrainConfig& config, const CheckpointPath& from) {
                                   [](const ParameterRow& a, const ParameterRow& b) {
                                     return a.local_name == b.local_name && a.shape == b.shape;
                                   });
-  log_info(is_same ? "the head goes on from the checkpoint's"
-                   : "the head begins anew: the checkpoint's has other layers than depth.* says");
+  if (is_same)
+    log_info("the head goes on from the checkpoint's");
+  else
+    log_warn("the head begins anew: the checkpoint's has other layers than depth.* says");
   return is_same ? load_depth_head(from, *info.depth, info.config) : NamedTensors();
 }
 

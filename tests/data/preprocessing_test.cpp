@@ -18,6 +18,7 @@ TEST(Preprocessing, PlainTransformsComeBackAsTheSameText) {
         "decode|rgb|resize_small(256,bicubic,pil)|crop_or_pad(224)|"
         "normalize(0.48145466,0.4578275,0.40821073,0.26862954,0.26130258,0.27577711)",
         "decode|rgb|resize_cover(26,40,bilinear,pil)|crop_or_pad(24,36)|value_range(-0.3,0.7)",
+        "decode|rgb|resize_multiple(518,518,14,bicubic,pil)|normalize(0.4,0.2)",
         "decode|rgb|resize_fit(40,bicubic,pil)|crop_or_pad(32,32,124,116,104)|value_range(0.1,0.8)",
         "decode|rgb|central_crop(5,7)|value_range(-2,3)"}) {
     const auto parsed = parse_preprocessing(text);

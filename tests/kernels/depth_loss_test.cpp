@@ -50,6 +50,18 @@ TEST(DepthLoss, OfGradientsSeesSlopesAtEveryScale) {
   EXPECT_NEAR(value(depth_gradient_loss(8 * at::ones({2, 9, 7}), at::ones({2, 9, 7}))), 0, 1e-6);
 }
 
+TEST(DepthLoss, SsiIsTheDistanceOfBothWithoutScaleAndShift) {
+  // 1 / truth is 1, 2, 4, and p 3, 3, 8: medians 2 and 3, mean distances 1 and 5 / 3.
+  const at::Tensor p = row({3, 3, 8, 100}), d = row({1, 0.5, 0.25, 0});
+  const double slip = std::abs(0 - -1.0) + std::abs(0 - 0.0) + std::abs(3 - 2.0);
+  EXPECT_NEAR(value(ssi_loss(p, d)), slip / 3, 1e-6);
+  at::manual_seed(5);
+  const at::Tensor near = at::rand({2, 6, 5}), truth = at::rand({2, 6, 5}) + 0.5;
+  for (const auto loss : {ssi_loss, ssi_gradient_loss})
+    EXPECT_NEAR(value(loss(7 * near + 3, truth)), value(loss(near, truth)), 1e-5);
+  EXPECT_NEAR(value(ssi_loss(2 / truth + 1, truth)), 0, 1e-5);
+}
+
 using Loss = at::Tensor (*)(const at::Tensor&, const at::Tensor&);
 
 TEST(DepthLoss, HasTheGradientOfItsDifferences) {
@@ -57,7 +69,8 @@ TEST(DepthLoss, HasTheGradientOfItsDifferences) {
   at::manual_seed(3);
   at::Tensor truth = at::rand({2, 5, 7}) + 0.5;
   truth.masked_fill_(at::rand({2, 5, 7}).lt(0.3), 0);
-  for (const Loss loss : {&log1p_mse, &sig_loss, &depth_gradient_loss}) {
+  for (const Loss loss :
+       {&log1p_mse, &sig_loss, &depth_gradient_loss, &ssi_loss, &ssi_gradient_loss}) {
     const at::Tensor p = (at::rand({2, 5, 7}) + 0.5).requires_grad_();
     torch::autograd::backward({loss(p, truth)}, {at::ones({})});
     const at::Tensor direction = at::randn({2, 5, 7});
@@ -74,7 +87,8 @@ TEST(DepthLoss, HasTheGradientOfItsDifferences) {
 
 TEST(DepthLoss, OfPicturesWithoutTruthHasNoGradientThatIsNoNumber) {
   const at::AutoGradMode is_recording(true);
-  for (const Loss loss : {&log1p_mse, &sig_loss, &depth_gradient_loss}) {
+  for (const Loss loss :
+       {&log1p_mse, &sig_loss, &depth_gradient_loss, &ssi_loss, &ssi_gradient_loss}) {
     const at::Tensor p = at::ones({2, 3, 3}).requires_grad_();
     torch::autograd::backward({loss(p, at::zeros({2, 3, 3}))}, {at::ones({})});
     EXPECT_EQ(p.grad().abs().max().item<float>(), 0);

@@ -34,6 +34,23 @@ TEST(DepthOutput, OfLogarithmsIsTheirInverse) {
   EXPECT_EQ(output.bounded(said).max().item<float>(), 10);  // its own bound
 }
 
+TEST(DepthOutput, OfOneScoreIsWhatItsNameSays) {
+  DepthOutput output;
+  output.min_depth = 0.5;
+  output.max_depth = 20;
+  const at::Tensor scores = at::tensor({-1.F, 0.F, 3.F}).reshape({1, 1, 3, 1});
+  const auto said = [&](const char* name) {
+    output.output = name;
+    return output.depths(scores, /*are_fine=*/true).flatten();
+  };
+  EXPECT_TRUE(said("metres").equal(at::tensor({0.5F, 0.5F, 3.5F})));
+  EXPECT_TRUE(said("relative").equal(at::tensor({0.F, 0.F, 3.F})));
+  EXPECT_NE(output.unit(), "m");
+  EXPECT_EQ(output.bounded(at::tensor({100.F})).item<float>(), 100);  // has no bound
+  EXPECT_EQ(said("sigmoid")[1].item<float>(), 10);
+  EXPECT_EQ(output.unit(), "m");
+}
+
 TEST(DepthOutput, HasPlacesBetweenPatches) {
   DepthOutput output;
   output.bins = 4;

@@ -79,8 +79,10 @@ TEST_F(DepthTask, OfEachHeadOutputAndLossLearnsWhatIsNear) {
            {"depth.head=linear"},
            {"depth.head=bn_linear", "depth.gradient_weight=0.5"},
            {"depth.head=linear", "depth.output=log", "depth.loss=log1p"},
-           {"depth.head=upernet", "depth.channels=8", "depth.aux_channels=0",
-            "depth.output=log"}}) {
+           {"depth.head=upernet", "depth.channels=8", "depth.aux_channels=0", "depth.output=log"},
+           {"depth.head=dpt", "depth.channels=8"},
+           {"depth.head=dpt", "depth.channels=8", "depth.layers=1", "depth.sizes=pixels",
+            "depth.projection=true", "depth.output=log", "depth.loss=log1p"}}) {
     std::vector<std::string> all = how;
     all.insert(all.end(), {"total_steps=80", "optim.lr=0.01", "data.batch_size=12"});
     const fs::path out = run(join(how, "-"), all);
@@ -116,6 +118,34 @@ TEST_F(DepthTask, OnAnyMeshAndInPiecesEqualsOneProcess) {
   expect_same(one, run("pieces", pieces), 2e-4);
 }
 
+TEST_F(DepthTask, OfRelativeNumbersLearnsWhatIsNearer) {
+  const fs::path out =
+      run("relative",
+          {"depth.head=dpt", "depth.channels=8", "depth.output=relative", "depth.loss=ssi",
+           "depth.gradient_weight=0.5", "total_steps=80", "optim.lr=0.01", "data.batch_size=12"});
+  LoadedDepthPredictor loaded = load_depth_predictor(out, {});
+  const auto source = with_depth_metres(open_source((folder_ / "data").string(), "val"), 0.001);
+  const Result result = measure_depth(*loaded.depth, *loaded.model.predictor, *source,
+                                      Transforms(loaded.model.info.pp_eval), {.batch_size = 4},
+                                      DepthMeasure({.align = "least_squares", .is_inverse = true}));
+  EXPECT_LT(result.number("abs_rel.per_image"), 0.35);
+}
+
+TEST_F(DepthTask, GoesOnFromACheckpointsHead) {
+  const fs::path first = run("first", {"depth.head=dpt", "depth.channels=8", "optim.lr=0.01"});
+  const auto further = [&](const std::string& name, const std::vector<std::string>& how) {
+    std::vector<std::string> all = {"init_from=" + first.string(), "optim.lr=0", "total_steps=1",
+                                    "depth.head=dpt"};
+    all.insert(all.end(), how.begin(), how.end());
+    return run(name, all);
+  };
+  EXPECT_EQ(abs_rel(further("same", {"depth.channels=8"})), abs_rel(first));
+  testing::internal::CaptureStderr();
+  EXPECT_NE(abs_rel(further("wider", {"depth.channels=10"})), abs_rel(first));
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("the head begins anew"), std::string::npos) << text;
+}
+
 TEST_F(DepthTask, IsConvertedWithItsHead) {
   const fs::path out = run("trained", {"depth.head=linear"});
   FileOps ops(ExitCode::kCheckpoint);
@@ -133,6 +163,11 @@ TEST_F(DepthTask, RefusesWhatDoesNotGoTogether) {
             "the unit 'km': want mm, cm, m, or the metres of a step, such as 1/256 or 0.0002");
   EXPECT_EQ(refusal({"depth.head=upernet"}),
             "depth: the auxiliary head of upernet has no loss; depth.aux_channels=0");
+  EXPECT_EQ(refusal({"depth.output=relative"}),
+            "depth.loss=siglog with depth.output=relative: relative depths have the loss ssi, and "
+            "it is theirs alone");
+  EXPECT_EQ(refusal({"depth.readout=project"}),
+            "readout=project: the model has no class token; readout=ignore");
   EXPECT_EQ(refusal({"data.mixup=0.2"}),
             "task=depth: mixed pictures have no depth; use data.mixup=0");
   EXPECT_NE(refusal({"depth.min_depth=5", "depth.max_depth=1"}).find("min_depth is 5"),

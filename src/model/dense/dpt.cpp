@@ -59,32 +59,32 @@ class DptHead : public DenseHead {
 
   std::vector<ParameterRow> rows() const override {
     std::vector<ParameterRow> rows;
+    const auto add = [&](const std::string& name, const ConvShape& shape) {
+      const int64_t fan_in = shape.in * std::max<int64_t>(1, shape.kernel * shape.kernel);
+      // PyTorch's own, which these heads are trained from; He's would grow from unit to unit.
+      add_conv_rows(name, shape, std::sqrt(1 / (3 * static_cast<double>(fan_in))), rows);
+    };
     const int64_t c = config_.width(), model_width = shape_.width / (has_readout() ? 2 : 1);
     const std::vector<int64_t> widths = config_.level_widths(model_width);
     for (int64_t i = 0; i < kDptLevels; ++i) {
       const int64_t width = widths[static_cast<size_t>(i)];
-      if (has_readout())
-        add_conv_rows(level_name("readout", i), {model_width, 2 * model_width, 0}, 0, rows);
-      add_conv_rows(level_name("reassemble", i), {width, model_width, 1}, 0, rows);
+      if (has_readout()) add(level_name("readout", i), {model_width, 2 * model_width, 0});
+      add(level_name("reassemble", i), {width, model_width, 1});
       // A transposed convolution's weight is [in, out, side, side]; both are as many here.
-      if (i < kSame)
-        add_conv_rows(level_name("resize", i), {width, width, kRaised[i]},
-                      1 / std::sqrt(static_cast<double>(width)), rows);
-      if (i == kCoarsest) add_conv_rows(level_name("resize", i), {width, width, 3}, 0, rows);
-      add_conv_rows(level_name("lateral", i), {c, width, 3, /*has_bias=*/false}, 0, rows);
-    }
-    for (int64_t i = 0; i < kDptLevels; ++i) {
+      if (i < kSame) add(level_name("resize", i), {width, width, kRaised[i]});
+      if (i == kCoarsest) add(level_name("resize", i), {width, width, 3});
+      add(level_name("lateral", i), {c, width, 3, /*has_bias=*/false});
       for (const char* unit : {".unit1", ".unit2"}) {
         if (i == kCoarsest && unit == std::string_view(".unit1")) continue;  // nothing comes down
         for (const char* conv : {".conv1", ".conv2"})
-          add_conv_rows(level_name("fusion", i, unit) + conv, {c, c, 3}, 0, rows);
+          add(level_name("fusion", i, unit) + conv, {c, c, 3});
       }
-      add_conv_rows(level_name("fusion", i, ".out"), {c, c, 1}, 0, rows);
+      add(level_name("fusion", i, ".out"), {c, c, 1});
     }
-    if (config_.projection) add_conv_rows("projection", {c, c, 3}, 0, rows);
-    add_conv_rows("head.0", {c / 2, c, 3}, 0, rows);
-    add_conv_rows("head.1", {config_.last_channels, c / 2, 3}, 0, rows);
-    add_conv_rows("head.2", {shape_.outputs, config_.last_channels, 1}, 0, rows);
+    if (config_.projection) add("projection", {c, c, 3});
+    add("head.0", {c / 2, c, 3});
+    add("head.1", {config_.last_channels, c / 2, 3});
+    add("head.2", {shape_.outputs, config_.last_channels, 1});
     return rows;
   }
 
