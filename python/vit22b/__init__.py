@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["Classifier", "Error", "Model", "Segmenter", "Trainer", "train_classifier"]
+__all__ = ["Classifier", "DepthEstimator", "Error", "Model", "Segmenter", "Trainer", "train_classifier"]
 
 
 class Error(RuntimeError):
@@ -52,6 +52,12 @@ _lib.vit22b_free.argtypes = [ctypes.POINTER(_Array)]
 _lib.vit22b_preprocess.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.POINTER(_Array)]
 _lib.vit22b_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
 _lib.vit22b_train_classifier.argtypes = [ctypes.POINTER(_Array), ctypes.c_void_p, ctypes.c_double, ctypes.POINTER(_Array), ctypes.POINTER(_Array)]
+_lib.vit22b_depth_open.restype = ctypes.c_void_p
+_lib.vit22b_depth_open.argtypes = [ctypes.c_char_p] * 4 + [ctypes.c_int64]
+_lib.vit22b_depth_close.argtypes = [ctypes.c_void_p]
+_lib.vit22b_depth_unit.argtypes = [ctypes.c_void_p]
+_lib.vit22b_depth_unit.restype = ctypes.c_char_p
+_lib.vit22b_depth_of.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(_Array)]
 _lib.vit22b_segmenter_open.restype = ctypes.c_void_p
 _lib.vit22b_segmenter_open.argtypes = [ctypes.c_char_p] * 4 + [ctypes.c_int64]
 _lib.vit22b_segmenter_close.argtypes = [ctypes.c_void_p]
@@ -287,6 +293,28 @@ class Segmenter(_Opened):
             answer = _Array()
             _check(_lib.vit22b_segmenter_segment(self._handle, os.fsencode(_as_file(files, folder, 0)), ctypes.byref(answer)))
         return _taken(answer).astype(np.int32)
+
+
+class DepthEstimator(_Opened):
+    """Says how far every pixel is: a checkpoint with a head that `vit22b depth` has trained, or of DPT's or Depth Anything's."""
+
+    def __init__(self, checkpoint, device="cpu", precision="fp32", engine="fused", threads=0):
+        handle = _lib.vit22b_depth_open(os.fsencode(checkpoint), device.encode(), precision.encode(), engine.encode(), threads)
+        self._open(handle, _lib.vit22b_depth_close)
+
+    @property
+    def unit(self):
+        """"m"; or what relative depths are, which are the larger the nearer."""
+        return _lib.vit22b_depth_unit(self._handle).decode()
+
+    def depth(self, files):
+        """Pictures as Model.preprocess takes them → how far each pixel is, in the picture's own size, float32 [height, width]: of several a list."""
+        if not _is_one_picture(files):
+            return [self.depth(file) for file in files]
+        with tempfile.TemporaryDirectory() as folder:
+            answer = _Array()
+            _check(_lib.vit22b_depth_of(self._handle, os.fsencode(_as_file(files, folder, 0)), ctypes.byref(answer)))
+        return _taken(answer)
 
 
 class Trainer(_Opened):

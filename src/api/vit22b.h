@@ -87,6 +87,32 @@ class VIT22B_API Segmenter {
   std::unique_ptr<State> state_;
 };
 
+/// How far a picture's pixels are, row by row.
+struct DepthMap {
+  int64_t height = 0, width = 0;
+  std::vector<float> depths;
+};
+
+/// Says how far every pixel is: a checkpoint with a head that `vit22b depth` has trained, or of
+/// DPT's or Depth Anything's. Used by one thread at a time.
+class VIT22B_API DepthEstimator {
+ public:
+  explicit DepthEstimator(const std::string& checkpoint, const ModelOptions& options = {});
+  ~DepthEstimator();
+  DepthEstimator(DepthEstimator&&) noexcept;
+  DepthEstimator& operator=(DepthEstimator&&) noexcept;
+
+  /// "m"; or what relative depths are, which are the larger the nearer.
+  const std::string& unit() const;
+  /// Reads an image file: the depth of each pixel, in the picture's own size, as `vit22b depth run`
+  /// gives it.
+  DepthMap depth(const std::string& file) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// A linear classifier of features.
 struct VIT22B_API Classifier {
   Array weights;  ///< [C, D]

@@ -9,6 +9,10 @@ struct vit22b_model {  // NOLINT(readability-identifier-naming): C's name
   vit22b::Model model;
 };
 
+struct vit22b_depth {  // NOLINT(readability-identifier-naming): C's name
+  vit22b::DepthEstimator whole;
+};
+
 struct vit22b_segmenter {  // NOLINT(readability-identifier-naming): C's name
   vit22b::Segmenter whole;
 };
@@ -134,6 +138,32 @@ VIT22B_API int vit22b_segmenter_segment(const vit22b_segmenter* segmenter, const
   return vit22b::guarded([&] {
     const vit22b::ClassMap map = segmenter->whole.segment(file);
     vit22b::give({{map.height, map.width}, {map.classes.begin(), map.classes.end()}}, classes);
+  });
+}
+
+VIT22B_API vit22b_depth* vit22b_depth_open(const char* checkpoint, const char* device,
+                                           const char* precision, const char* engine,
+                                           int64_t threads) {
+  std::unique_ptr<vit22b_depth> depth;
+  vit22b::guarded([&] {
+    depth = std::make_unique<vit22b_depth>(
+        vit22b_depth{vit22b::DepthEstimator(checkpoint, {device, precision, engine, threads})});
+  });
+  return depth.release();
+}
+
+VIT22B_API void vit22b_depth_close(vit22b_depth* depth) {
+  const std::unique_ptr<vit22b_depth> owned(depth);
+}
+
+VIT22B_API const char* vit22b_depth_unit(const vit22b_depth* depth) {
+  return depth->whole.unit().c_str();
+}
+
+VIT22B_API int vit22b_depth_of(const vit22b_depth* depth, const char* file, vit22b_array* depths) {
+  return vit22b::guarded([&] {
+    vit22b::DepthMap map = depth->whole.depth(file);
+    vit22b::give({{map.height, map.width}, std::move(map.depths)}, depths);
   });
 }
 

@@ -52,6 +52,14 @@ const char* vit22b_segmenter_label_name(const vit22b_segmenter* segmenter, int64
 int vit22b_segmenter_segment(const vit22b_segmenter* segmenter, const char* file,
                              vit22b_array* classes);
 
+/* How far every pixel is; the map of a file is [height, width], in metres or as the unit says. */
+typedef struct vit22b_depth vit22b_depth;
+vit22b_depth* vit22b_depth_open(const char* checkpoint, const char* device, const char* precision,
+                                const char* engine, int64_t threads);
+void vit22b_depth_close(vit22b_depth* depth);
+const char* vit22b_depth_unit(const vit22b_depth* depth);
+int vit22b_depth_of(const vit22b_depth* depth, const char* file, vit22b_array* depths);
+
 /* Training step by step; config is a TOML file, a checkpoint's folder, or "". */
 typedef struct vit22b_trainer vit22b_trainer;
 vit22b_trainer* vit22b_trainer_open(const char* config, const char* const* overrides,

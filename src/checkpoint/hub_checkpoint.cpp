@@ -108,7 +108,7 @@ CheckpointPath fetched(HubModel& model, const std::string& wanted_tower) {
   const fs::path snapshot = model.fetch(wanted);
   CheckpointPath place = path_of(snapshot, weights, name);
   place.image_tower = wanted_tower;
-  if (const auto tower = inner_tower(place)) {
+  if (const auto tower = inner_tower(place); tower && !tower->is_of_head) {
     const fs::path folder = tower_folder(model, wanted_tower);
     if (!tower_from_cache(model, wanted_tower)) fetch_tower(model, *tower, weights, folder);
     return {folder};

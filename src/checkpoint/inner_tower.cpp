@@ -89,11 +89,11 @@ InnerTower depth_tower(const Json& config, const std::string& place) {
   const Json is_hybrid = config.value("is_hybrid", Json());
   if (is_hybrid.is_boolean() && is_hybrid.get<bool>())
     throw CheckpointError(place, ": the tower of a hybrid DPT is not read: half of it is a ResNet");
-  if (backbone.is_object()) return {"backbone", {"backbone."}, backbone.dump()};
+  if (backbone.is_object()) return {"backbone", {"backbone."}, backbone.dump(), {}, true};
   if (type_of(config) != "dpt")
     throw CheckpointError(place, ": a ", type_of(config),
                           " without backbone_config has no tower to read");
-  return {"backbone", {"dpt."}, config.dump()};
+  return {"backbone", {"dpt."}, config.dump(), {}, true};
 }
 
 std::vector<InnerTower> openvla_towers(const Json& config, const std::string& place) {
@@ -170,7 +170,7 @@ std::optional<InnerTower> inner_tower(const std::vector<std::string>& names) {
     const std::string block = concat(prefix, "blocks.0.");
     if (std::any_of(names.begin(), names.end(),
                     [&](const std::string& name) { return name.starts_with(block); }))
-      return InnerTower{"backbone", {prefix}, ""};
+      return InnerTower{"backbone", {prefix}, "", {}, true};
   }
   return std::nullopt;
 }

@@ -119,4 +119,11 @@ std::string human_duration(double seconds) {
   return text;
 }
 
+std::string sides_text(const std::vector<int64_t>& sides) {
+  std::vector<std::string> texts;
+  texts.reserve(sides.size());
+  for (const int64_t side : sides) texts.push_back(std::to_string(side));
+  return concat("[", join(texts, ", "), "]");
+}
+
 }  // namespace vit22b

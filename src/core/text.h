@@ -47,4 +47,7 @@ std::string human_bytes(double bytes);
 /// Seconds as h:mm:ss.
 std::string human_duration(double seconds);
 
+/// A tensor's sides: "[3, 224, 224]".
+std::string sides_text(const std::vector<int64_t>& sides);
+
 }  // namespace vit22b

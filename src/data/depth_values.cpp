@@ -13,14 +13,16 @@
 namespace vit22b {
 namespace {
 
-at::Tensor values_of(const Sample& sample) {
+/// Metres, decoded or as they are; or what a PNG's values are in steps.
+at::Tensor metres_of(const Sample& sample, double step_m) {
   const auto depth = sample.fields.find(kDepthField);
   if (depth == sample.fields.end())
     throw DataError(sample.id, " has no depth map; want data with depth, such as depth:DIR");
+  if (depth->second.value.defined()) return depth->second.value;
   const std::string name = "the depth map of " + sample.id;
-  at::Tensor values = decode_values(depth->second.encoded, name, sample.max_pixels);
+  const at::Tensor values = decode_values(depth->second.encoded, name, sample.max_pixels);
   check_depth_bits(depth->second.encoded, name);
-  return values;
+  return (values.to(at::kDouble) * step_m).to(at::kFloat);
 }
 
 class DepthMetres : public DataSource {
@@ -31,8 +33,7 @@ class DepthMetres : public DataSource {
   int64_t size() const override { return source_->size(); }
   Sample read(int64_t index) const override {
     Sample sample = source_->read(index);
-    const at::Tensor metres = (values_of(sample).to(at::kDouble) * step_m_).to(at::kFloat);
-    sample.fields[kDepthField] = {FieldKind::kDepth, metres};
+    sample.fields[kDepthField] = {FieldKind::kDepth, metres_of(sample, step_m_)};
     return sample;
   }
   std::string id(int64_t index) const override { return source_->id(index); }

@@ -5,10 +5,7 @@
 namespace vit22b {
 
 std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> parts;
-  parts.reserve(shape.size());
-  for (const int64_t size : shape) parts.push_back(std::to_string(size));
-  return "[" + join(parts, ", ") + "]";
+  return sides_text(shape.vec());
 }
 
 void check_shape(const char* where, const char* name, const at::Tensor& tensor,

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "checkpoint/container/npy_header.h"
 #include "core/error.h"
+#include "core/npy_header.h"
 #include "core/text_table.h"
 #include "data/sources/image_list.h"
 #include "eval/finite.h"

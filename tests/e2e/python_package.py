@@ -128,6 +128,25 @@ with vit22b.Segmenter(folder / "head") as segmenter:
     shares = json.loads((folder / "said/predictions.jsonl").read_text())["classes"]
     assert said.exists() and abs(sum(s["share"] for s in shares if s["index"] == 1) - classes.mean()) < 1e-9, shares
 
+# How far pixels are, as `depth run` gives it.
+for kind, values in (("rgb", pixels), ("depth", np.where(pixels[:, :, 0] > 100, 2.0, 8.0).astype(np.float32))):
+    place = folder / "depths" / kind / ("0.png" if kind == "rgb" else "0.npy")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(vit22b._png(values)) if kind == "rgb" else np.save(place, values)
+subprocess.run(
+    [sys.argv[2], "depth", folder / "m", "--data", f"depth:{folder / 'depths'}", "total_epochs=2", "data.batch_size=1", "data.val="]
+    + ["--out", folder / "far", "--quiet"],
+    check=True,
+    stdout=subprocess.DEVNULL,
+)  # fmt: skip
+with vit22b.DepthEstimator(folder / "far") as estimator:
+    assert estimator.unit == "m", estimator.unit
+    depths = estimator.depth(picture)
+    assert depths.dtype == np.float32 and depths.shape == (20, 16) and depths.min() >= 0.001 and depths.max() <= 10, depths
+    subprocess.run([sys.argv[2], "depth", "run", folder / "far", picture, "--out", folder / "said_far", "--quiet"], check=True)
+    assert np.array_equal(np.load(folder / "said_far/2.npy"), depths)
+    assert np.array_equal(estimator.depth([picture, picture])[1], depths)
+
 # The library says nothing on its own.
 code = "import vit22b, sys; vit22b.Trainer(sys.argv[1], {'total_steps': 1})"
 quiet = subprocess.run([sys.executable, "-c", code, str(folder / "m")], check=True, capture_output=True)
@@ -140,6 +159,7 @@ assert tuned.steps == 0 and np.array_equal(tuned.logits(images[:1]), model.logit
 for call, text in (
     (lambda: vit22b.Model(folder / "nowhere"), "does not exist"),
     (lambda: vit22b.Segmenter(folder / "m"), "has no head that names the class of every pixel"),
+    (lambda: vit22b.DepthEstimator(folder / "m"), "has no head that says how far every pixel is"),
     (lambda: model.features(images[0]), "want 4"),
     (lambda: model.preprocess("nowhere.png"), "nowhere.png"),
     (lambda: vit22b.train_classifier([[1.0]], [0]), "has 1 classes"),

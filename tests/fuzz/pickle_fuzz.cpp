@@ -7,7 +7,7 @@
 // readers: checkpoint/container/torch_file.cpp checkpoint/container/torch_tensor.cpp
 // checkpoint/container/state_dict.cpp checkpoint/container/pickle.cpp
 // checkpoint/container/pickle_stack.cpp checkpoint/container/pickle_bytes.cpp
-// checkpoint/container/zip_directory.cpp checkpoint/container/strided_bytes.cpp
+// checkpoint/container/zip_directory.cpp core/strided_bytes.cpp
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vit22b;
   static const fuzz::Folder folder;

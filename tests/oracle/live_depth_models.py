@@ -310,3 +310,14 @@ refused_head = subprocess.run([program, "convert", place, str(folder / "none"), 
 assert refused_head.returncode == 2 and "depth.max_depth" in refused_head.stderr, refused_head.stderr
 own = convert(place, f"{folder}/linear_head.pth?depth.layers=1,2,4,5&depth.max_depth=10", folder / "own")
 compare("dinov2's linear head", own, theirs(linear_head, around))
+
+# Out of the hub: the head comes with its backbone.
+from hub_server import Hub  # noqa: E402
+
+hub = Hub({"me/anything": {path.name: path.read_bytes() for path in (folder / "relative").iterdir()}})
+words = [program, "depth", "run", "hf:me/anything", *map(str, PICTURES), "--out", str(folder / "far"), "--quiet"]
+done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=hub.environment(folder / "home"))
+assert done.returncode == 0, done.stderr
+for i, want in enumerate(want_relative):
+    assert np.abs(np.load(folder / f"far/picture{i}.npy") - want).max() <= BOUND * np.abs(want).max()
+print("out of the hub: the same", flush=True)

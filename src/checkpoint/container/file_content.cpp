@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "checkpoint/container/stored_bytes.h"
 #include "core/error.h"
 #include "core/letter_case.h"
 #include "core/printable.h"
+#include "core/stored_bytes.h"
 
 namespace vit22b {
 namespace {

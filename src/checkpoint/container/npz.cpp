@@ -1,7 +1,7 @@
 #include "checkpoint/container/containers.h"
 #include "checkpoint/container/inflated_bytes.h"
-#include "checkpoint/container/npy_header.h"
 #include "core/error.h"
+#include "core/npy_header.h"
 
 namespace vit22b {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "checkpoint/container/stored_bytes.h"
 #include "core/error.h"
+#include "core/stored_bytes.h"
 
 namespace vit22b {
 namespace {

@@ -4,9 +4,9 @@
 #include "checkpoint/container/file_content.h"
 #include "checkpoint/container/inflated_bytes.h"
 #include "checkpoint/container/state_dict.h"
-#include "checkpoint/container/stored_bytes.h"
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/stored_bytes.h"
 
 namespace vit22b {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <span>
 
-#include "checkpoint/container/strided_bytes.h"
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/strided_bytes.h"
 #include "kernels/shape.h"
 
 namespace vit22b {

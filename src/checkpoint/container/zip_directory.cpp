@@ -1,8 +1,8 @@
 #include "checkpoint/container/zip_directory.h"
 
-#include "checkpoint/container/stored_bytes.h"
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/stored_bytes.h"
 
 namespace vit22b {
 namespace {

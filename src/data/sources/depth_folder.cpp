@@ -1,8 +1,15 @@
 #include "data/sources/depth_folder.h"
 
+#include <ATen/ATen.h>
+
+#include <map>
+
 #include "core/error.h"
+#include "core/log.h"
+#include "data/number_map.h"
 #include "data/sources/image_folder.h"
 #include "data/sources/picture_pairs.h"
+#include "data/sources/picture_walk.h"
 #include "data/splits.h"
 
 namespace vit22b {
@@ -11,27 +18,102 @@ namespace {
 namespace fs = std::filesystem;
 
 PairedSplits layout_of(const fs::path& root) {
+  PairedSplits splits;
   if (is_folder(root / "rgb") && is_folder(root / "depth"))
-    return splits_beside(root / "rgb", root / "depth");
-  return is_folder(root) ? splits_above(root, "rgb", "depth") : PairedSplits();
+    splits = splits_beside(root / "rgb", root / "depth");
+  else if (is_folder(root))
+    splits = splits_above(root, "rgb", "depth");
+  for (auto& [name, split] : splits) split.has_arrays = true;
+  return splits;
 }
 
-PairedSplits known_layout(const fs::path& root) {
-  PairedSplits splits = layout_of(root);
-  if (!splits.empty()) return splits;
-  throw DataError(root.string(),
-                  " has no pictures with depth maps; want rgb/ and depth/, each flat or with a "
-                  "folder a split");
+/// Lists of pairs by the split that their names end with.
+std::map<std::string, fs::path> pair_lists(const fs::path& root) {
+  std::map<std::string, fs::path> lists;
+  if (!is_folder(root)) return lists;
+  for (const fs::directory_entry& entry : visible_entries(root.string()))
+    for (const char* split : {"train", "val", "test"}) {
+      const std::string stem = entry.path().stem().string();
+      if (ending_of(entry.path()) != ".txt" ||
+          (stem != split && !stem.ends_with(concat("_", split))))
+        continue;
+      if (!lists.emplace(split, entry.path()).second)
+        throw DataError(root.string(), " has two lists of the split ", split, ": ",
+                        lists.at(split).filename().string(), " and ",
+                        entry.path().filename().string());
+    }
+  return lists;
+}
+
+/// A file of a list, in the first of these folders that has it.
+std::string listed_file(const fs::path& root, std::string name,
+                        std::initializer_list<const char*> folders) {
+  if (name.starts_with('/')) name.erase(0, 1);  // NYU's lists mean ROOT by it
+  std::error_code error;
+  for (const char* folder : folders)
+    if (const fs::path file = root / folder / name; fs::is_regular_file(file, error))
+      return file.string();
+  return "";
+}
+
+PicturePairs pairs_of_list(const fs::path& root, const fs::path& list) {
+  PicturePairs pairs;
+  std::vector<std::string> alone;
+  int64_t number = 0;
+  for (const std::string& line : lines_of_text(list)) {
+    ++number;
+    std::vector<std::string> words = split(line, ' ');
+    std::erase(words, "");
+    if (words.empty()) continue;
+    const std::string image = listed_file(root, words[0], {"", "input", "raw"});
+    if (image.empty())
+      throw DataError(list.string(), ":", number, ": there is no picture ", words[0], " in ",
+                      root.string(), ", its input/ or raw/");
+    const std::string map =
+        words.size() > 1 ? listed_file(root, words[1],
+                                       {"", "gt_depth", "data_depth_annotated",
+                                        "data_depth_annotated/train", "data_depth_annotated/val"})
+                         : "";
+    if (map.empty()) {
+      alone.push_back(words[0]);
+      continue;
+    }
+    pairs.images.push_back(image);
+    pairs.partners.push_back(map);
+  }
+  if (pairs.images.empty())
+    throw DataError(list.string(),
+                    " names no picture whose depth map is there; want lines of "
+                    "IMAGE DEPTH, below ",
+                    root.string());
+  if (!alone.empty())
+    log_warn(concat(alone.size(), " pictures of ", list.string(),
+                    " have no depth map and are left out, the first is ", alone.front()));
+  return pairs;
+}
+
+DataError no_layout(const fs::path& root) {
+  return DataError(root.string(),
+                   " has no pictures with depth maps; want rgb/ and depth/, each flat or with a "
+                   "folder a split, or lists train.txt and val.txt of IMAGE DEPTH");
+}
+
+std::vector<std::string> known_splits(const fs::path& root) {
+  std::vector<std::string> names;
+  for (const auto& [name, files] : layout_of(root)) names.push_back(name);
+  if (names.empty())
+    for (const auto& [name, list] : pair_lists(root)) names.push_back(name);
+  if (names.empty()) throw no_layout(root);
+  return names;
 }
 
 class DepthFolder : public DataSource {
  public:
   DepthFolder(const fs::path& root, const std::string& split) : root_(root) {
-    const PairedSplits splits = known_layout(root);
-    std::vector<std::string> known;
-    for (const auto& [name, files] : splits) known.push_back(name);
-    check_split(root.string(), split, known);
-    pairs_ = pair_pictures(splits.at(split), "depth map");
+    check_split(root.string(), split, known_splits(root));
+    const PairedSplits splits = layout_of(root);
+    pairs_ = splits.empty() ? pairs_of_list(root, pair_lists(root).at(split))
+                            : pair_pictures(splits.at(split), "depth map");
   }
 
   int64_t size() const override { return pairs_.size(); }
@@ -39,8 +121,15 @@ class DepthFolder : public DataSource {
     Sample sample;
     sample.id = id(index);
     sample.fields[kImageField].encoded = read_image_bytes(sample.id);
-    sample.fields[kDepthField] = {
-        FieldKind::kDepth, {}, read_image_bytes(pairs_.partners.at(static_cast<size_t>(index)))};
+    const std::string& map = pairs_.partners.at(static_cast<size_t>(index));
+    if (ending_of(map) == kArrayEnding) {
+      const at::Tensor metres = read_number_map(map);
+      const at::Tensor there = metres.isfinite().logical_and(metres.gt(0));
+      sample.fields[kDepthField] = {FieldKind::kDepth,
+                                    metres.masked_fill(there.logical_not(), 0).unsqueeze(2)};
+    } else {
+      sample.fields[kDepthField] = {FieldKind::kDepth, {}, read_image_bytes(map)};
+    }
     return sample;
   }
   std::string id(int64_t index) const override {
@@ -69,9 +158,7 @@ bool is_depth_folder(const fs::path& root) {
 }
 
 std::vector<std::string> depth_folder_splits(const fs::path& root, const SourceOptions&) {
-  std::vector<std::string> splits;
-  for (const auto& [name, files] : known_layout(root)) splits.push_back(name);
-  return splits;
+  return known_splits(root);
 }
 
 }  // namespace vit22b

@@ -120,7 +120,9 @@ SourceIdentity PicturePairs::identity(const fs::path& root, const std::string& m
 
 PicturePairs pair_pictures(const PairedSplit& split, const std::string& partner) {
   std::map<std::string, std::string> partners;
-  for (const std::string& file : pictures_in(split.partners)) {
+  std::vector<std::string> files = pictures_in(split.partners);
+  if (split.has_arrays) find_arrays(split.partners.string(), files);  // behind them
+  for (const std::string& file : files) {
     const std::string stem = fs::path(file).stem().string();
     if (stem.ends_with(split.partner_end))
       partners[stem_below(file, split.partners, split.partner_end)] = file;

@@ -14,6 +14,7 @@ struct PairedSplit {
   std::filesystem::path images, partners;
   std::string image_end = "", partner_end = "";  ///< of names, before their endings
   std::filesystem::path list = {};               ///< of names; all pictures where there is none
+  bool has_arrays = false;  ///< a partner may be an .npy, which counts where there is a picture too
 };
 
 /// Splits by their names; those called `training` and `validation` are "train" and "val".

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/letter_case.h"
 #include "core/log.h"
+#include "data/number_map.h"
 
 namespace vit22b {
 namespace {
@@ -93,6 +94,16 @@ void find_pictures(const std::string& folder, FoundPictures& found,
   Walk walk(found, above);
   walk.enter(folder);
   walk.finish();
+}
+
+void find_arrays(const std::string& folder, std::vector<std::string>& files) {
+  for (const fs::directory_entry& entry : visible_entries(folder)) {
+    std::error_code error;
+    if (entry.is_directory(error) && !entry.is_symlink(error))
+      find_arrays(entry.path().string(), files);
+    else if (entry.is_regular_file(error) && ending_of(entry.path()) == kArrayEnding)
+      files.push_back(entry.path().string());
+  }
 }
 
 std::vector<std::string> folder_names(const std::string& folder) {

@@ -27,6 +27,11 @@ struct FoundPictures {
 void find_pictures(const std::string& folder, FoundPictures& found,
                    const std::vector<std::string>& above = {});
 
+/// Adds the .npy files below a folder, in no order; links to folders are not followed.
+///
+/// throws  DataError for a folder that cannot be listed
+void find_arrays(const std::string& folder, std::vector<std::string>& files);
+
 /// The names of a folder's own folders, sorted, without hidden ones; links count as what they lead
 /// to.
 ///

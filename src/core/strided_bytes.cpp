@@ -1,4 +1,4 @@
-#include "checkpoint/container/strided_bytes.h"
+#include "core/strided_bytes.h"
 
 #include <cstring>
 #include <mutex>

@@ -1,12 +1,12 @@
-#include "checkpoint/container/npy_header.h"
+#include "core/npy_header.h"
 
 #include <charconv>
 #include <numeric>
 
-#include "checkpoint/container/stored_bytes.h"
 #include "core/checked.h"
 #include "core/error.h"
-#include "kernels/shape.h"
+#include "core/stored_bytes.h"
+#include "core/text.h"
 
 namespace vit22b {
 namespace {
@@ -167,7 +167,7 @@ NpyHeader read_npy_header(const ByteStore& store, size_t begin, size_t size,
   if (!bytes) throw CheckpointError(place, " has a shape whose size overflows");
   const size_t data = size - before - length;
   if (static_cast<size_t>(*bytes) != data)
-    throw CheckpointError(place, " has ", data, " bytes, its shape ", shape_text(read.view.shape),
+    throw CheckpointError(place, " has ", data, " bytes, its shape ", sides_text(read.view.shape),
                           " needs ", *bytes);
   read.view.strides = strides_of(read.view.shape, header.is_fortran());
   return read;

@@ -1,6 +1,9 @@
 #pragma once
-#include "checkpoint/container/strided_bytes.h"
-#include "checkpoint/container/tensor_container.h"
+#include <c10/core/ScalarType.h>
+
+#include <string>
+
+#include "core/strided_bytes.h"
 
 namespace vit22b {
 

@@ -1,4 +1,4 @@
-#include "checkpoint/container/stored_bytes.h"
+#include "core/stored_bytes.h"
 
 #include "core/error.h"
 
