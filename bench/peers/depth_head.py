@@ -90,7 +90,7 @@ def own_rate(arguments, folder):
     out = pathlib.Path(folder) / f"run{len(list(pathlib.Path(folder).iterdir()))}"
     command = [binary, "depth", arguments.checkpoint, "--data", f"depth:{arguments.data}", "--out", out, "--quiet", "--threads", str(arguments.threads), "data.val=",
                f"depth.head={arguments.head}", f"depth.channels={arguments.channels}", "depth.output=log", "depth.gradient_weight=0", f"data.batch_size={arguments.batch}",
-               f"model.img_size={HEIGHT},{WIDTH}", "total_epochs=0", f"total_steps={arguments.steps}", "log_steps=1", "eval_epochs=0", "ckpt_epochs=0"]  # fmt: skip
+               f"model.img_size={HEIGHT}x{WIDTH}", f"total_steps={arguments.steps}", "log_steps=1", "eval_epochs=0", "ckpt_epochs=0"]  # fmt: skip
     if arguments.head == "dpt":
         command.append("depth.layers=" + ",".join(map(str, BLOCKS)))
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
