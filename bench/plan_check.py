@@ -33,6 +33,9 @@ CASES = {  # name: (model, batch, words of both, ranks)
     "b16 bf16 features": ("b16", 16, "mode=infer precision=bf16", 1),
     "l16 fp32 features generated": ("l16", 4, "mode=infer store=generated", 1),
     "h14 bf16 features generated": ("h14", 8, "mode=infer precision=bf16 store=generated", 1),
+    "s14 depth bn_linear, frozen": ("s16", 16, "mode=train task=depth precision=bf16 model.block=serial model.patch_size=14 depth.head=bn_linear", 1),
+    "s14 depth dpt 64, frozen": ("s16", 8, "mode=train task=depth precision=bf16 model.block=serial model.patch_size=14 depth.head=dpt depth.channels=64", 1),
+    "s14 depth dpt 64, tuned": ("s16", 8, "mode=train task=depth model.block=serial model.patch_size=14 depth.head=dpt depth.channels=64 depth.output=log depth.unlock=all", 1),
     "22b14 3 blocks bf16 features generated": ("22b14", 4, "mode=infer precision=bf16 store=generated model.depth=3", 1),
 }
 
@@ -65,9 +68,9 @@ def measured_training(folder, name, batch, words, ranks):
 
 
 def write_png(path, pixels):
-    """8 bits; [H, W] grey or [H, W, 3]."""
+    """8 bits, [H, W] grey or [H, W, 3]; or 16 bits of grey, big-endian."""
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)),
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8 * pixels.itemsize, 2 if pixels.ndim == 3 else 0, 0, 0, 0)),
              (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts))
 
@@ -84,10 +87,22 @@ def masked_pictures(folder, count=64, side=224, classes=30):
     (folder / "classes.txt").write_text("".join(f"class {i}\n" for i in range(classes)))
 
 
-def measured_segmentation(folder, name, batch, words):
+def pictures_with_depths(folder, count=64, side=224):
+    """Pictures of noise with depths of 1 to 8 m: SRC depth:FOLDER."""
+    import numpy
+    random = numpy.random.default_rng(0)
+    for name in ("rgb", "depth"):
+        (folder / name / "train").mkdir(parents=True)
+    for i in range(count):
+        write_png(folder / "rgb" / "train" / f"{i}.png", random.integers(0, 256, (side, side, 3), dtype=numpy.uint8))
+        write_png(folder / "depth" / "train" / f"{i}.png", random.integers(1000, 8000, (side, side)).astype(">u2"))
+
+
+def measured_head(folder, name, batch, words):
+    task = next(w for w in words if w.startswith("task=")).removeprefix("task=")
     own = [w for w in words if not w.startswith(("mode=", "task="))]
     out = folder / "run"
-    _, _, peak = run(["segment", name, "--data", f"masks:{folder / 'data'}", *own, f"data.batch_size={batch}", "total_epochs=0", "total_steps=10", "log_steps=1",
+    _, _, peak = run([task, name, "--data", f"{'masks' if task == 'segment' else task}:{folder / 'data'}", *own, f"data.batch_size={batch}", "total_epochs=0", "total_steps=10", "log_steps=1",
                       "eval_epochs=0", "ckpt_epochs=0", "data.val=", "--out", str(out), "--quiet"])
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return peak, statistics.median(batch / row["img_per_sec"] for row in rows[3:] if "img_per_sec" in row)
@@ -130,18 +145,19 @@ def main():
         words = text.split()
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
-            is_dense = "task=segment" in words
+            is_depth = "task=depth" in words
+            is_dense = is_depth or "task=segment" in words
             data = []
             if is_dense:
-                masked_pictures(folder / "data")
+                (pictures_with_depths if is_depth else masked_pictures)(folder / "data")
                 run(["model", "init", name, *[w.removeprefix("model.") for w in words if w.startswith("model.")], "num_classes=0", "--out", str(folder / "ckpt"), "--quiet"])
                 name, words = str(folder / "ckpt"), [w for w in words if not w.startswith("model.")]
-                data = ["data.source=masks", f"data.root={folder / 'data'}", "data.val="]
+                data = [f"data.source={'depth' if is_depth else 'masks'}", f"data.root={folder / 'data'}", "data.val="]
             elif "mode=train" in words:
                 data = ["model.in_chans=1", "data.source=idx", f"data.root={IMAGES}"]
             planned = json.loads(run(["plan", name, f"batch={batch}", *words, *data, "--json"])[0])
             if is_dense:
-                peak, seconds = measured_segmentation(folder, name, batch, words)
+                peak, seconds = measured_head(folder, name, batch, words)
             elif "mode=train" in words:
                 peak, seconds = measured_training(folder, name, batch, words, ranks)
             else:

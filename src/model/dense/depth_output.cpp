@@ -10,8 +10,9 @@ namespace vit22b {
 
 void DepthOutput::fields(FieldVisitor& v) {
   v.choice(
-      "output", output, "bins|log|metres|sigmoid|relative",
-      "the mean of bins of depth (DINOv2's), ln(1 + depth) (the paper's), metres themselves, a "
+      "output", output, "auto|bins|log|metres|sigmoid|relative",
+      "bins, and of dpt log (auto); the mean of bins of depth (DINOv2's), ln(1 + depth) (the "
+      "paper's), metres themselves, a "
       "share of max_depth (Depth Anything's), or relative: 1 / depth up to a scale and a shift");
   v.field("bins", bins, "output=bins: how many, evenly from min_depth to max_depth");
   v.field("min_depth", min_depth, "metres; what is nearer does not count, and is never said");
@@ -21,7 +22,14 @@ void DepthOutput::fields(FieldVisitor& v) {
           "become depths; dpt's scores are of pixels already");
 }
 
+DepthOutput DepthOutput::of(bool is_head_of_pixels) const {
+  DepthOutput own = *this;
+  if (output == "auto") own.output = is_head_of_pixels ? "log" : "bins";
+  return own;
+}
+
 void DepthOutput::check() const {
+  if (output == "auto") throw UsageError("output is auto, want what a head has");
   if (bins < 2 || bins > 65'536) throw UsageError("bins is ", bins, ", want 2 to 65,536");
   if (upsample < 1 || upsample > 32) throw UsageError("upsample is ", upsample, ", want 1 to 32");
   if (!(min_depth > 0 && std::isfinite(max_depth) && max_depth > min_depth))

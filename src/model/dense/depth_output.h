@@ -11,7 +11,7 @@ namespace vit22b {
 /// How a dense head's scores become depths: in metres, or of output=relative as numbers that are
 /// the larger the nearer, straight lines over 1 / depth without a unit.
 struct DepthOutput {
-  std::string output = "bins";  ///< "bins", "log", "metres", "sigmoid" or "relative"
+  std::string output = "bins";  ///< "bins", "log", "metres", "sigmoid", "relative"; or "auto"
   int64_t bins = 256;           ///< of output=bins
   double min_depth = 0.001, max_depth = 10;
   /// Places a patch's side has, between which scores of patches are interpolated.
@@ -19,8 +19,11 @@ struct DepthOutput {
 
   /// The options, as a config has them.
   void fields(FieldVisitor& visitor);
-  /// throws  UsageError for a value out of range
+  /// throws  UsageError for a value out of range, and for output=auto
   void check() const;
+  /// The same with what output=auto is of a head: bins, of which one at each pixel would be slow,
+  /// so log of a head of pixels.
+  DepthOutput of(bool is_head_of_pixels) const;
   /// Scores that a place needs of the head.
   int64_t num_scores() const { return output == "bins" ? bins : 1; }
   bool is_relative() const { return output == "relative"; }

@@ -36,7 +36,9 @@ std::string random_views(const ViTConfig& model, const std::string& pp_eval) {
 /// Monocular depth: how far every pixel is, in metres, by a head over maps of patches.
 class Depth : public Task {
  public:
-  explicit Depth(const DepthConfig& options) : options_(options) {}
+  explicit Depth(const DepthConfig& options) : options_(options) {
+    options_.output = options.info().output;  // not auto
+  }
 
   void complete(const RunScene& scene) override {
     TrainConfig& config = scene.config;

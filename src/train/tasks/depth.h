@@ -9,6 +9,7 @@ namespace vit22b {
 
 /// The options under `depth.`.
 struct DepthConfig : TaskOptions {
+  DepthConfig() { output.output = "auto"; }
   DenseHeadConfig head;
   DepthOutput output;
   std::string unit = "mm";
@@ -34,7 +35,7 @@ struct DepthConfig : TaskOptions {
   bool is_mean_over_images() const override;
 
   /// What its checkpoints say of the head.
-  DepthInfo info() const { return {head, output, is_padded_around}; }
+  DepthInfo info() const { return {head, output.of(head.is_of_pixels()), is_padded_around}; }
 };
 
 }  // namespace vit22b

@@ -30,12 +30,13 @@ void DepthConfig::fields(FieldVisitor& v) {
 
 void DepthConfig::check(const TrainConfig& c) const {
   head.check();
-  output.check();
+  const DepthOutput own = info().output;
+  own.check();
   [[maybe_unused]] const PatchMaps maps(c.model, head);  // refuses blocks that are not there
   [[maybe_unused]] const double step = depth_step_m(unit);
   check_range("depth.gradient_weight", gradient_weight, Range::from_zero());
-  if ((loss == "ssi") != output.is_relative())
-    throw UsageError("depth.loss=", loss, " with depth.output=", output.output,
+  if ((loss == "ssi") != own.is_relative())
+    throw UsageError("depth.loss=", loss, " with depth.output=", own.output,
                      ": relative depths have the loss ssi, and it is theirs alone");
   if (head.head == "upernet" && head.aux_channels > 0)
     throw UsageError("depth: the auxiliary head of upernet has no loss; depth.aux_channels=0");
