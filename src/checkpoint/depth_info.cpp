@@ -19,7 +19,15 @@ bool DepthInfo::operator==(const DepthInfo& other) const {
 }
 
 std::vector<ParameterRow> depth_rows(const DepthInfo& info, const ViTConfig& model) {
-  return dense_rows(info.head, info.output.num_scores(), model);
+  std::vector<ParameterRow> rows = dense_rows(info.head, info.output.num_scores(), model);
+  const std::string& output = info.output.output;
+  if (output != "log" && output != "metres" && output != "relative") return rows;
+  // A first score of 1: what is below 0 is cut there by losses and outputs, and would learn
+  // nothing.
+  for (ParameterRow& row : rows)
+    if (row.local_name == "head.bias" || row.local_name == "head.2.bias")
+      row.initialiser = {Initialiser::Kind::kConstant, 1};
+  return rows;
 }
 
 }  // namespace vit22b

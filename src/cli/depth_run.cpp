@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -42,13 +43,15 @@ class DepthFiles {
     if (folder_.empty()) throw UsageError("give --out DIR for the depth maps");
     range_ = flags.range;
     if (range_.empty() && !is_relative_) range_ = {output.min_depth, output.max_depth};
-    const bool is_range = range_.size() == 2 && range_[0] >= 0 && range_[1] > range_[0];
+    const bool is_range =
+        range_.size() == 2 && range_[0] >= 0 && range_[1] > range_[0] && std::isfinite(range_[1]);
     if (!is_range && !range_.empty())
       throw UsageError("--range: want two depths from the smaller to the larger, ",
                        is_relative_ ? "of the relative numbers" : "in metres");
     if (flags.focal_px != 0 && is_relative_)
       throw UsageError("--ply-focal: this head's depths are relative and have no place in space");
-    if (flags.focal_px < 0) throw UsageError("--ply-focal is ", flags.focal_px, ", want pixels");
+    if (!(flags.focal_px >= 0) || flags.focal_px > 1e6)
+      throw UsageError("--ply-focal is ", flags.focal_px, ", want pixels, up to a million");
     unit_ = output.unit();
     ops_.make_folder(folder_);
   }
@@ -73,6 +76,7 @@ class DepthFiles {
     ++count_;
   }
 
+  int64_t count() const { return count_; }
   /// predictions.jsonl, after the last.
   void finish() {
     write_text(ops_, folder_ / "predictions.jsonl", lines_);
@@ -125,7 +129,7 @@ class DepthFiles {
   std::string unit_;
   std::vector<double> range_;  ///< empty: each picture's own
   FileOps ops_;
-  FreeNames free_names_;
+  FreeNames free_names_{{".npy", ".png", ".colours.png", ".ply"}};
   std::string lines_;
   int64_t count_ = 0, num_clipped_ = 0;
 };
@@ -142,6 +146,7 @@ void run_depth_run(const DepthRunFlags& flags) {
   const Device device = begin_command(flags.common);
   resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
+  check_is_apart(*source, flags.common.out);
   LoadedDepthPredictor loaded =
       load_depth_predictor(flags.checkpoint.path, predictor_options(flags.common, device));
   apply_checkpoint_flags(flags.checkpoint, loaded.model);
@@ -156,12 +161,18 @@ void run_depth_run(const DepthRunFlags& flags) {
       .on_bad_samples = [](const std::vector<BadSample>& bad) {
         for (const BadSample& sample : bad) log_warn(left_out_text(sample));
       }};
-  depth_all(*loaded.depth, *loaded.model.predictor, *source, Transforms(loaded.model.info.pp_eval),
-            options, [&](const MeasuredPicture& picture) {
-              files.add(picture, flags.focal_px > 0
-                                     ? pixels_of(*source, picture.index, loaded.model.info.pp_eval)
-                                     : at::Tensor());
-            });
+  try {
+    depth_all(*loaded.depth, *loaded.model.predictor, *source,
+              Transforms(loaded.model.info.pp_eval), options, [&](const MeasuredPicture& picture) {
+                files.add(picture, flags.focal_px > 0 ? pixels_of(*source, picture.index,
+                                                                  loaded.model.info.pp_eval)
+                                                      : at::Tensor());
+              });
+  } catch (const Stopped&) {
+    files.finish();
+    throw Stopped("stopped after ", files.count(), " of ", source->size(),
+                  " pictures, whose depths are kept");
+  }
   files.finish();
 }
 

@@ -80,8 +80,7 @@ void run_model(const DepthFlags& flags) {
                      "; its errors in metres are those of what is aligned to each picture's truth: "
                      "--align least_squares");
   if (flags.command->count("--min-depth") == 0) protocol.min_depth_m = loaded.info.output.min_depth;
-  if (flags.command->count("--max-depth") == 0 && !protocol.is_inverse)
-    protocol.max_depth_m = loaded.info.output.max_depth;
+  if (flags.command->count("--max-depth") == 0) protocol.max_depth_m = loaded.info.output.max_depth;
   Result result = measure_depth(
       *loaded.depth, *loaded.model.predictor, *source, Transforms(loaded.model.info.pp_eval),
       eval_options(flags.loader, flags.common.is_quiet, "eval", source->size()),

@@ -96,7 +96,7 @@ class SegmentedOutput {
   fs::path folder_;
   FileOps ops_;
   std::vector<std::string> names_;
-  FreeNames free_names_;
+  FreeNames free_names_{{".png", ".overlay.png", ".scores.safetensors"}};
   std::vector<int64_t> pixels_;
   int64_t num_pixels_ = 0;
   std::vector<SheetPicture> pictures_;
@@ -107,6 +107,7 @@ void run_segment_run(const SegmentRunFlags& flags) {
   const Device device = begin_command(flags.common);
   resolve_checkpoint(flags.checkpoint.path);
   const auto source = open_image_files(flags.images.images, flags.images.list);
+  check_is_apart(*source, flags.common.out);
   LoadedPixelPredictor loaded = load_pixel_predictor(
       flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
   apply_checkpoint_flags(flags.checkpoint, loaded.model);

@@ -216,6 +216,11 @@ std::vector<double> Preprocessing::border_colours() const {
 }
 
 void Preprocessing::set_size(int64_t new_height, int64_t new_width) {
+  if (resize == Resize::kMultiple && crop == Crop::kNone) {
+    resize_height = new_height;
+    resize_width = new_width;
+    return;
+  }
   const std::optional<double> pct = crop_pct();
   if (!pct)
     throw UsageError("preprocessing: '", text(), "' says no crop_pct to keep for another size");

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "checkpoint/container/containers.h"
+#include "checkpoint/import/depth_head.h"
 #include "checkpoint/model_writer.h"
 #include "checkpoint/tensor_reader.h"
 #include "checkpoint/weights.h"
@@ -64,6 +65,11 @@ ComparedCheckpoint parameters_of_checkpoint(const CheckpointPath& place) {
     checkpoint.tensors.emplace(name, stored_tensor(reader, reader->files(), name));
   count_dtypes(reader->files(), checkpoint);
   if (checkpoint.info->family == "vit22b") add_files_beside(place, checkpoint);
+  const std::optional<DepthInfo>& depth = checkpoint.info->depth;
+  if (depth && checkpoint.info->family != "vit22b")
+    for (const auto& [name, tensor] : load_depth_head(place, *depth, checkpoint.info->config))
+      checkpoint.tensors[concat(kTaskPrefix, name)] = {tensor.sizes().vec(),
+                                                       [tensor = tensor] { return tensor; }};
   return checkpoint;
 }
 

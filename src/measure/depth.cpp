@@ -67,7 +67,7 @@ void DepthMeasure::add(const at::Tensor& predicted_HW, const at::Tensor& truth_H
   num_not_finite_ += truth_HW.isfinite().logical_not().sum().item<int64_t>();
   const at::Tensor truth = protocol_.counted(truth_HW, id);
   const at::Tensor is_there = truth.gt(0);
-  if (!is_there.any().item<bool>()) {
+  if (!is_there.any().item<bool>() || !protocol_.can_align_to(truth)) {
     without_truth_.push_back(id);
     return;
   }

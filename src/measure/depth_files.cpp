@@ -21,7 +21,7 @@ std::map<std::string, std::string> depth_files(const fs::path& folder) {
   find_pictures(folder.string(), found);
   std::vector<std::string> files;
   for (const std::string& file : found.files)
-    if (ending_of(file) == ".png") files.push_back(file);
+    if (ending_of(file) == ".png" && !file.ends_with(".colours.png")) files.push_back(file);
   find_arrays(folder.string(), files);  // behind the pictures, whose names they take
   std::map<std::string, std::string> by_name;
   const size_t place = (folder / "").string().size();

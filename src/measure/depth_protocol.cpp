@@ -74,6 +74,12 @@ at::Tensor DepthProtocol::counted(const at::Tensor& truth_HW, const std::string&
   return of == nullptr ? truth : cropped(truth, *of, id);
 }
 
+bool DepthProtocol::can_align_to(const at::Tensor& truth_HW) const {
+  if (align != "least_squares") return true;
+  const at::Tensor there = truth_HW.masked_select(truth_HW.gt(0));
+  return there.numel() > 0 && there.max().item<float>() > there.min().item<float>();
+}
+
 at::Tensor DepthProtocol::metres(const at::Tensor& predicted_HW, const at::Tensor& truth_HW,
                                  const std::string& id, int64_t& num_raised) const {
   constexpr double kFarthest = 1e8;  // of inverse depth that is none: MiDaS' own bound

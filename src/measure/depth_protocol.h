@@ -21,6 +21,9 @@ struct DepthProtocol {
   /// id      for messages
   /// throws  DataError for a picture that the crop is not of
   at::Tensor counted(const at::Tensor& truth_HW, const std::string& id) const;
+  /// Whether a truth as counted gives it is one that predictions can be brought to: of a shift too,
+  /// two depths at least.
+  bool can_align_to(const at::Tensor& truth_HW) const;
   /// What a prediction is in metres, at least min_depth_m and no farther than its bound.
   ///
   /// truth_HW    as counted gives it, of one pixel at least

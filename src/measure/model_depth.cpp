@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "data/sources/depth_folder.h"
+#include "eval/finite.h"
 #include "eval/picture_views.h"
 
 namespace vit22b {
@@ -25,6 +26,7 @@ std::vector<BadSample> depth_all(DepthPredictor& predictor, Predictor& backbone,
       for (size_t i = 0; i < views.size(); ++i) {
         is_told = is_told || warn_of_cut(batch.geometries[i], views[i], batch.ids[i]);
         const at::Tensor predicted = depths_on_picture(views[i], batch.geometries[i]);
+        check_finite(predicted.unsqueeze(0), "depth", {batch.ids[i]});
         const at::Tensor truth = truths.empty() ? at::Tensor() : truths[i];
         if (truth.defined()) check_sizes(predicted, truth, batch.ids[i], "depth map");
         tell({batch.ids[i], batch.indices_B[static_cast<int64_t>(i)].item<int64_t>(), predicted,

@@ -14,6 +14,7 @@
 #include "store/sharded.h"
 #include "store/tuned.h"
 #include "store/update_now.h"
+#include "train/tasks/depth.h"
 
 namespace vit22b {
 
@@ -101,14 +102,23 @@ NamedTensors first_head(const TrainConfig& config, const CheckpointPath& from) {
                                                ? depth_rows(*info.depth, info.config)
                                                : std::vector<ParameterRow>();
   if (theirs.empty()) return {};
-  const bool is_same = std::equal(rows.begin(), rows.end(), theirs.begin(), theirs.end(),
+  const auto sees = [](DenseHeadConfig head) {
+    head.dropout = 0;
+    std::vector<std::string> texts;
+    for (const FieldText& field : list_fields([&](FieldVisitor& v) { head.fields(v); }))
+      texts.push_back(field.value);
+    return texts;
+  };
+  const auto& own = dynamic_cast<const DepthConfig&>(config.task_options());
+  const bool is_same = sees(own.head) == sees(info.depth->head) &&
+                       std::equal(rows.begin(), rows.end(), theirs.begin(), theirs.end(),
                                   [](const ParameterRow& a, const ParameterRow& b) {
                                     return a.local_name == b.local_name && a.shape == b.shape;
                                   });
   if (is_same)
     log_info("the head goes on from the checkpoint's");
   else
-    log_warn("the head begins anew: the checkpoint's has other layers than depth.* says");
+    log_warn("the head begins anew: the checkpoint's is another than depth.* says");
   return is_same ? load_depth_head(from, *info.depth, info.config) : NamedTensors();
 }
 

@@ -192,6 +192,10 @@ TEST(DepthMeasure, RefusesByNameWhatCannotBeCompared) {
   write_npy(folders.said / "a.npy", at::ones({2, 3}));
   DepthProtocol protocol;
   protocol.align = "least_squares";
+  // One depth everywhere determines no scale and shift.
+  EXPECT_NE(folders.refusal(protocol).find("none of 1 depth maps has a pixel that counts"),
+            std::string::npos);
+  write_npy(folders.is / "a.npy", grid({1, 2, 3, 4, 5, 6}, 2));
   EXPECT_EQ(folders.refusal(protocol),
             "a: the prediction says nothing that can be aligned to the truth by least_squares; it "
             "is the same everywhere, or 0");

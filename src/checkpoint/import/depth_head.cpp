@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "checkpoint/container/containers.h"
 #include "checkpoint/import/depth_names.h"
@@ -22,9 +23,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kNoLeastDepth = 1e-6;  // metres: what has none in its library
+constexpr double kNoLeastDepth = 1e-6;   // metres: what has none in its library
+constexpr double kFarthestTruth = 1000;  // metres that relative numbers are compared with
 constexpr size_t kProcessorLimit = 1 << 20;
-constexpr int64_t kNumLevels = 4;
+constexpr int64_t kHeadLevels = 4;
 /// The blocks that DINOv2's heads of four see, by how many its backbones have.
 ///
 /// source  facebookresearch/dinov2 dinov2/hub/depthers.py
@@ -46,13 +48,23 @@ std::vector<int64_t> numbers_of(const Json& json, const char* key, std::vector<i
   return numbers;
 }
 
+/// A value that is of its type where it is said at all.
+template <class T>
+T value_of(const Json& json, const char* key, T otherwise, bool (*is_right)(const Json&),
+           const char* want) {
+  if (!json.contains(key) || json.at(key).is_null()) return otherwise;
+  if (!is_right(json.at(key))) throw UsageError(key, " is ", json.at(key).dump(), ", want ", want);
+  return json.at(key).get<T>();
+}
+
 bool flag_of(const Json& json, const char* key, bool otherwise) {
-  return json.contains(key) && json.at(key).is_boolean() ? json.at(key).get<bool>() : otherwise;
+  return value_of<bool>(
+      json, key, otherwise, [](const Json& j) { return j.is_boolean(); }, "true or false");
 }
 
 std::string word_of(const Json& json, const char* key, const std::string& otherwise) {
-  return json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>()
-                                                        : otherwise;
+  return value_of<std::string>(
+      json, key, otherwise, [](const Json& j) { return j.is_string(); }, "a word");
 }
 
 /// The blocks of a backbone's stages: "stage3" and index 3 are block 2, of which 0 is none.
@@ -64,10 +76,18 @@ std::vector<int64_t> backbone_blocks(const Json& backbone, int64_t depth,
     for (const Json& name : backbone.at("out_features")) {
       const std::string text = name.is_string() ? name.get<std::string>() : "";
       int64_t stage = 0;
-      if (text.starts_with("stage"))
-        std::from_chars(text.data() + 5, text.data() + text.size(), stage);
+      const char* end = text.data() + text.size();
+      if (text.starts_with("stage") && std::from_chars(text.data() + 5, end, stage).ptr != end)
+        stage = 0;
       stages.push_back(stage);
     }
+    const std::vector<int64_t> indices = numbers_of(backbone, "out_indices", stages);
+    for (size_t i = 0; i < std::max(indices.size(), stages.size()); ++i)
+      if (indices.size() != stages.size() ||
+          (indices[i] < 0 ? indices[i] + depth + 1 : indices[i]) != stages[i])
+        throw CheckpointError(place,
+                              ": backbone_config's out_features and out_indices say two "
+                              "things");
   }
   std::vector<int64_t> blocks;
   for (const int64_t stage : stages) blocks.push_back((stage < 0 ? stage + depth + 1 : stage) - 1);
@@ -133,8 +153,15 @@ DenseHeadConfig hf_head(const ImportFiles& files, const ViTConfig& model) {
 void apply_given_depth(const ImportFiles& files, const std::vector<std::string>& wanted,
                        DepthInfo& info) {
   const ConfigTree tree = given_of_depth(files);
-  for (const auto& [key, value] : tree)
-    if (std::find(wanted.begin(), wanted.end(), key) == wanted.end())
+  DepthInfo known;
+  std::set<std::string> keys;
+  for (const FieldText& field : list_fields([&](FieldVisitor& v) {
+         known.head.fields(v);
+         known.output.fields(v);
+       }))
+    keys.insert(field.key);
+  for (const auto& [key, value] : tree)  // of others apply_config says the nearest
+    if (keys.count(key) != 0 && std::find(wanted.begin(), wanted.end(), key) == wanted.end())
       throw UsageError("depth.", key, " is given, but the checkpoint's head says it itself",
                        wanted.empty()
                            ? ""
@@ -171,6 +198,7 @@ DepthInfo hf_depth(const ImportFiles& files, const ViTConfig& model) {
   info.output.upsample = 1;
   info.output.min_depth = kNoLeastDepth;
   info.output.output = "relative";
+  info.output.max_depth = kFarthestTruth;
   if (word_of(config, "model_type", "") == "dpt") {
     apply_given_depth(files, {"output", "max_depth", "min_depth"}, info);
     if (info.output.output == "bins" || info.output.output == "log" ||
@@ -185,9 +213,10 @@ DepthInfo hf_depth(const ImportFiles& files, const ViTConfig& model) {
                           "', want relative or metric");
   if (type == "metric") {
     info.output.output = "sigmoid";
-    info.output.max_depth = config.contains("max_depth") && config.at("max_depth").is_number()
-                                ? config.at("max_depth").get<double>()
-                                : 1;
+    info.output.max_depth = value_of<double>(
+        config, "max_depth", 0, [](const Json& j) { return j.is_number(); }, "metres");
+    if (!(info.output.max_depth > 0))
+      throw CheckpointError(files.config_place, ": a metric model without max_depth");
   }
   apply_given_depth(files, {}, info);
   return info;
@@ -232,11 +261,17 @@ void take_depth_head(const ImportFiles& files, ModelInfo& info) {
   if (is_of_hf(files)) {
     info.depth = hf_depth(files, info.config);
     const std::filesystem::path processor = files.checkpoint.folder / "preprocessor_config.json";
-    if (std::filesystem::exists(processor))
-      info.depth->is_padded_around =
-          flag_of(parse_json<Json>(read_text(processor, ExitCode::kCheckpoint, kProcessorLimit),
-                                   processor.string(), ExitCode::kCheckpoint),
-                  "do_pad", false);
+    if (std::filesystem::exists(processor)) {
+      const Json json =
+          parse_json<Json>(read_text(processor, ExitCode::kCheckpoint, kProcessorLimit),
+                           processor.string(), ExitCode::kCheckpoint);
+      info.depth->is_padded_around = flag_of(json, "do_pad", false);
+      const Json divisor = json.value("size_divisor", Json());
+      if (info.depth->is_padded_around && divisor.is_number() &&
+          divisor != Json(info.config.patch_size))
+        throw CheckpointError(processor.string(), ": size_divisor is ", divisor.dump(),
+                              ", only the patch, ", info.config.patch_size, ", is read");
+    }
   } else if (!files.names.empty() && files.checkpoint.tower.empty()) {
     const TensorContainer all = open_all_weights(files.checkpoint);
     if (const DepthNames* names = depth_names_of(all)) {
@@ -269,7 +304,7 @@ std::optional<ImportedDepthHead> read_dinov2_depth_head(const std::filesystem::p
   DepthInfo& info = head.info;
   info.output.min_depth = kLeastDepth;
   info.is_padded_around = true;
-  int64_t num_blocks = kNumLevels;
+  int64_t num_blocks = kHeadLevels;
   if (names != nullptr) {
     info.head = names->described(file);
     info.output.output = "metres";
@@ -286,9 +321,13 @@ std::optional<ImportedDepthHead> read_dinov2_depth_head(const std::filesystem::p
   }
   info.head.norm = false;
   for (const auto& [depth, blocks] : kDinov2Blocks)
-    if (depth == model.depth && num_blocks == kNumLevels) info.head.layers = blocks;
+    if (depth == model.depth && num_blocks == kHeadLevels) info.head.layers = blocks;
+  if (num_blocks != 1 && num_blocks != kHeadLevels)
+    throw CheckpointError(file.place().string(), ": '", linear, "' sees ", num_blocks,
+                          " blocks of a model of width ", model.embed_dim,
+                          "; DINOv2's heads see 1 or 4: it is another model's");
   std::vector<std::string> wanted = {"max_depth"};
-  if (info.head.layers.empty() && num_blocks > 1) wanted.emplace_back("layers");
+  if (num_blocks > 1) wanted.emplace_back("layers");
   const Json none = Json::object();
   CheckpointPath given;
   given.given = mark < text.size() ? text.substr(mark + 1) : "";
@@ -304,13 +343,23 @@ std::optional<ImportedDepthHead> read_dinov2_depth_head(const std::filesystem::p
     head.weights = names->load(file, rows);
     return head;
   }
-  for (const ParameterRow& row : rows)
-    head.weights[row.local_name] =
-        file.load(
-                concat("decode_head.conv_depth", row.local_name.substr(row.local_name.rfind('.'))))
-            .to(at::kFloat)
-            .reshape(row.shape)
-            .contiguous();
+  std::set<std::string> used;
+  for (const ParameterRow& row : rows) {
+    const std::string name =
+        concat("decode_head.conv_depth", row.local_name.substr(row.local_name.rfind('.')));
+    used.insert(name);
+    const at::Tensor value = file.load(name).to(at::kFloat);
+    int64_t count = 1;
+    for (const int64_t side : row.shape) count *= side;
+    if (value.numel() != count)
+      throw CheckpointError(file.place().string(), ": '", name, "' has shape ",
+                            shape_text(value.sizes()), ", want ", shape_text(row.shape));
+    head.weights[row.local_name] = value.reshape(row.shape).contiguous();
+  }
+  for (const std::string& name : file.names())
+    if (name.starts_with("decode_head.") && used.count(name) == 0)
+      throw CheckpointError(file.place().string(), ": '", name,
+                            "' is a part of the head that none of ours has");
   return head;
 }
 

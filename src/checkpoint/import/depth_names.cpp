@@ -190,11 +190,17 @@ NamedTensors DepthNames::load(const TensorContainer& files,
                               const std::vector<ParameterRow>& rows) const {
   NamedTensors weights;
   std::set<std::string> used;
+  const auto is_unit_bias = [](const ParameterRow& row) {
+    return row.local_name.find(".unit") != std::string::npos && row.local_name.ends_with(".bias");
+  };
+  // DPT's units may have none; all of them then.
+  const bool has_no_biases =
+      !is_depth_anything && std::none_of(rows.begin(), rows.end(), [&](const ParameterRow& row) {
+        return is_unit_bias(row) && files.contains(theirs(row.local_name));
+      });
   for (const ParameterRow& row : rows) {
     const std::string name = theirs(row.local_name);
-    const bool may_be_missing =
-        row.local_name.starts_with("fusion.") && row.local_name.ends_with(".bias");
-    if (may_be_missing && !files.contains(name)) {
+    if (has_no_biases && is_unit_bias(row)) {
       weights[row.local_name] = at::zeros(row.shape);
       continue;
     }

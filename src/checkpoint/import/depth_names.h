@@ -32,8 +32,8 @@ struct DepthNames {
   ///
   /// throws  CheckpointError naming a tensor that is missing
   DenseHeadConfig described(const TensorContainer& files) const;
-  /// The rows' values, float32, by local name; zeros for biases of the fusion that files have not,
-  /// its batch norms within the convolutions before them.
+  /// The rows' values, float32, by local name; zeros for biases of the fusion's units where DPT's
+  /// files have none of them, its batch norms within the convolutions before them.
   ///
   /// throws  CheckpointError naming the tensor that is missing, misshapen, or of the head and
   ///         unknown

@@ -102,6 +102,19 @@ void take_scale(const Json& json, Preprocessing& p) {
     for (double& value : *values) value /= by;
 }
 
+/// What transformers' DPT classes do where the file does not say: otherwise than others.
+void take_class_defaults(Json& json) {
+  const Json type =
+      json.value("image_processor_type", json.value("feature_extractor_type", Json()));
+  if (!type.is_string() || !type.get_ref<const std::string&>().starts_with("DPT")) return;
+  const Json half = {0.5, 0.5, 0.5}, side = {{"height", 384}, {"width", 384}};
+  for (const auto& [key, value] : {std::pair<const char*, Json>{"resample", 3},
+                                   {"image_mean", half},
+                                   {"image_std", half},
+                                   {"size", side}})
+    if (!json.contains(key) || json.at(key).is_null()) json[key] = value;
+}
+
 Preprocessing preprocessing_of(const Json& json, const std::string& place, const ViTConfig& c) {
   Preprocessing p;
   p.channels = c.in_chans == 1 ? 1 : 3;
@@ -255,7 +268,8 @@ void take_hf_preprocessing(const ImportFiles& files, const PixelScale& otherwise
   take_labels(files.config, info);
   const ViTConfig& c = info.config;
   constexpr const char* kName = "preprocessor_config.json";
-  if (const auto json = settings_of(files, kName)) {
+  if (auto json = settings_of(files, kName)) {
+    take_class_defaults(*json);
     const Preprocessing p = preprocessing_of(*json, (files.checkpoint.folder / kName).string(), c);
     info.pp_eval = p.text();
     info.any_size =

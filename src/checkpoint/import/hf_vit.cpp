@@ -81,7 +81,8 @@ Imported read_hf_vit(const ImportFiles& files, const TensorContainer& weights) {
   if (type == "ijepa") c.pool.global_pool = "avg";
   if (c.mlp.swiglu) c.mlp.act_layer = "silu";  // whatever hidden_act says
   if (type.starts_with("dinov2") && c.num_classes > 0) c.pool.global_pool = "cls_avg";
-  take_hf_preprocessing(files, type.starts_with("vit") ? kAroundHalf : kImageNetScale, info);
+  take_hf_preprocessing(
+      files, type.starts_with("vit") || type == "dpt" ? kAroundHalf : kImageNetScale, info);
   return model;
 }
 

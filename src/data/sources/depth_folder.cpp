@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.h"
@@ -48,12 +49,13 @@ std::map<std::string, fs::path> pair_lists(const fs::path& root) {
 /// A file of a list, in the first of these folders that has it.
 std::string listed_file(const fs::path& root, std::string name,
                         std::initializer_list<const char*> folders) {
+  const std::string whole = name;
   if (name.starts_with('/')) name.erase(0, 1);  // NYU's lists mean ROOT by it
   std::error_code error;
   for (const char* folder : folders)
     if (const fs::path file = root / folder / name; fs::is_regular_file(file, error))
       return file.string();
-  return "";
+  return whole.starts_with('/') && fs::is_regular_file(whole, error) ? whole : "";
 }
 
 PicturePairs pairs_of_list(const fs::path& root, const fs::path& list) {
@@ -62,7 +64,9 @@ PicturePairs pairs_of_list(const fs::path& root, const fs::path& list) {
   int64_t number = 0;
   for (const std::string& line : lines_of_text(list)) {
     ++number;
-    std::vector<std::string> words = split(line, ' ');
+    std::string spaced = line;
+    std::replace(spaced.begin(), spaced.end(), '\t', ' ');
+    std::vector<std::string> words = split(spaced, ' ');
     std::erase(words, "");
     if (words.empty()) continue;
     const std::string image = listed_file(root, words[0], {"", "input", "raw"});

@@ -141,10 +141,21 @@ class Depth : public Task {
       TrainConfig known = config;
       complete_transforms(known, start);
       config.data.pp_eval = whole_view(config.model, known.data.pp_eval);
+      take_views_of_head(config, start);
     }
     if (config.data.pp_train.empty())
       config.data.pp_train = random_views(config.model, config.data.pp_eval);
     complete_transforms(config, start);  // says where pixels differ from the checkpoint's
+  }
+
+  /// Of a checkpoint with such a head the pictures that it has been shown.
+  static void take_views_of_head(TrainConfig& config, const std::string& start) {
+    const std::string& place = start.empty() ? config.init_from : start;
+    if (place.empty()) return;
+    const ModelInfo info = read_model_info(resolve_checkpoint(place));
+    if (!info.depth) return;
+    config.data.pp_eval = info.pp_eval;
+    config.data.any_size = config.data.any_size || info.any_size;
   }
 
   void tell_depths(const DataSource& train) const {
