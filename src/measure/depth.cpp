@@ -127,7 +127,8 @@ void DepthMeasure::warn_of_left_out() const {
     const std::vector<std::string> named(
         without_truth_.begin(), without_truth_.begin() + static_cast<std::ptrdiff_t>(std::min(
                                                              kMostNamed, without_truth_.size())));
-    log_warn(concat(without_truth_.size(), " depth maps have no pixel that counts: ",
+    log_warn(concat(without_truth_.size(), " depth maps have no pixel that counts",
+                    protocol_.align == "least_squares" ? ", or one depth everywhere: " : ": ",
                     join(named, ", "), without_truth_.size() > kMostNamed ? ", …" : ""));
   }
   if (num_raised_ > 0)
