@@ -4,9 +4,8 @@
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
-#include "checkpoint/container/containers.h"
+#include "checkpoint/import/depth_given.h"
 #include "checkpoint/import/depth_names.h"
 #include "checkpoint/import/given.h"
 #include "checkpoint/import/hf.h"
@@ -16,7 +15,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "kernels/shape.h"
 
 namespace vit22b {
 namespace {
@@ -26,12 +24,6 @@ using Json = nlohmann::ordered_json;
 constexpr double kNoLeastDepth = 1e-6;   // metres: what has none in its library
 constexpr double kFarthestTruth = 1000;  // metres that relative numbers are compared with
 constexpr size_t kProcessorLimit = 1 << 20;
-constexpr int64_t kHeadLevels = 4;
-/// The blocks that DINOv2's heads of four see, by how many its backbones have.
-///
-/// source  facebookresearch/dinov2 dinov2/hub/depthers.py
-constexpr std::pair<int64_t, const char*> kDinov2Blocks[] = {
-    {12, "2,5,8,11"}, {24, "4,11,17,23"}, {40, "9,19,29,39"}};
 
 std::string texts(const std::vector<int64_t>& numbers) {
   std::vector<std::string> parts;
@@ -44,6 +36,7 @@ std::string texts(const std::vector<int64_t>& numbers) {
 std::vector<int64_t> numbers_of(const Json& json, const char* key, std::vector<int64_t> otherwise) {
   if (!json.contains(key) || json.at(key).is_null()) return otherwise;
   std::vector<int64_t> numbers;
+  numbers.reserve(json.at(key).size());
   for (const Json& number : json.at(key)) numbers.push_back(whole_number(number));
   return numbers;
 }
@@ -90,6 +83,7 @@ std::vector<int64_t> backbone_blocks(const Json& backbone, int64_t depth,
                               "things");
   }
   std::vector<int64_t> blocks;
+  blocks.reserve(stages.size());
   for (const int64_t stage : stages) blocks.push_back((stage < 0 ? stage + depth + 1 : stage) - 1);
   const bool is_right = blocks.size() == 4 && std::is_sorted(blocks.begin(), blocks.end()) &&
                         blocks.front() >= 0 && blocks.back() < depth;
@@ -147,49 +141,6 @@ DenseHeadConfig hf_head(const ImportFiles& files, const ViTConfig& model) {
   head.layers = texts(backbone_blocks(backbone, model.depth, files.config_place));
   head.norm = flag_of(backbone, "apply_layernorm", true);
   return head;
-}
-
-/// What the given keys say, where the files do not.
-void apply_given_depth(const ImportFiles& files, const std::vector<std::string>& wanted,
-                       DepthInfo& info) {
-  const ConfigTree tree = given_of_depth(files);
-  DepthInfo known;
-  std::set<std::string> keys;
-  for (const FieldText& field : list_fields([&](FieldVisitor& v) {
-         known.head.fields(v);
-         known.output.fields(v);
-       }))
-    keys.insert(field.key);
-  for (const auto& [key, value] : tree)  // of others apply_config says the nearest
-    if (keys.count(key) != 0 && std::find(wanted.begin(), wanted.end(), key) == wanted.end())
-      throw UsageError("depth.", key, " is given, but the checkpoint's head says it itself",
-                       wanted.empty()
-                           ? ""
-                           : concat("; only depth.", join(wanted, ", depth."), " are to be given"));
-  apply_config(tree, [&](FieldVisitor& v) {
-    info.head.fields(v);
-    info.output.fields(v);
-  });
-  if (std::find(wanted.begin(), wanted.end(), "layers") != wanted.end() &&
-      tree.count("layers") == 0)
-    throw UsageError(
-        "its tensors do not say which blocks the head sees; add depth.layers=… behind the "
-        "checkpoint, such as ?depth.layers=2,5,8,11 (Depth Anything V2 and DPT of 12 blocks; "
-        "4,11,17,23 of 24, DPT 5,11,17,23), or the last four (Depth Anything V1: 8,9,10,11 of 12)");
-  if (std::find(wanted.begin(), wanted.end(), "output") != wanted.end() &&
-      tree.count("output") == 0)
-    throw UsageError(
-        "it does not say what its numbers are; add behind the checkpoint ?depth.output=relative "
-        "(inverse depth without scale: MiDaS' DPT, Depth Anything), "
-        "?depth.output=metres&depth.max_depth=10 (DINOv2's of NYU; 80 of KITTI), or "
-        "?depth.output=sigmoid&depth.max_depth=20 (Depth Anything V2 metric, indoors; 80 "
-        "outdoors)");
-  const bool is_bounded = !info.output.is_relative();
-  if (is_bounded && std::find(wanted.begin(), wanted.end(), "max_depth") != wanted.end() &&
-      tree.count("max_depth") == 0)
-    throw UsageError(
-        "it does not say how far it has seen; add depth.max_depth=… behind the "
-        "checkpoint, in metres: 10 for NYU, 80 for KITTI");
 }
 
 DepthInfo hf_depth(const ImportFiles& files, const ViTConfig& model) {
@@ -289,78 +240,6 @@ void take_depth_head(const ImportFiles& files, ModelInfo& info) {
   info.any_size = true;
   info.label_names.clear();
   note_origin(info, "depth", files.config_place);
-}
-
-std::optional<ImportedDepthHead> read_dinov2_depth_head(const std::filesystem::path& place,
-                                                        const ViTConfig& model) {
-  constexpr double kLeastDepth = 0.001;  // metres, in all of them
-  const std::string text = place.string();
-  const size_t mark = std::min(text.rfind('?'), text.size());
-  const TensorContainer file = open_container(text.substr(0, mark));
-  const std::string linear = "decode_head.conv_depth.weight";
-  const DepthNames* names = depth_names_of(file);
-  if (!file.contains(linear) && names == nullptr) return std::nullopt;
-  ImportedDepthHead head;
-  DepthInfo& info = head.info;
-  info.output.min_depth = kLeastDepth;
-  info.is_padded_around = true;
-  int64_t num_blocks = kHeadLevels;
-  if (names != nullptr) {
-    info.head = names->described(file);
-    info.output.output = "metres";
-    info.output.upsample = 1;
-  } else {
-    const std::vector<int64_t>& shape = file.tensor(linear).shape;
-    if (shape.size() != 4 || shape[1] % (2 * model.embed_dim) != 0)
-      throw CheckpointError(file.place().string(), ": '", linear, "' has shape ", shape_text(shape),
-                            ", want [bins, ", 2 * model.embed_dim,
-                            " times the number of blocks, 1, 1] for this model");
-    info.head.readout = "project";
-    info.output.bins = shape[0];
-    num_blocks = shape[1] / (2 * model.embed_dim);
-  }
-  info.head.norm = false;
-  for (const auto& [depth, blocks] : kDinov2Blocks)
-    if (depth == model.depth && num_blocks == kHeadLevels) info.head.layers = blocks;
-  if (num_blocks != 1 && num_blocks != kHeadLevels)
-    throw CheckpointError(file.place().string(), ": '", linear, "' sees ", num_blocks,
-                          " blocks of a model of width ", model.embed_dim,
-                          "; DINOv2's heads see 1 or 4: it is another model's");
-  std::vector<std::string> wanted = {"max_depth"};
-  if (num_blocks > 1) wanted.emplace_back("layers");
-  const Json none = Json::object();
-  CheckpointPath given;
-  given.given = mark < text.size() ? text.substr(mark + 1) : "";
-  apply_given_depth({given, none, file.place().string()}, wanted, info);
-  info.head.check();
-  info.output.check();
-  if (std::ssize(info.head.blocks(model.depth)) != num_blocks)
-    throw CheckpointError(file.place().string(), " sees ", num_blocks,
-                          " blocks, depth.layers=", info.head.layers, " names ",
-                          info.head.blocks(model.depth).size());
-  const std::vector<ParameterRow> rows = depth_rows(info, model);
-  if (names != nullptr) {
-    head.weights = names->load(file, rows);
-    return head;
-  }
-  std::set<std::string> used;
-  for (const ParameterRow& row : rows) {
-    const std::string name =
-        concat("decode_head.conv_depth", row.local_name.substr(row.local_name.rfind('.')));
-    used.insert(name);
-    const at::Tensor value = file.load(name).to(at::kFloat);
-    int64_t count = 1;
-    for (const int64_t side : row.shape) count *= side;
-    if (value.numel() != count)
-      throw CheckpointError(file.place().string(), ": '", name, "' has shape ",
-                            shape_text(value.sizes()), ", want ", shape_text(row.shape));
-    head.weights[row.local_name] = value.reshape(row.shape).contiguous();
-  }
-  for (const std::string& name : file.names())
-    if (name.starts_with("decode_head.") && used.count(name) == 0)
-      throw CheckpointError(file.place().string(), ": '", name,
-                            "' is a part of the head that none of ours has");
-  return head;
 }
 
 NamedTensors load_depth_head(const CheckpointPath& checkpoint, const DepthInfo& info,
