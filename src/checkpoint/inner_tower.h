@@ -18,7 +18,8 @@ struct InnerTower {
   std::string config;  ///< the text of the config.json that the tower alone would have
   /// Names that its files have changed, behind the prefix: "ls1.scale_factor" for "ls1.gamma".
   std::vector<std::pair<std::string, std::string>> renamed = {};
-  bool is_of_head = false;  ///< the rest of the model is a head that is read too, so that all counts
+  bool is_of_head =
+      false;  ///< the rest of the model is a head that is read too, so that all counts
 };
 
 /// The towers that the model of a config.json has among others; none for what is a tower itself.
