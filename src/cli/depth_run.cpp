@@ -10,10 +10,10 @@
 #include "cli/checkpoint_flags.h"
 #include "cli/free_names.h"
 #include "cli/image_input.h"
+#include "cli/measured_model.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/watch.h"
 #include "data/encode.h"
 #include "explain/depth_pictures.h"
 #include "explain/pictures.h"
@@ -151,16 +151,11 @@ void run_depth_run(const DepthRunFlags& flags) {
       load_depth_predictor(flags.checkpoint.path, predictor_options(flags.common, device));
   apply_checkpoint_flags(flags.checkpoint, loaded.model);
   DepthFiles files(flags, loaded.info.output);
-  const LoaderFlags& loader = flags.images.loader;
-  const EvalOptions options{
-      .batch_size = loader.batch,
-      .num_workers = loader.workers,
-      .max_bad_fraction = loader.max_bad_fraction,
-      .max_pixels = loader.max_pixels,
-      .watch = watch_with_progress("depth", source->size(), flags.common.is_quiet),
-      .on_bad_samples = [](const std::vector<BadSample>& bad) {
-        for (const BadSample& sample : bad) log_warn(left_out_text(sample));
-      }};
+  EvalOptions options =
+      eval_options(flags.images.loader, flags.common.is_quiet, "depth", source->size());
+  options.on_bad_samples = [](const std::vector<BadSample>& bad) {
+    for (const BadSample& sample : bad) log_warn(left_out_text(sample));
+  };
   try {
     depth_all(*loaded.depth, *loaded.model.predictor, *source,
               Transforms(loaded.model.info.pp_eval), options, [&](const MeasuredPicture& picture) {

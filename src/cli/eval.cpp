@@ -36,17 +36,10 @@ std::string file_word(std::string word) {
 /// Keeps a run's result in its folder, for `report`; nothing where that cannot be written.
 void keep_result(const std::string& run, const std::string& split, const std::string& json,
                  const std::vector<metrics::Example>& examples, const ExamplesOf& of) {
-  const fs::path results = fs::path(run) / "results";
-  if (!can_write_in(results)) {
-    log_warn(concat("the result is not kept in ", results.string(),
-                    ", which cannot be written; --out FILE keeps it"));
-    return;
-  }
   const std::string name = "eval-" + file_word(split);
+  if (!keep_in_run(run, name + ".json", json)) return;
   FileOps ops;
-  ops.make_folder(results);
-  write_text(ops, results / (name + ".json"), json);
-  save_examples(ops, results / name, examples, of);
+  save_examples(ops, fs::path(run) / "results" / name, examples, of);
 }
 
 // What one rank, or the only process, does: its share of the samples.

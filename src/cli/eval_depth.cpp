@@ -93,14 +93,8 @@ void run_model(const DepthFlags& flags) {
                        split.source->fingerprint(),
                        "vit22b " + join(command_words(), " ")};
   tell_result(flags.common, result, [&](const std::string& json) {
-    const std::filesystem::path results = std::filesystem::path(flags.checkpoint.path) / "results";
-    if (!run_config(flags.checkpoint.path) || !split.is_own) return;
-    if (!can_write_in(results))
-      return log_warn(concat("the result is not kept in ", results.string(),
-                             ", which cannot be written; --out FILE keeps it"));
-    FileOps ops;
-    ops.make_folder(results);
-    write_text(ops, results / "depth.json", json);
+    if (run_config(flags.checkpoint.path) && split.is_own)
+      keep_in_run(flags.checkpoint.path, "depth.json", json);
   });
 }
 

@@ -147,12 +147,8 @@ void run_model(const SegmentationFlags& flags) {
   tell_result(flags.common, result, [&](const std::string& json) {
     const fs::path results = fs::path(flags.checkpoint.path) / "results";
     if (!run_config(flags.checkpoint.path) || !split.is_own) return;
-    if (!can_write_in(results))
-      return log_warn(concat("the result is not kept in ", results.string(),
-                             ", which cannot be written; --out FILE keeps it"));
+    if (!keep_in_run(flags.checkpoint.path, "segmentation.json", json)) return;
     FileOps ops;
-    ops.make_folder(results);
-    write_text(ops, results / "segmentation.json", json);
     WorstPictures worst(results / "segmentation", result, loaded.info.names);
     const std::vector<int64_t> indices = worst.indices();
     const auto subset = make_subset(source, indices);

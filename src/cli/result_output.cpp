@@ -1,6 +1,8 @@
 #include "cli/result_output.h"
 
 #include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
 
 namespace vit22b {
 
@@ -12,6 +14,20 @@ void tell_result(const CommonFlags& flags, const Result& result,
     if (!flags.out.empty()) write_text(ops, flags.out, json);
     also(json);
   });
+}
+
+bool keep_in_run(const std::filesystem::path& run, const std::string& file,
+                 const std::string& json) {
+  const std::filesystem::path results = run / "results";
+  if (!can_write_in(results)) {
+    log_warn(concat("the result is not kept in ", results.string(),
+                    ", which cannot be written; --out FILE keeps it"));
+    return false;
+  }
+  FileOps ops;
+  ops.make_folder(results);
+  write_text(ops, results / file, json);
+  return true;
 }
 
 }  // namespace vit22b

@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -13,5 +14,11 @@ namespace vit22b {
 void tell_result(
     const CommonFlags& flags, const Result& result,
     const std::function<void(const std::string& json)>& also = [](const std::string&) {});
+
+/// Keeps a run's own result as RUN/results/FILE.
+///
+/// returns  whether it is kept; where the folder cannot be written a warning says so
+bool keep_in_run(const std::filesystem::path& run, const std::string& file,
+                 const std::string& json);
 
 }  // namespace vit22b

@@ -8,10 +8,10 @@
 #include "cli/checkpoint_flags.h"
 #include "cli/free_names.h"
 #include "cli/image_input.h"
+#include "cli/measured_model.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/watch.h"
 #include "data/decode.h"
 #include "data/encode.h"
 #include "explain/class_pictures.h"
@@ -112,16 +112,11 @@ void run_segment_run(const SegmentRunFlags& flags) {
       flags.checkpoint.path, predictor_options(flags.common, device), flags.how);
   apply_checkpoint_flags(flags.checkpoint, loaded.model);
   SegmentedOutput output(flags, loaded.info.names);
-  const LoaderFlags& loader = flags.images.loader;
-  const EvalOptions options{
-      .batch_size = loader.batch,
-      .num_workers = loader.workers,
-      .max_bad_fraction = loader.max_bad_fraction,
-      .max_pixels = loader.max_pixels,
-      .watch = watch_with_progress("segment", source->size(), flags.common.is_quiet),
-      .on_bad_samples = [](const std::vector<BadSample>& bad) {
-        for (const BadSample& sample : bad) log_warn(left_out_text(sample));
-      }};
+  EvalOptions options =
+      eval_options(flags.images.loader, flags.common.is_quiet, "segment", source->size());
+  options.on_bad_samples = [](const std::vector<BadSample>& bad) {
+    for (const BadSample& sample : bad) log_warn(left_out_text(sample));
+  };
   segment_all(*loaded.pixels, *loaded.model.predictor, *source,
               Transforms(loaded.model.info.pp_eval), options,
               [&](const SegmentedPicture& picture) { output.add(picture, *source); });

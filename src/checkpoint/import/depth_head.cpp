@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "data/preprocessing.h"
 
 namespace vit22b {
 namespace {
@@ -180,6 +181,7 @@ DepthInfo state_dict_depth(const ImportFiles& files, const DepthNames& names,
   info.head = names.described(all);
   info.output.upsample = 1;
   info.output.min_depth = kNoLeastDepth;
+  info.output.max_depth = kFarthestTruth;  // of others it has to be given
   apply_given_depth(files, {"layers", "output", "max_depth", "min_depth"}, info);
   return info;
 }
@@ -188,14 +190,16 @@ DepthInfo state_dict_depth(const ImportFiles& files, const DepthNames& names,
 void show_pictures(const DepthNames& names, ModelInfo& info) {
   const bool is_depth_anything = names.is_depth_anything;
   const PixelScale& scale = is_depth_anything ? kImageNetScale : kAroundHalf;
-  const int64_t side = is_depth_anything ? 518 : 384,
-                multiple = is_depth_anything ? info.config.patch_size : 32;
-  std::string normalise = "normalize(";
-  for (const auto* values : {&scale.mean, &scale.stddev})
-    for (const double value : *values) normalise += formatted("%g,", value);
-  normalise.back() = ')';
-  info.pp_eval = concat("decode|rgb|resize_multiple(", side, ",", side, ",", multiple,
-                        ",bicubic,pil)|", normalise);
+  Preprocessing p;
+  p.channels = 3;
+  p.is_pil = true;
+  p.interpolation = "bicubic";
+  p.resize = Preprocessing::Resize::kMultiple;
+  p.resize_height = p.resize_width = is_depth_anything ? 518 : 384;
+  p.resize_multiple = is_depth_anything ? info.config.patch_size : 32;
+  p.mean.assign(scale.mean.begin(), scale.mean.end());
+  p.stddev.assign(scale.stddev.begin(), scale.stddev.end());
+  info.pp_eval = p.text();
   if (!is_depth_anything) info.config.tokens.posemb_resize = "bilinear";
   note_origin(info, "pp_eval", "the authors' code, by PIL's bicubic in place of OpenCV's");
 }
